@@ -1,0 +1,3 @@
+//! The catalog: what exists, under which name, in which version.
+
+pub mod model;

@@ -1,0 +1,424 @@
+//! What the catalog holds: plain descriptions of schemas, relations, types, functions and the rest.
+//!
+//! Every object has an [`Oid`] and is immutable once published; DDL replaces whole objects. SQL
+//! texts (defaults, checks, view queries, function bodies) are kept as canonical SQL: this room
+//! does not read them (invariant one-way).
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use vicinity_types::Oid;
+
+/// Fixed ids of PostgreSQL's own schemas and roles.
+pub mod fixed {
+    use vicinity_types::Oid;
+    /// `pg_catalog`
+    pub const PG_CATALOG: Oid = 11;
+    /// `pg_toast`
+    pub const PG_TOAST: Oid = 99;
+    /// `public`
+    pub const PUBLIC: Oid = 2200;
+    /// `information_schema`
+    pub const INFORMATION_SCHEMA: Oid = 13000;
+    /// The bootstrap superuser.
+    pub const SUPERUSER: Oid = 10;
+    /// The one database.
+    pub const DATABASE: Oid = 5;
+    /// Access methods.
+    pub const AM_HEAP: Oid = 2;
+    /// `btree`
+    pub const AM_BTREE: Oid = 403;
+    /// `hash`
+    pub const AM_HASH: Oid = 405;
+    /// `gist`
+    pub const AM_GIST: Oid = 783;
+    /// `gin`
+    pub const AM_GIN: Oid = 2742;
+    /// `brin`
+    pub const AM_BRIN: Oid = 3580;
+    /// `spgist`
+    pub const AM_SPGIST: Oid = 4000;
+    /// `pase_hnsw`
+    pub const AM_PASE_HNSW: Oid = 16404;
+    /// `pase_ivfflat`
+    pub const AM_PASE_IVFFLAT: Oid = 16412;
+}
+
+/// A one-based column number; system columns are negative.
+pub type AttrNumber = i16;
+
+/// One catalog object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Object {
+    Schema(Arc<Schema>),
+    Relation(Arc<Relation>),
+    Type(Arc<TypeDef>),
+    Function(Arc<Function>),
+    Extension(Arc<Extension>),
+    Trigger(Arc<Trigger>),
+    Role(Arc<Role>),
+    Comment(Arc<Comment>),
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Schema {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+}
+
+/// A login or group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Role {
+    pub oid: Oid,
+    pub name: String,
+    pub superuser: bool,
+    pub login: bool,
+    pub create_db: bool,
+    pub create_role: bool,
+    pub inherit: bool,
+    pub replication: bool,
+    pub bypass_rls: bool,
+    pub connection_limit: i32,
+    /// SCRAM verifier in PostgreSQL's form, if it has a password.
+    pub password: Option<String>,
+    pub member_of: Vec<Oid>,
+}
+
+/// Anything that has a row in `pg_class`. Names are unique within a schema.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Relation {
+    pub oid: Oid,
+    pub name: String,
+    pub schema: Oid,
+    pub owner: Oid,
+    pub kind: RelationKind,
+}
+
+/// What a relation is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum RelationKind {
+    Table(TableDef),
+    Index(IndexDef),
+    Sequence(SequenceDef),
+    View(ViewDef),
+    /// A composite type's relation (`CREATE TYPE name AS (...)`).
+    Composite(Vec<Column>),
+}
+
+/// Where a table's rows live over a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Persistence {
+    /// Logged.
+    Permanent,
+    /// Never in the WAL, empty after a crash.
+    Unlogged,
+    /// Belongs to one session and goes with it.
+    Temporary,
+}
+
+/// A table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct TableDef {
+    pub persistence: Persistence,
+    /// By attribute number; dropped columns stay as holes.
+    pub columns: Vec<Column>,
+    pub constraints: Vec<Constraint>,
+    /// The row storage behind the table: TRUNCATE and rewrites give a new one (`relfilenode`).
+    pub storage: u64,
+    /// The row type's id in `pg_type`, and its array type's.
+    pub row_type: Oid,
+    pub row_array_type: Oid,
+    pub options: Vec<(String, String)>,
+}
+
+/// A column.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Column {
+    pub name: String,
+    pub type_oid: Oid,
+    /// -1 where the type takes none.
+    pub typmod: i32,
+    pub not_null: bool,
+    /// Canonical SQL.
+    pub default: Option<String>,
+    pub identity: Option<Identity>,
+    /// Canonical SQL of a stored generated column.
+    pub generated: Option<String>,
+    pub dropped: bool,
+    /// The raw value (vicinity_types::raw) of rows written before the column was added.
+    pub missing: Option<Vec<u8>>,
+    /// Declared array dimensions (`int[][]` is 2); display only.
+    pub ndims: i16,
+}
+
+/// `GENERATED ... AS IDENTITY`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+/// A table constraint (NOT NULL lives on the column).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub columns: Vec<AttrNumber>,
+    pub kind: ConstraintKind,
+}
+
+/// What a constraint asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ConstraintKind {
+    PrimaryKey {
+        index: Oid,
+    },
+    Unique {
+        index: Oid,
+    },
+    /// Canonical SQL without the outer parentheses.
+    Check {
+        expr: String,
+    },
+    ForeignKey {
+        table: Oid,
+        columns: Vec<AttrNumber>,
+        on_update: ReferentialAction,
+        on_delete: ReferentialAction,
+    },
+}
+
+/// `ON UPDATE`/`ON DELETE`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// How an index finds rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum IndexMethod {
+    /// `btree`; `hash` is served by one too, with equality only.
+    Btree,
+    /// `hash` as declared.
+    Hash,
+    /// `gist` over points and boxes.
+    Spatial,
+    /// `pase_hnsw`
+    Hnsw,
+    /// `pase_ivfflat`
+    Ivfflat,
+}
+
+/// An index.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct IndexDef {
+    pub table: Oid,
+    pub method: IndexMethod,
+    pub keys: Vec<IndexKey>,
+    /// INCLUDE columns.
+    pub include: Vec<AttrNumber>,
+    pub unique: bool,
+    pub primary: bool,
+    pub nulls_not_distinct: bool,
+    /// `WITH (...)` as given, in order.
+    pub options: Vec<(String, String)>,
+    /// False until its build has finished: never used, dropped at recovery (no half-built index).
+    pub valid: bool,
+}
+
+/// A key column of an index.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct IndexKey {
+    pub column: AttrNumber,
+    pub opclass: Oid,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// A sequence's definition; its running value lives beside the catalog, outside transactions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct SequenceDef {
+    pub type_oid: Oid,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cache: i64,
+    pub cycle: bool,
+    /// `OWNED BY`
+    pub owned_by: Option<(Oid, AttrNumber)>,
+    /// An identity column's own sequence (`pg_depend` deptype 'i' instead of 'a').
+    pub identity: bool,
+}
+
+/// A view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ViewDef {
+    pub columns: Vec<Column>,
+    /// The query as canonical SQL.
+    pub query: String,
+    /// Relations it reads, for DROP ... CASCADE.
+    pub depends_on: Vec<Oid>,
+    pub row_type: Oid,
+}
+
+/// A user's or an extension's type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct TypeDef {
+    pub oid: Oid,
+    pub name: String,
+    pub schema: Oid,
+    pub owner: Oid,
+    pub array_oid: Oid,
+    pub kind: TypeKind,
+}
+
+/// What a type is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TypeKind {
+    /// Implemented by the server, visible once its extension is created (`pase`).
+    Base,
+    /// `CREATE TYPE ... AS (...)` or a table's row type; the relation has the columns.
+    Composite {
+        relation: Oid,
+    },
+    Enum {
+        labels: Vec<(Oid, String)>,
+    },
+    Domain {
+        base: Oid,
+        typmod: i32,
+        not_null: bool,
+        default: Option<String>,
+        checks: Vec<(String, String)>,
+    },
+}
+
+/// A function a user or an extension made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Function {
+    pub oid: Oid,
+    pub name: String,
+    pub schema: Oid,
+    pub owner: Oid,
+    pub language: Language,
+    /// `f`unction, `p`rocedure.
+    pub procedure: bool,
+    pub args: Vec<Argument>,
+    pub returns: Oid,
+    pub returns_set: bool,
+    pub volatility: Volatility,
+    pub strict: bool,
+    pub security_definer: bool,
+    pub leakproof: bool,
+    pub parallel: char,
+    pub cost: f32,
+    pub rows: f32,
+    /// Body text, or the internal name for `internal` and `c`.
+    pub body: String,
+    pub config: Vec<(String, String)>,
+}
+
+/// The language of a function's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Language {
+    Internal,
+    C,
+    Sql,
+    PlPgSql,
+}
+
+/// How often a function may give another answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+/// A function's argument or result column.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Argument {
+    pub name: Option<String>,
+    pub type_oid: Oid,
+    pub mode: ArgMode,
+    /// Canonical SQL.
+    pub default: Option<String>,
+}
+
+/// An argument's direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ArgMode {
+    In,
+    Out,
+    InOut,
+    Variadic,
+    /// A column of `RETURNS TABLE`.
+    Table,
+}
+
+/// A created extension.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Extension {
+    pub oid: Oid,
+    pub name: String,
+    pub schema: Oid,
+    pub owner: Oid,
+    pub version: String,
+    pub relocatable: bool,
+}
+
+/// A trigger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Trigger {
+    pub oid: Oid,
+    pub name: String,
+    pub table: Oid,
+    pub function: Oid,
+    /// `pg_trigger.tgtype` bits: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate, 64 instead.
+    pub kind: i16,
+    pub enabled: char,
+    pub columns: Vec<AttrNumber>,
+    pub args: Vec<String>,
+    /// Canonical SQL of WHEN.
+    pub when: Option<String>,
+}
+
+/// `COMMENT ON`: keyed as in `pg_description`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Comment {
+    pub class: Oid,
+    pub object: Oid,
+    pub sub: i32,
+    pub text: String,
+}

@@ -1,0 +1,3 @@
+//! Versioned rows, transactions, WAL, catalog; owns the indexes' upkeep.
+
+pub mod catalog;
