@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Native indexes: pure data structures, no SQL, no sockets.
+//!
+//! - [`btree`]: an ordered map from memcomparable key bytes and row id.
+//! - [`hnsw`] and [`ivf`]: nearest vectors, as streams of candidates that resume until every live entry came out
+//!   (invariants *hints* and *never-short*: an entry is a hint, the row has the last word).
+//! - [`options`]: the `WITH (...)` options of the vector access methods, PASE's names, errors and notices.
+
+pub mod btree;
+pub mod centroids;
+pub mod hnsw;
+pub mod ivf;
+pub mod options;
+pub mod progress;
+pub mod vector;
+
+pub use btree::{Btree, BtreeCursor};
+pub use centroids::Centroids;
+pub use hnsw::{Hnsw, HnswOptions};
+pub use ivf::{Clustering, IvfOptions, Ivfflat};
+pub use options::{Options, parse_options};
+pub use progress::{Phase, Progress};
+pub use vector::{Candidate, CandidateStream, Metric, SearchParams, VectorIndex, VectorSource};
+
+/// A row's id, stable for the row's life (invariant *stable-ids*).
+pub type RowId = u64;

@@ -1,0 +1,109 @@
+//! What every vector index has in common: input, output, and the promises between index and scan.
+
+mod flat;
+
+use std::sync::Arc;
+
+use vicinity_types::{PgError, Result, SqlState};
+
+use crate::RowId;
+
+pub(crate) use flat::Flat;
+
+/// The most dimensions a vector may have.
+pub const MAX_DIM: usize = 16_000;
+
+/// The rows an index is built from. NULL vectors are left out by the source.
+pub trait VectorSource: Sync {
+    /// About how many vectors there are.
+    fn len_hint(&self) -> usize;
+
+    /// Calls `f` with every vector once, in any order; stops at the first error and returns it. A build makes two
+    /// passes, which must show the same rows.
+    fn for_each(&self, f: &mut dyn FnMut(RowId, &[f32]) -> Result<()>) -> Result<()>;
+}
+
+/// The distance an index is declared with. PASE orders by Euclidean distance whatever `distance_type` says, and so do
+/// the streams of every index here; the metric is kept for what the catalog shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metric {
+    /// Euclidean.
+    #[default]
+    L2,
+    /// Inner product.
+    Ip,
+    /// Cosine.
+    Cosine,
+}
+
+/// Decides by row id whether a candidate may be returned. It is asked once or more per candidate, inside the scan.
+pub type RowFilter = Arc<dyn Fn(RowId) -> bool + Send + Sync>;
+
+/// How to search.
+#[derive(Clone, Default)]
+pub struct SearchParams {
+    /// How many rows are wanted, 0 if unknown: sizes the first batch. A stream goes on beyond it.
+    pub limit: usize,
+    /// hnsw: ef for this query, 0 = the index's own. ivfflat: permille of clusters, 0 = 20.
+    pub extra: i32,
+    /// Candidates that fail are traversed but not returned.
+    pub filter: Option<RowFilter>,
+}
+
+/// A row that may be near, and its squared Euclidean distance to the query as far as the index knows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The row.
+    pub row: RowId,
+    /// Approximate squared distance.
+    pub approx: f32,
+}
+
+/// The nearest entries in batches. Owns what it needs, so that it can be kept over an await.
+pub trait CandidateStream: Send {
+    /// Appends the next batch, nearest first within the batch; batches grow. False when every live entry was produced
+    /// (what the call appended still counts). Rows that were there when the stream began and still are come out at
+    /// least once; twice only if the row has several entries (an updated vector before vacuum).
+    fn next_batch(&mut self, out: &mut Vec<Candidate>) -> bool;
+}
+
+/// A vector index. All calls may run at once from many threads.
+pub trait VectorIndex: Send + Sync {
+    /// Adds an entry. A vector of the wrong dimension is error 22000.
+    fn insert(&self, row: RowId, vector: &[f32]) -> Result<()>;
+
+    /// Removes the entry of this row with this vector; false if there is none.
+    fn remove(&self, row: RowId, vector: &[f32]) -> bool;
+
+    /// Live entries.
+    fn len(&self) -> usize;
+
+    /// No live entries.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held.
+    fn memory(&self) -> usize;
+
+    /// The dimension of every vector in it.
+    fn dim(&self) -> usize;
+
+    /// Begins a search. A query of the wrong dimension is error 22000; an `extra` out of range is 22023.
+    fn search(
+        self: Arc<Self>,
+        query: &[f32],
+        params: SearchParams,
+    ) -> Result<Box<dyn CandidateStream>>;
+}
+
+/// Error 22000 unless the vector has the index's dimension.
+pub fn check_dim(index: usize, vector: usize) -> Result<()> {
+    if index == vector {
+        return Ok(());
+    }
+    Err(PgError::new(
+        SqlState::DATA_EXCEPTION,
+        format!("vector dimension mismatch: expected {index} dimensions, not {vector}"),
+    ))
+}
