@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Built-in functions, operators, casts and aggregates, by PostgreSQL's internal names.
+//!
+//! The catalog ([`procs`], [`operators`], [`casts`], ...) is PostgreSQL 15's own, restricted to what
+//! has an implementation. An implementation is found as PostgreSQL's function manager finds it: by
+//! `prosrc`, here [`Proc::src`].
+//!
+//! | to run | ask | gives |
+//! |---|---|---|
+//! | a function | [`Call::new`] (or [`scalar`] where the argument types do not matter) | one value |
+//! | a set-returning function | [`set_returning`] | rows |
+//! | an aggregate | [`aggregate`] | a maker of [`Aggregate`] states |
+//!
+//! What is in [`PLANNER_SOURCES`] has a row in `pg_proc` and its implementation in the planner.
+
+#[macro_use]
+mod macros;
+
+mod aggregate;
+mod call;
+pub mod catalog;
+mod env;
+mod number;
+mod out;
+mod pase;
+mod registry;
+
+pub use aggregate::{Aggregate, MakeAggregate, aggregate};
+pub use call::{Call, Signature};
+pub use catalog::{
+    AccessMethod, AggregateInfo, Amop, Amproc, Cast, Collation, Description, Language, Opclass,
+    Operator, Opfamily, PG_CATALOG, PLANNER_SOURCES, PUBLIC, Proc, TypeInfo, access_method_by_oid,
+    access_method_named, access_methods, aggregate_info, aggregates, amops, amops_of, amprocs,
+    cast, casts, collations, default_opclass, description, descriptions, is_polymorphic, languages,
+    opclass_by_oid, opclass_named, opclasses, operator_by_oid, operator_exact, operators,
+    operators_named, opfamilies, proc_by_oid, proc_exact, procs, procs_named, type_by_oid,
+    type_named, types,
+};
+pub use env::Env;
+pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};

@@ -1,0 +1,36 @@
+//! What a function may ask of the statement it runs in.
+
+use std::cell::RefCell;
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// The surroundings of a call: clocks, settings, formats, names.
+pub trait Env: Send + Sync {
+    /// Start of the transaction, microseconds since 2000-01-01 UTC: `now()`.
+    fn transaction_time(&self) -> i64;
+
+    /// Start of the statement: `statement_timestamp()`.
+    fn statement_time(&self) -> i64;
+
+    /// Now: `clock_timestamp()`.
+    fn clock_time(&self) -> i64;
+
+    /// A setting's value as `SHOW` prints it.
+    fn setting(&self, name: &str) -> Option<String>;
+
+    /// `random()`: uniform in [0, 1).
+    fn random(&self) -> f64 {
+        GENERATOR.with_borrow_mut(|g| g.random())
+    }
+
+    /// `setseed()`, with a seed in [-1, 1].
+    fn set_seed(&self, seed: f64) {
+        GENERATOR.with_borrow_mut(|g| *g = Xoshiro256PlusPlus::seed_from_u64(seed.to_bits()));
+    }
+}
+
+thread_local! {
+    /// One generator a thread: no lock, and `setseed` repeats within a session's thread.
+    static GENERATOR: RefCell<Xoshiro256PlusPlus> = RefCell::new(Xoshiro256PlusPlus::from_os_rng());
+}

@@ -1,0 +1,79 @@
+//! From a Rust value to a function's result.
+
+use std::sync::Arc;
+
+use vicinity_types::array::Array;
+use vicinity_types::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
+use vicinity_types::interval::Interval;
+use vicinity_types::jsonb::Jsonb;
+use vicinity_types::numeric::Numeric;
+use vicinity_types::pase::Pase;
+use vicinity_types::record::Record;
+use vicinity_types::{Datum, Oid, Result, TimeTz};
+
+/// What a function body may evaluate to: a plain value, an `Option` (`None` is NULL) or a `Result`
+/// of such.
+pub(crate) trait Out {
+    fn out(self) -> Result<Datum>;
+}
+
+impl Out for Datum {
+    #[inline]
+    fn out(self) -> Result<Datum> {
+        Ok(self)
+    }
+}
+
+impl<T: Out> Out for Option<T> {
+    #[inline]
+    fn out(self) -> Result<Datum> {
+        self.map_or(Ok(Datum::Null), Out::out)
+    }
+}
+
+impl<T: Out> Out for Result<T> {
+    #[inline]
+    fn out(self) -> Result<Datum> {
+        self.and_then(Out::out)
+    }
+}
+
+macro_rules! out {
+    ($($ty:ty => $make:expr;)*) => {$(
+        impl Out for $ty {
+            #[inline]
+            fn out(self) -> Result<Datum> {
+                Ok(($make)(self))
+            }
+        }
+    )*};
+}
+
+out! {
+    bool => Datum::Bool;
+    i16 => Datum::Int2;
+    i32 => Datum::Int4;
+    i64 => Datum::Int8;
+    f32 => Datum::Float4;
+    f64 => Datum::Float8;
+    Oid => Datum::Oid;
+    String => |s: String| Datum::Text(Arc::from(s));
+    &str => |s: &str| Datum::text(s);
+    Arc<str> => Datum::Text;
+    Vec<u8> => |b: Vec<u8>| Datum::Bytea(Arc::from(b));
+    Numeric => |n| Datum::Numeric(Arc::new(n));
+    Arc<Numeric> => Datum::Numeric;
+    TimeTz => Datum::TimeTz;
+    Interval => Datum::Interval;
+    Point => Datum::Point;
+    Lseg => |v| Datum::Lseg(Arc::new(v));
+    Path => |v| Datum::Path(Arc::new(v));
+    Rect => |v| Datum::Box(Arc::new(v));
+    Polygon => |v| Datum::Polygon(Arc::new(v));
+    Line => Datum::Line;
+    Circle => Datum::Circle;
+    Pase => |v| Datum::Pase(Arc::new(v));
+    Array => |v| Datum::Array(Arc::new(v));
+    Record => |v| Datum::Record(Arc::new(v));
+    Jsonb => |v| Datum::Jsonb(Arc::new(v));
+}

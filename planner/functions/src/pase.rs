@@ -1,0 +1,125 @@
+//! The `pase` extension: constructors and distances.
+//!
+//! A distance's value follows the query's `ds`: 0 squared Euclidean, 1 dot product, 2 cosine
+//! distance. Sums are kept in double precision: over values near 10^4 single precision would lose
+//! the digits that order two neighbours.
+
+use vicinity_types::Datum::{Array as List, Int4, Pase as Query, Text};
+use vicinity_types::array::Array;
+use vicinity_types::pase::Pase;
+use vicinity_types::{PgError, Result, SqlState};
+
+/// The most dimensions a vector may have.
+const MAX_DIMENSIONS: usize = 16_000;
+
+/// The floats of a `float4[]`: at least one, none of them NULL.
+pub(crate) fn vector(array: &Array) -> Result<&[f32]> {
+    match array.as_f32s() {
+        Some([]) => Err(PgError::new(SqlState::DATA_EXCEPTION, "vector must not be empty")),
+        Some(values) => Ok(values),
+        None if array.is_empty() => {
+            Err(PgError::new(SqlState::DATA_EXCEPTION, "vector must not be empty"))
+        }
+        None => Err(PgError::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            "vector must not contain NULL elements",
+        )),
+    }
+}
+
+fn make(array: &Array, extra: i32, ds: i32) -> Result<Pase> {
+    let values = vector(array)?;
+    if values.len() > MAX_DIMENSIONS {
+        return Err(PgError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("pase must not have more than {MAX_DIMENSIONS} dimensions"),
+        ));
+    }
+    check_ds(ds)?;
+    Ok(Pase { values: values.to_vec(), extra, ds })
+}
+
+fn check_ds(ds: i32) -> Result<()> {
+    if (0..=2).contains(&ds) {
+        return Ok(());
+    }
+    Err(PgError::new(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("distance type {ds} is out of range"),
+    )
+    .hint("Use 0 for squared Euclidean distance, 1 for dot product, 2 for cosine distance."))
+}
+
+fn same_dimensions(left: &[f32], right: &[f32]) -> Result<()> {
+    if left.len() == right.len() {
+        return Ok(());
+    }
+    Err(PgError::new(
+        SqlState::DATA_EXCEPTION,
+        format!(
+            "vectors have different dimensions: {} on the left, {} on the right",
+            left.len(),
+            right.len()
+        ),
+    ))
+}
+
+/// Sums `f` over pairs in four independent lanes, so that the loop vectorises.
+fn sum(left: &[f32], right: &[f32], f: impl Fn(f64, f64) -> f64) -> f64 {
+    let (left4, left_rest) = left.as_chunks::<4>();
+    let (right4, right_rest) = right.as_chunks::<4>();
+    let mut lanes = [0f64; 4];
+    for (l, r) in left4.iter().zip(right4) {
+        for ((lane, a), b) in lanes.iter_mut().zip(l).zip(r) {
+            *lane += f(f64::from(*a), f64::from(*b));
+        }
+    }
+    let rest: f64 =
+        left_rest.iter().zip(right_rest).map(|(a, b)| f(f64::from(*a), f64::from(*b))).sum();
+    lanes.iter().sum::<f64>() + rest
+}
+
+fn squared(left: &[f32], right: &[f32]) -> f64 {
+    sum(left, right, |a, b| (a - b) * (a - b))
+}
+
+fn dot(left: &[f32], right: &[f32]) -> f64 {
+    sum(left, right, |a, b| a * b)
+}
+
+fn distance(left: &[f32], query: &Pase) -> Result<f32> {
+    let right = query.values.as_slice();
+    same_dimensions(left, right)?;
+    let value = match query.ds {
+        1 => dot(left, right),
+        2 => 1.0 - dot(left, right) / (dot(left, left) * dot(right, right)).sqrt(),
+        _ => squared(left, right),
+    };
+    Ok(value as f32)
+}
+
+fn vector_distance(left: &Array, right: &Array) -> Result<f32> {
+    let (left, right) = (vector(left)?, vector(right)?);
+    same_dimensions(left, right)?;
+    Ok(squared(left, right) as f32)
+}
+
+/// A vector as base64 of little-endian `float4`s.
+pub(crate) fn decode_base64(text: &str) -> Result<Vec<f32>> {
+    use base64::Engine as _;
+    let refuse = || PgError::invalid_input("pase", text);
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(text.trim()).map_err(|_| refuse())?;
+    let (floats, rest) = bytes.as_chunks::<4>();
+    if floats.is_empty() || !rest.is_empty() {
+        return Err(refuse());
+    }
+    Ok(floats.iter().map(|b| f32::from_le_bytes(*b)).collect())
+}
+
+scalars! { pub(crate) PASE, env;
+    "pase_constructor" [List(a), Int4(extra), Int4(ds)] => make(a, *extra, *ds);
+    "g_pase_distance" [List(a), Query(q)] => vector(a).and_then(|a| distance(a, q));
+    "g_pase_distance_3" [Text(a), Query(q)] => decode_base64(a).and_then(|a| distance(&a, q));
+    "pase_vector_distance" [List(a), List(b)] => vector_distance(a, b);
+}

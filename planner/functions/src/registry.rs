@@ -1,0 +1,87 @@
+//! Implementations by `prosrc`.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use vicinity_types::{Datum, PgError, Result};
+
+use crate::aggregate;
+use crate::call::Signature;
+use crate::catalog::Proc;
+use crate::env::Env;
+use crate::number;
+
+/// A function of values alone. Strict ones are never called with a NULL: the caller checks
+/// [`Proc::strict`].
+pub type ScalarFn = fn(&dyn Env, &[Datum]) -> Result<Datum>;
+
+/// A function that also asks for the types of its arguments and result (`to_json`, `concat`).
+pub type TypedFn = fn(&dyn Env, &Signature, &[Datum]) -> Result<Datum>;
+
+/// Rows of output columns, one column where the function returns a set of plain values.
+pub type Rows = Box<dyn Iterator<Item = Result<Vec<Datum>>> + Send>;
+
+/// A set-returning function.
+pub type SetFn = fn(&dyn Env, &[Datum]) -> Result<Rows>;
+
+type Table<F> = &'static [(&'static [&'static str], F)];
+
+const SCALARS: &[Table<ScalarFn>] = &[
+    number::int::COMPARE,
+    number::int::ARITHMETIC,
+    number::int::CAST,
+    number::float::COMPARE,
+    number::float::ARITHMETIC,
+    number::float::CAST,
+    number::math::MATH,
+    number::boolean::BOOLEAN,
+    crate::pase::PASE,
+];
+
+const TYPED: &[Table<TypedFn>] = &[];
+
+const SETS: &[Table<SetFn>] = &[];
+
+fn index<F: Copy>(tables: &[Table<F>]) -> HashMap<&'static str, F> {
+    let mut map = HashMap::new();
+    for (names, function) in tables.iter().flat_map(|table| table.iter()) {
+        map.extend(names.iter().map(|name| (*name, *function)));
+    }
+    map
+}
+
+static SCALAR_INDEX: LazyLock<HashMap<&'static str, ScalarFn>> = LazyLock::new(|| index(SCALARS));
+static TYPED_INDEX: LazyLock<HashMap<&'static str, TypedFn>> = LazyLock::new(|| index(TYPED));
+static SET_INDEX: LazyLock<HashMap<&'static str, SetFn>> = LazyLock::new(|| index(SETS));
+
+/// The implementation of a scalar function that depends on its values alone.
+pub fn scalar(src: &str) -> Option<ScalarFn> {
+    SCALAR_INDEX.get(src).copied()
+}
+
+/// The implementation of a scalar function that needs its argument types; see [`crate::Call`].
+pub fn typed(src: &str) -> Option<TypedFn> {
+    TYPED_INDEX.get(src).copied()
+}
+
+/// The implementation of a set-returning function.
+pub fn set_returning(src: &str) -> Option<SetFn> {
+    SET_INDEX.get(src).copied()
+}
+
+/// Whether a row of `pg_proc` has an implementation in this crate.
+pub(crate) fn implements(proc: &Proc) -> bool {
+    match proc.kind {
+        b'a' => aggregate::implements(proc),
+        b'f' if proc.retset => SET_INDEX.contains_key(proc.src),
+        b'f' => SCALAR_INDEX.contains_key(proc.src) || TYPED_INDEX.contains_key(proc.src),
+        _ => false,
+    }
+}
+
+/// A function was given values of other kinds than its declaration says.
+#[cold]
+pub(crate) fn mismatch(names: &[&str], args: &[Datum]) -> PgError {
+    let name = names.first().copied().unwrap_or("?");
+    PgError::internal(format!("function {name} was called with arguments {args:?}"))
+}
