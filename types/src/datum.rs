@@ -97,6 +97,42 @@ impl Datum {
         Datum::Text(Arc::from(s.as_ref()))
     }
 
+    /// How this value is held; `None` for NULL.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Datum::Null => return None,
+            Datum::Bool(_) => Kind::Bool,
+            Datum::Int2(_) => Kind::Int2,
+            Datum::Int4(_) => Kind::Int4,
+            Datum::Int8(_) => Kind::Int8,
+            Datum::Float4(_) => Kind::Float4,
+            Datum::Float8(_) => Kind::Float8,
+            Datum::Numeric(_) => Kind::Numeric,
+            Datum::Text(_) => Kind::Text,
+            Datum::Bytea(_) => Kind::Bytea,
+            Datum::Date(_) => Kind::Date,
+            Datum::Time(_) => Kind::Time,
+            Datum::TimeTz(_) => Kind::TimeTz,
+            Datum::Timestamp(_) => Kind::Timestamp,
+            Datum::TimestampTz(_) => Kind::TimestampTz,
+            Datum::Interval(_) => Kind::Interval,
+            Datum::Uuid(_) => Kind::Uuid,
+            Datum::Oid(_) => Kind::Oid,
+            Datum::Tid(_) => Kind::Tid,
+            Datum::Jsonb(_) => Kind::Jsonb,
+            Datum::Point(_) => Kind::Point,
+            Datum::Lseg(_) => Kind::Lseg,
+            Datum::Path(_) => Kind::Path,
+            Datum::Box(_) => Kind::Box,
+            Datum::Polygon(_) => Kind::Polygon,
+            Datum::Line(_) => Kind::Line,
+            Datum::Circle(_) => Kind::Circle,
+            Datum::Pase(_) => Kind::Pase,
+            Datum::Array(_) => Kind::Array,
+            Datum::Record(_) => Kind::Record,
+        })
+    }
+
     /// Whether this is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
@@ -165,5 +201,48 @@ impl Kind {
             | Kind::Array
             | Kind::Record => return None,
         })
+    }
+
+    /// Every kind, in the order of their codes. Appended to, never reordered: codes are in files.
+    pub const ALL: [Kind; 29] = [
+        Kind::Bool,
+        Kind::Int2,
+        Kind::Int4,
+        Kind::Int8,
+        Kind::Float4,
+        Kind::Float8,
+        Kind::Numeric,
+        Kind::Text,
+        Kind::Bytea,
+        Kind::Date,
+        Kind::Time,
+        Kind::TimeTz,
+        Kind::Timestamp,
+        Kind::TimestampTz,
+        Kind::Interval,
+        Kind::Uuid,
+        Kind::Oid,
+        Kind::Tid,
+        Kind::Jsonb,
+        Kind::Point,
+        Kind::Lseg,
+        Kind::Path,
+        Kind::Box,
+        Kind::Polygon,
+        Kind::Line,
+        Kind::Circle,
+        Kind::Pase,
+        Kind::Array,
+        Kind::Record,
+    ];
+
+    /// The kind's number in stored values.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of a number.
+    pub fn from_code(code: u8) -> Option<Kind> {
+        Kind::ALL.get(usize::from(code)).copied()
     }
 }

@@ -224,6 +224,14 @@ impl PgError {
         )
     }
 
+    /// `22P02` without showing the text, as some types do.
+    pub fn invalid_input_plain(type_name: &str) -> Self {
+        Self::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input syntax for type {type_name}"),
+        )
+    }
+
     /// `22003`, `integer out of range` and the like.
     pub fn out_of_range(type_name: &str) -> Self {
         Self::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{type_name} out of range"))

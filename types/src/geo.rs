@@ -55,3 +55,48 @@ pub struct Path {
 pub struct Polygon {
     pub points: Vec<Point>,
 }
+
+/// Tolerance of PostgreSQL's geometric comparisons.
+pub const EPSILON: f64 = 1e-6;
+
+impl Rect {
+    /// The box with these two opposite corners.
+    pub fn spanning(a: Point, b: Point) -> Rect {
+        // NaN counts as the largest number.
+        let order = |a: f64, b: f64| {
+            if crate::compare::float8(a, b).is_lt() { (b, a) } else { (a, b) }
+        };
+        let (high_x, low_x) = order(a.x, b.x);
+        let (high_y, low_y) = order(a.y, b.y);
+        Rect { high: Point { x: high_x, y: high_y }, low: Point { x: low_x, y: low_y } }
+    }
+}
+
+impl Line {
+    /// The line through two points, in the form PostgreSQL keeps it.
+    pub fn through(p: Point, q: Point) -> Line {
+        let near = |a: f64, b: f64| a == b || (a - b).abs() <= EPSILON;
+        let (vertical, horizontal) = (near(p.x, q.x), near(p.y, q.y));
+        let slope = if vertical {
+            f64::INFINITY
+        } else if horizontal {
+            0.0
+        } else {
+            (p.y - q.y) / (p.x - q.x)
+        };
+        Line::with_slope(p, slope)
+    }
+
+    /// The line through a point with a slope.
+    pub fn with_slope(p: Point, slope: f64) -> Line {
+        if slope.is_infinite() {
+            return Line { a: -1.0, b: 0.0, c: p.x };
+        }
+        if slope == 0.0 {
+            return Line { a: 0.0, b: -1.0, c: p.y };
+        }
+        // -0 is ugly and PostgreSQL avoids it.
+        let c = p.y - slope * p.x;
+        Line { a: slope, b: -1.0, c: if c == 0.0 { 0.0 } else { c } }
+    }
+}

@@ -1,0 +1,126 @@
+//! Output straight from stored bytes for the types queries return most: no [`Datum`], no allocation.
+//!
+//! [`Datum`]: crate::datum::Datum
+
+use bytes::{BufMut, BytesMut};
+
+use super::{Io, float, is_reg};
+use crate::datum::{Kind, Oid};
+use crate::oid;
+use crate::raw::{F32s, float4_slice};
+
+fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {
+    raw.try_into().ok()
+}
+
+fn f64_at(raw: &[u8], i: usize) -> Option<f64> {
+    let (words, _) = raw.as_chunks::<8>();
+    words.get(i).map(|b| f64::from_le_bytes(*b))
+}
+
+/// Writes text; `None`, and nothing written, where the kind has no short way.
+#[inline]
+pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut BytesMut) -> Option<()> {
+    let digits = io.style.extra_float_digits;
+    let mut int = itoa::Buffer::new();
+    match kind {
+        Kind::Bool => out.put_u8(if fixed::<1>(raw)? == [0] { b'f' } else { b't' }),
+        Kind::Int2 => out.put_slice(int.format(i16::from_le_bytes(fixed(raw)?)).as_bytes()),
+        Kind::Int4 => out.put_slice(int.format(i32::from_le_bytes(fixed(raw)?)).as_bytes()),
+        Kind::Int8 if ty != oid::PG_LSN => {
+            out.put_slice(int.format(i64::from_le_bytes(fixed(raw)?)).as_bytes());
+        }
+        Kind::Oid if !is_reg(ty) => {
+            out.put_slice(int.format(u32::from_le_bytes(fixed(raw)?)).as_bytes());
+        }
+        Kind::Float4 => float::write4(f32::from_le_bytes(fixed(raw)?), digits, out),
+        Kind::Float8 => float::write8(f64::from_le_bytes(fixed(raw)?), digits, out),
+        Kind::Text | Kind::Jsonb => out.put_slice(raw),
+        Kind::Point => {
+            let (x, y) = (f64_at(raw, 0)?, f64_at(raw, 1)?);
+            super::geo::write_point(x, y, digits, out);
+        }
+        Kind::Date => {
+            crate::datetime::format::date(i32::from_le_bytes(fixed(raw)?), io.style, out);
+        }
+        Kind::Time => crate::datetime::format::time(i64::from_le_bytes(fixed(raw)?), out),
+        Kind::Timestamp => {
+            crate::datetime::format::timestamp(i64::from_le_bytes(fixed(raw)?), io.style, out);
+        }
+        Kind::TimestampTz => {
+            crate::datetime::format::timestamptz(i64::from_le_bytes(fixed(raw)?), io.style, out);
+        }
+        Kind::Uuid => crate::raw::put_uuid(fixed(raw)?, out),
+        Kind::Bytea => super::bytea::write(raw, io.style.bytea_output, out),
+        Kind::Array => float4_text(float4_slice(raw)?, raw, digits, out)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// `{1,2.5}`; vectors whose subscripts do not begin at 1 take the long way.
+fn float4_text(values: F32s<'_>, raw: &[u8], digits: i32, out: &mut BytesMut) -> Option<()> {
+    if raw.get(12..16)? != 1i32.to_le_bytes() {
+        return None;
+    }
+    out.reserve(values.len() * 10 + 2);
+    out.put_u8(b'{');
+    for (i, v) in values.iter().enumerate() {
+        if i > 0 {
+            out.put_u8(b',');
+        }
+        float::write4(v, digits, out);
+    }
+    out.put_u8(b'}');
+    Some(())
+}
+
+/// Writes the binary format; `None`, and nothing written, where the kind has no short way.
+#[inline]
+pub fn binary_out(ty: Oid, kind: Kind, raw: &[u8], out: &mut BytesMut) -> Option<()> {
+    match kind {
+        Kind::Bool => out.put_u8(u8::from(fixed::<1>(raw)? != [0])),
+        Kind::Int2 => out.put_i16(i16::from_le_bytes(fixed(raw)?)),
+        Kind::Int4 | Kind::Date | Kind::Oid | Kind::Float4 => {
+            out.put_u32(u32::from_le_bytes(fixed(raw)?));
+        }
+        Kind::Int8 | Kind::Float8 | Kind::Time | Kind::Timestamp | Kind::TimestampTz => {
+            out.put_u64(u64::from_le_bytes(fixed(raw)?));
+        }
+        Kind::Text if ty != oid::CHAR => out.put_slice(raw),
+        Kind::Bytea | Kind::Uuid => out.put_slice(raw),
+        Kind::Jsonb => {
+            out.put_u8(1);
+            out.put_slice(raw);
+        }
+        Kind::Point | Kind::Line | Kind::Circle | Kind::Lseg | Kind::Box => {
+            let (words, _) = raw.as_chunks::<8>();
+            words.iter().for_each(|w| out.put_u64(u64::from_le_bytes(*w)));
+        }
+        Kind::Interval => {
+            let (micros, rest) = raw.split_first_chunk::<8>()?;
+            let (days, months) = rest.split_first_chunk::<4>()?;
+            out.put_i64(i64::from_le_bytes(*micros));
+            out.put_i32(i32::from_le_bytes(*days));
+            out.put_i32(i32::from_le_bytes(fixed(months)?));
+        }
+        Kind::Array => float4_binary(float4_slice(raw)?, raw, out)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn float4_binary(values: F32s<'_>, raw: &[u8], out: &mut BytesMut) -> Option<()> {
+    let lower = i32::from_le_bytes(fixed(raw.get(12..16)?)?);
+    out.reserve(20 + values.len() * 8);
+    out.put_i32(1);
+    out.put_i32(0);
+    out.put_u32(oid::FLOAT4);
+    out.put_i32(i32::try_from(values.len()).ok()?);
+    out.put_i32(lower);
+    for v in values.iter() {
+        out.put_i32(4);
+        out.put_f32(v);
+    }
+    Some(())
+}

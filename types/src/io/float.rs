@@ -1,0 +1,288 @@
+//! Floating point: shortest text that reads back exactly, laid out as PostgreSQL does.
+
+use bytes::{BufMut, BytesMut};
+
+use super::is_space;
+use crate::error::{PgError, Result, SqlState};
+
+/// Reads a float8.
+pub fn parse8(text: &str) -> Result<f64> {
+    parse(text, "double precision", |body| {
+        let v: f64 = body.parse().ok()?;
+        Some((v, v.is_infinite() || v == 0.0))
+    })
+}
+
+/// Reads a float4.
+pub fn parse4(text: &str) -> Result<f32> {
+    parse(text, "real", |body| {
+        let v: f32 = body.parse().ok()?;
+        Some((v, v.is_infinite() || v == 0.0))
+    })
+}
+
+fn parse<T>(text: &str, name: &str, read: impl Fn(&str) -> Option<(T, bool)>) -> Result<T> {
+    let body = text.trim_matches(is_space);
+    let invalid = || PgError::invalid_input(name, text);
+    let unsigned = body.strip_prefix(['+', '-']).unwrap_or(body);
+    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let word = ["nan", "infinity", "inf"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
+    if !number && !word {
+        return Err(invalid());
+    }
+    let (value, extreme) = read(body).ok_or_else(invalid)?;
+    if number && extreme {
+        let mantissa = unsigned.split(['e', 'E']).next().unwrap_or("");
+        let written_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.'));
+        if !written_zero {
+            return Err(PgError::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("\"{body}\" is out of range for type {name}"),
+            ));
+        }
+    }
+    Ok(value)
+}
+
+/// Writes a float8. With `extra_float_digits` above 0, the shortest text that reads back exactly;
+/// otherwise 15 digits and that many more, as `%g` does.
+pub fn write8(v: f64, extra_float_digits: i32, out: &mut BytesMut) {
+    if !v.is_finite() {
+        return special(v.is_nan(), v.is_sign_negative(), out);
+    }
+    if extra_float_digits > 0 {
+        shortest8(v, out)
+    } else {
+        general(v, 15 + extra_float_digits, out)
+    }
+}
+
+/// Writes a float4; see [`write8`].
+pub fn write4(v: f32, extra_float_digits: i32, out: &mut BytesMut) {
+    if !v.is_finite() {
+        return special(v.is_nan(), v.is_sign_negative(), out);
+    }
+    if extra_float_digits > 0 {
+        shortest4(v, out);
+    } else {
+        general(f64::from(v), 6 + extra_float_digits, out);
+    }
+}
+
+fn special(nan: bool, negative: bool, out: &mut BytesMut) {
+    out.put_slice(match (nan, negative) {
+        (true, _) => b"NaN".as_slice(),
+        (false, false) => b"Infinity",
+        (false, true) => b"-Infinity",
+    });
+}
+
+/// `%.{digits}g`
+fn general(v: f64, digits: i32, out: &mut BytesMut) {
+    let digits = usize::try_from(digits.max(1)).unwrap_or(1);
+    let text = format!("{:.*e}", digits - 1, v.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let mut parts = Decimal::new(v.is_sign_negative(), exponent.parse().unwrap_or(0));
+    parts.push_digits(mantissa.as_bytes());
+    parts.write(i32::try_from(digits).unwrap_or(i32::MAX), out);
+}
+
+fn shortest8(v: f64, out: &mut BytesMut) {
+    // Whole numbers of moderate size are the common case and need no search for digits.
+    if v.abs() < 1e15 && v.fract() == 0.0 && (v != 0.0 || v.is_sign_positive()) {
+        let whole = v as i64;
+        return out.put_slice(itoa::Buffer::new().format(whole).as_bytes());
+    }
+    let mut buffer = ryu::Buffer::new();
+    let mut parts = Decimal::from_ryu(buffer.format_finite(v));
+    if on_boundary(v.abs().to_bits(), 52, 1074, &parts) {
+        parts = (15..=17)
+            .map(|n| with_precision(v, n))
+            .find(|p| p.value::<f64>() == Some(v) && !on_boundary(v.abs().to_bits(), 52, 1074, p))
+            .unwrap_or(parts);
+    }
+    parts.write(15, out);
+}
+
+fn shortest4(v: f32, out: &mut BytesMut) {
+    let mut buffer = ryu::Buffer::new();
+    let mut parts = Decimal::from_ryu(buffer.format_finite(v));
+    let bits = u64::from(v.abs().to_bits());
+    if on_boundary(bits, 23, 149, &parts) {
+        parts = (6..=9)
+            .map(|n| with_precision(f64::from(v), n))
+            .find(|p| p.value::<f32>() == Some(v) && !on_boundary(bits, 23, 149, p))
+            .unwrap_or(parts);
+    }
+    parts.write(6, out);
+}
+
+fn with_precision(v: f64, digits: usize) -> Decimal {
+    let text = format!("{v:.*e}", digits - 1);
+    Decimal::from_ryu(&text)
+}
+
+/// Whether the digits lie exactly half way to a neighbouring float. PostgreSQL does not use such
+/// digits, though they read back (ties go to even): 1e23 is written 9.999999999999999e+22.
+fn on_boundary(bits: u64, mantissa_bits: u32, min_exponent: i32, d: &Decimal) -> bool {
+    let mantissa = bits & ((1 << mantissa_bits) - 1);
+    let biased = i32::try_from(bits >> mantissa_bits).unwrap_or(0);
+    let (m, e) = match biased {
+        0 => (mantissa, -min_exponent),
+        _ => (mantissa | 1 << mantissa_bits, biased - 1 - min_exponent),
+    };
+    // Odd mantissas never read back from the middle.
+    if m % 2 == 1 || m == 0 {
+        return false;
+    }
+    let (digits, ten) = d.scaled();
+    let halves = [
+        (u128::from(m) * 2 + 1, e - 1),
+        (u128::from(m) * 2 - 1, e - 1),
+        (u128::from(m) * 4 - 1, e - 2),
+    ];
+    halves.iter().any(|(half, two)| same(u128::from(digits), ten, *half, *two))
+}
+
+/// Whether `digits * 10^ten == odd * 2^two`.
+fn same(digits: u128, ten: i32, odd: u128, two: i32) -> bool {
+    let five = |n: i32| 5u128.checked_pow(u32::try_from(n).unwrap_or(u32::MAX));
+    let (left, right) = if ten >= 0 {
+        (five(ten).and_then(|f| digits.checked_mul(f)), Some(odd))
+    } else {
+        (Some(digits), five(-ten).and_then(|f| odd.checked_mul(f)))
+    };
+    let (Some(left), Some(right)) = (left, right) else { return false };
+    if left == 0 {
+        return false;
+    }
+    let (l, r) = (left.trailing_zeros(), right.trailing_zeros());
+    let twos = i64::from(l) + i64::from(ten) == i64::from(r) + i64::from(two);
+    twos && left >> l == right >> r
+}
+
+/// Significant digits and the exponent of the first.
+#[derive(Clone)]
+struct Decimal {
+    negative: bool,
+    digits: [u8; 40],
+    len: usize,
+    exponent: i32,
+}
+
+impl Decimal {
+    fn new(negative: bool, exponent: i32) -> Decimal {
+        Decimal { negative, digits: [0; 40], len: 0, exponent }
+    }
+
+    fn push_digits(&mut self, text: &[u8]) {
+        for b in text.iter().filter(|b| b.is_ascii_digit()) {
+            if let Some(slot) = self.digits.get_mut(self.len) {
+                *slot = *b;
+                self.len += 1;
+            }
+        }
+        while self.len > 1 && self.digits.get(self.len - 1) == Some(&b'0') {
+            self.len -= 1;
+        }
+    }
+
+    /// Takes apart `123.45`, `0.00012` and `1.2345e-7`.
+    fn from_ryu(text: &str) -> Decimal {
+        let negative = text.starts_with('-');
+        let (mantissa, exponent) = text
+            .trim_start_matches('-')
+            .split_once('e')
+            .unwrap_or((text.trim_start_matches('-'), "0"));
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let length = |s: &str| i32::try_from(s.len()).unwrap_or(0);
+        let mut d = Decimal::new(negative, exponent);
+        if whole == "0" {
+            let significant = fraction.trim_start_matches('0');
+            d.exponent -= length(fraction) - length(significant) + 1;
+            d.push_digits(significant.as_bytes());
+            if d.len == 0 {
+                d.exponent = 0;
+                d.push_digits(b"0");
+            }
+        } else {
+            d.exponent += length(whole) - 1;
+            let mut all = [0u8; 40];
+            let mut n = 0;
+            for b in whole.bytes().chain(fraction.bytes()) {
+                if let Some(slot) = all.get_mut(n) {
+                    *slot = b;
+                    n += 1;
+                }
+            }
+            d.push_digits(all.get(..n).unwrap_or(&[]));
+        }
+        d
+    }
+
+    fn slice(&self) -> &[u8] {
+        self.digits.get(..self.len).unwrap_or(&[])
+    }
+
+    /// The digits as a whole number, and the power of ten it is to be multiplied with.
+    fn scaled(&self) -> (u64, i32) {
+        let digits = self
+            .slice()
+            .iter()
+            .fold(0u64, |n, d| n.wrapping_mul(10).wrapping_add(u64::from(d - b'0')));
+        (digits, self.exponent - i32::try_from(self.len).unwrap_or(0) + 1)
+    }
+
+    fn value<T: std::str::FromStr>(&self) -> Option<T> {
+        let (digits, ten) = self.scaled();
+        format!("{}{digits}e{ten}", if self.negative { "-" } else { "" }).parse().ok()
+    }
+
+    /// Exponents below -4 and from `limit` on are written out.
+    fn write(&self, limit: i32, out: &mut BytesMut) {
+        if self.negative {
+            out.put_u8(b'-');
+        }
+        let digits = self.slice();
+        if self.exponent < -4 || self.exponent >= limit {
+            return self.write_exponent(digits, out);
+        }
+        if self.exponent < 0 {
+            out.put_slice(b"0.");
+            for _ in 1..-self.exponent {
+                out.put_u8(b'0');
+            }
+            return out.put_slice(digits);
+        }
+        let whole = usize::try_from(self.exponent).unwrap_or(0) + 1;
+        match digits.split_at_checked(whole) {
+            Some((whole, [])) => out.put_slice(whole),
+            Some((whole, fraction)) => {
+                out.put_slice(whole);
+                out.put_u8(b'.');
+                out.put_slice(fraction);
+            }
+            None => {
+                out.put_slice(digits);
+                out.put_bytes(b'0', whole - digits.len());
+            }
+        }
+    }
+
+    fn write_exponent(&self, digits: &[u8], out: &mut BytesMut) {
+        if let Some((first, rest)) = digits.split_first() {
+            out.put_u8(*first);
+            if !rest.is_empty() {
+                out.put_u8(b'.');
+                out.put_slice(rest);
+            }
+        }
+        out.put_slice(if self.exponent < 0 { b"e-" } else { b"e+" });
+        let magnitude = self.exponent.unsigned_abs();
+        if magnitude < 10 {
+            out.put_u8(b'0');
+        }
+        out.put_slice(itoa::Buffer::new().format(magnitude).as_bytes());
+    }
+}

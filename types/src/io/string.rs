@@ -1,0 +1,93 @@
+//! Strings: lengths of varchar and char, names, `"char"`, enum labels.
+
+use std::sync::Arc;
+
+use crate::datum::Datum;
+use crate::error::{PgError, Result, SqlState};
+use crate::typname::VARHDRSZ;
+
+/// Bytes a name may have.
+pub const MAX_NAME: usize = 63;
+
+/// Rejects the one character PostgreSQL's text cannot hold.
+pub fn checked(text: &str) -> Result<&str> {
+    if text.as_bytes().contains(&0) {
+        return Err(PgError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ));
+    }
+    Ok(text)
+}
+
+/// Cuts a name to 63 bytes, at a character.
+pub fn truncate_name(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_NAME)).unwrap_or(text)
+}
+
+/// Reads a `"char"`: one byte. `\nnn` is octal for bytes that are no ASCII.
+pub fn parse_char(text: &str) -> String {
+    text.chars().next().map_or(String::new(), String::from)
+}
+
+/// The length a character modifier stands for.
+fn limit_of(typmod: i32) -> usize {
+    usize::try_from(typmod.saturating_sub(VARHDRSZ)).unwrap_or(0)
+}
+
+/// The text up to `limit` characters, and what is beyond.
+fn split_chars(text: &str, limit: usize) -> (&str, &str) {
+    if text.len() <= limit {
+        return (text, "");
+    }
+    let at = text.char_indices().nth(limit).map_or(text.len(), |(at, _)| at);
+    text.split_at_checked(at).unwrap_or((text, ""))
+}
+
+fn too_long(name: &str, limit: usize) -> PgError {
+    PgError::new(
+        SqlState::STRING_DATA_RIGHT_TRUNCATION,
+        format!("value too long for type {name}({limit})"),
+    )
+}
+
+/// Brings text to `varchar(n)`: blanks beyond the length go, other characters only by an explicit cast.
+pub fn fit_varchar(text: Arc<str>, typmod: i32, explicit: bool) -> Result<Arc<str>> {
+    let limit = limit_of(typmod);
+    let (kept, beyond) = split_chars(&text, limit);
+    if beyond.is_empty() {
+        return Ok(text);
+    }
+    if !explicit && beyond.bytes().any(|b| b != b' ') {
+        return Err(too_long("character varying", limit));
+    }
+    Ok(Arc::from(kept))
+}
+
+/// Brings text to `char(n)`: as [`fit_varchar`], then padded with blanks.
+pub fn fit_bpchar(text: &str, typmod: i32, explicit: bool) -> Result<Arc<str>> {
+    let limit = limit_of(typmod);
+    let (kept, beyond) = split_chars(text, limit);
+    if !explicit && beyond.bytes().any(|b| b != b' ') {
+        return Err(too_long("character", limit));
+    }
+    let missing = limit.saturating_sub(kept.chars().count());
+    if missing == 0 {
+        return Ok(Arc::from(kept));
+    }
+    let mut padded = String::with_capacity(kept.len() + missing);
+    padded.push_str(kept);
+    padded.extend(std::iter::repeat_n(' ', missing));
+    Ok(Arc::from(padded))
+}
+
+/// Reads an enum label.
+pub fn parse_enum(labels: &[String], name: &str, text: &str) -> Result<Datum> {
+    if labels.iter().any(|label| label == text) {
+        return Ok(Datum::text(text));
+    }
+    Err(PgError::new(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        format!("invalid input value for enum {name}: \"{text}\""),
+    ))
+}
