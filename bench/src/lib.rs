@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Benches: recall and build, load, the ceiling of the connection loop.
+
+pub mod ann;

@@ -1,6 +1,9 @@
 //! What every vector index has in common: input, output, and the promises between index and scan.
 
+mod coder;
 mod flat;
+mod kernels;
+mod survey;
 
 use std::sync::Arc;
 
@@ -8,7 +11,10 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use crate::RowId;
 
+pub(crate) use coder::{Coder, Query};
 pub(crate) use flat::Flat;
+pub(crate) use kernels::{LANES, ROWS, kernels};
+pub(crate) use survey::Survey;
 
 /// The most dimensions a vector may have.
 pub const MAX_DIM: usize = 16_000;
