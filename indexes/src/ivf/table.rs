@@ -45,6 +45,7 @@ impl Table {
         self.half_norms[i] = v.iter().map(|x| x * x).sum::<f32>() / 2.0;
     }
 
+    #[cfg(test)]
     pub(crate) fn get(&self, i: usize) -> Vec<f32> {
         let (block, lane) = (i / LANES, i % LANES);
         (0..self.dim).map(|d| self.blocks[(block * self.dim + d) * LANES + lane]).collect()

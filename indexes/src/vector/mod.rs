@@ -1,7 +1,6 @@
 //! What every vector index has in common: input, output, and the promises between index and scan.
 
 mod coder;
-mod flat;
 mod kernels;
 mod survey;
 
@@ -12,8 +11,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::RowId;
 
 pub(crate) use coder::{Coder, Query};
-pub(crate) use flat::Flat;
-pub(crate) use kernels::{LANES, ROWS, kernels};
+pub(crate) use kernels::{LANES, ROWS, kernels, prefetch};
 pub(crate) use survey::Survey;
 
 /// The most dimensions a vector may have.

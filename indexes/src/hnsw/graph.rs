@@ -1,0 +1,192 @@
+//! The nodes: for every slot a code, a row id and a list of links, in chunks that never move.
+//!
+//! Everything is an atomic, so that searches read while inserts write: a link list may be seen half changed, which only
+//! costs a step in a worse direction. Codes are read as plain bytes by the kernels. What makes that sound:
+//!
+//! - A code is written while its slot is FREE or DEAD-and-swept, when no link list names it, and before the row id and
+//!   the first link to it are stored with Release order.
+//! - A slot becomes free again only under the index's write lock, after a sweep took every link to it away
+//!   (see `upkeep`), and nobody reads codes by an id that it did not take from a link list, from the landmarks or from
+//!   a slot with a row in it, under the same read lock.
+#![allow(unsafe_code, clippy::indexing_slicing)] // ids come from the graph itself
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::RowId;
+use crate::vector::prefetch;
+
+/// The end of a link list.
+pub(super) const NONE: u32 = u32::MAX;
+/// The row of a slot that is not in use.
+pub(super) const FREE: RowId = RowId::MAX;
+/// The row of a removed entry that links may still lead to.
+pub(super) const DEAD: RowId = RowId::MAX - 1;
+
+const CHUNK_BITS: u32 = 11;
+const CHUNK: usize = 1 << CHUNK_BITS;
+const LOCKS: usize = 1024;
+
+struct Chunk {
+    codes: Box<[AtomicU64]>,
+    links: Box<[AtomicU32]>,
+    rows: Box<[AtomicU64]>,
+    dead: Box<[AtomicU64]>,
+}
+
+/// All slots.
+pub(super) struct Graph {
+    chunks: Vec<Chunk>,
+    /// Slots handed out so far; those behind it were never used.
+    len: AtomicU32,
+    /// Words of a code.
+    words: usize,
+    degree: usize,
+    locks: Box<[Mutex<()>]>,
+}
+
+fn zeros(n: usize) -> Box<[AtomicU64]> {
+    (0..n).map(|_| AtomicU64::new(0)).collect()
+}
+
+impl Graph {
+    pub(super) fn new(stride: usize, degree: usize) -> Self {
+        let locks = (0..LOCKS).map(|_| Mutex::new(())).collect();
+        Graph { chunks: Vec::new(), len: AtomicU32::new(0), words: stride / 8, degree, locks }
+    }
+
+    pub(super) fn grow(&mut self) {
+        self.chunks.push(Chunk {
+            codes: zeros(CHUNK * self.words),
+            links: (0..CHUNK * self.degree).map(|_| AtomicU32::new(NONE)).collect(),
+            rows: (0..CHUNK).map(|_| AtomicU64::new(FREE)).collect(),
+            dead: zeros(CHUNK / 64),
+        });
+    }
+
+    /// A slot never used before; `None` when [`Graph::grow`] is needed.
+    pub(super) fn next_slot(&self) -> Option<u32> {
+        let capacity = (self.chunks.len() * CHUNK) as u32;
+        let next = |len| (len < capacity).then_some(len + 1);
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed) as usize
+    }
+
+    pub(super) fn degree(&self) -> usize {
+        self.degree
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.chunks.len() * CHUNK * (self.words * 8 + self.degree * 4 + 8)
+            + self.chunks.len() * CHUNK / 8
+    }
+
+    #[inline(always)]
+    fn place(&self, id: u32) -> (&Chunk, usize) {
+        (&self.chunks[(id >> CHUNK_BITS) as usize], id as usize & (CHUNK - 1))
+    }
+
+    /// The code of a slot.
+    #[inline(always)]
+    pub(super) fn code(&self, id: u32) -> &[u8] {
+        let (chunk, slot) = self.place(id);
+        let words = &chunk.codes[slot * self.words..(slot + 1) * self.words];
+        // SAFETY: the words are initialised and live as long as `self`; nobody writes them while an id leads here (see
+        // the head of this file), so that a shared reference to their bytes is sound.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) }
+    }
+
+    /// Stores the code of a slot that nothing leads to.
+    pub(super) fn set_code(&self, id: u32, code: &[u8]) {
+        let (chunk, slot) = self.place(id);
+        for (word, bytes) in chunk.codes[slot * self.words..].iter().zip(code.chunks_exact(8)) {
+            let mut b = [0; 8];
+            b.copy_from_slice(bytes);
+            word.store(u64::from_ne_bytes(b), Ordering::Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, id: u32) -> RowId {
+        let (chunk, slot) = self.place(id);
+        chunk.rows[slot].load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_row(&self, id: u32, row: RowId) {
+        let (chunk, slot) = self.place(id);
+        chunk.rows[slot].store(row, Ordering::Release);
+        let bit = 1 << (slot % 64);
+        if row == DEAD {
+            chunk.dead[slot / 64].fetch_or(bit, Ordering::Release);
+        } else {
+            chunk.dead[slot / 64].fetch_and(!bit, Ordering::Release);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_dead(&self, id: u32) -> bool {
+        let (chunk, slot) = self.place(id);
+        chunk.dead[slot / 64].load(Ordering::Relaxed) >> (slot % 64) & 1 == 1
+    }
+
+    /// The places of a slot's links; the list ends at [`NONE`] or at the end.
+    #[inline(always)]
+    pub(super) fn list(&self, id: u32) -> &[AtomicU32] {
+        let (chunk, slot) = self.place(id);
+        &chunk.links[slot * self.degree..(slot + 1) * self.degree]
+    }
+
+    /// The links of a slot.
+    #[inline(always)]
+    pub(super) fn links(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
+        self.list(id).iter().map(|l| l.load(Ordering::Acquire)).take_while(|l| *l != NONE)
+    }
+
+    /// Asks the cache for a slot's links.
+    #[inline(always)]
+    pub(super) fn prefetch_links(&self, id: u32) {
+        let list = self.list(id);
+        // SAFETY: as in `code`; the bytes are not looked at, only their address is.
+        prefetch(unsafe { std::slice::from_raw_parts(list.as_ptr().cast::<u8>(), list.len() * 4) });
+    }
+
+    /// Stores a slot's links; the caller holds its lock or is alone with it.
+    pub(super) fn set_links(&self, id: u32, links: impl Iterator<Item = u32>) {
+        let mut links = links.fuse();
+        for place in self.list(id) {
+            place.store(links.next().unwrap_or(NONE), Ordering::Release);
+        }
+    }
+
+    /// Whoever changes a slot's links holds this lock (shared by some slots; never take two).
+    pub(super) fn lock(&self, id: u32) -> MutexGuard<'_, ()> {
+        self.locks[id as usize % LOCKS].lock()
+    }
+
+    /// Puts all codes into a new form.
+    pub(super) fn recode(&mut self, stride: usize, f: &(impl Fn(&[u8], &mut [u8]) + Sync)) {
+        use rayon::prelude::*;
+        let (old, new) = (self.words, stride / 8);
+        self.chunks.par_iter_mut().for_each(|chunk| {
+            let codes = zeros(CHUNK * new);
+            let (mut from, mut to) = (vec![0u8; old * 8], vec![0u8; new * 8]);
+            for slot in 0..CHUNK {
+                for (b, w) in from.chunks_exact_mut(8).zip(&chunk.codes[slot * old..]) {
+                    b.copy_from_slice(&w.load(Ordering::Relaxed).to_ne_bytes());
+                }
+                f(&from, &mut to);
+                for (b, w) in to.chunks_exact(8).zip(&codes[slot * new..]) {
+                    let mut word = [0; 8];
+                    word.copy_from_slice(b);
+                    w.store(u64::from_ne_bytes(word), Ordering::Relaxed);
+                }
+            }
+            chunk.codes = codes;
+        });
+        self.words = new;
+    }
+}

@@ -1,0 +1,134 @@
+//! Linking a node into the graph.
+#![allow(clippy::indexing_slicing)] // positions in vectors of its own
+
+use super::beam::{Beam, Near};
+use super::landmarks::Landmarks;
+use super::{Core, Hnsw};
+
+impl Core {
+    /// Of candidates in order of distance to a node, those that are not nearer to one already chosen: links in many
+    /// directions instead of many in one (the heuristic of the HNSW paper, algorithm 4).
+    pub(super) fn choose(&self, candidates: &[Near], most: usize, chosen: &mut Vec<Near>) {
+        chosen.clear();
+        for c in candidates {
+            if chosen.len() == most {
+                return;
+            }
+            let code = self.graph.code(c.id);
+            let nearer = |s: &Near| self.coder.pair(code, self.graph.code(s.id)) < c.distance;
+            if !chosen.iter().any(nearer) {
+                chosen.push(*c);
+            }
+        }
+    }
+
+    /// Links a slot whose code is set. True if something links back to it.
+    fn link(&self, id: u32, beam: &mut Beam, m: usize) -> bool {
+        let graph = &self.graph;
+        let mut chosen = Vec::with_capacity(m);
+        beam.pool.retain(|n| n.id != id && !graph.is_dead(n.id));
+        self.choose(&beam.pool, m, &mut chosen);
+        {
+            // Others may have found this slot already if it is being linked a second time.
+            let _lock = graph.lock(id);
+            graph.set_links(id, chosen.iter().map(|n| n.id));
+        }
+        let mut reached = false;
+        for n in &chosen {
+            reached |= self.link_back(n.id, id, n.distance);
+        }
+        reached
+    }
+
+    /// Adds `to` to the links of `from`, making room if there is none; false if `to` is the one left out.
+    fn link_back(&self, from: u32, to: u32, distance: f32) -> bool {
+        let graph = &self.graph;
+        let _lock = graph.lock(from);
+        let mut links: Vec<u32> = graph.links(from).collect();
+        if links.contains(&to) {
+            return true;
+        }
+        if links.len() < graph.degree() {
+            links.push(to);
+            graph.set_links(from, links.into_iter());
+            return true;
+        }
+        let code = graph.code(from);
+        let mut all: Vec<Near> = Vec::with_capacity(links.len() + 1);
+        all.push(Near { distance, id: to, expanded: false });
+        for id in links {
+            let distance = self.coder.pair(code, graph.code(id));
+            all.push(Near { distance, id, expanded: false });
+        }
+        all.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance));
+        let mut chosen = Vec::with_capacity(graph.degree());
+        self.choose(&all, graph.degree(), &mut chosen);
+        graph.set_links(from, chosen.iter().map(|n| n.id));
+        chosen.iter().any(|n| n.id == to)
+    }
+
+    /// Makes `id` a link of `from` come what may: in place of the last one if the list is full.
+    pub(super) fn force_link(&self, from: u32, id: u32) {
+        let _lock = self.graph.lock(from);
+        let mut links: Vec<u32> = self.graph.links(from).collect();
+        if links.len() == self.graph.degree() {
+            links.pop();
+        }
+        links.push(id);
+        self.graph.set_links(from, links.into_iter());
+    }
+
+    /// Drops links to dead nodes, and takes over where those led to.
+    pub(super) fn repair(&self, id: u32) {
+        let graph = &self.graph;
+        if !graph.links(id).any(|l| graph.is_dead(l)) {
+            return;
+        }
+        let _lock = graph.lock(id);
+        let (dead, live): (Vec<u32>, Vec<u32>) = graph.links(id).partition(|l| graph.is_dead(*l));
+        if graph.is_dead(id) {
+            graph.set_links(id, live.into_iter());
+            return;
+        }
+        let mut ids = live;
+        ids.extend(
+            dead.iter().flat_map(|d| graph.links(*d)).filter(|l| *l != id && !graph.is_dead(*l)),
+        );
+        ids.sort_unstable();
+        ids.dedup();
+        let code = graph.code(id);
+        let near =
+            |id: u32| Near { distance: self.coder.pair(code, graph.code(id)), id, expanded: false };
+        let mut all: Vec<Near> = ids.into_iter().map(near).collect();
+        all.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance));
+        let mut chosen = Vec::with_capacity(graph.degree());
+        self.choose(&all, graph.degree(), &mut chosen);
+        graph.set_links(id, chosen.iter().map(|n| n.id));
+    }
+}
+
+impl Hnsw {
+    /// Searches for the neighbours of a slot whose code is set and links it; `landmarks` is how many there ought to be.
+    pub(super) fn link(&self, core: &Core, id: u32, landmarks: usize) {
+        let width = self.options.ef_build.max(self.options.m);
+        let query = core.coder.query_of_code(core.graph.code(id));
+        let mut beam = self.beam();
+        let nearest = beam.enter(core, &query, width);
+        beam.run(core, &query, width);
+        let reached = core.link(id, &mut beam, self.options.m);
+        self.give_back(beam);
+        let marks = core.landmarks.read();
+        let wanted = !reached || marks.ids.len() < landmarks || marks.is_far(nearest);
+        drop(marks);
+        // One in 16 is enough for the mean.
+        if wanted || id % 16 == 0 {
+            let mut marks = core.landmarks.write();
+            if nearest.is_finite() {
+                marks.learn(nearest);
+            }
+            if wanted && marks.ids.len() < 4 * Landmarks::target(core.graph.len()) {
+                marks.push(id, core.graph.code(id));
+            }
+        }
+    }
+}
