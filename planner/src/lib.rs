@@ -1,1 +1,3 @@
-//! Placeholder.
+//! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
+
+pub mod exec;

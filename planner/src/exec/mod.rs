@@ -1,0 +1,3 @@
+//! Everything that is not a plain query: definitions, writes, transactions, settings.
+
+pub mod settings;
