@@ -19,10 +19,12 @@ mod aggregate;
 mod call;
 pub mod catalog;
 mod env;
+mod geo;
 mod number;
 mod out;
 mod pase;
 mod registry;
+mod text;
 
 pub use aggregate::{Aggregate, MakeAggregate, aggregate};
 pub use call::{Call, Signature};
@@ -37,3 +39,4 @@ pub use catalog::{
 };
 pub use env::Env;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
+pub use text::convert::{quote_ident, quote_literal};

@@ -8,16 +8,16 @@
 ///     "booleq" | "boolsame" [Bool(a), Bool(b)] => a == b;
 /// }
 /// ```
-/// Patterns are of [`vicinity_types::Datum`] (its variants must be in scope) and bind references.
+/// A function may have several arms, separated by commas. Patterns are of [`vicinity_types::Datum`] (its variants must be in scope) and bind references.
 /// The body's value goes through [`crate::out::Out`].
 macro_rules! scalars {
-    ($vis:vis $table:ident, $env:ident; $($($name:literal)|+ [$($arg:pat),* $(,)?] => $body:expr;)*) => {
+    ($vis:vis $table:ident, $env:ident; $($($name:literal)|+ $([$($arg:pat),* $(,)?] => $body:expr),+;)*) => {
         $vis static $table: &[(&[&str], $crate::registry::ScalarFn)] = &[
             $((&[$($name),+], |$env, args| {
                 let _ = $env;
                 #[allow(unreachable_patterns)]
                 match args {
-                    [$($arg),*] => $crate::out::Out::out($body),
+                    $([$($arg),*] => $crate::out::Out::out($body),)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),
                 }
             }),)*
@@ -27,13 +27,13 @@ macro_rules! scalars {
 
 /// The same for functions that need the types of their arguments and result.
 macro_rules! typed_scalars {
-    ($vis:vis $table:ident, $env:ident, $types:ident; $($($name:literal)|+ [$($arg:pat),* $(,)?] => $body:expr;)*) => {
+    ($vis:vis $table:ident, $env:ident, $types:ident; $($($name:literal)|+ $([$($arg:pat),* $(,)?] => $body:expr),+;)*) => {
         $vis static $table: &[(&[&str], $crate::registry::TypedFn)] = &[
             $((&[$($name),+], |$env, $types, args| {
                 let _ = ($env, $types);
                 #[allow(unreachable_patterns)]
                 match args {
-                    [$($arg),*] => $crate::out::Out::out($body),
+                    $([$($arg),*] => $crate::out::Out::out($body),)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),
                 }
             }),)*
@@ -44,13 +44,13 @@ macro_rules! typed_scalars {
 /// The same for set-returning functions; the body gives `Result<Rows>`.
 #[allow(unused_macros)]
 macro_rules! sets {
-    ($vis:vis $table:ident, $env:ident; $($($name:literal)|+ [$($arg:pat),* $(,)?] => $body:expr;)*) => {
+    ($vis:vis $table:ident, $env:ident; $($($name:literal)|+ $([$($arg:pat),* $(,)?] => $body:expr),+;)*) => {
         $vis static $table: &[(&[&str], $crate::registry::SetFn)] = &[
             $((&[$($name),+], |$env, args| {
                 let _ = $env;
                 #[allow(unreachable_patterns)]
                 match args {
-                    [$($arg),*] => $body,
+                    $([$($arg),*] => $body,)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),
                 }
             }),)*

@@ -9,7 +9,7 @@ use crate::aggregate;
 use crate::call::Signature;
 use crate::catalog::Proc;
 use crate::env::Env;
-use crate::number;
+use crate::{geo, number, text};
 
 /// A function of values alone. Strict ones are never called with a NULL: the caller checks
 /// [`Proc::strict`].
@@ -36,11 +36,25 @@ const SCALARS: &[Table<ScalarFn>] = &[
     number::math::MATH,
     number::boolean::BOOLEAN,
     crate::pase::PASE,
+    geo::point::POINT,
+    geo::boxes::BOXES,
+    geo::line::LINE,
+    geo::lseg::LSEG,
+    geo::path::PATH,
+    geo::polygon::POLYGON,
+    geo::circle::CIRCLE,
+    text::compare::COMPARE,
+    text::basic::BASIC,
+    text::convert::CONVERT,
+    text::bytes::BYTES,
+    text::like::LIKE,
+    text::search::SEARCH,
+    text::regexp::REGEXP,
 ];
 
 const TYPED: &[Table<TypedFn>] = &[];
 
-const SETS: &[Table<SetFn>] = &[];
+const SETS: &[Table<SetFn>] = &[text::search::SETS, text::regexp::SETS];
 
 fn index<F: Copy>(tables: &[Table<F>]) -> HashMap<&'static str, F> {
     let mut map = HashMap::new();
@@ -84,4 +98,9 @@ pub(crate) fn implements(proc: &Proc) -> bool {
 pub(crate) fn mismatch(names: &[&str], args: &[Datum]) -> PgError {
     let name = names.first().copied().unwrap_or("?");
     PgError::internal(format!("function {name} was called with arguments {args:?}"))
+}
+
+/// The result of a set-returning function that is called with a NULL it does not take.
+pub(crate) fn no_rows() -> Result<Rows> {
+    Ok(Box::new(std::iter::empty()))
 }

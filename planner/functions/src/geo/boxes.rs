@@ -1,0 +1,160 @@
+//! `box`.
+
+use vicinity_types::Datum::{Box as Rectangle, Line as Ln, Lseg as Seg, Point as Pt};
+use vicinity_types::Result;
+use vicinity_types::geo::{Circle, Lseg, Point, Polygon, Rect};
+
+use super::{eq, ge, gt, le, lt, max, min, point};
+
+/// The smallest box over two corners.
+pub(crate) fn spanning(a: Point, b: Point) -> Rect {
+    Rect {
+        high: Point { x: max(a.x, b.x), y: max(a.y, b.y) },
+        low: Point { x: min(a.x, b.x), y: min(a.y, b.y) },
+    }
+}
+
+/// The smallest box over points; `None` of none.
+pub(crate) fn bounding(points: &[Point]) -> Option<Rect> {
+    let (first, rest) = points.split_first()?;
+    let start = Rect { high: *first, low: *first };
+    Some(rest.iter().fold(start, |b, p| union(&b, &Rect { high: *p, low: *p })))
+}
+
+pub(crate) fn union(a: &Rect, b: &Rect) -> Rect {
+    Rect {
+        high: Point { x: max(a.high.x, b.high.x), y: max(a.high.y, b.high.y) },
+        low: Point { x: min(a.low.x, b.low.x), y: min(a.low.y, b.low.y) },
+    }
+}
+
+/// Exact, borders included.
+pub(crate) fn contains(b: &Rect, p: Point) -> bool {
+    b.high.x >= p.x && b.low.x <= p.x && b.high.y >= p.y && b.low.y <= p.y
+}
+
+pub(crate) fn covers(a: &Rect, b: &Rect) -> bool {
+    ge(a.high.x, b.high.x) && le(a.low.x, b.low.x) && ge(a.high.y, b.high.y) && le(a.low.y, b.low.y)
+}
+
+pub(crate) fn overlap(a: &Rect, b: &Rect) -> bool {
+    le(a.low.x, b.high.x) && le(b.low.x, a.high.x) && le(a.low.y, b.high.y) && le(b.low.y, a.high.y)
+}
+
+pub(crate) fn center(b: &Rect) -> Point {
+    Point { x: (b.high.x + b.low.x) / 2.0, y: (b.high.y + b.low.y) / 2.0 }
+}
+
+fn area(b: &Rect) -> f64 {
+    (b.high.x - b.low.x) * (b.high.y - b.low.y)
+}
+
+fn intersection(a: &Rect, b: &Rect) -> Option<Rect> {
+    overlap(a, b).then(|| Rect {
+        high: Point { x: min(a.high.x, b.high.x), y: min(a.high.y, b.high.y) },
+        low: Point { x: max(a.low.x, b.low.x), y: max(a.low.y, b.low.y) },
+    })
+}
+
+/// The four sides, in the order PostgreSQL looks at them.
+pub(crate) fn sides(b: &Rect) -> [Lseg; 4] {
+    let left_top = Point { x: b.low.x, y: b.high.y };
+    let right_bottom = Point { x: b.high.x, y: b.low.y };
+    [
+        Lseg { a: b.low, b: left_top },
+        Lseg { a: b.high, b: left_top },
+        Lseg { a: b.low, b: right_bottom },
+        Lseg { a: b.high, b: right_bottom },
+    ]
+}
+
+fn map(b: &Rect, f: impl Fn(Point) -> Result<Point>) -> Result<Rect> {
+    Ok(spanning(f(b.high)?, f(b.low)?))
+}
+
+fn shift(b: &Rect, f: impl Fn(Point) -> Point) -> Rect {
+    Rect { high: f(b.high), low: f(b.low) }
+}
+
+fn polygon(b: &Rect) -> Polygon {
+    let (high, low) = (b.high, b.low);
+    Polygon {
+        points: vec![low, Point { x: low.x, y: high.y }, high, Point { x: high.x, y: low.y }],
+    }
+}
+
+/// The nearest point of a box to a point, and its distance.
+pub(crate) fn closest(b: &Rect, p: Point) -> (f64, Point) {
+    if contains(b, p) {
+        return (0.0, p);
+    }
+    nearest(sides(b).iter().map(|side| super::lseg::closest(side, p)))
+}
+
+/// The nearest point of a box to a segment, and its distance.
+pub(crate) fn closest_to_lseg(b: &Rect, s: &Lseg) -> (f64, Point) {
+    if crosses(b, s) {
+        let at = super::lseg::closest(s, center(b)).1;
+        return (0.0, at);
+    }
+    nearest(sides(b).iter().map(|side| super::lseg::closest_to_lseg(side, s)))
+}
+
+/// The first of the nearest.
+pub(crate) fn nearest(candidates: impl Iterator<Item = (f64, Point)>) -> (f64, Point) {
+    let far = (f64::INFINITY, Point { x: f64::NAN, y: f64::NAN });
+    candidates.fold(far, |best, c| if c.0 < best.0 || best.1.x.is_nan() { c } else { best })
+}
+
+/// Whether a segment has a point in a box.
+pub(crate) fn crosses(b: &Rect, s: &Lseg) -> bool {
+    overlap(&spanning(s.a, s.b), b)
+        && (contains(b, s.a)
+            || contains(b, s.b)
+            || sides(b).iter().any(|side| super::lseg::intersection(side, s).is_some()))
+}
+
+scalars! { pub(crate) BOXES, env;
+    "box_same" [Rectangle(a), Rectangle(b)] => point::same(a.high, b.high) && point::same(a.low, b.low);
+    "box_overlap" [Rectangle(a), Rectangle(b)] => overlap(a, b);
+    "box_contain" [Rectangle(a), Rectangle(b)] => covers(a, b);
+    "box_contained" [Rectangle(a), Rectangle(b)] => covers(b, a);
+    "box_left" [Rectangle(a), Rectangle(b)] => lt(a.high.x, b.low.x);
+    "box_overleft" [Rectangle(a), Rectangle(b)] => le(a.high.x, b.high.x);
+    "box_right" [Rectangle(a), Rectangle(b)] => gt(a.low.x, b.high.x);
+    "box_overright" [Rectangle(a), Rectangle(b)] => ge(a.low.x, b.low.x);
+    "box_below" [Rectangle(a), Rectangle(b)] => lt(a.high.y, b.low.y);
+    "box_overbelow" [Rectangle(a), Rectangle(b)] => le(a.high.y, b.high.y);
+    "box_above" [Rectangle(a), Rectangle(b)] => gt(a.low.y, b.high.y);
+    "box_overabove" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.low.y);
+    "box_below_eq" [Rectangle(a), Rectangle(b)] => le(a.high.y, b.low.y);
+    "box_above_eq" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.high.y);
+    "box_lt" [Rectangle(a), Rectangle(b)] => lt(area(a), area(b));
+    "box_gt" [Rectangle(a), Rectangle(b)] => gt(area(a), area(b));
+    "box_eq" [Rectangle(a), Rectangle(b)] => eq(area(a), area(b));
+    "box_le" [Rectangle(a), Rectangle(b)] => le(area(a), area(b));
+    "box_ge" [Rectangle(a), Rectangle(b)] => ge(area(a), area(b));
+    "box_area" [Rectangle(a)] => area(a);
+    "box_width" [Rectangle(a)] => a.high.x - a.low.x;
+    "box_height" [Rectangle(a)] => a.high.y - a.low.y;
+    "box_center" [Rectangle(a)] => center(a);
+    "box_distance" [Rectangle(a), Rectangle(b)] => point::distance(center(a), center(b));
+    "box_intersect" [Rectangle(a), Rectangle(b)] => intersection(a, b);
+    "box_diagonal" [Rectangle(a)] => Lseg { a: a.high, b: a.low };
+    "box_add" [Rectangle(a), Pt(p)] => shift(a, |c| point::add(c, *p));
+    "box_sub" [Rectangle(a), Pt(p)] => shift(a, |c| point::sub(c, *p));
+    "box_mul" [Rectangle(a), Pt(p)] => map(a, |c| Ok(point::mul(c, *p)));
+    "box_div" [Rectangle(a), Pt(p)] => map(a, |c| point::div(c, *p));
+    "box_circle" [Rectangle(a)] => Circle { center: center(a), radius: point::distance(center(a), a.high) };
+    "box_poly" [Rectangle(a)] => polygon(a);
+    "boxes_bound_box" [Rectangle(a), Rectangle(b)] => union(a, b);
+    "dist_pb" [Pt(p), Rectangle(b)] => closest(b, *p).0;
+    "dist_bp" [Rectangle(b), Pt(p)] => closest(b, *p).0;
+    "dist_sb" [Seg(s), Rectangle(b)] => closest_to_lseg(b, s).0;
+    "dist_bs" [Rectangle(b), Seg(s)] => closest_to_lseg(b, s).0;
+    "close_pb" [Pt(p), Rectangle(b)] => super::lseg::known(closest(b, *p));
+    "close_sb" [Seg(s), Rectangle(b)] => super::lseg::known(closest_to_lseg(b, s));
+    "inter_sb" [Seg(s), Rectangle(b)] => crosses(b, s);
+    "inter_lb" [Ln(l), Rectangle(b)] => sides(b).iter().any(|s| super::lseg::crosses_line(s, l).is_some());
+    "on_sb" [Seg(s), Rectangle(b)] => contains(b, s.a) && contains(b, s.b);
+}

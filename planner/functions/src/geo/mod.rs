@@ -1,0 +1,53 @@
+//! Plane geometry: `point`, `lseg`, `line`, `box`, `path`, `polygon`, `circle`.
+//!
+//! Comparisons are PostgreSQL's, with its tolerance of 1e-6, except where it compares exactly:
+//! `circle @> point`, `box @> point` and the polygons' bounding boxes.
+
+pub(crate) mod boxes;
+pub(crate) mod circle;
+pub(crate) mod line;
+pub(crate) mod lseg;
+pub(crate) mod path;
+pub(crate) mod point;
+pub(crate) mod polygon;
+
+/// The tolerance of comparisons.
+const EPSILON: f64 = 1e-6;
+
+pub(crate) fn zero(a: f64) -> bool {
+    a.abs() <= EPSILON
+}
+
+pub(crate) fn eq(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= EPSILON
+}
+
+pub(crate) fn ne(a: f64, b: f64) -> bool {
+    !eq(a, b)
+}
+
+pub(crate) fn lt(a: f64, b: f64) -> bool {
+    a + EPSILON < b
+}
+
+pub(crate) fn le(a: f64, b: f64) -> bool {
+    a <= b + EPSILON
+}
+
+pub(crate) fn gt(a: f64, b: f64) -> bool {
+    a > b + EPSILON
+}
+
+pub(crate) fn ge(a: f64, b: f64) -> bool {
+    a + EPSILON >= b
+}
+
+/// The smaller of two, NaN sorting above numbers.
+pub(crate) fn min(a: f64, b: f64) -> f64 {
+    if crate::number::float::order(a, b).is_lt() { a } else { b }
+}
+
+/// The larger of two, NaN sorting above numbers.
+pub(crate) fn max(a: f64, b: f64) -> f64 {
+    if crate::number::float::order(a, b).is_gt() { a } else { b }
+}

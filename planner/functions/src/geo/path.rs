@@ -1,0 +1,113 @@
+//! `path`.
+
+use vicinity_types::Datum::{Path as Pa, Point as Pt};
+use vicinity_types::geo::{Lseg, Path, Point, Polygon};
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::{boxes, eq, lseg, point, polygon};
+
+/// The segments between consecutive points; with the closing one first where there is one.
+pub(crate) fn segments(points: &[Point], closed: bool) -> impl Iterator<Item = Lseg> + '_ {
+    let closing = match (points.first(), points.last()) {
+        (Some(first), Some(last)) if closed => Some(Lseg { a: *last, b: *first }),
+        _ => None,
+    };
+    let pairs = points.iter().zip(points.iter().skip(1)).map(|(a, b)| Lseg { a: *a, b: *b });
+    closing.into_iter().chain(pairs)
+}
+
+fn area(p: &Path) -> Option<f64> {
+    if !p.closed {
+        return None;
+    }
+    let next = p.points.iter().skip(1).chain(p.points.first());
+    let twice: f64 = p.points.iter().zip(next).map(|(a, b)| a.x * b.y - a.y * b.x).sum();
+    Some(twice.abs() / 2.0)
+}
+
+fn length(p: &Path) -> f64 {
+    segments(&p.points, p.closed).map(|s| lseg::length(&s)).sum()
+}
+
+fn cross(p: &Path, q: &Path) -> bool {
+    let (Some(a), Some(b)) = (boxes::bounding(&p.points), boxes::bounding(&q.points)) else {
+        return false;
+    };
+    boxes::overlap(&a, &b)
+        && segments(&p.points, p.closed)
+            .any(|s| segments(&q.points, q.closed).any(|t| lseg::intersection(&s, &t).is_some()))
+}
+
+fn distance(p: &Path, q: &Path) -> Option<f64> {
+    segments(&p.points, p.closed)
+        .flat_map(|s| segments(&q.points, q.closed).map(move |t| lseg::closest_to_lseg(&s, &t).0))
+        .reduce(super::min)
+}
+
+fn distance_to_point(p: &Path, at: Point) -> f64 {
+    let nearest = segments(&p.points, p.closed).map(|s| lseg::closest(&s, at).0).reduce(super::min);
+    match (nearest, p.points.first()) {
+        (Some(distance), _) => distance,
+        (None, Some(only)) => point::distance(at, *only),
+        (None, None) => f64::NAN,
+    }
+}
+
+fn contains(p: &Path, at: Point) -> bool {
+    if p.closed {
+        return polygon::inside(at, &p.points);
+    }
+    segments(&p.points, false)
+        .any(|s| eq(point::distance(at, s.a) + point::distance(at, s.b), lseg::length(&s)))
+}
+
+fn join(p: &Path, q: &Path) -> Option<Path> {
+    let open = !p.closed && !q.closed;
+    open.then(|| Path { closed: false, points: [p.points.as_slice(), &q.points].concat() })
+}
+
+fn map(p: &Path, f: impl Fn(Point) -> Result<Point>) -> Result<Path> {
+    let points = p.points.iter().map(|at| f(*at)).collect::<Result<_>>()?;
+    Ok(Path { closed: p.closed, points })
+}
+
+fn to_polygon(p: &Path) -> Result<Polygon> {
+    if !p.closed {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "open path cannot be converted to polygon",
+        ));
+    }
+    Ok(Polygon { points: p.points.clone() })
+}
+
+fn with_closed(p: &Path, closed: bool) -> Path {
+    Path { closed, points: p.points.clone() }
+}
+
+scalars! { pub(crate) PATH, env;
+    "path_area" [Pa(p)] => area(p);
+    "path_length" [Pa(p)] => length(p);
+    "path_npoints" [Pa(p)] => p.points.len() as i32;
+    "path_n_lt" [Pa(p), Pa(q)] => p.points.len() < q.points.len();
+    "path_n_le" [Pa(p), Pa(q)] => p.points.len() <= q.points.len();
+    "path_n_eq" [Pa(p), Pa(q)] => p.points.len() == q.points.len();
+    "path_n_gt" [Pa(p), Pa(q)] => p.points.len() > q.points.len();
+    "path_n_ge" [Pa(p), Pa(q)] => p.points.len() >= q.points.len();
+    "path_isclosed" [Pa(p)] => p.closed;
+    "path_isopen" [Pa(p)] => !p.closed;
+    "path_close" [Pa(p)] => with_closed(p, true);
+    "path_open" [Pa(p)] => with_closed(p, false);
+    "path_inter" [Pa(p), Pa(q)] => cross(p, q);
+    "path_distance" [Pa(p), Pa(q)] => distance(p, q);
+    "path_add" [Pa(p), Pa(q)] => join(p, q);
+    "path_add_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::add(a, *d)));
+    "path_sub_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::sub(a, *d)));
+    "path_mul_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::mul(a, *d)));
+    "path_div_pt" [Pa(p), Pt(d)] => map(p, |a| point::div(a, *d));
+    "path_poly" [Pa(p)] => to_polygon(p);
+    "on_ppath" [Pt(a), Pa(p)] => contains(p, *a);
+    "path_contain_pt(path,point)" [Pa(p), Pt(a)] => contains(p, *a);
+    "dist_ppath" [Pt(a), Pa(p)] => distance_to_point(p, *a);
+    "dist_pathp" [Pa(p), Pt(a)] => distance_to_point(p, *a);
+}

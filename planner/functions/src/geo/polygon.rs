@@ -1,0 +1,204 @@
+//! `polygon`.
+
+use vicinity_types::Datum::{Point as Pt, Polygon as Poly};
+use vicinity_types::geo::{Circle, Lseg, Path, Point, Polygon, Rect};
+
+use super::path::segments;
+use super::{boxes, ge, gt, le, lseg, lt, point, zero};
+
+/// How the segment from the previous to this corner, both relative to the point asked about,
+/// crosses the positive x axis: quarter turns counted twice, `None` where the point lies on it.
+fn crossing(at: Point, previous: Point) -> Option<i32> {
+    if zero(at.y) {
+        if zero(at.x) {
+            return None;
+        }
+        if gt(at.x, 0.0) {
+            if zero(previous.y) {
+                return gt(previous.x, 0.0).then_some(0);
+            }
+            return Some(if lt(previous.y, 0.0) { 1 } else { -1 });
+        }
+        if zero(previous.y) {
+            return lt(previous.x, 0.0).then_some(0);
+        }
+        return Some(0);
+    }
+    let sign = if gt(at.y, 0.0) { 1 } else { -1 };
+    if zero(previous.y) {
+        return Some(if lt(previous.x, 0.0) { 0 } else { sign });
+    }
+    if (sign < 0 && lt(previous.y, 0.0)) || (sign > 0 && gt(previous.y, 0.0)) {
+        return Some(0);
+    }
+    if ge(at.x, 0.0) && gt(previous.x, 0.0) {
+        return Some(2 * sign);
+    }
+    if lt(at.x, 0.0) && le(previous.x, 0.0) {
+        return Some(0);
+    }
+    let z = (at.x - previous.x) * at.y - (at.y - previous.y) * at.x;
+    if zero(z) {
+        return None;
+    }
+    let beyond = (sign < 0 && lt(z, 0.0)) || (sign > 0 && gt(z, 0.0));
+    Some(if beyond { 0 } else { 2 * sign })
+}
+
+/// Whether a point is inside or on the border.
+pub(crate) fn inside(p: Point, corners: &[Point]) -> bool {
+    let Some((first, rest)) = corners.split_first() else { return false };
+    let start = point::sub(*first, p);
+    let mut previous = start;
+    let mut turns = 0;
+    for corner in rest.iter().map(|c| point::sub(*c, p)).chain([start]) {
+        match crossing(corner, previous) {
+            None => return true,
+            Some(turn) => turns += turn,
+        }
+        previous = corner;
+    }
+    turns != 0
+}
+
+/// The bounding box; PostgreSQL has no polygon without points.
+fn bounds(p: &Polygon) -> Rect {
+    let nothing = Point { x: f64::NAN, y: f64::NAN };
+    boxes::bounding(&p.points).unwrap_or(Rect { high: nothing, low: nothing })
+}
+
+fn same(p: &Polygon, q: &Polygon) -> bool {
+    let n = p.points.len();
+    if n != q.points.len() {
+        return false;
+    }
+    let equal_from = |start: usize, backwards: bool| {
+        p.points.iter().enumerate().all(|(i, a)| {
+            let at = if backwards { start + n - i } else { start + i };
+            q.points.get(at % n.max(1)).is_some_and(|b| point::same(*a, *b))
+        })
+    };
+    (0..n).any(|start| equal_from(start, false) || equal_from(start, true))
+}
+
+fn overlap(p: &Polygon, q: &Polygon) -> bool {
+    if !boxes::overlap(&bounds(p), &bounds(q)) {
+        return false;
+    }
+    let corner_inside = |of: &Polygon, other: &Polygon| {
+        of.points.first().is_some_and(|c| inside(*c, &other.points))
+    };
+    segments(&p.points, true)
+        .any(|s| segments(&q.points, true).any(|t| lseg::intersection(&s, &t).is_some()))
+        || corner_inside(p, q)
+        || corner_inside(q, p)
+}
+
+/// The side that ends in a corner.
+fn side(corners: &[Point], end: usize) -> Option<Lseg> {
+    let start = if end == 0 { corners.len().checked_sub(1)? } else { end - 1 };
+    Some(Lseg { a: *corners.get(start)?, b: *corners.get(end)? })
+}
+
+/// A segment of which `a` is on side `s`: the part beyond the side is still to be looked at.
+fn touching_inside(a: Point, b: Point, s: &Lseg, corners: &[Point], start: usize) -> bool {
+    let t = Lseg { a, b };
+    if point::same(a, s.a) {
+        if lseg::contains(&t, s.b) {
+            return segment_inside(b, s.b, corners, start);
+        }
+    } else if point::same(a, s.b) {
+        if lseg::contains(&t, s.a) {
+            return segment_inside(b, s.a, corners, start);
+        }
+    } else if lseg::contains(&t, s.a) {
+        return segment_inside(b, s.a, corners, start);
+    } else if lseg::contains(&t, s.b) {
+        return segment_inside(b, s.b, corners, start);
+    }
+    true
+}
+
+/// Whether a segment between two points of a polygon stays inside, from the side ending in corner
+/// `start` on.
+fn segment_inside(a: Point, b: Point, corners: &[Point], start: usize) -> bool {
+    let t = Lseg { a, b };
+    for end in start..corners.len() {
+        let Some(s) = side(corners, end) else { break };
+        let ok = if lseg::contains(&s, a) {
+            if lseg::contains(&s, b) {
+                return true;
+            }
+            touching_inside(a, b, &s, corners, end + 1)
+        } else if lseg::contains(&s, b) {
+            touching_inside(b, a, &s, corners, end + 1)
+        } else if let Some(at) = lseg::intersection(&t, &s) {
+            return segment_inside(a, at, corners, end + 1)
+                && segment_inside(b, at, corners, end + 1);
+        } else {
+            true
+        };
+        if !ok {
+            return false;
+        }
+    }
+    inside(lseg::center(&t), corners)
+}
+
+fn contains(p: &Polygon, q: &Polygon) -> bool {
+    boxes::covers(&bounds(p), &bounds(q))
+        && segments(&q.points, true).all(|s| segment_inside(s.a, s.b, &p.points, 0))
+}
+
+/// Distance of a point, 0 inside.
+pub(crate) fn distance_to_point(p: &Polygon, at: Point) -> f64 {
+    if inside(at, &p.points) {
+        return 0.0;
+    }
+    segments(&p.points, true)
+        .map(|s| lseg::closest(&s, at).0)
+        .reduce(super::min)
+        .unwrap_or(f64::NAN)
+}
+
+fn distance(p: &Polygon, q: &Polygon) -> Option<f64> {
+    if overlap(p, q) {
+        return Some(0.0);
+    }
+    segments(&p.points, true)
+        .flat_map(|s| segments(&q.points, true).map(move |t| lseg::closest_to_lseg(&s, &t).0))
+        .reduce(super::min)
+}
+
+fn to_circle(p: &Polygon) -> Circle {
+    let n = p.points.len() as f64;
+    let sum = p.points.iter().fold(Point { x: 0.0, y: 0.0 }, |s, c| point::add(s, *c));
+    let center = Point { x: sum.x / n, y: sum.y / n };
+    let radius = p.points.iter().map(|c| point::distance(*c, center)).sum::<f64>() / n;
+    Circle { center, radius }
+}
+
+scalars! { pub(crate) POLYGON, env;
+    "poly_left" [Poly(p), Poly(q)] => bounds(p).high.x < bounds(q).low.x;
+    "poly_overleft" [Poly(p), Poly(q)] => bounds(p).high.x <= bounds(q).high.x;
+    "poly_right" [Poly(p), Poly(q)] => bounds(p).low.x > bounds(q).high.x;
+    "poly_overright" [Poly(p), Poly(q)] => bounds(p).low.x >= bounds(q).low.x;
+    "poly_below" [Poly(p), Poly(q)] => bounds(p).high.y < bounds(q).low.y;
+    "poly_overbelow" [Poly(p), Poly(q)] => bounds(p).high.y <= bounds(q).high.y;
+    "poly_above" [Poly(p), Poly(q)] => bounds(p).low.y > bounds(q).high.y;
+    "poly_overabove" [Poly(p), Poly(q)] => bounds(p).low.y >= bounds(q).low.y;
+    "poly_same" [Poly(p), Poly(q)] => same(p, q);
+    "poly_overlap" [Poly(p), Poly(q)] => overlap(p, q);
+    "poly_contain" [Poly(p), Poly(q)] => contains(p, q);
+    "poly_contained" [Poly(p), Poly(q)] => contains(q, p);
+    "poly_contain_pt" [Poly(p), Pt(a)] => inside(*a, &p.points);
+    "pt_contained_poly" [Pt(a), Poly(p)] => inside(*a, &p.points);
+    "poly_center" [Poly(p)] => to_circle(p).center;
+    "poly_circle" [Poly(p)] => to_circle(p);
+    "poly_box" [Poly(p)] => bounds(p);
+    "poly_path" [Poly(p)] => Path { closed: true, points: p.points.clone() };
+    "poly_npoints" [Poly(p)] => p.points.len() as i32;
+    "poly_distance" [Poly(p), Poly(q)] => distance(p, q);
+    "dist_ppoly" [Pt(a), Poly(p)] => distance_to_point(p, *a);
+    "dist_polyp" [Poly(p), Pt(a)] => distance_to_point(p, *a);
+}
