@@ -4,9 +4,13 @@ use std::cell::RefCell;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use vicinity_types::Io;
 
 /// The surroundings of a call: clocks, settings, formats, names.
 pub trait Env: Send + Sync {
+    /// Formats and names for text input and output.
+    fn io(&self) -> Io<'_>;
+
     /// Start of the transaction, microseconds since 2000-01-01 UTC: `now()`.
     fn transaction_time(&self) -> i64;
 

@@ -16,11 +16,16 @@
 mod macros;
 
 mod aggregate;
+mod array;
 mod call;
 pub mod catalog;
+mod datetime;
+mod enums;
 mod env;
 mod geo;
 mod number;
+mod numeric;
+mod order;
 mod out;
 mod pase;
 mod registry;

@@ -9,7 +9,7 @@ use crate::aggregate;
 use crate::call::Signature;
 use crate::catalog::Proc;
 use crate::env::Env;
-use crate::{geo, number, text};
+use crate::{datetime, geo, number, numeric, text};
 
 /// A function of values alone. Strict ones are never called with a NULL: the caller checks
 /// [`Proc::strict`].
@@ -36,6 +36,17 @@ const SCALARS: &[Table<ScalarFn>] = &[
     number::math::MATH,
     number::boolean::BOOLEAN,
     crate::pase::PASE,
+    crate::order::COMPARE,
+    datetime::arithmetic::ARITHMETIC,
+    datetime::convert::CONVERT,
+    datetime::extract::EXTRACT,
+    datetime::interval::INTERVAL,
+    datetime::mixed::MIXED,
+    datetime::truncate::TRUNCATE,
+    numeric::arithmetic::ARITHMETIC,
+    numeric::cast::CAST,
+    numeric::functions::FUNCTIONS,
+    numeric::transcendental::TRANSCENDENTAL,
     geo::point::POINT,
     geo::boxes::BOXES,
     geo::line::LINE,
@@ -52,7 +63,7 @@ const SCALARS: &[Table<ScalarFn>] = &[
     text::regexp::REGEXP,
 ];
 
-const TYPED: &[Table<TypedFn>] = &[];
+const TYPED: &[Table<TypedFn>] = &[crate::enums::ENUMS];
 
 const SETS: &[Table<SetFn>] = &[text::search::SETS, text::regexp::SETS];
 

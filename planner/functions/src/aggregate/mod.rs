@@ -1,4 +1,14 @@
 //! Aggregates.
+//!
+//! A state is fed rows and asked for its result. DISTINCT, ORDER BY and FILTER are the caller's:
+//! it feeds the rows that count, in the order asked for. Ordered-set aggregates (`percentile_cont`,
+//! `mode`) take their rows sorted as WITHIN GROUP says, direct arguments first in every row.
+
+mod collect;
+mod extreme;
+mod ordered_set;
+mod statistics;
+mod sum;
 
 use vicinity_types::{Datum, Oid, Result};
 
@@ -21,11 +31,19 @@ pub trait Aggregate: Send {
 /// Makes a fresh state for each group.
 pub type MakeAggregate = Box<dyn Fn() -> Box<dyn Aggregate> + Send + Sync>;
 
-/// The aggregate behind a `pg_proc` row, for the argument types of a call. Ordered-set aggregates
-/// take their direct arguments first.
+/// The aggregate behind a `pg_proc` row, for the argument types of a call.
 pub fn aggregate(proc: &Proc, arg_types: &[Oid]) -> Option<MakeAggregate> {
-    let _ = (proc, arg_types);
-    None
+    let first = arg_types.first().copied().unwrap_or(0);
+    sum::make(proc.name, first)
+        .or_else(|| extreme::make(proc.name, first))
+        .or_else(|| collect::make(proc.name, first))
+        .or_else(|| statistics::make(proc.name, first))
+        .or_else(|| ordered_set::make(proc.name, arg_types))
+}
+
+/// A maker of clones of a fresh state.
+fn maker<A: Aggregate + Clone + Sync + 'static>(fresh: A) -> Option<MakeAggregate> {
+    Some(Box::new(move || Box::new(fresh.clone())))
 }
 
 pub(crate) fn implements(proc: &Proc) -> bool {

@@ -1,0 +1,110 @@
+//! `min`, `max`, `bool_and`, `bool_or`, `bit_and`, `bit_or`, `bit_xor`.
+
+use std::cmp::Ordering;
+
+use vicinity_types::{Datum, Oid, Result, compare, oid};
+
+use super::{Aggregate, MakeAggregate, maker};
+use crate::env::Env;
+use crate::registry::mismatch;
+use crate::text::compare::unpadded;
+
+pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
+    let fold = |step: Step| maker(Fold { state: Datum::Null, step, ty });
+    match (name, ty) {
+        ("max" | "min", oid::BOOL | oid::UUID | oid::BYTEA | oid::JSONB | oid::RECORD) => None,
+        ("max", _) => fold(max),
+        ("min", _) => fold(min),
+        ("bool_and" | "every", _) => fold(and),
+        ("bool_or", _) => fold(or),
+        ("bit_and", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_and),
+        ("bit_or", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_or),
+        ("bit_xor", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_xor),
+        _ => None,
+    }
+}
+
+/// Combines the state with a value; neither is NULL.
+type Step = fn(&dyn Env, Oid, &Datum, &Datum) -> Result<Datum>;
+
+/// A state that starts as the first value.
+#[derive(Clone)]
+struct Fold {
+    state: Datum,
+    step: Step,
+    ty: Oid,
+}
+
+impl Aggregate for Fold {
+    fn step(&mut self, env: &dyn Env, args: &[Datum]) -> Result<()> {
+        match args {
+            [value] if !value.is_null() => {
+                self.state = if self.state.is_null() {
+                    value.clone()
+                } else {
+                    (self.step)(env, self.ty, &self.state, value)?
+                };
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, _: &dyn Env) -> Result<Datum> {
+        Ok(self.state.clone())
+    }
+
+    fn size(&self) -> usize {
+        64
+    }
+}
+
+/// Order of a type: `bpchar` without padding, enums by their labels' places, all else by kind.
+fn order(env: &dyn Env, ty: Oid, a: &Datum, b: &Datum) -> Ordering {
+    match (a, b) {
+        (Datum::Text(a), Datum::Text(b)) if ty == oid::BPCHAR => unpadded(a).cmp(unpadded(b)),
+        (Datum::Text(a), Datum::Text(b)) if oid::kind(ty).is_none() => {
+            crate::enums::compare(env, ty, a, b)
+        }
+        _ => compare(a, b),
+    }
+}
+
+fn max(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if order(env, ty, value, state).is_gt() { value } else { state }.clone())
+}
+
+fn min(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if order(env, ty, value, state).is_lt() { value } else { state }.clone())
+}
+
+fn and(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    match (state, value) {
+        (Datum::Bool(a), Datum::Bool(b)) => Ok(Datum::Bool(*a && *b)),
+        _ => Err(mismatch(&["bool_and"], &[state.clone(), value.clone()])),
+    }
+}
+
+fn or(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    match (state, value) {
+        (Datum::Bool(a), Datum::Bool(b)) => Ok(Datum::Bool(*a || *b)),
+        _ => Err(mismatch(&["bool_or"], &[state.clone(), value.clone()])),
+    }
+}
+
+macro_rules! bits {
+    ($name:ident, $op:tt) => {
+        fn $name(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+            match (state, value) {
+                (Datum::Int2(a), Datum::Int2(b)) => Ok(Datum::Int2(a $op b)),
+                (Datum::Int4(a), Datum::Int4(b)) => Ok(Datum::Int4(a $op b)),
+                (Datum::Int8(a), Datum::Int8(b)) => Ok(Datum::Int8(a $op b)),
+                _ => Err(mismatch(&[stringify!($name)], &[state.clone(), value.clone()])),
+            }
+        }
+    };
+}
+
+bits!(bit_and, &);
+bits!(bit_or, |);
+bits!(bit_xor, ^);

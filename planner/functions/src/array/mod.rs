@@ -1,0 +1,3 @@
+//! Arrays.
+
+pub(crate) mod build;
