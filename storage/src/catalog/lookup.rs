@@ -1,0 +1,230 @@
+//! Finding things in a catalog.
+
+use std::sync::Arc;
+
+use vicinity_types::{Kind, Oid, oid};
+
+use super::Catalog;
+use super::model::{
+    ArgMode, Comment, Extension, Function, IndexDef, Relation, RelationKind, Role, Schema,
+    SequenceDef, TableDef, Trigger, TypeDef, TypeKind,
+};
+
+impl Catalog {
+    /// A schema by id.
+    pub fn schema(&self, oid: Oid) -> Option<&Arc<Schema>> {
+        self.schemas.get(&oid)
+    }
+
+    /// A schema by name.
+    pub fn schema_named(&self, name: &str) -> Option<&Arc<Schema>> {
+        self.schemas.get(self.schema_names.get(name)?)
+    }
+
+    /// All schemas by id.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        self.schemas.values()
+    }
+
+    /// A table, index, sequence, view or composite type's relation by id.
+    pub fn relation(&self, oid: Oid) -> Option<&Arc<Relation>> {
+        self.relations.get(&oid)
+    }
+
+    /// A relation by schema and name.
+    pub fn relation_named(&self, schema: Oid, name: &str) -> Option<&Arc<Relation>> {
+        self.relations.get(self.relation_names.get(&(schema, name.to_owned()))?)
+    }
+
+    /// All relations by id.
+    pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values()
+    }
+
+    /// All relations of a schema, by id.
+    pub fn relations_in(&self, schema: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values().filter(move |r| r.schema == schema)
+    }
+
+    /// The indexes of a table, in the order they were made.
+    pub fn indexes_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        let list = self.indexes_of.get(&table);
+        list.into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// The triggers of a table, in the order they were made.
+    pub fn triggers_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Trigger>> {
+        let list = self.triggers_of.get(&table);
+        list.into_iter().flatten().filter_map(|oid| self.triggers.get(oid))
+    }
+
+    /// The sequences that columns of a table own.
+    pub fn sequences_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        let list = self.sequences_of.get(&table);
+        list.into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// A user's or an extension's type by id.
+    pub fn type_def(&self, oid: Oid) -> Option<&Arc<TypeDef>> {
+        self.types.get(&oid)
+    }
+
+    /// A user's or an extension's type by schema and name.
+    pub fn type_named(&self, schema: Oid, name: &str) -> Option<&Arc<TypeDef>> {
+        self.types.get(self.type_names.get(&(schema, name.to_owned()))?)
+    }
+
+    /// All user types by id.
+    pub fn types(&self) -> impl Iterator<Item = &Arc<TypeDef>> {
+        self.types.values()
+    }
+
+    /// The relation whose rows have this type: a table's, view's or composite type's.
+    pub fn relation_of_type(&self, type_oid: Oid) -> Option<&Arc<Relation>> {
+        let relation = match self.row_types.get(&type_oid) {
+            Some(relation) => *relation,
+            None => match self.types.get(&type_oid)?.kind {
+                TypeKind::Composite { relation } => relation,
+                _ => return None,
+            },
+        };
+        self.relations.get(&relation)
+    }
+
+    /// The element type of any array type, built-in or not.
+    pub fn element_of(&self, array: Oid) -> Option<Oid> {
+        oid::element_of(array).or_else(|| self.arrays.get(&array).copied())
+    }
+
+    /// The array type over any type, built-in or not.
+    pub fn array_of(&self, elem: Oid) -> Option<Oid> {
+        if let Some(array) = oid::array_of(elem) {
+            return Some(array);
+        }
+        if let Some(t) = self.types.get(&elem) {
+            return (t.array_oid != 0).then_some(t.array_oid);
+        }
+        match &self.relations.get(self.row_types.get(&elem)?)?.kind {
+            RelationKind::Table(t) => Some(t.row_array_type),
+            _ => None,
+        }
+    }
+
+    /// How values of any type are held. Unknown ids are taken for composites.
+    pub fn kind_of(&self, type_oid: Oid) -> Kind {
+        if let Some(kind) = oid::kind(type_oid) {
+            return kind;
+        }
+        if self.arrays.contains_key(&type_oid) {
+            return Kind::Array;
+        }
+        match self.types.get(&type_oid).map(|t| &t.kind) {
+            Some(TypeKind::Enum { .. }) => Kind::Text,
+            Some(TypeKind::Domain { base, .. }) if *base != type_oid => self.kind_of(*base),
+            _ => Kind::Record,
+        }
+    }
+
+    /// A function by id.
+    pub fn function(&self, oid: Oid) -> Option<&Arc<Function>> {
+        self.functions.get(&oid)
+    }
+
+    /// The functions of a name in a schema.
+    pub fn functions_in(&self, schema: Oid, name: &str) -> impl Iterator<Item = &Arc<Function>> {
+        let list = self.function_names.get(&(schema, name.to_owned()));
+        list.into_iter().flatten().filter_map(|oid| self.functions.get(oid))
+    }
+
+    /// All user functions by id.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values()
+    }
+
+    /// An extension by id.
+    pub fn extension(&self, oid: Oid) -> Option<&Arc<Extension>> {
+        self.extensions.get(&oid)
+    }
+
+    /// An extension by name.
+    pub fn extension_named(&self, name: &str) -> Option<&Arc<Extension>> {
+        self.extensions.get(self.extension_names.get(name)?)
+    }
+
+    /// All extensions by id.
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values()
+    }
+
+    /// A trigger by id.
+    pub fn trigger(&self, oid: Oid) -> Option<&Arc<Trigger>> {
+        self.triggers.get(&oid)
+    }
+
+    /// All triggers by id.
+    pub fn triggers(&self) -> impl Iterator<Item = &Arc<Trigger>> {
+        self.triggers.values()
+    }
+
+    /// A role by id.
+    pub fn role(&self, oid: Oid) -> Option<&Arc<Role>> {
+        self.roles.get(&oid)
+    }
+
+    /// A role by name.
+    pub fn role_named(&self, name: &str) -> Option<&Arc<Role>> {
+        self.roles.get(self.role_names.get(name)?)
+    }
+
+    /// All roles by id.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<Role>> {
+        self.roles.values()
+    }
+
+    /// The comment on an object (`pg_description`: class 1259 is pg_class ...).
+    pub fn comment(&self, class: Oid, object: Oid, sub: i32) -> Option<&Arc<Comment>> {
+        self.comments.get(&(object, class, sub))
+    }
+
+    /// All comments by object.
+    pub fn comments(&self) -> impl Iterator<Item = &Arc<Comment>> {
+        self.comments.values()
+    }
+}
+
+impl Relation {
+    /// The table's definition, if it is one.
+    pub fn table(&self) -> Option<&TableDef> {
+        match &self.kind {
+            RelationKind::Table(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// The index's definition, if it is one.
+    pub fn index(&self) -> Option<&IndexDef> {
+        match &self.kind {
+            RelationKind::Index(i) => Some(i),
+            _ => None,
+        }
+    }
+
+    /// The sequence's definition, if it is one.
+    pub fn sequence(&self) -> Option<&SequenceDef> {
+        match &self.kind {
+            RelationKind::Sequence(s) => Some(s),
+            _ => None,
+        }
+    }
+}
+
+impl Function {
+    /// The types by which a call picks among functions of one name.
+    pub fn input_types(&self) -> Vec<Oid> {
+        self.args
+            .iter()
+            .filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table))
+            .map(|a| a.type_oid)
+            .collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! Committing: merge the catalog, append to the WAL, become visible, stamp.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vicinity_types::Result;
+
+use super::undo::Undo;
+use super::{Inner, Touched, Transaction};
+use crate::catalog::change::{Change, LoggedChange};
+use crate::mvcc::version::{UNCOMMITTED, VersionRef};
+use crate::mvcc::{RowId, Xid, pin};
+use crate::wal::Lsn;
+
+/// The proof of a commit.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitTicket {
+    /// Acknowledge only when the WAL is on disk up to here (invariant *durable*); `None` if there is
+    /// nothing to wait for.
+    pub lsn: Option<Lsn>,
+}
+
+impl Transaction {
+    /// Commits: visible at once to everybody who begins later; durable when the ticket says so. On
+    /// error everything is rolled back.
+    pub fn commit(self) -> Result<CommitTicket> {
+        let xid = self.xid.load(Ordering::Relaxed);
+        if xid == 0 {
+            self.ended.store(true, Ordering::Release);
+            return Ok(CommitTicket { lsn: None });
+        }
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let (lsn, ts) = self.publish(inner, xid)?;
+        self.ended.store(true, Ordering::Release);
+        for key in inner.locks.drain(..) {
+            self.db.locks.release(key, xid);
+        }
+        stamp(inner, xid, ts);
+        self.db.clock.finish(xid);
+        for t in &inner.stores {
+            count(t);
+        }
+        self.db.retire(&inner.changes);
+        drop(guard);
+        let lsn = lsn.filter(|_| self.synchronous.load(Ordering::Relaxed));
+        Ok(CommitTicket { lsn })
+    }
+
+    /// The moment of the commit, alone under the lock.
+    fn publish(&self, inner: &mut Inner, xid: Xid) -> Result<(Option<Lsn>, u64)> {
+        let ddl = logged_changes(&inner.changes)?;
+        let (base, ops) = inner.log.unsent();
+        let silent = ops.is_empty() && !inner.log.streamed() && ddl.is_empty();
+        let record = (!silent).then(|| self.db.wal.commit_record(xid, base, ops, &ddl));
+
+        let _alone = self.db.commit.lock();
+        let mut merged = None;
+        if !inner.changes.is_empty() {
+            let mut catalog = (*self.db.catalog()).clone();
+            for change in &inner.changes {
+                catalog.apply(change)?;
+            }
+            merged = Some(Arc::new(catalog));
+        }
+        let lsn = record.map(|r| self.db.wal.append(r)).transpose()?;
+        if let Some(catalog) = merged {
+            self.db.set_catalog(catalog);
+        }
+        Ok((lsn, self.db.clock.publish(xid)))
+    }
+}
+
+/// The catalog changes as the WAL holds them; empty if there are none.
+fn logged_changes(changes: &[Change]) -> Result<Vec<u8>> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let logged: Vec<LoggedChange> = changes
+        .iter()
+        .map(|c| match &c.after {
+            Some(object) => LoggedChange::Put(object.clone()),
+            None => LoggedChange::Drop(c.key),
+        })
+        .collect();
+    crate::wal::record::encode_changes(&logged)
+}
+
+/// Replaces the transaction's mark on everything it wrote by its timestamp.
+fn stamp(inner: &Inner, xid: Xid, ts: u64) {
+    let mark = xid | UNCOMMITTED;
+    let mut guard = pin();
+    let mut done = 0u32;
+    for undo in &inner.undo {
+        let (store, first, count) = match *undo {
+            Undo::Insert { store, first, count } => (store, first, count),
+            Undo::Push { store, row, .. } => (store, row, 1),
+            _ => continue,
+        };
+        let Some(t) = inner.stores.get(store) else { continue };
+        for row in first..first + count {
+            stamp_row(t, row, mark, ts, &guard);
+            done += 1;
+            if done % 1024 == 0 {
+                guard.repin();
+            }
+        }
+    }
+}
+
+fn stamp_row(t: &Touched, row: RowId, mark: u64, ts: u64, guard: &crossbeam_epoch::Guard) {
+    // Others may have pushed their versions on ours already, and pruned behind them: a version of
+    // ours that is no longer linked is no longer read either.
+    let mut at: Option<VersionRef<'_>> = t.store.rows.head(row, guard);
+    let mut met = false;
+    while let Some(v) = at {
+        if v.stamp() == mark {
+            v.set_stamp(ts);
+            met = true;
+        } else if met {
+            break;
+        }
+        at = v.older(guard);
+    }
+}
+
+/// Adds what was done to the table's counters.
+fn count(t: &Touched) {
+    let c = &t.store.counters;
+    c.live.fetch_add(t.inserted - t.deleted, Ordering::Relaxed);
+    let add = |to: &std::sync::atomic::AtomicU64, n: i64| {
+        to.fetch_add(u64::try_from(n).unwrap_or(0), Ordering::Relaxed);
+    };
+    add(&c.inserted, t.inserted);
+    add(&c.updated, t.updated);
+    add(&c.deleted, t.deleted);
+}

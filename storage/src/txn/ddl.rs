@@ -1,0 +1,194 @@
+//! Catalog changes inside a transaction, and the storages, indexes and sequences behind them.
+
+use std::sync::Arc;
+
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::locks::{LockKey, LockMode};
+use super::undo::Undo;
+use super::{Inner, Transaction};
+use crate::catalog::change::{Change, Key};
+use crate::catalog::model::{IndexDef, Object, Relation, RelationKind, TableDef};
+use crate::catalog::{Catalog, ObjectKind};
+use crate::store::index::IndexStore;
+use crate::store::{Layout, Store};
+
+impl Transaction {
+    /// A fresh object id.
+    pub fn new_oid(&self) -> Oid {
+        self.db.new_oid()
+    }
+
+    /// A fresh storage id for [`TableDef::storage`].
+    pub fn new_storage(&self) -> u64 {
+        self.db.new_storage()
+    }
+
+    /// Creates or replaces an object. A table with a storage id that is new (or 0: one is given) gets
+    /// an empty row storage, with its indexes; an index gets an empty structure, to be filled by
+    /// `Database::build_index` unless the table never had a row. Replacing a table, or
+    /// anything that hangs on it, waits for its writers.
+    pub fn put(&self, object: Object) -> Result<()> {
+        let object = self.prepare(object);
+        if let Some(table) = self.table_behind(&object) {
+            self.lock(LockKey::Table(table), LockMode::Exclusive)?;
+        }
+        self.assign_xid()?;
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let before = self.catalog_locked(inner).get(&Key::of(&object));
+        let key = Key::of(&object);
+        self.change(inner, Change { key, before, after: Some(object.clone()) })?;
+        if let Object::Relation(r) = &object {
+            self.realise(inner, r)?;
+        }
+        Ok(())
+    }
+
+    /// Drops an object. Nothing that depends on it is dropped with it, but for the comments on it.
+    pub fn drop_object(&self, kind: ObjectKind, oid: Oid) -> Result<()> {
+        self.drop_key(Key::new(kind, oid))
+    }
+
+    /// Drops a comment.
+    pub fn drop_comment(&self, class: Oid, object: Oid, sub: i32) -> Result<()> {
+        self.drop_key(Key::Comment { class, object, sub })
+    }
+
+    fn drop_key(&self, key: Key) -> Result<()> {
+        let Some(object) = self.catalog().get(&key) else {
+            return Err(PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("object {} does not exist", key.oid()),
+            ));
+        };
+        if let Some(table) = self.table_behind(&object) {
+            self.lock(LockKey::Table(table), LockMode::Exclusive)?;
+        }
+        self.assign_xid()?;
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let before = self.catalog_locked(inner).get(&key);
+        self.change(inner, Change { key, before, after: None })
+    }
+
+    /// TRUNCATE: the table goes on with a new, empty storage. Transactions that still read the old
+    /// one through an older catalog go on reading it.
+    pub fn truncate(&self, table: Oid) -> Result<()> {
+        self.lock(LockKey::Table(table), LockMode::Exclusive)?;
+        let relation = self.catalog().relation(table).cloned();
+        let Some(relation) = relation else { return Err(no_table(table)) };
+        let mut next = (*relation).clone();
+        let RelationKind::Table(def) = &mut next.kind else { return Err(no_table(table)) };
+        def.storage = self.new_storage();
+        self.put(Object::Relation(Arc::new(next)))
+    }
+
+    /// `LOCK TABLE`: shared keeps DDL away, exclusive also writers.
+    pub fn lock_table(&self, table: Oid, mode: LockMode) -> Result<()> {
+        self.lock(LockKey::Table(table), mode)
+    }
+
+    fn prepare(&self, object: Object) -> Object {
+        let Object::Relation(r) = &object else { return object };
+        let RelationKind::Table(def) = &r.kind else { return object };
+        if def.storage != 0 {
+            self.db.storage_in_use(def.storage);
+            return object;
+        }
+        let def = TableDef { storage: self.new_storage(), ..def.clone() };
+        Object::Relation(Arc::new(Relation { kind: RelationKind::Table(def), ..(**r).clone() }))
+    }
+
+    /// The existing table whose writers must be done before an object changes.
+    fn table_behind(&self, object: &Object) -> Option<Oid> {
+        let catalog = self.catalog();
+        let table = match object {
+            Object::Relation(r) => match &r.kind {
+                RelationKind::Table(_) => r.oid,
+                // A new index is kept up from the moment it is attached: no need to wait.
+                RelationKind::Index(i) if catalog.relation(r.oid).is_some() && i.valid => return None,
+                RelationKind::Index(_) => return None,
+                _ => return None,
+            },
+            Object::Trigger(t) => t.table,
+            _ => return None,
+        };
+        catalog.relation(table).is_some().then_some(table)
+    }
+
+    fn change(&self, inner: &mut Inner, change: Change) -> Result<()> {
+        let latest = self.db.catalog().version();
+        let mut next: Catalog = (*self.catalog_locked(inner)).clone();
+        next.apply(&change)?;
+        inner.changes.push(change);
+        inner.undo.push(Undo::Change);
+        inner.catalog = Some((latest, Arc::new(next)));
+        Ok(())
+    }
+
+    /// Makes what stands behind a relation.
+    fn realise(&self, inner: &mut Inner, relation: &Arc<Relation>) -> Result<()> {
+        let catalog = self.catalog_locked(inner);
+        match &relation.kind {
+            RelationKind::Table(def) => self.realise_table(inner, relation.oid, def, &catalog),
+            RelationKind::Index(def) => self.realise_index(inner, relation.oid, def, &catalog),
+            RelationKind::Sequence(def) => {
+                if self.db.define_sequence(relation.oid, def) {
+                    inner.undo.push(Undo::NewSequence(relation.oid));
+                }
+                Ok(())
+            }
+            RelationKind::View(_) | RelationKind::Composite(_) => Ok(()),
+        }
+    }
+
+    fn realise_table(
+        &self,
+        inner: &mut Inner,
+        oid: Oid,
+        def: &TableDef,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let layout = Layout::of(def, catalog);
+        if let Some(store) = self.db.store(def.storage) {
+            return store.set_layout(layout);
+        }
+        let store = Store::new(def.storage, oid, def.persistence, layout);
+        for index in catalog.indexes_of(oid) {
+            let Some(index_def) = index.index() else { continue };
+            let made = IndexStore::new(index.oid, index_def, def, catalog)?;
+            made.set_body(made.empty_body()?);
+            store.attach(Arc::new(made));
+        }
+        self.db.add_store(Arc::new(store));
+        inner.undo.push(Undo::NewStore(def.storage));
+        Ok(())
+    }
+
+    fn realise_index(
+        &self,
+        inner: &mut Inner,
+        oid: Oid,
+        def: &IndexDef,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let table = catalog.relation(def.table).ok_or_else(|| no_table(def.table))?;
+        let table = table.table().ok_or_else(|| no_table(def.table))?;
+        let store = self.db.store(table.storage).ok_or_else(|| no_table(def.table))?;
+        if store.index(oid).is_some() {
+            return Ok(());
+        }
+        let made = IndexStore::new(oid, def, table, catalog)?;
+        if store.rows.end() == 0 {
+            made.set_body(made.empty_body()?);
+        }
+        store.attach(Arc::new(made));
+        inner.undo.push(Undo::Attach { store: store.id, index: oid });
+        Ok(())
+    }
+}
+
+pub(crate) fn no_table(oid: Oid) -> PgError {
+    PgError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {oid} does not exist"))
+}

@@ -1,0 +1,404 @@
+//! Transactions: what one sees, what it wrote, and how it ends.
+
+mod commit;
+mod ddl;
+pub(crate) mod locks;
+pub(crate) mod log;
+mod undo;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use vicinity_types::{PgError, Result, SqlState};
+
+use crate::catalog::Catalog;
+use crate::catalog::change::Change;
+use crate::database::Database;
+use crate::mvcc::version::UNCOMMITTED;
+use crate::mvcc::{RowId, Snapshot, Xid};
+use crate::store::Store;
+pub use commit::CommitTicket;
+use locks::{LockKey, LockMode, Waiter};
+use log::TxnLog;
+use undo::Undo;
+
+/// How much a transaction sees of those that run beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Every statement sees what was committed when it began. (READ UNCOMMITTED is the same.)
+    #[default]
+    ReadCommitted,
+    /// Every statement sees what was committed when the transaction's first one began; writing a
+    /// row that changed since is an error (40001).
+    RepeatableRead,
+    /// As REPEATABLE READ; read/write dependencies are not watched.
+    Serializable,
+}
+
+impl Isolation {
+    /// Whether one snapshot serves the whole transaction.
+    pub fn is_snapshot(self) -> bool {
+        self != Isolation::ReadCommitted
+    }
+}
+
+/// Tells a waiting statement that it was cancelled, by an error.
+pub type Interrupt = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
+struct Control {
+    pid: i32,
+    lock_timeout: Option<Duration>,
+    interrupt: Option<Interrupt>,
+}
+
+/// A transaction. Dropped without [`Transaction::commit`] it is rolled back.
+pub struct Transaction {
+    db: Arc<Database>,
+    isolation: Mutex<Isolation>,
+    read_only: AtomicBool,
+    /// Wait for the disk at commit.
+    synchronous: AtomicBool,
+    snapshots: u32,
+    /// The snapshot of the whole transaction, 0 before it is taken.
+    fixed: AtomicU64,
+    /// 0 until the first write.
+    xid: AtomicU64,
+    cid: AtomicU32,
+    control: Mutex<Control>,
+    inner: Mutex<Inner>,
+    ended: AtomicBool,
+}
+
+/// A storage the transaction wrote to.
+struct Touched {
+    store: Arc<Store>,
+    inserted: i64,
+    updated: i64,
+    deleted: i64,
+}
+
+#[derive(Default)]
+struct Inner {
+    undo: Vec<Undo>,
+    /// Entries of `undo` below this belong to an outer savepoint and are not extended.
+    floor: usize,
+    stores: Vec<Touched>,
+    log: TxnLog,
+    changes: Vec<Change>,
+    /// The catalog with our changes, and the version of the committed one it stands on.
+    catalog: Option<(u64, Arc<Catalog>)>,
+    locks: Vec<LockKey>,
+}
+
+/// A place to roll back to.
+#[derive(Clone, Debug)]
+pub struct Savepoint {
+    undo: usize,
+    log: u64,
+}
+
+/// A transaction's right to write to one storage.
+#[derive(Clone, Copy)]
+pub(crate) struct Writer {
+    pub(crate) xid: Xid,
+    pub(crate) cid: u32,
+    /// Which of the transaction's storages.
+    at: usize,
+}
+
+impl Writer {
+    pub(crate) fn stamp(&self) -> u64 {
+        self.xid | UNCOMMITTED
+    }
+}
+
+/// What was done to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change1 {
+    Update,
+    Delete,
+}
+
+impl Transaction {
+    pub(crate) fn begin(db: Arc<Database>, isolation: Isolation, read_only: bool) -> Result<Self> {
+        let snapshots = db.clock.open_snapshots()?;
+        Ok(Transaction {
+            db,
+            isolation: Mutex::new(isolation),
+            read_only: AtomicBool::new(read_only),
+            synchronous: AtomicBool::new(true),
+            snapshots,
+            fixed: AtomicU64::new(0),
+            xid: AtomicU64::new(0),
+            cid: AtomicU32::new(0),
+            control: Mutex::new(Control { pid: 0, lock_timeout: None, interrupt: None }),
+            inner: Mutex::new(Inner::default()),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// The database it runs in.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.db
+    }
+
+    /// Its isolation level.
+    pub fn isolation(&self) -> Isolation {
+        *self.isolation.lock()
+    }
+
+    /// `SET TRANSACTION ISOLATION LEVEL`: an error (25001) once a snapshot was taken.
+    pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
+        let mut have = self.isolation.lock();
+        if *have != isolation && self.cid.load(Ordering::Relaxed) > 0 {
+            return Err(PgError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+            ));
+        }
+        *have = isolation;
+        Ok(())
+    }
+
+    /// Whether writes to anything but temporary tables are refused.
+    pub fn read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    /// `SET TRANSACTION READ ONLY` and back.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
+    }
+
+    /// `synchronous_commit`: whether the commit's ticket asks to wait for the disk.
+    pub fn set_synchronous(&self, on: bool) {
+        self.synchronous.store(on, Ordering::Relaxed);
+    }
+
+    /// Whose it is, for deadlock reports.
+    pub fn set_process(&self, pid: i32) {
+        self.control.lock().pid = pid;
+    }
+
+    /// `lock_timeout`; `None` waits for ever.
+    pub fn set_lock_timeout(&self, timeout: Option<Duration>) {
+        self.control.lock().lock_timeout = timeout;
+    }
+
+    /// Asked a hundred times a second while waiting.
+    pub fn set_interrupt(&self, interrupt: Interrupt) {
+        self.control.lock().interrupt = Some(interrupt);
+    }
+
+    /// What the next statement sees. READ COMMITTED: call it when a statement begins. The
+    /// transaction's own earlier statements are seen, the statement itself and later ones are not.
+    pub fn snapshot(&self) -> Snapshot {
+        let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
+        let ts = if self.isolation().is_snapshot() {
+            match self.fixed.load(Ordering::Relaxed) {
+                0 => {
+                    let ts = self.db.clock.take(self.snapshots);
+                    self.fixed.store(ts, Ordering::Relaxed);
+                    ts
+                }
+                ts => ts,
+            }
+        } else {
+            self.db.clock.take(self.snapshots)
+        };
+        Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.snapshots }
+    }
+
+    /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
+    pub fn end_statement(&self) {
+        if !self.isolation().is_snapshot() {
+            self.db.clock.idle(self.snapshots);
+        }
+    }
+
+    /// Its id if it has written anything (`txid_current_if_assigned`).
+    pub fn xid(&self) -> Option<Xid> {
+        match self.xid.load(Ordering::Relaxed) {
+            0 => None,
+            xid => Some(xid),
+        }
+    }
+
+    /// Its id, given now if it has none yet (`txid_current`).
+    pub fn assign_xid(&self) -> Result<Xid> {
+        let _inner = self.inner.lock();
+        self.assign_xid_locked()
+    }
+
+    fn assign_xid_locked(&self) -> Result<Xid> {
+        match self.xid.load(Ordering::Relaxed) {
+            0 => {
+                let xid = self.db.clock.start()?;
+                self.xid.store(xid, Ordering::Relaxed);
+                Ok(xid)
+            }
+            xid => Ok(xid),
+        }
+    }
+
+    /// The right to write to a storage: takes the id, the table's shared lock, and its place in the
+    /// transaction, at the first write.
+    pub(crate) fn writer(&self, store: &Arc<Store>) -> Result<Writer> {
+        let mut inner = self.inner.lock();
+        let cid = self.cid.load(Ordering::Relaxed);
+        let known = |t: &Touched| Arc::ptr_eq(&t.store, store);
+        let last = inner.stores.len().wrapping_sub(1);
+        let at = if inner.stores.last().is_some_and(known) {
+            Some(last)
+        } else {
+            inner.stores.iter().position(known)
+        };
+        if let Some(at) = at {
+            return Ok(Writer { xid: self.xid.load(Ordering::Relaxed), cid, at });
+        }
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(PgError::internal("transaction has ended"));
+        }
+        if self.read_only() && store.persistence != crate::catalog::model::Persistence::Temporary {
+            return Err(PgError::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "cannot write in a read-only transaction",
+            ));
+        }
+        let xid = self.assign_xid_locked()?;
+        drop(inner);
+        self.lock(LockKey::Table(store.table), LockMode::Shared)?;
+        let mut inner = self.inner.lock();
+        let store = store.clone();
+        inner.stores.push(Touched { store, inserted: 0, updated: 0, deleted: 0 });
+        Ok(Writer { xid, cid, at: inner.stores.len() - 1 })
+    }
+
+    /// Takes a lock that lasts to the end of the transaction (or to ROLLBACK TO), waiting for it.
+    pub(crate) fn lock(&self, key: LockKey, mode: LockMode) -> Result<()> {
+        while let Err(blocker) = self.try_lock(key, mode)? {
+            self.wait_for(blocker)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a lock if it can be had at once; else says whose transaction stands in the way.
+    pub(crate) fn try_lock(&self, key: LockKey, mode: LockMode) -> Result<Result<(), Xid>> {
+        let mut inner = self.inner.lock();
+        let xid = self.assign_xid_locked()?;
+        Ok(self.db.locks.acquire(key, mode, xid).map(|new| {
+            if new {
+                inner.locks.push(key);
+                inner.undo.push(Undo::Lock(key));
+            }
+        }))
+    }
+
+    /// Waits until another transaction has ended, or a moment at least: look again afterwards.
+    pub(crate) fn wait_for(&self, blocker: Xid) -> Result<()> {
+        let xid = self.assign_xid()?;
+        let (pid, timeout, interrupt) = {
+            let c = self.control.lock();
+            (c.pid, c.lock_timeout, c.interrupt.clone())
+        };
+        let interrupted = || interrupt.as_ref().map_or(Ok(()), |f| f());
+        let who = Waiter { xid, pid, timeout, interrupted: &interrupted };
+        self.db.locks.wait(&self.db.clock, &who, blocker)
+    }
+
+    /// Notes an inserted row for rollback, stamping and the WAL. Returns the log's position before.
+    pub(crate) fn wrote_insert(&self, w: Writer, row: RowId, tuple: &[u8]) -> Result<u64> {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        inner.note_insert(w.at, row);
+        let before = inner.log.position();
+        let Some(touched) = inner.stores.get_mut(w.at) else { return Ok(before) };
+        touched.inserted += 1;
+        if touched.store.logged() {
+            inner.log.insert(touched.store.id, row, tuple);
+            self.stream(inner, w.xid)?;
+        }
+        Ok(before)
+    }
+
+    /// Notes an updated or deleted row.
+    pub(crate) fn wrote_change(
+        &self,
+        w: Writer,
+        row: RowId,
+        change: Change1,
+        tuple: &[u8],
+    ) -> Result<()> {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        inner.undo.push(Undo::Push { store: w.at, row, change });
+        let Some(touched) = inner.stores.get_mut(w.at) else { return Ok(()) };
+        let (store, logged) = (touched.store.id, touched.store.logged());
+        match change {
+            Change1::Update => {
+                touched.updated += 1;
+                if logged {
+                    inner.log.update(store, row, tuple);
+                }
+            }
+            Change1::Delete => {
+                touched.deleted += 1;
+                if logged {
+                    inner.log.delete(store, row);
+                }
+            }
+        }
+        self.stream(inner, w.xid)
+    }
+
+    /// Sends a long log's bytes ahead.
+    fn stream(&self, inner: &mut Inner, xid: Xid) -> Result<()> {
+        if inner.log.is_long() {
+            let (base, bytes) = inner.log.unsent();
+            self.db.wal.append_chunk(xid, base, bytes)?;
+            inner.log.sent();
+        }
+        Ok(())
+    }
+
+    /// The committed catalog with the transaction's own changes.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        let mut inner = self.inner.lock();
+        self.catalog_locked(&mut inner)
+    }
+
+    fn catalog_locked(&self, inner: &mut Inner) -> Arc<Catalog> {
+        let latest = self.db.catalog();
+        if inner.changes.is_empty() {
+            return latest;
+        }
+        if let Some((base, catalog)) = &inner.catalog
+            && *base == latest.version()
+        {
+            return catalog.clone();
+        }
+        let mut merged = (*latest).clone();
+        for change in &inner.changes {
+            if merged.apply(change).is_err() {
+                // The commit will say so; until then our own view stands.
+                if let Some((_, catalog)) = &inner.catalog {
+                    return catalog.clone();
+                }
+            }
+        }
+        let merged = Arc::new(merged);
+        inner.catalog = Some((latest.version(), merged.clone()));
+        merged
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended.swap(true, Ordering::AcqRel) {
+            self.abort();
+        }
+        self.db.clock.close_snapshots(self.snapshots);
+    }
+}

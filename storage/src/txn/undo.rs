@@ -1,0 +1,196 @@
+//! Taking back: a whole transaction, or what came after a savepoint.
+
+use std::sync::atomic::Ordering;
+
+use vicinity_types::{Oid, Result};
+
+use super::locks::LockKey;
+use super::{Change1, Inner, Savepoint, Transaction};
+use crate::mvcc::{RowId, pin};
+use crate::store::Store;
+
+/// One step that can be taken back. Steps are undone newest first.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// Rows `first..first + count` of the n-th storage are new.
+    Insert { store: usize, first: RowId, count: u64 },
+    /// A version was pushed on an existing row.
+    Push { store: usize, row: RowId, change: Change1 },
+    /// A lock was taken.
+    Lock(LockKey),
+    /// The last of the catalog changes was made.
+    Change,
+    /// A storage was made.
+    NewStore(u64),
+    /// An index was attached to a storage.
+    Attach { store: u64, index: Oid },
+    /// A sequence was made.
+    NewSequence(Oid),
+}
+
+impl Inner {
+    /// Notes a new row; neighbours share one entry.
+    pub(super) fn note_insert(&mut self, store: usize, row: RowId) {
+        if self.undo.len() > self.floor
+            && let Some(Undo::Insert { store: s, first, count }) = self.undo.last_mut()
+            && *s == store
+            && *first + *count == row
+        {
+            *count += 1;
+            return;
+        }
+        self.undo.push(Undo::Insert { store, first: row, count: 1 });
+    }
+}
+
+impl Transaction {
+    /// A place to come back to.
+    pub fn savepoint(&self) -> Savepoint {
+        let mut inner = self.inner.lock();
+        inner.floor = inner.undo.len();
+        Savepoint { undo: inner.undo.len(), log: inner.log.position() }
+    }
+
+    /// Takes back everything after the savepoint, which stays.
+    pub fn rollback_to(&self, savepoint: &Savepoint) -> Result<()> {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        self.undo_to(inner, savepoint.undo);
+        inner.floor = inner.undo.len();
+        if let Some((from, to)) = inner.log.rewind(savepoint.log) {
+            let xid = self.xid.load(Ordering::Relaxed);
+            self.db.wal.append_void(xid, from, to)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a savepoint; what came after it stays.
+    pub fn release(&self, savepoint: Savepoint) {
+        drop(savepoint);
+    }
+
+    /// Rolls everything back and gives all locks free.
+    pub fn rollback(self) {
+        drop(self);
+    }
+
+    pub(super) fn abort(&self) {
+        let xid = self.xid.load(Ordering::Relaxed);
+        let mut guard = self.inner.lock();
+        self.undo_to(&mut guard, 0);
+        guard.stores.clear();
+        if xid != 0 {
+            self.db.clock.finish(xid);
+        }
+    }
+
+    fn undo_to(&self, inner: &mut Inner, to: usize) {
+        let mut changed = false;
+        while inner.undo.len() > to {
+            match inner.undo.pop() {
+                Some(Undo::Insert { store, first, count }) => {
+                    if let Some(t) = inner.stores.get_mut(store) {
+                        t.inserted -= i64::try_from(count).unwrap_or(0);
+                        for row in (first..first + count).rev() {
+                            undo_row(&t.store, row);
+                        }
+                    }
+                }
+                Some(Undo::Push { store, row, change }) => {
+                    if let Some(t) = inner.stores.get_mut(store) {
+                        match change {
+                            Change1::Update => t.updated -= 1,
+                            Change1::Delete => t.deleted -= 1,
+                        }
+                        undo_row(&t.store, row);
+                    }
+                }
+                Some(Undo::Lock(key)) => {
+                    inner.locks.retain(|k| *k != key);
+                    self.db.locks.release(key, self.xid.load(Ordering::Relaxed));
+                    if let LockKey::Table(oid) = key {
+                        // The next write takes it again.
+                        self.forget_store(inner, oid);
+                    }
+                }
+                Some(Undo::Change) => {
+                    inner.changes.pop();
+                    changed = true;
+                }
+                Some(Undo::NewStore(id)) => self.db.forget_store(id),
+                Some(Undo::Attach { store, index }) => {
+                    if let Some(store) = self.db.store(store) {
+                        store.detach(index);
+                    }
+                }
+                Some(Undo::NewSequence(oid)) => self.db.forget_sequence(oid),
+                None => {}
+            }
+        }
+        if changed {
+            inner.catalog = None;
+        }
+    }
+
+    /// The table's lock is gone with the rows written under it; earlier entries of `undo` name
+    /// storages by position, so only trailing ones can be forgotten.
+    fn forget_store(&self, inner: &mut Inner, table: Oid) {
+        while inner.stores.last().is_some_and(|t| t.store.table == table) {
+            inner.stores.pop();
+        }
+    }
+
+    /// Takes back the last step alone, an insert of this row that was noted at `log`.
+    pub(crate) fn undo_last_insert(&self, row: RowId, log: u64) -> Result<()> {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let Some(Undo::Insert { store, first, count }) = inner.undo.last_mut() else {
+            return Ok(());
+        };
+        if *first + *count != row + 1 {
+            return Ok(());
+        }
+        *count -= 1;
+        let (store, empty) = (*store, *count == 0);
+        if empty {
+            inner.undo.pop();
+        }
+        if let Some(t) = inner.stores.get_mut(store) {
+            t.inserted -= 1;
+            undo_row(&t.store, row);
+        }
+        if let Some((from, to)) = inner.log.rewind(log) {
+            self.db.wal.append_void(self.xid.load(Ordering::Relaxed), from, to)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the newest version of a row off, with the index entries that only it had.
+fn undo_row(store: &Store, row: RowId) {
+    let guard = pin();
+    let _gate = store.gate.read();
+    let lock = store.rows.lock(row);
+    let Some(head) = lock.head(&guard) else { return };
+    let bytes = head.bytes();
+    let layout = store.layout.load();
+    for index in store.indexes().iter() {
+        if head.is_tombstone() {
+            break;
+        }
+        let mut at = head.older(&guard);
+        let mut shared = false;
+        while let Some(v) = at {
+            shared |= !v.is_tombstone() && index.same_entry(&layout, bytes, v.bytes());
+            at = v.older(&guard);
+        }
+        if !shared && let Err(e) = index.remove(&layout, bytes, row) {
+            tracing::warn!(index = index.oid, row, "index entry stays behind: {e}");
+        }
+    }
+    let empty = lock.pop(&guard);
+    drop(lock);
+    if empty {
+        store.rows.release(row);
+    }
+}
