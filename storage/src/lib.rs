@@ -1,3 +1,34 @@
 //! Versioned rows, transactions, WAL, catalog; owns the indexes' upkeep.
+//!
+//! - [`database`]: opening and closing, and the way to everything else.
+//! - [`txn`]: transactions: snapshots, locks, savepoints, catalog changes, commit.
+//! - [`table`]: inserting, changing, finding and scanning rows.
+//! - [`catalog`]: what exists.
+//! - [`wal`], [`disk`]: what survives.
+//!
+//! [`mvcc`] explains versions and visibility; start there.
 
 pub mod catalog;
+pub mod database;
+pub mod disk;
+pub mod mvcc;
+mod recovery;
+pub mod sequence;
+mod store;
+pub mod table;
+pub mod txn;
+pub mod wal;
+
+pub use catalog::{Catalog, ObjectKind};
+pub use database::{Database, Options};
+pub use mvcc::{RowId, Snapshot, Xid, pin};
+pub use sequence::{Sequence, SequenceState};
+pub use store::build::BuildInfo;
+pub use store::{Layout, TableStats};
+pub use table::{
+    Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
+};
+pub use txn::locks::{LockMode, WaitHook, set_wait_hook};
+pub use txn::{CommitTicket, Interrupt, Isolation, Savepoint, Transaction};
+pub use vicinity_indexes::Progress;
+pub use wal::{Lsn, Wal};

@@ -40,11 +40,7 @@ struct Inner {
 impl Sequence {
     pub(crate) fn new(oid: Oid, def: &SequenceDef, wal: Option<Arc<Wal>>) -> Sequence {
         let state = SequenceState { last: def.start, called: false };
-        Sequence {
-            oid,
-            wal,
-            inner: Mutex::new(Inner { def: def.clone(), state, logged: 0 }),
-        }
+        Sequence { oid, wal, inner: Mutex::new(Inner { def: def.clone(), state, logged: 0 }) }
     }
 
     /// Takes a changed definition over.

@@ -162,15 +162,12 @@ impl Catalog {
                 if !clash {
                     return Ok(());
                 }
-                let text = format!(
-                    "function \"{}\" already exists with same argument types",
-                    o.name
-                );
+                let text =
+                    format!("function \"{}\" already exists with same argument types", o.name);
                 taken(SqlState::DUPLICATE_FUNCTION, text)
             }
             Object::Trigger(o) => {
-                let clash =
-                    self.triggers_of(o.table).any(|t| t.oid != o.oid && t.name == o.name);
+                let clash = self.triggers_of(o.table).any(|t| t.oid != o.oid && t.name == o.name);
                 if !clash {
                     return Ok(());
                 }

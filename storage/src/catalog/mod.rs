@@ -100,11 +100,7 @@ impl Catalog {
     pub(crate) fn bootstrap() -> Catalog {
         let mut catalog = Catalog::empty();
         let schema = |oid, name: &str| {
-            Object::Schema(Arc::new(Schema {
-                oid,
-                name: name.to_owned(),
-                owner: fixed::SUPERUSER,
-            }))
+            Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner: fixed::SUPERUSER }))
         };
         let role = Role {
             oid: fixed::SUPERUSER,

@@ -157,8 +157,12 @@ impl Disk for SimDisk {
         let mut state = self.0.lock();
         let inside = |p: &String| p.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
         state.synced.retain(|p, _| !inside(p));
-        let now: Vec<_> =
-            state.files.iter().filter(|(p, _)| inside(p)).map(|(p, f)| (p.clone(), f.clone())).collect();
+        let now: Vec<_> = state
+            .files
+            .iter()
+            .filter(|(p, _)| inside(p))
+            .map(|(p, f)| (p.clone(), f.clone()))
+            .collect();
         state.synced.extend(now);
         Ok(())
     }

@@ -148,7 +148,12 @@ impl Rows {
     }
 
     /// Recovery: sets a row to one committed tuple, or to nothing, whatever was there. Single writer.
-    pub(crate) fn restore(&self, row: RowId, version: Option<NewVersion>, guard: &Guard) -> Result<()> {
+    pub(crate) fn restore(
+        &self,
+        row: RowId,
+        version: Option<NewVersion>,
+        guard: &Guard,
+    ) -> Result<()> {
         if row >= self.next.load(Ordering::Relaxed) {
             if row >> 42 != 0 {
                 return Err(PgError::new(SqlState::DATA_CORRUPTED, "row id is out of range"));
@@ -168,9 +173,8 @@ impl Rows {
     /// After recovery: every empty slot below the end is free again.
     pub(crate) fn collect_free(&self) {
         let end = self.end();
-        let empty = |row: &RowId| {
-            self.slot(*row).is_none_or(|s| s.load(Ordering::Relaxed).is_null())
-        };
+        let empty =
+            |row: &RowId| self.slot(*row).is_none_or(|s| s.load(Ordering::Relaxed).is_null());
         let mut found: Vec<RowId> = (0..end).rev().filter(empty).collect();
         for row in &found {
             // A gap may lie in a bucket nobody asked for yet.

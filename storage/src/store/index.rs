@@ -67,7 +67,12 @@ pub(crate) struct IndexStore {
 }
 
 impl IndexStore {
-    pub(crate) fn new(oid: Oid, def: &IndexDef, table: &TableDef, catalog: &Catalog) -> Result<Self> {
+    pub(crate) fn new(
+        oid: Oid,
+        def: &IndexDef,
+        table: &TableDef,
+        catalog: &Catalog,
+    ) -> Result<Self> {
         let mut keys = Vec::with_capacity(def.keys.len());
         for k in &def.keys {
             let column = usize::try_from(i32::from(k.column) - 1)
@@ -97,6 +102,20 @@ impl IndexStore {
             body: ArcSwap::from_pointee(Body::Unbuilt),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         })
+    }
+
+    /// The same index without any entries, to be built anew.
+    pub(crate) fn blank(&self) -> IndexStore {
+        IndexStore {
+            oid: self.oid,
+            method: self.method,
+            unique: self.unique,
+            nulls_not_distinct: self.nulls_not_distinct,
+            keys: self.keys.clone(),
+            options: self.options.clone(),
+            body: ArcSwap::from_pointee(Body::Unbuilt),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+        }
     }
 
     /// What holds the entries now.
@@ -217,7 +236,13 @@ impl IndexStore {
     }
 
     /// Adds a row's entry without looking for duplicates.
-    pub(crate) fn add(&self, layout: &Layout, bytes: &[u8], row: RowId, key: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn add(
+        &self,
+        layout: &Layout,
+        bytes: &[u8],
+        row: RowId,
+        key: &mut Vec<u8>,
+    ) -> Result<()> {
         match &**self.body.load() {
             Body::Unbuilt => {}
             Body::Building(pending) => {
@@ -263,9 +288,8 @@ fn decode_base64(text: &[u8]) -> Result<Vec<f32>> {
     let bad = |why: &str| {
         PgError::new(SqlState::INVALID_TEXT_REPRESENTATION, format!("invalid base64 vector: {why}"))
     };
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .map_err(|e| bad(&e.to_string()))?;
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(text).map_err(|e| bad(&e.to_string()))?;
     if bytes.is_empty() {
         return Err(empty_vector());
     }

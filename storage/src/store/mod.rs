@@ -101,11 +101,22 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(id: u64, table: Oid, persistence: Persistence, layout: Layout) -> Store {
+        Store::with_rows(id, table, persistence, layout, Rows::new())
+    }
+
+    /// A storage over rows that recovery found.
+    pub(crate) fn with_rows(
+        id: u64,
+        table: Oid,
+        persistence: Persistence,
+        layout: Layout,
+        rows: Rows,
+    ) -> Store {
         Store {
             id,
             table,
             persistence,
-            rows: Rows::new(),
+            rows,
             layout: ArcSwap::from_pointee(layout),
             indexes: ArcSwap::from_pointee(Vec::new()),
             gate: RwLock::new(()),
@@ -167,7 +178,9 @@ impl Store {
 
     /// Takes a changed table definition over.
     pub(crate) fn set_layout(&self, layout: Layout) -> Result<()> {
-        self.layout.store(Arc::new(layout));
+        // Rows may still be read through the old one.
+        let old = self.layout.swap(Arc::new(layout));
+        crossbeam_epoch::pin().defer(move || drop(old));
         Ok(())
     }
 }

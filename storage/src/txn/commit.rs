@@ -34,10 +34,10 @@ impl Transaction {
         let (lsn, ts) = self.publish(inner, xid)?;
         self.ended.store(true, Ordering::Release);
         for key in inner.locks.drain(..) {
-            self.db.locks.release(key, xid);
+            self.db.core.locks.release(key, xid);
         }
         stamp(inner, xid, ts);
-        self.db.clock.finish(xid);
+        self.db.core.clock.finish(xid);
         for t in &inner.stores {
             count(t);
         }
@@ -67,7 +67,7 @@ impl Transaction {
         if let Some(catalog) = merged {
             self.db.set_catalog(catalog);
         }
-        Ok((lsn, self.db.clock.publish(xid)))
+        Ok((lsn, self.db.core.clock.publish(xid)))
     }
 }
 

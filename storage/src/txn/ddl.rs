@@ -107,7 +107,9 @@ impl Transaction {
             Object::Relation(r) => match &r.kind {
                 RelationKind::Table(_) => r.oid,
                 // A new index is kept up from the moment it is attached: no need to wait.
-                RelationKind::Index(i) if catalog.relation(r.oid).is_some() && i.valid => return None,
+                RelationKind::Index(i) if catalog.relation(r.oid).is_some() && i.valid => {
+                    return None;
+                }
                 RelationKind::Index(_) => return None,
                 _ => return None,
             },

@@ -81,8 +81,7 @@ pub(crate) struct Waiter<'a> {
 impl Locks {
     pub(crate) fn new() -> Locks {
         Locks {
-            shards: [const { Mutex::new(HashMap::with_hasher(hashbrown::DefaultHashBuilder::new())) };
-                SHARDS],
+            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
             waits: Mutex::new(HashMap::new()),
             row_locks: AtomicU64::new(0),
         }

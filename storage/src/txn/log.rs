@@ -200,7 +200,10 @@ mod tests {
         let mut ops = Ops::new(base, bytes);
         let first = ops.next().unwrap().unwrap();
         assert_eq!(first.1, Op::Insert { store: 7, row: 300, tuple: b"abc" });
-        assert_eq!(ops.next().unwrap(), Some((second, Op::Update { store: 7, row: 1, tuple: b"" })));
+        assert_eq!(
+            ops.next().unwrap(),
+            Some((second, Op::Update { store: 7, row: 1, tuple: b"" }))
+        );
         assert_eq!(ops.next().unwrap().unwrap().1, Op::Delete { store: 9, row: u64::MAX });
         assert_eq!(ops.next().unwrap(), None);
     }

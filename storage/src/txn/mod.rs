@@ -20,6 +20,7 @@ use crate::mvcc::version::UNCOMMITTED;
 use crate::mvcc::{RowId, Snapshot, Xid};
 use crate::store::Store;
 pub use commit::CommitTicket;
+pub(crate) use ddl::no_table;
 use locks::{LockKey, LockMode, Waiter};
 use log::TxnLog;
 use undo::Undo;
@@ -123,7 +124,7 @@ pub(crate) enum Change1 {
 
 impl Transaction {
     pub(crate) fn begin(db: Arc<Database>, isolation: Isolation, read_only: bool) -> Result<Self> {
-        let snapshots = db.clock.open_snapshots()?;
+        let snapshots = db.core.clock.open_snapshots()?;
         Ok(Transaction {
             db,
             isolation: Mutex::new(isolation),
@@ -182,6 +183,11 @@ impl Transaction {
         self.control.lock().pid = pid;
     }
 
+    /// See [`Transaction::set_process`].
+    pub fn process(&self) -> i32 {
+        self.control.lock().pid
+    }
+
     /// `lock_timeout`; `None` waits for ever.
     pub fn set_lock_timeout(&self, timeout: Option<Duration>) {
         self.control.lock().lock_timeout = timeout;
@@ -199,14 +205,14 @@ impl Transaction {
         let ts = if self.isolation().is_snapshot() {
             match self.fixed.load(Ordering::Relaxed) {
                 0 => {
-                    let ts = self.db.clock.take(self.snapshots);
+                    let ts = self.db.core.clock.take(self.snapshots);
                     self.fixed.store(ts, Ordering::Relaxed);
                     ts
                 }
                 ts => ts,
             }
         } else {
-            self.db.clock.take(self.snapshots)
+            self.db.core.clock.take(self.snapshots)
         };
         Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.snapshots }
     }
@@ -214,7 +220,7 @@ impl Transaction {
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
     pub fn end_statement(&self) {
         if !self.isolation().is_snapshot() {
-            self.db.clock.idle(self.snapshots);
+            self.db.core.clock.idle(self.snapshots);
         }
     }
 
@@ -235,7 +241,7 @@ impl Transaction {
     fn assign_xid_locked(&self) -> Result<Xid> {
         match self.xid.load(Ordering::Relaxed) {
             0 => {
-                let xid = self.db.clock.start()?;
+                let xid = self.db.core.clock.start()?;
                 self.xid.store(xid, Ordering::Relaxed);
                 Ok(xid)
             }
@@ -246,7 +252,7 @@ impl Transaction {
     /// The right to write to a storage: takes the id, the table's shared lock, and its place in the
     /// transaction, at the first write.
     pub(crate) fn writer(&self, store: &Arc<Store>) -> Result<Writer> {
-        let mut inner = self.inner.lock();
+        let inner = self.inner.lock();
         let cid = self.cid.load(Ordering::Relaxed);
         let known = |t: &Touched| Arc::ptr_eq(&t.store, store);
         let last = inner.stores.len().wrapping_sub(1);
@@ -288,7 +294,7 @@ impl Transaction {
     pub(crate) fn try_lock(&self, key: LockKey, mode: LockMode) -> Result<Result<(), Xid>> {
         let mut inner = self.inner.lock();
         let xid = self.assign_xid_locked()?;
-        Ok(self.db.locks.acquire(key, mode, xid).map(|new| {
+        Ok(self.db.core.locks.acquire(key, mode, xid).map(|new| {
             if new {
                 inner.locks.push(key);
                 inner.undo.push(Undo::Lock(key));
@@ -305,7 +311,7 @@ impl Transaction {
         };
         let interrupted = || interrupt.as_ref().map_or(Ok(()), |f| f());
         let who = Waiter { xid, pid, timeout, interrupted: &interrupted };
-        self.db.locks.wait(&self.db.clock, &who, blocker)
+        self.db.core.locks.wait(&self.db.core.clock, &who, blocker)
     }
 
     /// Notes an inserted row for rollback, stamping and the WAL. Returns the log's position before.
@@ -399,6 +405,6 @@ impl Drop for Transaction {
         if !self.ended.swap(true, Ordering::AcqRel) {
             self.abort();
         }
-        self.db.clock.close_snapshots(self.snapshots);
+        self.db.core.clock.close_snapshots(self.snapshots);
     }
 }

@@ -80,7 +80,7 @@ impl Transaction {
         self.undo_to(&mut guard, 0);
         guard.stores.clear();
         if xid != 0 {
-            self.db.clock.finish(xid);
+            self.db.core.clock.finish(xid);
         }
     }
 
@@ -107,7 +107,7 @@ impl Transaction {
                 }
                 Some(Undo::Lock(key)) => {
                     inner.locks.retain(|k| *k != key);
-                    self.db.locks.release(key, self.xid.load(Ordering::Relaxed));
+                    self.db.core.locks.release(key, self.xid.load(Ordering::Relaxed));
                     if let LockKey::Table(oid) = key {
                         // The next write takes it again.
                         self.forget_store(inner, oid);

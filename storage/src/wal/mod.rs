@@ -54,7 +54,6 @@ struct Shared {
     room: Condvar,
     durable: AtomicU64,
     waiters: Mutex<Waiters>,
-    sync: bool,
     on_fatal: Option<OnFatal>,
 }
 
@@ -103,7 +102,6 @@ impl Wal {
             room: Condvar::new(),
             durable: AtomicU64::new(start),
             waiters: Mutex::new(Waiters::default()),
-            sync,
             on_fatal,
         });
         let mut files = Segments { disk, segment, segment_size, file: None, at: 0, sync };

@@ -99,9 +99,7 @@ pub(crate) fn decode(mut body: &[u8]) -> Result<Record<'_>> {
     let [kind] = take::<1>(&mut body)?;
     let xid = u64::from_le_bytes(take(&mut body)?);
     Ok(match kind {
-        KIND_CHUNK => {
-            Record::Chunk { xid, base: u64::from_le_bytes(take(&mut body)?), ops: body }
-        }
+        KIND_CHUNK => Record::Chunk { xid, base: u64::from_le_bytes(take(&mut body)?), ops: body },
         KIND_COMMIT => {
             let base = u64::from_le_bytes(take(&mut body)?);
             let len = u32::from_le_bytes(take(&mut body)?) as usize;

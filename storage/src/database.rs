@@ -1,0 +1,251 @@
+//! The database: everything the rooms above hold on to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use vicinity_types::{Oid, Result, oid};
+
+use crate::catalog::Catalog;
+use crate::catalog::change::Change;
+use crate::catalog::model::{Object, RelationKind, SequenceDef};
+use crate::disk::{Disk, RealDisk};
+use crate::mvcc::clock::Clock;
+use crate::recovery;
+use crate::sequence::Sequence;
+use crate::store::build::Builds;
+use crate::store::vacuum::Vacuum;
+use crate::store::{Layout, Store};
+use crate::table::Table;
+use crate::txn::locks::Locks;
+use crate::txn::{Isolation, Transaction};
+use crate::wal::{OnFatal, Wal};
+
+/// How a database is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Whether commits reach the disk (`fsync`); off only for data that can be made again.
+    pub sync: bool,
+    /// Bytes of a WAL segment.
+    pub wal_segment_size: u64,
+    /// Called once if the WAL can no longer be written; must end the process. `None` leaves the
+    /// database refusing every commit.
+    pub on_fatal: Option<OnFatal>,
+    /// Whether a thread cleans up behind writers; tests that do it themselves say no.
+    pub vacuum: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { sync: true, wal_segment_size: 64 << 20, on_fatal: None, vacuum: true }
+    }
+}
+
+/// What tables need of their database to be read and written.
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    pub(crate) locks: Locks,
+}
+
+/// An open database.
+pub struct Database {
+    pub(crate) options: Options,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) wal: Arc<Wal>,
+    /// Held for the moment of a commit.
+    pub(crate) commit: Mutex<()>,
+    pub(crate) builds: Builds,
+    catalog: ArcSwap<Catalog>,
+    stores: RwLock<HashMap<u64, Arc<Store>>>,
+    sequences: RwLock<HashMap<Oid, Arc<Sequence>>>,
+    /// Tables as last opened.
+    tables: RwLock<HashMap<Oid, Arc<Table>>>,
+    next_oid: AtomicU32,
+    next_storage: AtomicU64,
+    vacuum: Mutex<Option<Vacuum>>,
+}
+
+/// What recovery hands over.
+pub(crate) struct Recovered {
+    pub(crate) catalog: Catalog,
+    pub(crate) stores: HashMap<u64, Arc<Store>>,
+    pub(crate) sequences: HashMap<Oid, Arc<Sequence>>,
+    pub(crate) next_xid: u64,
+    /// Ids up to this were used, if only by objects that are gone.
+    pub(crate) max_oid: Oid,
+    pub(crate) wal: Arc<Wal>,
+}
+
+impl Database {
+    /// Opens the database in a directory, or makes one there, and recovers what was committed.
+    pub fn open(dir: &Path, options: Options) -> Result<Arc<Database>> {
+        let disk = RealDisk::new(dir).map_err(|e| {
+            crate::wal::reader::io_error(&format!("open data directory \"{}\"", dir.display()), &e)
+        })?;
+        Database::open_on(Arc::new(disk), options)
+    }
+
+    /// Opens the database on any disk.
+    pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Arc<Database>> {
+        let recovered = recovery::recover(&disk, &options)?;
+        let max_oid = recovered.catalog.max_oid().max(recovered.max_oid).max(oid::FIRST_USER - 1);
+        let max_storage = recovered.stores.keys().max().copied().unwrap_or(0);
+        let db = Arc::new(Database {
+            disk,
+            core: Arc::new(Core { clock: Clock::new(recovered.next_xid), locks: Locks::new() }),
+            wal: recovered.wal,
+            commit: Mutex::new(()),
+            builds: Builds::default(),
+            catalog: ArcSwap::from_pointee(recovered.catalog),
+            stores: RwLock::new(recovered.stores),
+            sequences: RwLock::new(recovered.sequences),
+            tables: RwLock::new(HashMap::new()),
+            next_oid: AtomicU32::new(max_oid + 1),
+            next_storage: AtomicU64::new(max_storage.max(u64::from(oid::FIRST_USER)) + 1),
+            vacuum: Mutex::new(None),
+            options,
+        });
+        if db.options.vacuum {
+            *db.vacuum.lock() = Some(Vacuum::start(&db)?);
+        }
+        Ok(db)
+    }
+
+    /// Stops cleanly: everything committed is on disk, unlogged tables are kept.
+    pub fn shutdown(&self) -> Result<()> {
+        drop(self.vacuum.lock().take());
+        self.wal.stop();
+        recovery::keep_unlogged(self)
+    }
+
+    /// Begins a transaction.
+    pub fn begin(self: &Arc<Self>, isolation: Isolation, read_only: bool) -> Result<Transaction> {
+        Transaction::begin(self.clone(), isolation, read_only)
+    }
+
+    /// The committed catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    pub(crate) fn set_catalog(&self, catalog: Arc<Catalog>) {
+        self.catalog.store(catalog);
+    }
+
+    /// The write-ahead log, to wait for commits.
+    pub fn wal(&self) -> &Wal {
+        &self.wal
+    }
+
+    /// The id the next writing transaction gets.
+    pub fn next_xid(&self) -> u64 {
+        self.core.clock.next_xid()
+    }
+
+    /// A table as a catalog describes it.
+    pub fn table(self: &Arc<Self>, oid: Oid, catalog: &Catalog) -> Result<Arc<Table>> {
+        let missing = || crate::txn::no_table(oid);
+        let relation = catalog.relation(oid).ok_or_else(missing)?;
+        if let Some(table) = self.tables.read().get(&oid)
+            && table.matches(relation, catalog.indexes_of(oid))
+        {
+            return Ok(table.clone());
+        }
+        let def = relation.table().ok_or_else(missing)?;
+        let store = self.store(def.storage).ok_or_else(missing)?;
+        let layout = Layout::of(def, catalog);
+        let indexes = catalog.indexes_of(oid).cloned().collect();
+        let table =
+            Arc::new(Table::new(self.core.clone(), relation.clone(), indexes, layout, store));
+        // Uncommitted versions of a table are one transaction's own.
+        if self.catalog.load().relation(oid).is_some_and(|r| Arc::ptr_eq(r, relation)) {
+            self.tables.write().insert(oid, table.clone());
+        }
+        Ok(table)
+    }
+
+    /// A sequence's running value.
+    pub fn sequence(&self, oid: Oid) -> Result<Arc<Sequence>> {
+        let missing = || crate::txn::no_table(oid);
+        self.sequences.read().get(&oid).cloned().ok_or_else(missing)
+    }
+
+    /// Makes a sequence, or takes its changed definition over. True if it is new.
+    pub(crate) fn define_sequence(&self, oid: Oid, def: &SequenceDef) -> bool {
+        let mut sequences = self.sequences.write();
+        if let Some(have) = sequences.get(&oid) {
+            have.define(def);
+            return false;
+        }
+        let new = Sequence::new(oid, def, Some(self.wal.clone()));
+        sequences.insert(oid, Arc::new(new));
+        true
+    }
+
+    pub(crate) fn forget_sequence(&self, oid: Oid) {
+        self.sequences.write().remove(&oid);
+    }
+
+    pub(crate) fn store(&self, id: u64) -> Option<Arc<Store>> {
+        self.stores.read().get(&id).cloned()
+    }
+
+    pub(crate) fn stores(&self) -> Vec<Arc<Store>> {
+        self.stores.read().values().cloned().collect()
+    }
+
+    pub(crate) fn add_store(&self, store: Arc<Store>) {
+        self.stores.write().insert(store.id, store);
+    }
+
+    pub(crate) fn forget_store(&self, id: u64) {
+        self.stores.write().remove(&id);
+    }
+
+    /// A fresh object id.
+    pub fn new_oid(&self) -> Oid {
+        self.next_oid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn new_storage(&self) -> u64 {
+        self.next_storage.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Storage ids from the catalog are not given out again.
+    pub(crate) fn storage_in_use(&self, id: u64) {
+        self.next_storage.fetch_max(id + 1, Ordering::Relaxed);
+    }
+
+    /// After a commit: what the changes left without an owner goes. Those who still read a storage
+    /// through an older catalog hold it themselves.
+    pub(crate) fn retire(&self, changes: &[Change]) {
+        for change in changes {
+            let Some(Object::Relation(before)) = &change.before else { continue };
+            let after = match &change.after {
+                Some(Object::Relation(after)) => Some(after),
+                _ => None,
+            };
+            match &before.kind {
+                RelationKind::Table(t) => {
+                    let storage = after.and_then(|a| a.table()).map(|t| t.storage);
+                    if storage != Some(t.storage) {
+                        self.forget_store(t.storage);
+                    }
+                    self.tables.write().remove(&before.oid);
+                }
+                RelationKind::Index(i) if after.is_none() => {
+                    for store in self.stores.read().values().filter(|s| s.table == i.table) {
+                        store.detach(before.oid);
+                    }
+                    self.tables.write().remove(&i.table);
+                }
+                RelationKind::Sequence(_) if after.is_none() => self.forget_sequence(before.oid),
+                _ => {}
+            }
+        }
+    }
+}

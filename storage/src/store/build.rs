@@ -1,0 +1,432 @@
+//! Building an index over a table that goes on being written.
+//!
+//! 1. Wait for the transactions that have written to the table, and in that moment set the index to
+//!    *building* and take a snapshot: every version is now either in the snapshot (or our own), or
+//!    its writer will leave word in the pending list.
+//! 2. Build from the snapshot.
+//! 3. Add the older versions that older snapshots still see.
+//! 4. Put the pending changes in; the last few while writers wait a moment.
+//!
+//! The catalog says the index is valid only from our commit on: a crash before leaves no half-built
+//! index.
+
+use std::collections::HashMap as StdHashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rayon::slice::ParallelSliceMut;
+use vicinity_indexes::options::MethodOptions;
+use vicinity_indexes::{Btree, Hnsw, Ivfflat, Phase, Progress, VectorIndex, VectorSource};
+use vicinity_types::{Oid, PgError, Result};
+
+use super::index::{Body, Entry, IndexStore, Pending};
+use super::{Layout, Store};
+use crate::catalog::model::{IndexDef, IndexMethod, Object, Relation, RelationKind};
+use crate::database::Database;
+use crate::mvcc::clock::{Clock, Stamp};
+use crate::mvcc::{RowId, Snapshot, Xid, pin};
+use crate::table::Table;
+use crate::txn::Transaction;
+use crate::txn::locks::{LockKey, LockMode};
+
+/// Running builds.
+#[derive(Default)]
+pub(crate) struct Builds {
+    next: AtomicU64,
+    running: Mutex<StdHashMap<u64, BuildInfo>>,
+}
+
+/// One running index build, for `pg_stat_progress_create_index`.
+#[derive(Clone)]
+pub struct BuildInfo {
+    /// The process given with `Transaction::set_process`.
+    pub pid: i32,
+    /// The table.
+    pub table: Oid,
+    /// The index.
+    pub index: Oid,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
+
+/// Rows between two looks at the epoch and the cancel flag.
+const STEP: u64 = 512;
+
+impl Database {
+    /// The index builds that run now.
+    pub fn progress(&self) -> Vec<BuildInfo> {
+        self.builds.running.lock().values().cloned().collect()
+    }
+
+    /// Fills an index that the transaction put (or builds one anew: REINDEX, which keeps writers out),
+    /// and marks it valid. Runs for as long as it takes; writers go on.
+    pub fn build_index(
+        self: &Arc<Self>,
+        txn: &Transaction,
+        index: Oid,
+        progress: &Arc<Progress>,
+    ) -> Result<()> {
+        let missing = || PgError::internal(format!("index {index} does not exist"));
+        let catalog = txn.catalog();
+        let relation = catalog.relation(index).ok_or_else(missing)?.clone();
+        let def = relation.index().ok_or_else(missing)?;
+        let table = self.table(def.table, &catalog)?;
+        let info =
+            BuildInfo { pid: txn.process(), table: def.table, index, progress: progress.clone() };
+        let id = self.builds.next.fetch_add(1, Ordering::Relaxed);
+        self.builds.running.lock().insert(id, info);
+        let outcome = self.build(txn, &table, index, progress);
+        self.builds.running.lock().remove(&id);
+        outcome?;
+        if def.valid {
+            return Ok(());
+        }
+        let def = IndexDef { valid: true, ..def.clone() };
+        let valid = Relation { kind: RelationKind::Index(def), ..(*relation).clone() };
+        txn.put(Object::Relation(Arc::new(valid)))
+    }
+
+    fn build(&self, txn: &Transaction, table: &Table, oid: Oid, progress: &Progress) -> Result<()> {
+        let store = table.store();
+        let index = store.index(oid).ok_or_else(|| PgError::internal("index is not attached"))?;
+        if index.ready() && store.rows.end() == 0 {
+            return Ok(());
+        }
+        let rebuilt = index.ready();
+        let lock = LockKey::Table(store.table);
+        let before = txn.savepoint();
+        txn.lock(lock, LockMode::Exclusive)?;
+        let slot = self.core.clock.open_snapshots()?;
+        let ts = self.core.clock.take(slot);
+        let building = if rebuilt { Arc::new(index.blank()) } else { index };
+        let pending = Arc::new(Mutex::new(Vec::new()));
+        {
+            let _alone = store.gate.write();
+            building.set_body(Body::Building(pending.clone()));
+        }
+        if !rebuilt {
+            // Writers go on. (If we held the lock before, for other reasons, we still do.)
+            txn.rollback_to(&before)?;
+        }
+        let xid = txn.xid().unwrap_or(0);
+        let snapshot = Snapshot { ts, xid, cid: u32::MAX, slot };
+        let source = Source {
+            store,
+            index: &building,
+            layout: store.layout.load_full(),
+            clock: &self.core.clock,
+            snapshot,
+            end: store.rows.end(),
+            progress,
+        };
+        let made =
+            source.make(txn, table).and_then(|body| source.finish(txn, table, &pending, body));
+        self.core.clock.close_snapshots(slot);
+        match made {
+            Ok(()) if rebuilt => store.attach(building),
+            Ok(()) => {}
+            Err(e) => {
+                building.set_body(Body::Unbuilt);
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows an index is built from.
+struct Source<'a> {
+    store: &'a Store,
+    index: &'a IndexStore,
+    layout: Arc<Layout>,
+    clock: &'a Clock,
+    snapshot: Snapshot,
+    end: RowId,
+    progress: &'a Progress,
+}
+
+impl VectorSource for Source<'_> {
+    fn len_hint(&self) -> usize {
+        let live = self.store.counters.live.load(Ordering::Relaxed);
+        usize::try_from(live).unwrap_or(0).min(self.end as usize)
+    }
+
+    fn for_each(&self, f: &mut dyn FnMut(RowId, &[f32]) -> Result<()>) -> Result<()> {
+        let mut scratch = Vec::new();
+        self.each_row(&mut |row, bytes| {
+            self.index.vector(&self.layout, bytes, &mut scratch, |v| f(row, v))?.transpose()?;
+            Ok(())
+        })
+    }
+}
+
+impl Source<'_> {
+    /// Every row the snapshot sees.
+    fn each_row(&self, f: &mut dyn FnMut(RowId, &[u8]) -> Result<()>) -> Result<()> {
+        let mut guard = pin();
+        for row in 0..self.end {
+            if row % STEP == 0 {
+                guard.repin();
+                self.progress.check()?;
+            }
+            let head = self.store.rows.head(row, &guard);
+            if let Some(v) = self.snapshot.visible(head, self.clock, &guard) {
+                f(row, v.bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&self, txn: &Transaction, table: &Table) -> Result<Body> {
+        match self.index.vector_options()? {
+            None => self.make_btree(txn, table),
+            Some(MethodOptions::Hnsw(o)) => {
+                Ok(Body::Vector(Arc::new(Hnsw::build(self, o, self.progress)?)))
+            }
+            Some(MethodOptions::Ivfflat(o)) => {
+                Ok(Body::Vector(Arc::new(Ivfflat::build(self, o, self.progress)?)))
+            }
+        }
+    }
+
+    fn make_btree(&self, txn: &Transaction, table: &Table) -> Result<Body> {
+        let mut keys = Keys::default();
+        let mut key = Vec::new();
+        self.progress.start(Phase::Loading, self.len_hint() as u64);
+        self.each_row(&mut |row, bytes| {
+            let null = self.index.key(&self.layout, bytes, &mut key)?;
+            keys.push(&key, row, null);
+            if row % STEP == 0 {
+                self.progress.advance(STEP);
+            }
+            Ok(())
+        })?;
+        keys.sort();
+        if self.index.unique
+            && let Some(row) = keys.duplicate(self.index.nulls_not_distinct)
+        {
+            let guard = pin();
+            let head = self.store.rows.head(row, &guard);
+            let bytes = self.snapshot.visible(head, self.clock, &guard).map(|v| v.bytes());
+            return Err(table.cannot_be_unique(txn, self.index.oid, bytes.unwrap_or_default()));
+        }
+        Ok(Body::Btree(Arc::new(Btree::bulk_load(keys.iter()))))
+    }
+
+    /// Steps 3 and 4.
+    fn finish(
+        &self,
+        txn: &Transaction,
+        table: &Table,
+        pending: &Mutex<Vec<Pending>>,
+        body: Body,
+    ) -> Result<()> {
+        self.add_older(&body)?;
+        for _ in 0..100 {
+            let some = std::mem::take(&mut *pending.lock());
+            if some.len() < 64 {
+                pending.lock().splice(0..0, some);
+                break;
+            }
+            self.put_pending(txn, table, &body, some)?;
+            self.progress.check()?;
+        }
+        let _alone = self.store.gate.write();
+        let last = std::mem::take(&mut *pending.lock());
+        self.put_pending(txn, table, &body, last)?;
+        self.index.set_body(body);
+        Ok(())
+    }
+
+    /// Entries of versions that only snapshots older than ours see.
+    fn add_older(&self, body: &Body) -> Result<()> {
+        let mut guard = pin();
+        for row in 0..self.end {
+            if row % STEP == 0 {
+                guard.repin();
+            }
+            let Some(head) = self.store.rows.head(row, &guard) else { continue };
+            let shown = self.snapshot.visible(Some(head), self.clock, &guard);
+            let mut at = Some(head);
+            while let Some(v) = at {
+                let old =
+                    matches!(self.clock.resolve(v), Stamp::Committed(ts) if ts <= self.snapshot.ts);
+                let same = shown
+                    .is_some_and(|s| self.index.same_entry(&self.layout, s.bytes(), v.bytes()));
+                if old
+                    && !v.is_tombstone()
+                    && !same
+                    && let Some(entry) = self.index.entry(&self.layout, v.bytes())?
+                {
+                    add(body, row, &entry)?;
+                }
+                at = v.older(&guard);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_pending(
+        &self,
+        txn: &Transaction,
+        table: &Table,
+        body: &Body,
+        pending: Vec<Pending>,
+    ) -> Result<()> {
+        let xid = txn.xid().unwrap_or(0);
+        for change in pending {
+            match change {
+                Pending::Add(row, entry) => {
+                    if self.index.unique
+                        && let Some(bytes) = self.taken(body, row, &entry, xid)
+                    {
+                        return Err(table.cannot_be_unique(txn, self.index.oid, &bytes));
+                    }
+                    add(body, row, &entry)?;
+                }
+                Pending::Remove(row, entry) => match (body, &entry) {
+                    (Body::Btree(b), Entry::Key(k)) => {
+                        b.remove(k, row);
+                    }
+                    (Body::Vector(v), Entry::Vector(x)) => {
+                        v.remove(row, x);
+                    }
+                    _ => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The tuple of another living row with the key a writer added meanwhile.
+    fn taken(&self, body: &Body, me: RowId, entry: &Entry, _xid: Xid) -> Option<Vec<u8>> {
+        let (Body::Btree(btree), Entry::Key(key)) = (body, entry) else { return None };
+        let guard = pin();
+        let (mut theirs, mut found) = (Vec::new(), None);
+        // A row that is gone or has moved on since does not count, nor do NULLs.
+        let mine = self.store.rows.head(me, &guard)?;
+        if mine.is_tombstone() {
+            return None;
+        }
+        let null = self.index.key(&self.layout, mine.bytes(), &mut theirs).ok()?;
+        if theirs != *key || (null && !self.index.nulls_not_distinct) {
+            return None;
+        }
+        btree.get(key, |row| {
+            if row != me
+                && let Some(head) = self.store.rows.head(row, &guard)
+                && !head.is_tombstone()
+                && self.index.key(&self.layout, head.bytes(), &mut theirs).is_ok()
+                && theirs == *key
+            {
+                found = Some(head.bytes().to_vec());
+            }
+            found.is_none()
+        });
+        found
+    }
+}
+
+fn add(body: &Body, row: RowId, entry: &Entry) -> Result<()> {
+    match (body, entry) {
+        (Body::Btree(b), Entry::Key(k)) => {
+            b.insert(k, row);
+            Ok(())
+        }
+        (Body::Vector(v), Entry::Vector(x)) => v.insert(row, x),
+        _ => Ok(()),
+    }
+}
+
+/// Keys to be sorted, their bytes in one place.
+#[derive(Default)]
+struct Keys {
+    bytes: Vec<u8>,
+    entries: Vec<KeyEntry>,
+}
+
+#[derive(Clone, Copy)]
+struct KeyEntry {
+    at: usize,
+    len: u32,
+    null: bool,
+    row: RowId,
+}
+
+impl Keys {
+    fn push(&mut self, key: &[u8], row: RowId, null: bool) {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.entries.push(KeyEntry { at, len: key.len() as u32, null, row });
+    }
+
+    fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.entries
+            .par_sort_unstable_by(|a, b| a.key(bytes).cmp(b.key(bytes)).then(a.row.cmp(&b.row)));
+    }
+
+    /// A row whose key another has too.
+    fn duplicate(&self, nulls_equal: bool) -> Option<RowId> {
+        self.entries.windows(2).find_map(|pair| match pair {
+            [a, b] if a.key(&self.bytes) == b.key(&self.bytes) && (nulls_equal || !a.null) => {
+                Some(b.row)
+            }
+            _ => None,
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], RowId)> {
+        self.entries.iter().map(|e| (e.key(&self.bytes), e.row))
+    }
+}
+
+impl KeyEntry {
+    fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.at..self.at + self.len as usize).unwrap_or_default()
+    }
+}
+
+/// After recovery: an index over rows that have one committed version each.
+pub(crate) fn rebuild(store: &Store, index: &IndexStore, clock: &Clock) -> Result<()> {
+    let progress = Progress::new();
+    let source = Source {
+        store,
+        index,
+        layout: store.layout.load_full(),
+        clock,
+        snapshot: Snapshot { ts: 1, xid: 0, cid: 0, slot: u32::MAX },
+        end: store.rows.end(),
+        progress: &progress,
+    };
+    let body = if store.rows.end() == 0 {
+        index.empty_body()?
+    } else {
+        match index.vector_options()? {
+            Some(MethodOptions::Hnsw(o)) => {
+                Body::Vector(Arc::new(Hnsw::build(&source, o, &progress)?) as Arc<dyn VectorIndex>)
+            }
+            Some(MethodOptions::Ivfflat(o)) => {
+                Body::Vector(Arc::new(Ivfflat::build(&source, o, &progress)?))
+            }
+            None => {
+                let (mut keys, mut key) = (Keys::default(), Vec::new());
+                source.each_row(&mut |row, bytes| {
+                    let null = index.key(&source.layout, bytes, &mut key)?;
+                    keys.push(&key, row, null);
+                    Ok(())
+                })?;
+                keys.sort();
+                Body::Btree(Arc::new(Btree::bulk_load(keys.iter())))
+            }
+        }
+    };
+    index.set_body(body);
+    Ok(())
+}
+
+/// Methods whose structure this room knows how to build.
+pub(crate) fn supported(method: IndexMethod) -> bool {
+    method != IndexMethod::Spatial
+}

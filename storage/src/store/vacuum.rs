@@ -1,0 +1,170 @@
+//! Cleaning up behind writers, a few rows at a time: versions no snapshot needs, the index entries
+//! that only they had, and row ids to be used again.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vicinity_types::{PgError, Result};
+
+use super::Store;
+use crate::database::Database;
+use crate::mvcc::clock::{Clock, Stamp};
+use crate::mvcc::version::VersionRef;
+use crate::mvcc::{RowId, pin};
+
+/// How often the thread looks.
+const PERIOD: Duration = Duration::from_millis(20);
+/// Rows cleaned before it looks at another table.
+const STEP: usize = 256;
+
+/// The vacuum thread; ends when dropped.
+pub(crate) struct Vacuum {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Vacuum {
+    pub(crate) fn start(db: &Arc<Database>) -> Result<Vacuum> {
+        let (stop, stopped) = channel::<()>();
+        let db: Weak<Database> = Arc::downgrade(db);
+        let thread = std::thread::Builder::new()
+            .name("vacuum".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                    let Some(db) = db.upgrade() else { return };
+                    db.vacuum_step();
+                }
+            })
+            .map_err(|e| PgError::internal(format!("cannot start the vacuum thread: {e}")))?;
+        Ok(Vacuum { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Vacuum {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What can be done about a row now.
+enum Cleaned {
+    Done,
+    /// A snapshot still needs the old versions.
+    Later,
+}
+
+impl Database {
+    /// One look at every table with reported rows. The thread does this by itself.
+    pub fn vacuum_step(&self) {
+        let horizon = self.core.clock.horizon();
+        for store in self.stores() {
+            // Enough to keep up with any writer, short enough to share a core with it.
+            for _ in 0..64 {
+                if !store.clean_some(&self.core.clock, horizon) {
+                    break;
+                }
+            }
+        }
+        pin().flush();
+    }
+
+    /// `VACUUM table`: cleans what can be cleaned now.
+    pub fn vacuum(&self, storage: u64) {
+        let Some(store) = self.store(storage) else { return };
+        let horizon = self.core.clock.horizon();
+        while store.clean_some(&self.core.clock, horizon) {}
+        pin().flush();
+    }
+}
+
+impl Store {
+    /// Cleans some reported rows; false when there are none left that can be cleaned.
+    fn clean_some(&self, clock: &Clock, horizon: u64) -> bool {
+        let batch: Vec<RowId> = {
+            let mut garbage = self.garbage.lock();
+            let n = garbage.len().min(STEP);
+            garbage.drain(..n).collect()
+        };
+        let mut later = Vec::new();
+        let mut done = 0;
+        for row in &batch {
+            match self.clean(*row, clock, horizon) {
+                Ok(Cleaned::Done) => done += 1,
+                Ok(Cleaned::Later) => later.push(*row),
+                Err(e) => tracing::warn!(storage = self.id, row, "cannot clean a row: {e}"),
+            }
+        }
+        let more = done > 0 && batch.len() == STEP;
+        if !later.is_empty() {
+            self.garbage.lock().extend(later);
+        }
+        more
+    }
+
+    fn clean(&self, row: RowId, clock: &Clock, horizon: u64) -> Result<Cleaned> {
+        let guard = pin();
+        // Building indexes take removals down; they must not change state in between.
+        let _gate = self.gate.read();
+        let lock = self.rows.lock(row);
+        let Some(head) = lock.head(&guard) else { return Ok(Cleaned::Done) };
+        let mut keep = Some(head);
+        let mut alive = Vec::new();
+        // The newest version everybody sees, and all that are newer.
+        let base = loop {
+            let Some(v) = keep else { return Ok(Cleaned::Later) };
+            if !v.is_tombstone() {
+                alive.push(v);
+            }
+            if matches!(clock.resolve(v), Stamp::Committed(ts) if ts <= horizon) {
+                break v;
+            }
+            keep = v.older(&guard);
+        };
+        let mut dead: Vec<VersionRef<'_>> = Vec::new();
+        let mut at = base.older(&guard);
+        while let Some(v) = at {
+            if !v.is_tombstone() {
+                dead.push(v);
+            }
+            at = v.older(&guard);
+        }
+        self.remove_entries(row, &dead, &alive)?;
+        let gone = base.is_tombstone() && base.raw() == head.raw();
+        if gone {
+            lock.clear(&guard);
+            drop(lock);
+            self.rows.release(row);
+            return Ok(Cleaned::Done);
+        }
+        lock.prune(base, &guard);
+        // Something newer than the base was reported too and cannot go yet.
+        Ok(if base.raw() == head.raw() { Cleaned::Done } else { Cleaned::Later })
+    }
+
+    /// Removes the index entries of dead versions that no living version shares.
+    fn remove_entries(
+        &self,
+        row: RowId,
+        dead: &[VersionRef<'_>],
+        alive: &[VersionRef<'_>],
+    ) -> Result<()> {
+        let layout = self.layout.load();
+        for index in self.indexes().iter() {
+            for (i, d) in dead.iter().enumerate() {
+                let same = |v: &VersionRef<'_>| index.same_entry(&layout, d.bytes(), v.bytes());
+                let twice = dead.iter().take(i).any(|v| same(v));
+                if !twice && !alive.iter().any(same) {
+                    index.remove(&layout, d.bytes(), row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Scans: a position in a table or one of its indexes that hands out visible rows.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_epoch::Guard;
+use vicinity_indexes::BtreeCursor;
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::vector::VectorScan;
+use super::{KeyRange, Row, Table};
+use crate::mvcc::{RowId, Snapshot};
+use crate::store::index::{Body, IndexStore};
+
+/// How a scan goes through a table.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// All rows, in no order that means anything.
+    Seq,
+    /// The rows with ids in `from..to`: a part of a sequential scan.
+    Range {
+        /// First id.
+        from: RowId,
+        /// Behind the last id; `RowId::MAX` for the end of the table.
+        to: RowId,
+    },
+    /// One row.
+    Row(RowId),
+    /// The rows whose key lies in a range, in key order.
+    Btree {
+        /// The index.
+        index: Oid,
+        /// Over its encoded keys.
+        range: KeyRange,
+        /// From the last key to the first.
+        reverse: bool,
+    },
+    /// All rows by their vector's Euclidean distance, nearest first; NULL vectors last.
+    Vector {
+        /// The index.
+        index: Oid,
+        /// What to be near to.
+        query: Arc<[f32]>,
+        /// ef or permille, as `pase` has it; 0 is the index's default.
+        extra: i32,
+        /// Rows wanted, OFFSET included; `usize::MAX` if all. Further ones can be had.
+        limit: usize,
+    },
+}
+
+/// A filter over visible rows.
+pub type Filter<'f> = dyn FnMut(&Row<'_>) -> Result<bool> + 'f;
+
+/// A scan's position. Owns what it needs; may be kept over an await, without a guard.
+pub struct Cursor {
+    table: Arc<Table>,
+    snapshot: Snapshot,
+    state: State,
+}
+
+enum State {
+    Rows { next: RowId, end: RowId },
+    Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8> },
+    Vector(Box<VectorScan>),
+}
+
+fn not_ready() -> PgError {
+    PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "index is not ready")
+}
+
+impl Table {
+    /// Begins a scan. The snapshot's versions stay until the cursor is dropped.
+    pub fn open(self: &Arc<Self>, access: Access, snapshot: Snapshot) -> Result<Cursor> {
+        let counters = &self.store.counters;
+        let state = match access {
+            Access::Seq => {
+                counters.seq_scans.fetch_add(1, Ordering::Relaxed);
+                State::Rows { next: 0, end: self.store.rows.end() }
+            }
+            Access::Range { from, to } => {
+                State::Rows { next: from, end: to.min(self.store.rows.end()) }
+            }
+            Access::Row(row) => State::Rows { next: row, end: row.saturating_add(1) },
+            Access::Btree { index, range, reverse } => {
+                counters.index_scans.fetch_add(1, Ordering::Relaxed);
+                let index = self.store.index(index).ok_or_else(not_ready)?;
+                let cursor = match &**index.body() {
+                    Body::Btree(b) => b.range(range.lower, range.upper, reverse),
+                    _ => return Err(not_ready()),
+                };
+                State::Btree { cursor, index, key: Vec::new() }
+            }
+            Access::Vector { index, query, extra, limit } => {
+                counters.index_scans.fetch_add(1, Ordering::Relaxed);
+                let index = self.store.index(index).ok_or_else(not_ready)?;
+                let body = index.body();
+                let Body::Vector(v) = &**body else { return Err(not_ready()) };
+                let scan = VectorScan::begin(v.clone(), index.clone(), query, extra, limit)?;
+                drop(body);
+                State::Vector(Box::new(scan))
+            }
+        };
+        self.core.clock.share(snapshot.slot);
+        Ok(Cursor { table: self.clone(), snapshot, state })
+    }
+}
+
+impl Cursor {
+    /// The table it goes through.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The next visible row that passes the filter. A row comes out at most once.
+    #[inline]
+    pub fn next<'g>(
+        &mut self,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        let table = &*self.table;
+        match &mut self.state {
+            State::Rows { next, end } => {
+                while *next < *end {
+                    let id = *next;
+                    *next += 1;
+                    if let Some(row) = table.fetch(id, &self.snapshot, guard)
+                        && filter(&row)?
+                    {
+                        return Ok(Some(row));
+                    }
+                }
+                Ok(None)
+            }
+            State::Btree { cursor, index, key } => {
+                while let Some(id) = cursor.next() {
+                    let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
+                    // The entry may stand for an older or newer version than the visible one.
+                    index.key(row.layout, row.tuple.bytes(), key)?;
+                    if key == cursor.key() && filter(&row)? {
+                        return Ok(Some(row));
+                    }
+                }
+                Ok(None)
+            }
+            State::Vector(scan) => scan.next(table, &self.snapshot, guard, filter),
+        }
+    }
+
+    /// The exact squared Euclidean distance of the row a vector scan handed out last; `None` for
+    /// other scans and for NULL vectors.
+    pub fn distance(&self) -> Option<f64> {
+        match &self.state {
+            State::Vector(scan) => scan.distance(),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.table.core.clock.close_snapshots(self.snapshot.slot);
+    }
+}

@@ -1,0 +1,93 @@
+//! `SELECT ... FOR UPDATE` and `FOR SHARE`.
+
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::Table;
+use super::write::{Obstacle, Write};
+use crate::mvcc::{RowId, Snapshot, pin};
+use crate::txn::Transaction;
+use crate::txn::locks::{LockKey, LockMode};
+
+/// What to do about a row somebody else has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockWait {
+    /// Wait for them.
+    #[default]
+    Block,
+    /// `NOWAIT`: an error (55P03).
+    NoWait,
+    /// `SKIP LOCKED`
+    Skip,
+}
+
+/// What became of a row to be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockOutcome {
+    /// Ours until the transaction ends.
+    Locked,
+    /// Another transaction committed a newer version: look again with a newer snapshot.
+    Concurrent,
+    /// The row was deleted.
+    Gone,
+    /// Somebody else has it, and we do not wait.
+    Skipped,
+}
+
+impl Table {
+    /// Locks a row that the snapshot sees against others' writes (and, exclusively, their locks).
+    pub fn lock_row(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        row: RowId,
+        mode: LockMode,
+        wait: LockWait,
+    ) -> Result<LockOutcome> {
+        let xid = txn.assign_xid()?;
+        let key = LockKey::Row(self.store.id, row);
+        loop {
+            let obstacle = {
+                let guard = pin();
+                let lock = self.store.rows.lock(row);
+                match self.obstacle(txn, snapshot, xid, &lock, row, &guard)? {
+                    // A shared holder does not stop us from sharing.
+                    Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done)) => {
+                        match txn.try_lock(key, mode)? {
+                            Ok(()) => return Ok(LockOutcome::Locked),
+                            Err(blocker) => Obstacle::Wait(blocker),
+                        }
+                    }
+                    Err(Obstacle::Wait(_)) if mode == LockMode::Shared => {
+                        let head = lock.head(&guard);
+                        match head.map(|h| self.core.clock.resolve(h)) {
+                            Some(crate::mvcc::clock::Stamp::Running(x)) if x != xid => {
+                                Obstacle::Wait(x)
+                            }
+                            _ => match txn.try_lock(key, mode)? {
+                                Ok(()) => return Ok(LockOutcome::Locked),
+                                Err(blocker) => Obstacle::Wait(blocker),
+                            },
+                        }
+                    }
+                    Err(obstacle) => obstacle,
+                }
+            };
+            match obstacle {
+                Obstacle::Answer(Write::Concurrent) => return Ok(LockOutcome::Concurrent),
+                Obstacle::Answer(_) => return Ok(LockOutcome::Gone),
+                Obstacle::Again => std::thread::yield_now(),
+                Obstacle::Wait(_) if wait == LockWait::Skip => return Ok(LockOutcome::Skipped),
+                Obstacle::Wait(_) if wait == LockWait::NoWait => {
+                    let name = &self.relation().name;
+                    return Err(PgError::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        format!("could not obtain lock on row in relation \"{name}\""),
+                    ));
+                }
+                Obstacle::Wait(blocker) => {
+                    txn.wait_for(blocker).map_err(|e| self.while_doing(e, "locking", row))?;
+                }
+            }
+        }
+    }
+}

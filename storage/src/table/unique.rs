@@ -1,0 +1,121 @@
+//! Unique indexes: one living row per key, whoever wrote it and whenever they commit.
+//!
+//! Looking for an equal key and adding the own entry is one step under the key's lock, and the row is
+//! linked before: of two writers with one key, the second finds the first one's entry and waits for
+//! its transaction. NULLs are equal to nothing, unless the index says otherwise.
+
+use parking_lot::RwLockReadGuard;
+use vicinity_types::Result;
+
+use super::Table;
+use crate::mvcc::clock::Stamp;
+use crate::mvcc::{RowId, Xid, pin};
+use crate::store::index::{Body, IndexStore};
+use crate::txn::{Transaction, Writer};
+
+/// What has the key already.
+enum Conflict {
+    Row(RowId),
+    Wait(Xid),
+    Again,
+}
+
+impl Table {
+    /// Adds a linked row's entry to a unique index, or says which row has the key. Waits for writers
+    /// of that key without the gate.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn add_unique<'a>(
+        &'a self,
+        txn: &Transaction,
+        w: Writer,
+        index: &IndexStore,
+        row: RowId,
+        tuple: &[u8],
+        key: &mut Vec<u8>,
+        gate: &mut Option<RwLockReadGuard<'a, ()>>,
+    ) -> Result<Option<RowId>> {
+        let null = index.key(&self.layout, tuple, key)?;
+        if null && !index.nulls_not_distinct {
+            index.add(&self.layout, tuple, row, key)?;
+            return Ok(None);
+        }
+        loop {
+            let held = index.lock_key(key);
+            match self.conflict(index, key, Some(row), w.xid) {
+                None => {
+                    index.add(&self.layout, tuple, row, key)?;
+                    return Ok(None);
+                }
+                Some(Conflict::Row(other)) => return Ok(Some(other)),
+                Some(Conflict::Wait(xid)) => {
+                    drop(held);
+                    gate.take();
+                    txn.wait_for(xid).map_err(|e| self.while_doing(e, "inserting index", row))?;
+                    *gate = Some(self.store.gate.read());
+                }
+                Some(Conflict::Again) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// A living row that has the tuple's key in one of the unique indexes asked about. Waits for
+    /// writers of that key.
+    pub(super) fn find_conflict(
+        &self,
+        txn: &Transaction,
+        tuple: &[u8],
+        key: &mut Vec<u8>,
+        asked: impl Fn(&IndexStore) -> bool,
+    ) -> Result<Option<RowId>> {
+        let xid = txn.xid().unwrap_or(0);
+        for index in self.store.indexes().iter().filter(|i| i.unique && asked(i)) {
+            let null = index.key(&self.layout, tuple, key)?;
+            if null && !index.nulls_not_distinct {
+                continue;
+            }
+            loop {
+                match self.conflict(index, key, None, xid) {
+                    None => break,
+                    Some(Conflict::Row(other)) => return Ok(Some(other)),
+                    Some(Conflict::Wait(other)) => txn.wait_for(other)?,
+                    Some(Conflict::Again) => std::thread::yield_now(),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks for another row with the key, in the newest state there is.
+    fn conflict(
+        &self,
+        index: &IndexStore,
+        key: &[u8],
+        me: Option<RowId>,
+        xid: Xid,
+    ) -> Option<Conflict> {
+        let body = index.body();
+        let Body::Btree(btree) = &**body else { return None };
+        let guard = pin();
+        let mut found = None;
+        let mut theirs = Vec::new();
+        btree.get(key, |row| {
+            if me != Some(row)
+                && let Some(head) = self.store.rows.head(row, &guard)
+            {
+                let stamp = self.core.clock.resolve(head);
+                found = match stamp {
+                    Stamp::Running(x) if x != xid => Some(Conflict::Wait(x)),
+                    Stamp::Aborted => Some(Conflict::Again),
+                    _ if head.is_tombstone() => None,
+                    _ => {
+                        let same = index.key(&self.layout, head.bytes(), &mut theirs).is_ok()
+                            && theirs == key;
+                        same.then_some(Conflict::Row(row))
+                    }
+                };
+            }
+            found.is_none()
+        });
+        found
+    }
+}

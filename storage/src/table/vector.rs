@@ -1,0 +1,169 @@
+//! Nearest rows through a vector index: candidates, the version the snapshot sees, the exact distance
+//! from the stored vector, and then the order (invariants *hints*, *ordered*, *never-short*).
+
+use std::sync::Arc;
+
+use crossbeam_epoch::Guard;
+use hashbrown::HashSet;
+use vicinity_indexes::{Candidate, CandidateStream, SearchParams, VectorIndex};
+use vicinity_types::Result;
+
+use super::cursor::Filter;
+use super::{Row, Table};
+use crate::mvcc::{RowId, Snapshot};
+use crate::store::index::IndexStore;
+
+/// A row that passed everything and waits for its turn.
+struct Found {
+    distance: f64,
+    row: RowId,
+}
+
+pub(super) struct VectorScan {
+    stream: Box<dyn CandidateStream>,
+    index: Arc<IndexStore>,
+    query: Arc<[f32]>,
+    /// Rows to gather before the next ones are handed out.
+    wanted: usize,
+    /// A row with several entries comes up several times.
+    seen: HashSet<RowId>,
+    batch: Vec<Candidate>,
+    /// Farthest first.
+    found: Vec<Found>,
+    exhausted: bool,
+    /// Next row of the last phase: those without a vector.
+    without: RowId,
+    scratch: Vec<f32>,
+    last: Option<f64>,
+}
+
+impl VectorScan {
+    pub(super) fn begin(
+        vectors: Arc<dyn VectorIndex>,
+        index: Arc<IndexStore>,
+        query: Arc<[f32]>,
+        extra: i32,
+        limit: usize,
+    ) -> Result<VectorScan> {
+        let limit = limit.max(1);
+        let params = SearchParams {
+            limit: if limit == usize::MAX { 0 } else { limit },
+            extra,
+            filter: None,
+        };
+        Ok(VectorScan {
+            stream: vectors.search(&query, params)?,
+            index,
+            query,
+            wanted: limit,
+            seen: HashSet::new(),
+            batch: Vec::new(),
+            found: Vec::new(),
+            exhausted: false,
+            without: 0,
+            scratch: Vec::new(),
+            last: None,
+        })
+    }
+
+    pub(super) fn distance(&self) -> Option<f64> {
+        self.last
+    }
+
+    pub(super) fn next<'g>(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        loop {
+            while let Some(found) = self.found.pop() {
+                if let Some(row) = table.fetch(found.row, snapshot, guard) {
+                    self.last = Some(found.distance);
+                    return Ok(Some(row));
+                }
+            }
+            if self.exhausted {
+                self.last = None;
+                return self.next_without(table, snapshot, guard, filter);
+            }
+            self.gather(table, snapshot, guard, filter)?;
+        }
+    }
+
+    /// Takes candidates until enough rows passed or there are no more, and puts them in order.
+    fn gather(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<()> {
+        while self.found.len() < self.wanted && !self.exhausted {
+            self.batch.clear();
+            self.exhausted = !self.stream.next_batch(&mut self.batch);
+            for candidate in &self.batch {
+                if !self.seen.insert(candidate.row) {
+                    continue;
+                }
+                let Some(row) = table.fetch(candidate.row, snapshot, guard) else { continue };
+                let query = &self.query;
+                let distance =
+                    self.index.vector(row.layout, row.tuple.bytes(), &mut self.scratch, |v| {
+                        squared_distance(v, query)
+                    })?;
+                if let Some(distance) = distance
+                    && filter(&row)?
+                {
+                    self.found.push(Found { distance, row: candidate.row });
+                }
+            }
+        }
+        self.found
+            .sort_unstable_by(|a, b| b.distance.total_cmp(&a.distance).then(b.row.cmp(&a.row)));
+        self.wanted = self.wanted.saturating_mul(2);
+        Ok(())
+    }
+
+    /// Rows whose vector is NULL are in no index; they come last, as ORDER BY has them.
+    fn next_without<'g>(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        let Some(column) = self.index.keys.first().map(|k| k.column) else { return Ok(None) };
+        while self.without < table.store.rows.end() {
+            let id = self.without;
+            self.without += 1;
+            if let Some(row) = table.fetch(id, snapshot, guard)
+                && row.raw(column).is_none()
+                && filter(&row)?
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Sums in double precision: values near 10^4 in single precision would come out of order.
+#[inline]
+pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let mut lanes = [0f64; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (x, y) in a8.iter().zip(b8) {
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            let d = f64::from(*x) - f64::from(*y);
+            *lane += d * d;
+        }
+    }
+    for ((lane, x), y) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        let d = f64::from(*x) - f64::from(*y);
+        *lane += d * d;
+    }
+    lanes.iter().sum()
+}

@@ -1,0 +1,327 @@
+//! INSERT, UPDATE and DELETE of one row.
+//!
+//! The order matters for invariant *hints*: a version is linked before its index entries are added,
+//! so that the vacuum, which removes an entry only if no linked version has its key, never takes
+//! one away that is needed.
+
+use std::cell::RefCell;
+
+use crossbeam_epoch::Guard;
+use vicinity_types::tuple::encode_tuple;
+use vicinity_types::{Datum, Oid, Result};
+
+use super::Table;
+use super::error::{concurrent_delete, concurrent_update};
+use crate::mvcc::clock::Stamp;
+use crate::mvcc::rows::RowLock;
+use crate::mvcc::version::{KEYS_CHANGED, NewVersion, TOMBSTONE, VersionRef};
+use crate::mvcc::{RowId, Snapshot, Xid, pin};
+use crate::store::index::IndexStore;
+use crate::txn::{Change1, Transaction, Writer};
+
+/// What became of an insert that may meet an equal key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// It is in.
+    Inserted(RowId),
+    /// This row, committed or our own, has the key. It may be newer than the statement's snapshot.
+    Conflict(RowId),
+}
+
+/// What became of an update or delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It is done.
+    Done,
+    /// Another transaction committed a newer version: look again with a newer snapshot (READ
+    /// COMMITTED).
+    Concurrent,
+    /// The row was deleted.
+    Gone,
+    /// The same statement, or something it called, wrote the row already.
+    AlreadyMine,
+}
+
+/// What stands in the way of changing a row.
+pub(super) enum Obstacle {
+    Answer(Write),
+    Wait(Xid),
+    /// The head is a version that is just being taken back: look again.
+    Again,
+}
+
+#[derive(Default)]
+struct Scratch {
+    tuple: Vec<u8>,
+    key: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Runs with this thread's buffers; nested use gets fresh ones.
+fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    let mut scratch = SCRATCH.take();
+    let result = f(&mut scratch);
+    if scratch.tuple.capacity() > 1 << 20 {
+        scratch.tuple = Vec::new();
+    }
+    SCRATCH.set(scratch);
+    result
+}
+
+impl Table {
+    /// Inserts a row, one value per column of [`Table::desc`] (NULL for dropped ones).
+    pub fn insert(&self, txn: &Transaction, values: &[Datum]) -> Result<RowId> {
+        with_scratch(|s| {
+            let (row, refused) = self.insert_with(txn, values, &[], s)?;
+            match refused {
+                None => Ok(row),
+                Some((_, index)) => Err(self.duplicate_key(txn, index, &s.tuple)),
+            }
+        })
+    }
+
+    /// Inserts a row unless an equal key exists in one of the unique indexes `arbiters` (all, if
+    /// none is named). Other unique indexes still raise errors.
+    pub fn insert_unless_conflict(
+        &self,
+        txn: &Transaction,
+        values: &[Datum],
+        arbiters: &[Oid],
+    ) -> Result<Insert> {
+        with_scratch(|s| {
+            s.tuple.clear();
+            encode_tuple(&self.layout.desc, values, &mut s.tuple)?;
+            let arbitrates = |i: &IndexStore| arbiters.is_empty() || arbiters.contains(&i.oid);
+            // Usually a conflict is found before anything was written.
+            if let Some(other) = self.find_conflict(txn, &s.tuple, &mut s.key, arbitrates)? {
+                return Ok(Insert::Conflict(other));
+            }
+            let (row, refused) = self.insert_with(txn, values, arbiters, s)?;
+            match refused {
+                None => Ok(Insert::Inserted(row)),
+                Some((other, index)) if arbiters.is_empty() || arbiters.contains(&index) => {
+                    Ok(Insert::Conflict(other))
+                }
+                Some((_, index)) => Err(self.duplicate_key(txn, index, &s.tuple)),
+            }
+        })
+    }
+
+    /// Inserts, or takes the row back and says which row and index refused it.
+    fn insert_with(
+        &self,
+        txn: &Transaction,
+        values: &[Datum],
+        _arbiters: &[Oid],
+        s: &mut Scratch,
+    ) -> Result<(RowId, Option<(RowId, Oid)>)> {
+        s.tuple.clear();
+        encode_tuple(&self.layout.desc, values, &mut s.tuple)?;
+        let w = txn.writer(&self.store)?;
+        let mut gate = Some(self.store.gate.read());
+        let version = NewVersion::new(w.stamp(), w.cid, 0, &s.tuple)?;
+        let row = self.store.rows.allocate()?;
+        self.store.rows.install(row, version)?;
+        let log = txn.wrote_insert(w, row, &s.tuple)?;
+        let indexes = self.store.indexes();
+        for index in indexes.iter() {
+            if !index.unique {
+                index.add(&self.layout, &s.tuple, row, &mut s.key)?;
+                continue;
+            }
+            let other = self.add_unique(txn, w, index, row, &s.tuple, &mut s.key, &mut gate)?;
+            if let Some(other) = other {
+                drop(gate.take());
+                txn.undo_last_insert(row, log)?;
+                return Ok((row, Some((other, index.oid))));
+            }
+        }
+        Ok((row, None))
+    }
+
+    /// Replaces a row that the snapshot sees.
+    pub fn update(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        row: RowId,
+        values: &[Datum],
+    ) -> Result<Write> {
+        with_scratch(|s| {
+            s.tuple.clear();
+            encode_tuple(&self.layout.desc, values, &mut s.tuple)?;
+            self.change(txn, snapshot, row, Change1::Update, s)
+        })
+    }
+
+    /// Deletes a row that the snapshot sees.
+    pub fn delete(&self, txn: &Transaction, snapshot: &Snapshot, row: RowId) -> Result<Write> {
+        with_scratch(|s| {
+            s.tuple.clear();
+            self.change(txn, snapshot, row, Change1::Delete, s)
+        })
+    }
+
+    fn change(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        row: RowId,
+        change: Change1,
+        s: &mut Scratch,
+    ) -> Result<Write> {
+        let w = txn.writer(&self.store)?;
+        let what = if change == Change1::Update { "updating" } else { "deleting" };
+        loop {
+            let mut gate = Some(self.store.gate.read());
+            let guard = pin();
+            let lock = self.store.rows.lock(row);
+            let obstacle = match self.obstacle(txn, snapshot, w.xid, &lock, row, &guard)? {
+                Ok(head) => {
+                    let changed = self.push(w, &lock, head, change, &s.tuple, &guard)?;
+                    drop(lock);
+                    txn.wrote_change(w, row, change, &s.tuple)?;
+                    self.add_changed(txn, w, row, &changed, s, &mut gate)?;
+                    return Ok(Write::Done);
+                }
+                Err(obstacle) => obstacle,
+            };
+            drop(lock);
+            drop(guard);
+            drop(gate);
+            match obstacle {
+                Obstacle::Answer(answer) => return Ok(answer),
+                Obstacle::Wait(xid) => {
+                    txn.wait_for(xid).map_err(|e| self.while_doing(e, what, row))?;
+                }
+                Obstacle::Again => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// The head of a row this transaction may change, or what it must do instead.
+    pub(super) fn obstacle<'g>(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        xid: Xid,
+        lock: &RowLock<'_>,
+        row: RowId,
+        guard: &'g Guard,
+    ) -> Result<Result<VersionRef<'g>, Obstacle>> {
+        let Some(head) = lock.head(guard) else {
+            return Ok(Err(Obstacle::Answer(Write::Gone)));
+        };
+        let answer = |a| Ok(Err(Obstacle::Answer(a)));
+        match self.core.clock.resolve(head) {
+            Stamp::Running(x) if x == xid => {
+                if head.cid() >= snapshot.cid {
+                    return answer(Write::AlreadyMine);
+                }
+                if head.is_tombstone() {
+                    return answer(Write::Gone);
+                }
+            }
+            Stamp::Running(x) => return Ok(Err(Obstacle::Wait(x))),
+            Stamp::Aborted => return Ok(Err(Obstacle::Again)),
+            Stamp::Committed(ts) => {
+                let newer = ts > snapshot.ts;
+                if newer && txn.isolation().is_snapshot() {
+                    let gone = head.is_tombstone();
+                    return Err(if gone { concurrent_delete() } else { concurrent_update() });
+                }
+                if head.is_tombstone() {
+                    return answer(Write::Gone);
+                }
+                if newer {
+                    return answer(Write::Concurrent);
+                }
+            }
+        }
+        Ok(match self.core.locks.row_blocker(self.store.id, row, xid) {
+            Some(blocker) => Err(Obstacle::Wait(blocker)),
+            None => Ok(head),
+        })
+    }
+
+    /// Links the new version. Returns the positions of the indexes whose key changed.
+    fn push(
+        &self,
+        w: Writer,
+        lock: &RowLock<'_>,
+        head: VersionRef<'_>,
+        change: Change1,
+        tuple: &[u8],
+        guard: &Guard,
+    ) -> Result<smallvec::SmallVec<[Oid; 4]>> {
+        let mut changed = smallvec::SmallVec::new();
+        let mut flags = 0;
+        if change == Change1::Delete {
+            flags = TOMBSTONE;
+        } else {
+            let old = head.bytes();
+            for index in self.store.indexes().iter() {
+                if !index.same_entry(&self.layout, old, tuple) {
+                    changed.push(index.oid);
+                    flags = KEYS_CHANGED;
+                }
+            }
+        }
+        lock.push(NewVersion::new(w.stamp(), w.cid, flags, tuple)?)?;
+        if flags == 0 {
+            self.prune(lock, head, guard);
+        }
+        Ok(changed)
+    }
+
+    /// Cuts what no snapshot needs behind `from`, if no index entry must go with it.
+    fn prune(&self, lock: &RowLock<'_>, from: VersionRef<'_>, guard: &Guard) {
+        let horizon = self.core.clock.recent_horizon();
+        let mut at = Some(from);
+        for _ in 0..8 {
+            let Some(v) = at else { return };
+            if matches!(self.core.clock.resolve(v), Stamp::Committed(ts) if ts <= horizon) {
+                let mut tail = Some(v);
+                for _ in 0..8 {
+                    match tail {
+                        Some(t) if t.keys_changed() => return,
+                        Some(t) => tail = t.older(guard),
+                        None => break,
+                    }
+                }
+                if tail.is_none() && v.older(guard).is_some() {
+                    lock.prune(v, guard);
+                }
+                return;
+            }
+            at = v.older(guard);
+        }
+    }
+
+    /// After an update: entries under the new keys, and word to the vacuum about the old ones.
+    fn add_changed<'a>(
+        &'a self,
+        txn: &Transaction,
+        w: Writer,
+        row: RowId,
+        changed: &[Oid],
+        s: &mut Scratch,
+        gate: &mut Option<parking_lot::RwLockReadGuard<'a, ()>>,
+    ) -> Result<()> {
+        let deleted = s.tuple.is_empty();
+        if deleted || !changed.is_empty() {
+            self.store.report_garbage(row);
+        }
+        for index in self.store.indexes().iter().filter(|i| changed.contains(&i.oid)) {
+            if !index.unique {
+                index.add(&self.layout, &s.tuple, row, &mut s.key)?;
+            } else if self.add_unique(txn, w, index, row, &s.tuple, &mut s.key, gate)?.is_some() {
+                return Err(self.duplicate_key(txn, index.oid, &s.tuple));
+            }
+        }
+        Ok(())
+    }
+}
