@@ -1,0 +1,244 @@
+//! PostgreSQL's grammar where sqlparser's PostgreSQL dialect differs from it.
+
+use std::any::TypeId;
+
+use sqlparser::ast::{self, BinaryOperator, DataType, Expr, Ident, UnaryOperator};
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, Word};
+
+/// Precedence of every operator that is not arithmetic or a comparison.
+const OTHER: u8 = 70;
+/// Unary minus: tighter than all but `::`, `[]` and `.`.
+const UNARY: u8 = 120;
+
+/// sqlparser's PostgreSQL dialect with PostgreSQL's operators, typed literals and precedences.
+///
+/// Prefix operators other than + - come out as [`Expr::Prefixed`] with the operator for prefix.
+#[derive(Debug)]
+pub(super) struct VicinityDialect;
+
+/// The tail: every question goes to sqlparser's PostgreSQL dialect.
+const PG: PostgreSqlDialect = PostgreSqlDialect {};
+
+macro_rules! delegate {
+    ($($name:ident)*) => { $(fn $name(&self) -> bool { PG.$name() })* };
+}
+
+impl Dialect for VicinityDialect {
+    fn dialect(&self) -> TypeId {
+        PG.dialect()
+    }
+
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        PG.identifier_quote_style(identifier)
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        PG.is_delimited_identifier_start(ch)
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        PG.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        PG.is_identifier_part(ch)
+    }
+
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        PG.is_custom_operator_part(ch)
+    }
+
+    fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
+        PG.is_reserved_for_identifier(kw)
+    }
+
+    fn prec_value(&self, prec: Precedence) -> u8 {
+        PG.prec_value(prec)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        match &parser.peek_token_ref().token {
+            Token::Word(w) if w.keyword == Keyword::OPERATOR => Some(Ok(OTHER)),
+            Token::Word(w) if is_null_word(w) => Some(Ok(PG.prec_value(Precedence::Is))),
+            // these are ordinary column or alias names in PostgreSQL
+            Token::Word(w)
+                if matches!(
+                    w.keyword,
+                    Keyword::XOR
+                        | Keyword::RLIKE
+                        | Keyword::REGEXP
+                        | Keyword::MATCH
+                        | Keyword::MEMBER
+                        | Keyword::DIV
+                ) =>
+            {
+                Some(Ok(0))
+            }
+            _ => PG.get_next_precedence(parser),
+        }
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let next = parser.peek_token_ref();
+        let span = next.span;
+        match &next.token {
+            tok @ (Token::Minus | Token::Plus) => {
+                let op = match tok {
+                    Token::Minus => UnaryOperator::Minus,
+                    _ => UnaryOperator::Plus,
+                };
+                parser.next_token();
+                Some(
+                    parser
+                        .parse_subexpr(UNARY)
+                        .map(|expr| Expr::UnaryOp { op, expr: Box::new(expr) }),
+                )
+            }
+            Token::CustomBinaryOperator(name) => {
+                let prefix = Ident { value: name.clone(), quote_style: None, span };
+                parser.next_token();
+                Some(
+                    parser
+                        .parse_subexpr(OTHER)
+                        .map(|value| Expr::Prefixed { prefix, value: Box::new(value) }),
+                )
+            }
+            Token::Word(_) => typed_literal(parser),
+            _ => None,
+        }
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        match &parser.peek_token_ref().token {
+            Token::CustomBinaryOperator(name) => {
+                let op = BinaryOperator::Custom(name.clone());
+                parser.next_token();
+                Some(right_operand(parser, expr, op))
+            }
+            Token::Word(w) if is_null_word(w) => {
+                parser.next_token();
+                Some(Ok(Expr::IsNull(Box::new(expr.clone()))))
+            }
+            _ => None,
+        }
+    }
+
+    delegate! {
+        supports_unicode_string_literal supports_filter_during_aggregation supports_group_by_expr
+        allow_extract_custom allow_extract_single_quotes supports_create_index_with_clause
+        supports_explain_with_utility_options supports_listen_notify supports_bitwise_shift_operators
+        supports_comment_on supports_load_extension supports_named_fn_args_with_colon_operator
+        supports_named_fn_args_with_expr_name supports_empty_projections supports_nested_comments
+        supports_string_escape_constant supports_numeric_literal_underscores
+        supports_array_typedef_with_brackets supports_set_names supports_alter_column_type_using
+        supports_notnull_operator supports_interval_options supports_insert_table_alias
+        supports_create_table_like_parenthesized supports_select_wildcard_with_alias
+        supports_comma_separated_trim
+    }
+
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_in_empty_list(&self) -> bool {
+        false
+    }
+}
+
+/// `ISNULL` is no keyword of sqlparser's.
+fn is_null_word(word: &Word) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull")
+}
+
+/// `x <op> y`, `x <op> ANY (...)`, `x <op> ALL (...)`.
+fn right_operand(
+    parser: &mut Parser,
+    left: &Expr,
+    op: BinaryOperator,
+) -> Result<Expr, ParserError> {
+    let left = Box::new(left.clone());
+    let quantifier = parser.parse_one_of_keywords(&[Keyword::ANY, Keyword::ALL, Keyword::SOME]);
+    let Some(quantifier) = quantifier else {
+        let right = Box::new(parser.parse_subexpr(OTHER)?);
+        return Ok(Expr::BinaryOp { left, op, right });
+    };
+    let subquery = matches!(
+        &parser.peek_nth_token_ref(1).token,
+        Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES)
+    );
+    let right = if subquery {
+        parser.parse_subexpr(UNARY)?
+    } else {
+        parser.expect_token(&Token::LParen)?;
+        let right = parser.parse_expr()?;
+        parser.expect_token(&Token::RParen)?;
+        right
+    };
+    let right = Box::new(right);
+    Ok(if quantifier == Keyword::ALL {
+        Expr::AllOp { left, compare_op: op, right }
+    } else {
+        Expr::AnyOp { left, compare_op: op, right, is_some: quantifier == Keyword::SOME }
+    })
+}
+
+/// Words that may stand before a string without being its type.
+fn never_type(keyword: Keyword) -> bool {
+    use Keyword as K;
+    matches!(
+        keyword,
+        K::ALL | K::AND | K::ANY | K::ARRAY | K::AS | K::ASC | K::BETWEEN | K::BOTH | K::CASE
+            | K::CAST | K::COLLATE | K::CURRENT_DATE | K::CURRENT_TIME | K::CURRENT_TIMESTAMP
+            | K::CURRENT_USER | K::DEFAULT | K::DESC | K::DISTINCT | K::ELSE | K::END | K::ESCAPE
+            | K::EXCEPT | K::EXISTS | K::FALSE | K::FOR | K::FROM | K::GROUP | K::HAVING | K::ILIKE
+            | K::IN | K::INTERSECT | K::INTERVAL | K::INTO | K::IS | K::LEADING | K::LIKE | K::LIMIT
+            | K::LOCALTIME | K::LOCALTIMESTAMP | K::NOT | K::NULL | K::OFFSET | K::ON | K::OR
+            | K::ORDER | K::RETURNING | K::ROW | K::SELECT | K::SESSION_USER | K::SIMILAR | K::SOME
+            | K::THEN | K::TRAILING | K::TRUE | K::UNION | K::UNIQUE | K::USER | K::USING
+            | K::VALUES | K::VARIADIC | K::WHEN | K::WHERE | K::WITH | K::PLACING
+            // sqlparser reads these with their precision and zone
+            | K::DATE | K::TIME | K::TIMESTAMP | K::TIMESTAMPTZ | K::DOUBLE
+    )
+}
+
+/// `type 'text'` and `schema.type 'text'`, whatever the type.
+fn typed_literal(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let word = match &parser.peek_token_ref().token {
+        Token::Word(w) if w.quote_style.is_some() || !never_type(w.keyword) => w.clone(),
+        _ => return None,
+    };
+    let qualified = match &parser.peek_nth_token_ref(1).token {
+        Token::SingleQuotedString(_) => false,
+        Token::Period
+            if matches!(parser.peek_nth_token_ref(2).token, Token::Word(_))
+                && matches!(parser.peek_nth_token_ref(3).token, Token::SingleQuotedString(_)) =>
+        {
+            true
+        }
+        _ => return None,
+    };
+    // NCHAR 'x' and the like have types of their own in sqlparser; names are enough here
+    let _ = word;
+    Some(parse_typed_literal(parser, qualified))
+}
+
+fn parse_typed_literal(parser: &mut Parser, qualified: bool) -> Result<Expr, ParserError> {
+    let mut parts = vec![parser.parse_identifier()?];
+    if qualified {
+        parser.expect_token(&Token::Period)?;
+        parts.push(parser.parse_identifier()?);
+    }
+    Ok(Expr::TypedString(ast::TypedString {
+        data_type: DataType::Custom(ast::ObjectName::from(parts), Vec::new()),
+        value: parser.parse_value()?,
+        uses_odbc_syntax: false,
+    }))
+}

@@ -1,0 +1,221 @@
+//! SQL text to statements: PostgreSQL's lexer, sqlparser's grammar with PostgreSQL's dialect, and
+//! the statements sqlparser lacks.
+
+mod ast;
+mod dialect;
+mod function;
+mod index;
+mod other;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+use vicinity_types::{PgError, Result, SqlState};
+
+pub use ast::{
+    AlterSequence, ArgMode, CreateFunction, CreateIndex, CreateTrigger, FunctionArg, IndexKey,
+    Returns, Statement, TriggerEvent, TriggerTiming, Vacuum,
+};
+
+/// How deep expressions and queries may nest (error 54001 beyond).
+const NESTING: usize = 200;
+
+/// One statement of a query string.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What it says. Its spans are `line` 1, `column` = one-based character position in the whole
+    /// query string, the number an error's position field has.
+    pub stmt: Statement,
+    /// Its own text, without the semicolon and surrounding space.
+    pub text: String,
+    /// Zero-based character position of `text` in the whole query string.
+    pub offset: usize,
+}
+
+/// Reads a query string: any number of statements, the empty ones left out.
+pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    let tokens = tokens::tokenize(sql)?;
+    let mut out = Vec::new();
+    for statement in split(tokens) {
+        check_depth(&statement)?;
+        let (Some(first), Some(last)) = (statement.first(), statement.last()) else { continue };
+        let offset = position(first).saturating_sub(1);
+        let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
+        let text = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
+        out.push(Parsed { stmt: parse_tokens(statement)?, text, offset });
+    }
+    Ok(out)
+}
+
+/// Reads one expression, as stored for defaults, checks and the like.
+pub fn parse_expression(sql: &str) -> Result<sqlparser::ast::Expr> {
+    let tokens = tokens::tokenize(sql)?;
+    check_depth(&tokens)?;
+    run(tokens, |parser| parser.parse_expr())
+}
+
+/// Reads a type name as written in SQL (`numeric(10,2)[]`).
+pub fn parse_type(sql: &str) -> Result<sqlparser::ast::DataType> {
+    run(tokens::tokenize(sql)?, |parser| parser.parse_data_type())
+}
+
+/// One-based position of a token.
+fn position(token: &TokenWithSpan) -> usize {
+    usize::try_from(token.span.start.column).unwrap_or(1)
+}
+
+/// Cuts at semicolons outside parentheses and `BEGIN ATOMIC` bodies.
+fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
+    let mut out = vec![Vec::new()];
+    let mut depth = 0i32;
+    for token in tokens {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        if token.token == Token::SemiColon && depth <= 0 {
+            out.push(Vec::new());
+        } else if let Some(last) = out.last_mut() {
+            last.push(token);
+        }
+    }
+    out
+}
+
+/// Parentheses, brackets and CASEs are where expressions nest: bounded, so that no walk over a
+/// statement can exhaust the stack (invariant bounded).
+fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
+    let mut depth = 0usize;
+    let mut prefixes = 0usize;
+    for token in tokens {
+        let prefix = match &token.token {
+            Token::LParen | Token::LBracket => {
+                depth += 1;
+                false
+            }
+            Token::RParen | Token::RBracket => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            Token::Word(w) if w.keyword == Keyword::CASE => {
+                depth += 1;
+                false
+            }
+            Token::Word(w) if w.keyword == Keyword::END => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            Token::Word(w) => w.keyword == Keyword::NOT,
+            Token::Minus | Token::Plus | Token::CustomBinaryOperator(_) => true,
+            _ => false,
+        };
+        prefixes = if prefix { prefixes + 1 } else { 0 };
+        if depth + prefixes > NESTING {
+            return Err(too_deep());
+        }
+    }
+    Ok(())
+}
+
+/// `54001`, PostgreSQL's words.
+pub(crate) fn too_deep() -> PgError {
+    PgError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .hint("Simplify the statement: it is nested too deeply.")
+}
+
+fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+    run(tokens, statement)
+}
+
+/// Runs a grammar rule over all of the tokens.
+fn run<T>(
+    tokens: Vec<TokenWithSpan>,
+    rule: impl FnOnce(&mut Parser) -> Result<T, ParserError>,
+) -> Result<T> {
+    let mut parser = Parser::new(&dialect::VicinityDialect)
+        .with_recursion_limit(NESTING * 4)
+        .with_tokens_with_locations(tokens);
+    match rule(&mut parser) {
+        Ok(value) => {
+            let next = parser.peek_token();
+            if next.token == Token::EOF { Ok(value) } else { Err(near(&next)) }
+        }
+        Err(error) => Err(convert(error, parser)),
+    }
+}
+
+fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
+    use Keyword as K;
+    let word = |n: usize, parser: &Parser| match &parser.peek_nth_token_ref(n).token {
+        Token::Word(w) => Some(w.keyword),
+        _ => None,
+    };
+    match (word(0, parser), word(1, parser)) {
+        (Some(K::DO), _) => other::parse_do(parser),
+        (Some(K::CREATE), Some(second)) => match (second, word(2, parser), word(3, parser)) {
+            (K::UNLOGGED, _, _)
+            | (K::TABLE, _, _)
+            | (K::TEMP | K::TEMPORARY, Some(K::TABLE), _)
+            | (K::GLOBAL | K::LOCAL, Some(K::TEMP | K::TEMPORARY), _) => {
+                other::parse_create_table(parser)
+            }
+            (K::INDEX, _, _) | (K::UNIQUE, Some(K::INDEX), _) => index::parse(parser),
+            (K::FUNCTION | K::PROCEDURE, _, _)
+            | (K::OR, Some(K::REPLACE), Some(K::FUNCTION | K::PROCEDURE)) => {
+                function::parse(parser)
+            }
+            (K::TRIGGER, _, _)
+            | (K::CONSTRAINT, Some(K::TRIGGER), _)
+            | (K::OR, Some(K::REPLACE), Some(K::TRIGGER | K::CONSTRAINT)) => {
+                function::parse_trigger(parser)
+            }
+            _ => sql(parser),
+        },
+        (Some(K::VACUUM | K::ANALYZE), _) => other::parse_vacuum(parser),
+        (Some(K::REINDEX), _) => other::parse_reindex(parser),
+        (Some(K::ALTER), Some(K::SEQUENCE)) => other::parse_alter_sequence(parser),
+        (Some(K::TABLE), Some(_)) => other::parse_table(parser),
+        _ => other::by_spelling(parser),
+    }
+}
+
+/// Leaves the statement to sqlparser.
+fn sql(parser: &mut Parser) -> Result<Statement, ParserError> {
+    Ok(Statement::Sql(Box::new(parser.parse_statement()?)))
+}
+
+/// `syntax error at or near "x"`, where sqlparser met it.
+fn near(token: &TokenWithSpan) -> PgError {
+    match &token.token {
+        Token::EOF => at_end(&[]),
+        Token::SingleQuotedString(s) => {
+            tokens::syntax_error(&format!("'{s}'"), position(token).saturating_sub(1))
+        }
+        other => tokens::syntax_error(&other.to_string(), position(token).saturating_sub(1)),
+    }
+}
+
+/// sqlparser's complaint in PostgreSQL's words: its text ends in the place.
+fn convert(error: ParserError, parser: Parser) -> PgError {
+    let text = match error {
+        ParserError::RecursionLimitExceeded => return too_deep(),
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
+    };
+    let column = text.rsplit_once(", Column: ").and_then(|(_, n)| n.trim().parse::<u64>().ok());
+    let tokens = parser.into_tokens();
+    let met = column.and_then(|column| tokens.iter().find(|t| t.span.start.column == column));
+    match met {
+        Some(token) => near(token),
+        None if text.contains("found: EOF") => at_end(&tokens),
+        None => PgError::new(SqlState::SYNTAX_ERROR, format!("syntax error: {text}")),
+    }
+}
+
+fn at_end(tokens: &[TokenWithSpan]) -> PgError {
+    let end = tokens.last().and_then(|t| usize::try_from(t.span.end.column).ok()).unwrap_or(1);
+    PgError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").at(end)
+}

@@ -1,0 +1,311 @@
+//! `DO`, `CREATE [UNLOGGED] TABLE`, `VACUUM`, `REINDEX` and other small statements.
+
+use sqlparser::ast;
+use sqlparser::keywords::Keyword as K;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::ast::{AlterSequence, Statement, Vacuum};
+use super::index::fold;
+
+/// Whether the next token is this word, in any case.
+pub(super) fn is_word(p: &Parser, word: &str) -> bool {
+    matches!(&p.peek_token_ref().token,
+        Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+/// Takes the next token if it is this word.
+pub(super) fn take_word(p: &mut Parser, word: &str) -> bool {
+    let found = is_word(p, word);
+    if found {
+        p.next_token();
+    }
+    found
+}
+
+pub(super) fn parse_do(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keyword(K::DO)?;
+    let mut language = None;
+    let mut body = None;
+    loop {
+        if p.parse_keyword(K::LANGUAGE) {
+            language = Some(match p.peek_token().token {
+                Token::SingleQuotedString(_) => p.parse_literal_string()?.to_lowercase(),
+                _ => fold(&p.parse_identifier()?),
+            });
+        } else if matches!(p.peek_token_ref().token, Token::SingleQuotedString(_)) {
+            body = Some(p.parse_literal_string()?);
+        } else {
+            break;
+        }
+    }
+    let Some(body) = body else {
+        return p.expected_ref("a block", p.peek_token_ref());
+    };
+    Ok(Statement::Do { language: language.unwrap_or_else(|| "plpgsql".to_owned()), body })
+}
+
+/// `CREATE [TEMP | UNLOGGED] TABLE ...`: UNLOGGED and WITH [NO] DATA are ours, the rest sqlparser's.
+pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserError> {
+    let mut tokens = rest(p);
+    let unlogged = tokens.get(1).is_some_and(|t| word_is(t, "unlogged"));
+    if unlogged {
+        tokens.remove(1);
+    }
+    let tail = |n: usize| tokens.len().checked_sub(n).and_then(|i| tokens.get(i));
+    let data = tail(1).is_some_and(|t| word_is(t, "data"));
+    let no_data = data
+        && tail(2).is_some_and(|t| word_is(t, "no"))
+        && tail(3).is_some_and(|t| word_is(t, "with"));
+    let with_data = data && tail(2).is_some_and(|t| word_is(t, "with"));
+    let cut = if no_data {
+        3
+    } else if with_data {
+        2
+    } else {
+        0
+    };
+    tokens.truncate(tokens.len() - cut);
+    let mut inner = Parser::new(&super::dialect::VicinityDialect)
+        .with_recursion_limit(super::NESTING * 4)
+        .with_tokens_with_locations(tokens);
+    let statement = inner.parse_statement()?;
+    let next = inner.peek_token();
+    if next.token != Token::EOF {
+        return inner.expected("end of statement", next);
+    }
+    match statement {
+        ast::Statement::CreateTable(table) => {
+            Ok(Statement::CreateTable { table: Box::new(table), unlogged, no_data })
+        }
+        other => Ok(Statement::Sql(Box::new(other))),
+    }
+}
+
+/// Takes everything that is left.
+fn rest(p: &mut Parser) -> Vec<TokenWithSpan> {
+    let mut tokens = Vec::new();
+    loop {
+        let token = p.next_token();
+        if token.token == Token::EOF {
+            return tokens;
+        }
+        tokens.push(token);
+    }
+}
+
+fn word_is(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(w) if w.value.eq_ignore_ascii_case(word))
+}
+
+pub(super) fn parse_vacuum(p: &mut Parser) -> Result<Statement, ParserError> {
+    let mut v = Vacuum::default();
+    if p.parse_keyword(K::ANALYZE) {
+        v.analyze = true;
+    } else {
+        p.expect_keyword(K::VACUUM)?;
+        v.vacuum = true;
+    }
+    if p.consume_token(&Token::LParen) {
+        let options = p.parse_comma_separated(|p| {
+            let name = fold(&p.parse_identifier()?);
+            let value = match p.peek_token().token {
+                Token::Comma | Token::RParen => "true".to_owned(),
+                Token::Word(w) => w.value.to_lowercase(),
+                Token::Number(n, _) => n,
+                _ => return p.expected_ref("an option's value", p.peek_token_ref()),
+            };
+            if !matches!(p.peek_token_ref().token, Token::Comma | Token::RParen) {
+                p.next_token();
+            }
+            Ok((name, value))
+        })?;
+        p.expect_token(&Token::RParen)?;
+        for (name, value) in options {
+            let on = matches!(value.as_str(), "true" | "on" | "1");
+            match name.as_str() {
+                "full" => v.full = on,
+                "freeze" => v.freeze = on,
+                "verbose" => v.verbose = on,
+                "analyze" => v.analyze = on,
+                _ => v.options.push((name, value)),
+            }
+        }
+    } else {
+        v.full = p.parse_keyword(K::FULL);
+        v.freeze = p.parse_keyword(K::FREEZE);
+        v.verbose = p.parse_keyword(K::VERBOSE);
+        v.analyze |= p.parse_keyword(K::ANALYZE);
+    }
+    if p.peek_token_ref().token != Token::EOF {
+        v.tables = p.parse_comma_separated(|p| {
+            let name = p.parse_object_name(false)?;
+            let mut columns = Vec::new();
+            if p.consume_token(&Token::LParen) {
+                columns = p.parse_comma_separated(|p| p.parse_identifier())?;
+                p.expect_token(&Token::RParen)?;
+            }
+            Ok((name, columns))
+        })?;
+    }
+    Ok(Statement::Vacuum(v))
+}
+
+pub(super) fn parse_reindex(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keyword(K::REINDEX)?;
+    if p.peek_token_ref().token == Token::LParen {
+        super::index::options(p)?;
+    }
+    let kind = fold(&p.parse_identifier()?).to_uppercase();
+    let concurrently = p.parse_keyword(K::CONCURRENTLY);
+    let named = p.peek_token_ref().token != Token::EOF;
+    let name = if named { Some(p.parse_object_name(false)?) } else { None };
+    Ok(Statement::Reindex { kind, name, concurrently })
+}
+
+fn parse_set_constraints(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keyword(K::SET)?;
+    p.next_token();
+    let names = if p.parse_keyword(K::ALL) {
+        None
+    } else {
+        Some(p.parse_comma_separated(|p| p.parse_object_name(false))?)
+    };
+    let deferred = take_word(p, "deferred");
+    if !deferred && !take_word(p, "immediate") {
+        return p.expected_ref("DEFERRED or IMMEDIATE", p.peek_token_ref());
+    }
+    Ok(Statement::SetConstraints { names, deferred })
+}
+
+/// `TABLE name` is `SELECT * FROM name`.
+pub(super) fn parse_table(p: &mut Parser) -> Result<Statement, ParserError> {
+    let mut tokens = rest(p);
+    let span = tokens.first().map(|t| t.span).unwrap_or_else(sqlparser::tokenizer::Span::empty);
+    if !tokens.is_empty() {
+        tokens.remove(0);
+    }
+    let word = |w: &str| TokenWithSpan { token: Token::make_word(w, None), span };
+    let star = TokenWithSpan { token: Token::Mul, span };
+    tokens.splice(0..0, [word("SELECT"), star, word("FROM")]);
+    let mut inner =
+        Parser::new(&super::dialect::VicinityDialect).with_tokens_with_locations(tokens);
+    let statement = inner.parse_statement()?;
+    let next = inner.peek_token();
+    if next.token != Token::EOF {
+        return inner.expected("end of statement", next);
+    }
+    Ok(Statement::Sql(Box::new(statement)))
+}
+
+pub(super) fn parse_alter_sequence(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keyword(K::ALTER)?;
+    p.expect_keyword(K::SEQUENCE)?;
+    let if_exists = p.parse_keywords(&[K::IF, K::EXISTS]);
+    let name = p.parse_object_name(false)?;
+    let mut a = AlterSequence {
+        if_exists,
+        name,
+        options: Vec::new(),
+        owned_by: None,
+        restart: None,
+        rename_to: None,
+        owner_to: None,
+        set_schema: None,
+    };
+    while p.peek_token_ref().token != Token::EOF {
+        if take_word(p, "rename") {
+            p.expect_keyword(K::TO)?;
+            a.rename_to = Some(p.parse_identifier()?);
+        } else if p.parse_keywords(&[K::OWNER, K::TO]) {
+            a.owner_to = Some(p.parse_identifier()?);
+        } else if p.parse_keywords(&[K::SET, K::SCHEMA]) {
+            a.set_schema = Some(p.parse_identifier()?);
+        } else if p.parse_keywords(&[K::OWNED, K::BY]) {
+            a.owned_by = Some(p.parse_object_name(false)?);
+        } else if p.parse_keyword(K::RESTART) {
+            let _ = p.parse_keyword(K::WITH);
+            a.restart = Some(signed(p)?);
+        } else {
+            a.options.push(sequence_option(p)?);
+        }
+    }
+    Ok(Statement::AlterSequence(a))
+}
+
+/// A number with its sign, if one is next.
+fn signed(p: &mut Parser) -> Result<Option<i64>, ParserError> {
+    let minus = p.consume_token(&Token::Minus);
+    let Token::Number(text, _) = p.peek_token().token else {
+        return if minus { p.expected_ref("a number", p.peek_token_ref()) } else { Ok(None) };
+    };
+    let text = if minus { format!("-{text}") } else { text };
+    match text.parse() {
+        Ok(value) => {
+            p.next_token();
+            Ok(Some(value))
+        }
+        Err(_) => p.expected_ref("a bigint", p.peek_token_ref()),
+    }
+}
+
+fn sequence_option(p: &mut Parser) -> Result<ast::SequenceOptions, ParserError> {
+    use ast::SequenceOptions as S;
+    if p.parse_keyword(K::INCREMENT) {
+        let by = p.parse_keyword(K::BY);
+        return Ok(S::IncrementBy(p.parse_expr()?, by));
+    }
+    if p.parse_keyword(K::MINVALUE) {
+        return Ok(S::MinValue(Some(p.parse_expr()?)));
+    }
+    if p.parse_keyword(K::MAXVALUE) {
+        return Ok(S::MaxValue(Some(p.parse_expr()?)));
+    }
+    if p.parse_keyword(K::START) {
+        let with = p.parse_keyword(K::WITH);
+        return Ok(S::StartWith(p.parse_expr()?, with));
+    }
+    if p.parse_keyword(K::CACHE) {
+        return Ok(S::Cache(p.parse_expr()?));
+    }
+    if p.parse_keyword(K::CYCLE) {
+        return Ok(S::Cycle(false));
+    }
+    p.expect_keyword(K::NO)?;
+    match p.expect_one_of_keywords(&[K::MINVALUE, K::MAXVALUE, K::CYCLE])? {
+        K::MINVALUE => Ok(S::MinValue(None)),
+        K::MAXVALUE => Ok(S::MaxValue(None)),
+        _ => Ok(S::Cycle(true)),
+    }
+}
+
+/// Statements whose first word is no keyword of sqlparser's; all others are sqlparser's.
+pub(super) fn by_spelling(p: &mut Parser) -> Result<Statement, ParserError> {
+    if take_word(p, "checkpoint") {
+        return Ok(Statement::Checkpoint);
+    }
+    if take_word(p, "abort") {
+        for word in ["work", "transaction"] {
+            take_word(p, word);
+        }
+        return Ok(Statement::Sql(Box::new(ast::Statement::Rollback {
+            chain: false,
+            savepoint: None,
+        })));
+    }
+    let constraints = matches!(&p.peek_nth_token_ref(1).token,
+        Token::Word(w) if w.value.eq_ignore_ascii_case("constraints"));
+    if is_word(p, "set") && constraints {
+        return parse_set_constraints(p);
+    }
+    if is_word(p, "move") {
+        let mut tokens = rest(p);
+        if let Some(first) = tokens.first_mut() {
+            first.token = Token::make_word("FETCH", None);
+        }
+        let mut inner =
+            Parser::new(&super::dialect::VicinityDialect).with_tokens_with_locations(tokens);
+        return Ok(Statement::Move(Box::new(inner.parse_statement()?)));
+    }
+    super::sql(p)
+}
