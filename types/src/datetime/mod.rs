@@ -2,10 +2,15 @@
 //!
 //! Dates are days and timestamps microseconds since 2000-01-01, as PostgreSQL keeps them.
 
+pub mod abbreviations;
+mod fields;
 pub mod format;
 pub mod interval_in;
 pub mod interval_out;
+mod iso8601;
+mod lex;
 pub mod parse;
+mod words;
 pub mod zone;
 
 use crate::error::{PgError, Result, SqlState};
@@ -52,13 +57,15 @@ pub fn clock() -> i64 {
     micros.saturating_sub(EPOCH_SECONDS * SECOND)
 }
 
-/// Julian day of a date of the proleptic Gregorian calendar; year 0 is 1 BC.
+/// Julian day of a date of the proleptic Gregorian calendar; year 0 is 1 BC. Saturates.
 pub fn to_julian(year: i32, month: i32, day: i32) -> i32 {
+    let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
     let (year, month) =
         if month > 2 { (year + 4800, month + 1) } else { (year + 4799, month + 13) };
     let century = year / 100;
     let days = year * 365 - 32_167 + year / 4 - century + century / 4;
-    days + 7834 * month / 256 + day
+    let julian = days + 7834 * month / 256 + day;
+    i32::try_from(julian).unwrap_or(if julian < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// Year (0 is 1 BC), month and day of a Julian day.

@@ -139,6 +139,11 @@ impl Zone {
         }
     }
 
+    /// Seconds east of UTC, for a zone in which that never changes.
+    pub fn fixed_offset(&self) -> Option<i32> {
+        self.zone.to_fixed_offset().ok().map(|offset| offset.seconds())
+    }
+
     /// Seconds east of UTC at a moment in microseconds since 2000-01-01 UTC.
     pub fn offset_at(&self, t: i64) -> i32 {
         self.zone.to_offset(moment(near(t))).seconds()

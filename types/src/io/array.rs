@@ -233,7 +233,7 @@ impl Parser<'_> {
         loop {
             match self.peek() {
                 None => return Err(self.bad("Unexpected end of input.")),
-                Some(b'}') if count == 0 => {
+                Some(b'}') if count == 0 && level == 1 => {
                     self.advance();
                     break;
                 }
@@ -273,7 +273,7 @@ impl Parser<'_> {
             self.depth = level;
         }
         if self.depth != level {
-            return Err(self.uneven());
+            return Err(self.bad("Unexpected array element."));
         }
         let value = match self.item(delimiter)? {
             Item::Nothing => {

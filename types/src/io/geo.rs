@@ -119,7 +119,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Length of the number `text` begins with; 0 for none.
-fn number_length(text: &str) -> usize {
+pub(crate) fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let sign = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let unsigned = text.get(sign..).unwrap_or("");

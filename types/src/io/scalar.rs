@@ -96,7 +96,7 @@ pub fn parse_tid(text: &str) -> Result<u64> {
         let (block, offset) = inner.split_once(',')?;
         let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<u64>().ok());
         let (block, offset) = (number(block)??, number(offset)??);
-        (block >> 48 == 0 && offset >> TID_OFFSET_BITS == 0)
+        (block >> 32 == 0 && offset >> TID_OFFSET_BITS == 0)
             .then_some(block << TID_OFFSET_BITS | offset)
     };
     parts().ok_or_else(|| PgError::invalid_input("tid", text))

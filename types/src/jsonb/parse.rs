@@ -315,6 +315,10 @@ impl<'a> Parser<'a> {
 
     fn unicode(&mut self, out: &mut String) -> Result<()> {
         let code = self.hex4()?;
+        // Only who needs the characters minds what they are, as in PostgreSQL.
+        if !self.build {
+            return Ok(());
+        }
         let high = "Unicode high surrogate must not follow a high surrogate.";
         let low = "Unicode low surrogate must follow a high surrogate.";
         if (0xDC00..0xE000).contains(&code) {
@@ -322,10 +326,6 @@ impl<'a> Parser<'a> {
         }
         if (0xD800..0xDC00).contains(&code) {
             if !self.rest().starts_with("\\u") {
-                // PostgreSQL only minds once it needs the character.
-                if !self.build {
-                    return Ok(());
-                }
                 return Err(self.error(low, self.at));
             }
             self.at += 2;
@@ -341,9 +341,6 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if code == 0 {
-            if !self.build {
-                return Ok(());
-            }
             return Err(PgError::new(
                 SqlState::UNTRANSLATABLE_CHARACTER,
                 "unsupported Unicode escape sequence",

@@ -93,7 +93,8 @@ pub fn binary_out(n: &Numeric, out: &mut impl bytes::BufMut) {
     if let Some(sign) = special {
         out.put_slice(&[0, 0, 0, 0]);
         out.put_u16(sign);
-        out.put_u16(0);
+        // PostgreSQL reads a display scale out of the infinities' header bits, and sends it.
+        out.put_u16(if sign == SIGN_NAN { 0 } else { 0x20 });
         return;
     }
     let (digits, scale) = n.parts().unwrap_or_default();

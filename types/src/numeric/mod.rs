@@ -1,8 +1,11 @@
 //! `numeric`: arbitrary precision with a display scale, NaN and the infinities.
 
+pub mod arith;
 pub mod codec;
+pub mod convert;
 pub mod round;
 pub mod text;
+pub mod transcend;
 
 use std::cmp::Ordering;
 

@@ -90,15 +90,17 @@ fn finish(negative: bool, whole: &str, fraction: &str, exponent: i64) -> Result<
     let length = |s: &str| i64::try_from(s.len()).unwrap_or(i64::MAX / 4);
     let significant = digits.trim_start_matches('0');
     let scale = length(fraction) - exponent;
+    if scale > MAX_SCALE {
+        return Err(overflow());
+    }
     if significant.is_empty() {
-        return Ok(Numeric::new(BigInt::default(), scale.clamp(0, MAX_SCALE)));
+        return Ok(Numeric::new(BigInt::default(), scale.max(0)));
     }
     if length(significant) - scale > MAX_INTEGER_DIGITS {
         return Err(overflow());
     }
     let magnitude = parse_digits(significant);
-    let value = Numeric::new(if negative { -magnitude } else { magnitude }, scale);
-    Ok(if scale > MAX_SCALE { value.round(MAX_SCALE) } else { value })
+    Ok(Numeric::new(if negative { -magnitude } else { magnitude }, scale))
 }
 
 fn parse_digits(digits: &str) -> BigInt {
