@@ -66,14 +66,6 @@ fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut BytesMut
         DateFormat::German => b'.',
     };
     let german = style.date_style.format == DateFormat::German;
-    if style.date_style.format == DateFormat::Postgres && style.date_style.order == DateOrder::Ymd {
-        put_year(year, out);
-        out.put_u8(separator);
-        put2(month, out);
-        out.put_u8(separator);
-        put2(day, out);
-        return bc;
-    }
     let (first, second) = if dmy || german { (day, month) } else { (month, day) };
     put2(first, out);
     out.put_u8(separator);
@@ -179,11 +171,12 @@ fn put_timestamp(local: i64, zone: Option<(i32, &str)>, style: &IoStyle, out: &m
     }
 }
 
+/// A blank and the zone's abbreviation, which may be an offset in text itself.
 fn put_zone_name(west: i32, name: &str, out: &mut BytesMut) {
-    if name.is_empty() || !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+    out.put_u8(b' ');
+    if name.is_empty() {
         offset(west, out);
     } else {
-        out.put_u8(b' ');
         out.put_slice(name.as_bytes());
     }
 }
@@ -220,14 +213,7 @@ fn put_postgres(
     put_year(year, out);
     match zone {
         None => {}
-        Some((west, name)) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            put_zone_name(west, name, out);
-        }
-        Some((west, _)) => {
-            // A blank, so that the year and the offset do not run together.
-            out.put_u8(b' ');
-            offset(west, out);
-        }
+        Some((west, name)) => put_zone_name(west, name, out),
     }
     if bc {
         out.put_slice(b" BC");
