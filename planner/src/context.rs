@@ -1,0 +1,148 @@
+//! What a running statement has at hand.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use vicinity_functions::Env;
+use vicinity_storage::catalog::Catalog;
+use vicinity_storage::{Snapshot, Transaction};
+use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
+
+use crate::engine::Engine;
+use crate::names;
+use crate::session_state::SessionState;
+
+/// The surroundings of a running statement. A clone shares everything.
+#[derive(Clone)]
+pub struct ExecContext {
+    /// The server's.
+    pub engine: Arc<Engine>,
+    /// The session's.
+    pub session: Arc<SessionState>,
+    /// The transaction it runs in.
+    pub txn: Arc<Transaction>,
+    /// What it sees.
+    pub snapshot: Snapshot,
+    /// The catalog it runs with.
+    pub catalog: Arc<Catalog>,
+    /// The session's formats when it began.
+    pub style: Arc<IoStyle>,
+    /// How many functions deep it runs.
+    pub depth: u32,
+}
+
+impl ExecContext {
+    /// Whether the statement may go on: cancel requests, `statement_timeout`, the session's end.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        self.session.check_cancel()
+    }
+
+    /// The same surroundings one statement later: a new snapshot, the catalog of now. What the
+    /// statements of a volatile function run with.
+    #[must_use]
+    pub fn next_statement(&self) -> ExecContext {
+        ExecContext {
+            snapshot: self.txn.snapshot(),
+            catalog: self.txn.catalog(),
+            style: self.session.style(),
+            ..self.clone()
+        }
+    }
+
+    /// One function deeper; 54001 past the limit.
+    pub fn deeper(&self) -> Result<ExecContext> {
+        let depth = self.depth + 1;
+        if depth > MAX_DEPTH {
+            return Err(vicinity_types::PgError::new(
+                vicinity_types::SqlState::STATEMENT_TOO_COMPLEX,
+                "stack depth limit exceeded",
+            )
+            .hint(
+                "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), \
+                 after ensuring the platform's stack depth limit is adequate.",
+            ));
+        }
+        Ok(ExecContext { depth, ..self.clone() })
+    }
+
+    /// Formats and names for input and output.
+    #[inline]
+    pub fn io(&self) -> Io<'_> {
+        Io { style: &self.style, names: self }
+    }
+}
+
+/// Functions within functions (invariant *bounded*).
+const MAX_DEPTH: u32 = 200;
+
+impl std::fmt::Debug for ExecContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ExecContext({:?})", self.snapshot)
+    }
+}
+
+impl Env for ExecContext {
+    fn io(&self) -> Io<'_> {
+        ExecContext::io(self)
+    }
+
+    fn transaction_time(&self) -> i64 {
+        self.session.transaction_time()
+    }
+
+    fn statement_time(&self) -> i64 {
+        self.session.statement_time()
+    }
+
+    fn clock_time(&self) -> i64 {
+        vicinity_types::datetime::clock()
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.session.setting(name)
+    }
+}
+
+impl TypeNames for ExecContext {
+    fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
+        names::reg_out(&self.catalog, &self.session, ty, value)
+    }
+
+    fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
+        names::reg_in(&self.catalog, &self.session, ty, text)
+    }
+
+    fn type_info(&self, ty: Oid) -> Option<UserType> {
+        names::type_info(&self.catalog, ty)
+    }
+
+    fn now(&self) -> i64 {
+        self.session.transaction_time()
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Vec<ExecContext>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with a context that calls without one of their own fall back to: constant folding.
+pub fn entered<T>(ctx: &ExecContext, f: impl FnOnce() -> T) -> T {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with_borrow_mut(|stack| {
+                stack.pop();
+            });
+        }
+    }
+    CURRENT.with_borrow_mut(|stack| stack.push(ctx.clone()));
+    let _leave = Leave;
+    f()
+}
+
+/// Runs `f` with the context entered last.
+pub fn with_current<T>(f: impl FnOnce(Option<&ExecContext>) -> T) -> T {
+    let current = CURRENT.with_borrow(|stack| stack.last().cloned());
+    f(current.as_ref())
+}

@@ -1,0 +1,12 @@
+//! The batch lane: DataFusion with our leaves, calls, aggregates and set-returning functions in it.
+
+pub mod aggregate;
+mod aggregate_state;
+pub mod project_set;
+pub mod set;
+pub mod source;
+
+pub use aggregate::{OrderKey, PgAggregate, SortKey, aggregate_expr};
+pub use project_set::project_set;
+pub use set::{BuiltinSet, SetCall, SetCallable};
+pub use source::{StorageSource, SystemColumn, VirtualSource, scan};

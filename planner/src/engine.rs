@@ -1,0 +1,33 @@
+//! What all sessions of a server share.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use vicinity_storage::Database;
+
+use crate::session_state::SessionState;
+
+/// The database with everything that is kept beside it: plans, compiled functions, who is connected.
+pub struct Engine {
+    /// The database.
+    pub db: Arc<Database>,
+    sessions: Mutex<Vec<Weak<SessionState>>>,
+}
+
+impl Engine {
+    /// The engine over an open database.
+    pub fn new(db: Arc<Database>) -> Arc<Engine> {
+        Arc::new(Engine { db, sessions: Mutex::new(Vec::new()) })
+    }
+
+    /// Everybody connected.
+    pub fn sessions(&self) -> Vec<Arc<SessionState>> {
+        self.sessions.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn register(&self, session: &Arc<SessionState>) {
+        let mut sessions = self.sessions.lock();
+        sessions.retain(|s| s.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+}

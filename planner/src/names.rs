@@ -1,0 +1,310 @@
+//! Names of catalog objects as values: `regclass` and its kin, user types for I/O.
+
+use std::sync::Arc;
+
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind, fixed};
+use vicinity_types::io::{Field, TypeShape, UserType};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+
+use crate::session_state::SessionState;
+
+/// Splits a possibly qualified, possibly quoted name; unquoted parts are folded to lower case.
+pub fn split_identifier(text: &str) -> Result<Vec<String>> {
+    let bad = || PgError::new(SqlState::INVALID_NAME, "invalid name syntax");
+    let mut parts = Vec::new();
+    let mut chars = text.trim().chars().peekable();
+    loop {
+        let mut part = String::new();
+        if chars.peek() == Some(&'"') {
+            chars.next();
+            loop {
+                match chars.next() {
+                    Some('"') if chars.peek() == Some(&'"') => {
+                        chars.next();
+                        part.push('"');
+                    }
+                    Some('"') => break,
+                    Some(c) => part.push(c),
+                    None => return Err(bad()),
+                }
+            }
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != '.') {
+                if c == '"' || c.is_whitespace() {
+                    return Err(bad());
+                }
+                part.extend(c.to_lowercase());
+            }
+        }
+        if part.is_empty() {
+            return Err(bad());
+        }
+        parts.push(part);
+        match chars.next() {
+            None => return Ok(parts),
+            Some('.') => {}
+            Some(_) => return Err(bad()),
+        }
+    }
+}
+
+/// An identifier as SQL needs it, quoted only where it must be.
+pub fn quote(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Whether a bare name finds this relation.
+fn visible(catalog: &Catalog, session: &SessionState, schema: Oid, name: &str) -> bool {
+    let first = session
+        .search_path_oids(catalog)
+        .into_iter()
+        .find(|s| catalog.relation_named(*s, name).is_some());
+    first == Some(schema)
+}
+
+/// A relation's name, qualified where the bare one would not find it.
+pub fn relation_name(catalog: &Catalog, session: &SessionState, relation: Oid) -> Option<String> {
+    if let Some(r) = catalog.relation(relation) {
+        if visible(catalog, session, r.schema, &r.name) {
+            return Some(quote(&r.name));
+        }
+        let schema = catalog.schema(r.schema).map_or("?", |s| s.name.as_str());
+        return Some(format!("{}.{}", quote(schema), quote(&r.name)));
+    }
+    crate::hooks::virtual_name(relation)
+}
+
+/// A type's name as `format_type` gives it, user types included.
+pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
+    if oid::kind(ty).is_some() {
+        return vicinity_types::format_type(ty, typmod);
+    }
+    if let Some(elem) = catalog.element_of(ty) {
+        return format!("{}[]", type_name(catalog, elem, typmod));
+    }
+    let named = match (catalog.type_def(ty), catalog.relation_of_type(ty)) {
+        (Some(t), _) => Some((t.schema, t.name.as_str())),
+        (None, Some(r)) => Some((r.schema, r.name.as_str())),
+        (None, None) => None,
+    };
+    match named {
+        Some((fixed::PUBLIC, name)) => quote(name),
+        Some((schema, name)) => {
+            let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
+            format!("{}.{}", quote(schema), quote(name))
+        }
+        None => "???".to_owned(),
+    }
+}
+
+pub(crate) fn reg_out(
+    catalog: &Catalog,
+    session: &SessionState,
+    ty: Oid,
+    value: Oid,
+) -> Option<String> {
+    match ty {
+        oid::REGCLASS => relation_name(catalog, session, value),
+        oid::REGTYPE => {
+            let known = oid::kind(value).is_some()
+                || catalog.type_def(value).is_some()
+                || catalog.element_of(value).is_some()
+                || catalog.relation_of_type(value).is_some();
+            known.then(|| type_name(catalog, value, -1))
+        }
+        oid::REGPROC => match vicinity_functions::proc_by_oid(value) {
+            Some(p) => Some(p.name.to_owned()),
+            None => catalog.function(value).map(|f| quote(&f.name)),
+        },
+        oid::REGPROCEDURE => {
+            let (name, args) = match vicinity_functions::proc_by_oid(value) {
+                Some(p) => (p.name.to_owned(), p.args.clone()),
+                None => catalog.function(value).map(|f| (quote(&f.name), f.input_types()))?,
+            };
+            let args: Vec<String> = args.iter().map(|a| type_name(catalog, *a, -1)).collect();
+            Some(format!("{name}({})", args.join(",")))
+        }
+        oid::REGOPER => vicinity_functions::operator_by_oid(value).map(|o| o.name.to_owned()),
+        oid::REGOPERATOR => vicinity_functions::operator_by_oid(value).map(|o| {
+            let side = |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, -1) };
+            format!("{}({},{})", o.name, side(o.left), side(o.right))
+        }),
+        oid::REGNAMESPACE => catalog.schema(value).map(|s| quote(&s.name)),
+        oid::REGROLE => catalog.role(value).map(|r| quote(&r.name)),
+        oid::REGCOLLATION => vicinity_functions::collations()
+            .iter()
+            .find(|c| c.oid == value)
+            .map(|c| quote(c.name)),
+        _ => None,
+    }
+}
+
+fn missing(code: SqlState, what: &str, text: &str) -> PgError {
+    PgError::new(code, format!("{what} \"{text}\" does not exist"))
+}
+
+pub(crate) fn reg_in(
+    catalog: &Catalog,
+    session: &SessionState,
+    ty: Oid,
+    text: &str,
+) -> Result<Oid> {
+    match ty {
+        oid::REGCLASS => {
+            if let Some(relation) = session.find_relation(catalog, text)? {
+                return Ok(relation.oid);
+            }
+            let parts = split_identifier(text)?;
+            crate::hooks::virtual_oid(&parts)
+                .ok_or_else(|| missing(SqlState::UNDEFINED_TABLE, "relation", &parts.join(".")))
+        }
+        oid::REGTYPE => type_oid(catalog, session, text)?
+            .ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "type", text.trim())),
+        oid::REGPROC | oid::REGPROCEDURE => function_oid(catalog, session, ty, text),
+        oid::REGNAMESPACE => {
+            let parts = split_identifier(text)?;
+            let name = parts.concat();
+            let schema = session.schema_oid(catalog, &name);
+            schema.ok_or_else(|| missing(SqlState::INVALID_SCHEMA_NAME, "schema", &name))
+        }
+        oid::REGROLE => {
+            let name = split_identifier(text)?.concat();
+            let role = catalog.role_named(&name).map(|r| r.oid);
+            role.ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "role", &name))
+        }
+        oid::REGOPER | oid::REGOPERATOR => {
+            let name = text.split('(').next().unwrap_or(text).trim();
+            let mut found = vicinity_functions::operators_named(name);
+            match (found.next(), found.next()) {
+                (Some(op), None) => Ok(op.oid),
+                (None, _) => Err(missing(SqlState::UNDEFINED_FUNCTION, "operator", text)),
+                (Some(_), Some(_)) => Err(PgError::new(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("more than one operator named {name}"),
+                )),
+            }
+        }
+        _ => Err(missing(SqlState::UNDEFINED_OBJECT, "object", text)),
+    }
+}
+
+/// The type a name means; arrays by `[]`. Type modifiers are read over.
+pub fn type_oid(catalog: &Catalog, session: &SessionState, text: &str) -> Result<Option<Oid>> {
+    let text = text.trim();
+    if let Some(elem) = text.strip_suffix("[]") {
+        let elem = type_oid(catalog, session, elem)?;
+        return Ok(elem.and_then(|e| catalog.array_of(e)));
+    }
+    if let Some(ty) = vicinity_types::lookup_type_name(&text.to_lowercase()) {
+        let extension = vicinity_functions::type_by_oid(ty).and_then(|t| t.extension);
+        if extension.is_none_or(|e| catalog.extension_named(e).is_some()) {
+            return Ok(Some(ty));
+        }
+    }
+    let parts = split_identifier(text.split('(').next().unwrap_or(text))?;
+    Ok(match parts.as_slice() {
+        [name] => session
+            .search_path_oids(catalog)
+            .into_iter()
+            .find_map(|schema| type_in(catalog, schema, name)),
+        [schema, name] => {
+            session.schema_oid(catalog, schema).and_then(|s| type_in(catalog, s, name))
+        }
+        _ => None,
+    })
+}
+
+fn type_in(catalog: &Catalog, schema: Oid, name: &str) -> Option<Oid> {
+    if let Some(t) = catalog.type_named(schema, name) {
+        return Some(t.oid);
+    }
+    if schema == fixed::PG_CATALOG {
+        return vicinity_functions::type_named(name).map(|t| t.oid);
+    }
+    match &catalog.relation_named(schema, name)?.kind {
+        RelationKind::Table(t) => Some(t.row_type),
+        RelationKind::View(v) => Some(v.row_type),
+        _ => None,
+    }
+}
+
+fn function_oid(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) -> Result<Oid> {
+    let (name, args) = match text.split_once('(') {
+        Some((name, args)) if ty == oid::REGPROCEDURE => {
+            let args = args.trim_end().trim_end_matches(')');
+            let args: Option<Vec<Oid>> = args
+                .split(',')
+                .filter(|a| !a.trim().is_empty())
+                .map(|a| type_oid(catalog, session, a).ok().flatten())
+                .collect();
+            (name, args)
+        }
+        _ => (text, None),
+    };
+    let parts = split_identifier(name)?;
+    let (schema, name) = match parts.as_slice() {
+        [name] => (None, name),
+        [schema, name] => (session.schema_oid(catalog, schema), name),
+        _ => return Err(missing(SqlState::UNDEFINED_FUNCTION, "function", text)),
+    };
+    let schemas = schema.map_or_else(|| session.search_path_oids(catalog), |s| vec![s]);
+    let mut found: Vec<(Oid, Vec<Oid>)> = Vec::new();
+    for schema in schemas {
+        if schema == fixed::PG_CATALOG {
+            let named = vicinity_functions::procs_named(name).filter(|p| p.extension.is_none());
+            found.extend(named.map(|p| (p.oid, p.args.clone())));
+        }
+        found.extend(catalog.functions_in(schema, name).map(|f| (f.oid, f.input_types())));
+    }
+    if let Some(args) = &args {
+        found.retain(|(_, have)| have == args);
+    }
+    match found.as_slice() {
+        [] => Err(missing(SqlState::UNDEFINED_FUNCTION, "function", text)),
+        [(oid, _)] => Ok(*oid),
+        _ => Err(PgError::new(
+            SqlState::AMBIGUOUS_FUNCTION,
+            format!("more than one function named \"{name}\""),
+        )),
+    }
+}
+
+fn fields(columns: &[Column]) -> Arc<[Field]> {
+    columns
+        .iter()
+        .filter(|c| !c.dropped)
+        .map(|c| Field { name: c.name.clone(), ty: c.type_oid, typmod: c.typmod })
+        .collect()
+}
+
+/// A type that is not built in, for I/O.
+pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
+    if let Some(elem) = catalog.element_of(ty) {
+        return Some(UserType { name: type_name(catalog, ty, -1), shape: TypeShape::Array { elem } });
+    }
+    let composite = |relation: Oid| {
+        let relation = catalog.relation(relation)?;
+        let columns = match &relation.kind {
+            RelationKind::Table(t) => &t.columns,
+            RelationKind::View(v) => &v.columns,
+            RelationKind::Composite(columns) => columns,
+            _ => return None,
+        };
+        Some(TypeShape::Composite(fields(columns)))
+    };
+    let shape = match catalog.type_def(ty).map(|t| &t.kind) {
+        Some(TypeKind::Enum { labels }) => {
+            TypeShape::Enum(labels.iter().map(|(_, label)| label.clone()).collect())
+        }
+        Some(TypeKind::Domain { base, typmod, .. }) => {
+            TypeShape::Domain { base: *base, typmod: *typmod }
+        }
+        Some(TypeKind::Composite { relation }) => composite(*relation)?,
+        Some(TypeKind::Base) => return None,
+        None => composite(catalog.relation_of_type(ty)?.oid)?,
+    };
+    Some(UserType { name: type_name(catalog, ty, -1), shape })
+}

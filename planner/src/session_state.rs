@@ -1,0 +1,376 @@
+//! What a session carries from statement to statement, shared with the functions it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, MutexGuard};
+use vicinity_storage::catalog::model::{Relation, fixed};
+use vicinity_storage::Catalog;
+use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
+
+use crate::names;
+use crate::exec::settings::Settings;
+
+/// Which lane statements take (`SET vicinity.lane`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lane {
+    /// The row lane where it can, the batch lane for the rest.
+    #[default]
+    Auto,
+    /// The row lane, or an error.
+    Row,
+    /// Always the batch lane.
+    Batch,
+}
+
+/// A session's state. All of it can be used from any thread.
+pub struct SessionState {
+    user: String,
+    database: String,
+    pid: i32,
+    settings: Mutex<Settings>,
+    style: ArcSwap<IoStyle>,
+    path: ArcSwap<SearchPath>,
+    lane: AtomicU8,
+    /// Milliseconds, 0 for none.
+    statement_timeout: AtomicI64,
+    notices: Mutex<Vec<Notice>>,
+    cancel: Arc<AtomicBool>,
+    terminate: Arc<AtomicBool>,
+    /// When the running statement times out: microseconds after `epoch`, 0 for never.
+    deadline: AtomicI64,
+    epoch: Instant,
+    /// The session's temporary schema, 0 before it has one.
+    temp_schema: AtomicU32,
+    sequences: Mutex<(Option<Oid>, HashMap<Oid, i64>)>,
+    transaction_time: AtomicI64,
+    statement_time: AtomicI64,
+    started: i64,
+}
+
+/// `search_path` taken apart.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SearchPath {
+    /// Schema names as given, `"$user"` included.
+    pub names: Vec<String>,
+    /// What distinguishes one path from another in cache keys.
+    pub key: u64,
+}
+
+impl SessionState {
+    /// A new session's.
+    pub fn new(user: &str, database: &str, pid: i32) -> SessionState {
+        let settings = Settings::new();
+        SessionState {
+            user: user.to_owned(),
+            database: database.to_owned(),
+            pid,
+            style: ArcSwap::from_pointee(settings.io_style()),
+            path: ArcSwap::from_pointee(path_of(&settings)),
+            settings: Mutex::new(settings),
+            lane: AtomicU8::new(0),
+            statement_timeout: AtomicI64::new(0),
+            notices: Mutex::new(Vec::new()),
+            cancel: Arc::default(),
+            terminate: Arc::default(),
+            deadline: AtomicI64::new(0),
+            epoch: Instant::now(),
+            temp_schema: AtomicU32::new(0),
+            sequences: Mutex::default(),
+            transaction_time: AtomicI64::new(vicinity_types::datetime::clock()),
+            statement_time: AtomicI64::new(vicinity_types::datetime::clock()),
+            started: vicinity_types::datetime::clock(),
+        }
+    }
+
+    /// The role that logged in.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The backend's process id, as clients know it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// When it began.
+    pub fn started(&self) -> i64 {
+        self.started
+    }
+
+    /// The formats of now.
+    #[inline]
+    pub fn style(&self) -> Arc<IoStyle> {
+        self.style.load_full()
+    }
+
+    /// The lane statements take.
+    pub fn lane(&self) -> Lane {
+        match self.lane.load(Ordering::Relaxed) {
+            1 => Lane::Row,
+            2 => Lane::Batch,
+            _ => Lane::Auto,
+        }
+    }
+
+    /// A setting's value as `SHOW` prints it.
+    pub fn setting(&self, name: &str) -> Option<String> {
+        self.settings.lock().show(name).ok()
+    }
+
+    /// The settings, to read.
+    pub fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock()
+    }
+
+    /// Changes settings; what hot paths read of them follows at once.
+    pub fn change_settings<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
+        let mut settings = self.settings.lock();
+        let before = settings.version();
+        let result = change(&mut settings);
+        if settings.version() != before {
+            self.derive(&settings);
+        }
+        result
+    }
+
+    fn derive(&self, settings: &Settings) {
+        self.style.store(Arc::new(settings.io_style()));
+        let path = path_of(settings);
+        if path.key != self.path.load().key {
+            self.path.store(Arc::new(path));
+        }
+        let lane = match settings.get("vicinity.lane") {
+            Some("row") => 1,
+            Some("batch") => 2,
+            _ => 0,
+        };
+        self.lane.store(lane, Ordering::Relaxed);
+        self.statement_timeout.store(settings.integer("statement_timeout"), Ordering::Relaxed);
+    }
+
+    /// The search path as set.
+    pub fn search_path(&self) -> Arc<SearchPath> {
+        self.path.load_full()
+    }
+
+    /// What `search_path` and the session's own schemas contribute to a plan's cache key.
+    pub fn path_key(&self) -> u64 {
+        let path = self.path.load();
+        path.key ^ u64::from(self.temp_schema.load(Ordering::Relaxed)).rotate_left(40)
+    }
+
+    /// The schemas searched, in order: temporary tables, `pg_catalog` unless the path names it, then
+    /// the path. Names that are no schema are passed over.
+    pub fn search_path_oids(&self, catalog: &Catalog) -> Vec<Oid> {
+        let path = self.path.load();
+        let mut found: Vec<Oid> = Vec::new();
+        for name in &path.names {
+            let name = if name == "$user" { self.user.as_str() } else { name };
+            let oid = match name {
+                "pg_temp" => Some(self.temp_schema.load(Ordering::Relaxed)).filter(|o| *o != 0),
+                _ => catalog.schema_named(name).map(|s| s.oid),
+            };
+            if let Some(oid) = oid
+                && !found.contains(&oid)
+            {
+                found.push(oid);
+            }
+        }
+        if !found.contains(&fixed::PG_CATALOG) {
+            found.insert(0, fixed::PG_CATALOG);
+        }
+        let temp = self.temp_schema.load(Ordering::Relaxed);
+        if temp != 0 && !found.contains(&temp) {
+            found.insert(0, temp);
+        }
+        found
+    }
+
+    /// Where `CREATE TABLE name` goes: the first schema of the path that exists.
+    pub fn creation_schema(&self, catalog: &Catalog) -> Option<Oid> {
+        let path = self.path.load();
+        path.names.iter().find_map(|name| {
+            let name = if name == "$user" { self.user.as_str() } else { name };
+            match name {
+                "pg_temp" => Some(self.temp_schema.load(Ordering::Relaxed)).filter(|o| *o != 0),
+                _ => catalog.schema_named(name).map(|s| s.oid),
+            }
+        })
+    }
+
+    /// The relation a possibly qualified, possibly quoted name means, as `'name'::regclass` reads it.
+    pub fn find_relation(&self, catalog: &Catalog, name: &str) -> Result<Option<Arc<Relation>>> {
+        let parts = names::split_identifier(name)?;
+        Ok(match parts.as_slice() {
+            [name] => self
+                .search_path_oids(catalog)
+                .into_iter()
+                .find_map(|schema| catalog.relation_named(schema, name).cloned()),
+            [schema, name] | [_, schema, name] => self
+                .schema_oid(catalog, schema)
+                .and_then(|schema| catalog.relation_named(schema, name).cloned()),
+            _ => None,
+        })
+    }
+
+    /// A schema by name, `pg_temp` being the session's own.
+    pub fn schema_oid(&self, catalog: &Catalog, name: &str) -> Option<Oid> {
+        match name {
+            "pg_temp" => Some(self.temp_schema.load(Ordering::Relaxed)).filter(|o| *o != 0),
+            _ => catalog.schema_named(name).map(|s| s.oid),
+        }
+    }
+
+    /// The session's temporary schema, 0 before it has one.
+    pub fn temp_schema(&self) -> Oid {
+        self.temp_schema.load(Ordering::Relaxed)
+    }
+
+    /// The session got its temporary schema (or lost it, 0).
+    pub fn set_temp_schema(&self, schema: Oid) {
+        self.temp_schema.store(schema, Ordering::Relaxed);
+    }
+
+    /// Queues a notice for the client, unless `client_min_messages` is above it.
+    pub fn notice(&self, notice: Notice) {
+        use vicinity_types::Severity;
+        let least = match self.setting("client_min_messages").as_deref() {
+            Some("error" | "fatal" | "panic") => return,
+            Some("warning") => Severity::Warning,
+            Some("log") => Severity::Log,
+            Some("debug" | "debug1" | "debug2" | "debug3" | "debug4" | "debug5") => Severity::Debug,
+            _ => Severity::Info,
+        };
+        // INFO is always sent; NOTICE and WARNING are above the default.
+        if notice.severity >= least || notice.severity == Severity::Info {
+            self.notices.lock().push(notice);
+        }
+    }
+
+    /// Takes the queued notices, oldest first.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        let mut queue = self.notices.lock();
+        if queue.is_empty() { Vec::new() } else { std::mem::take(&mut *queue) }
+    }
+
+    /// The flag a cancel request raises.
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
+    }
+
+    /// The flag that ends the session (`pg_terminate_backend`, shutdown).
+    pub fn terminate_flag(&self) -> Arc<AtomicBool> {
+        self.terminate.clone()
+    }
+
+    /// Whether the running statement may go on.
+    #[inline]
+    pub fn check_cancel(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) || self.terminate.load(Ordering::Relaxed) {
+            return self.cancelled();
+        }
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline != 0 && self.elapsed() > deadline {
+            return Err(PgError::new(
+                SqlState::QUERY_CANCELED,
+                "canceling statement due to statement timeout",
+            ));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn cancelled(&self) -> Result<()> {
+        if self.terminate.load(Ordering::Relaxed) {
+            return Err(PgError::new(
+                SqlState::ADMIN_SHUTDOWN,
+                "terminating connection due to administrator command",
+            ));
+        }
+        self.cancel.store(false, Ordering::Relaxed);
+        Err(PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+    }
+
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// A statement begins: its clock and its deadline.
+    #[inline]
+    pub fn begin_statement(&self) {
+        self.statement_time.store(vicinity_types::datetime::clock(), Ordering::Relaxed);
+        let timeout = self.statement_timeout.load(Ordering::Relaxed);
+        let deadline =
+            if timeout > 0 { self.elapsed().saturating_add(timeout.saturating_mul(1000)) } else { 0 };
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    /// The time left to the running statement.
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => None,
+            deadline => {
+                let left = deadline.saturating_sub(self.elapsed());
+                Some(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
+            }
+        }
+    }
+
+    /// A transaction begins with the statement that just began.
+    #[inline]
+    pub fn begin_transaction(&self) {
+        self.transaction_time.store(self.statement_time(), Ordering::Relaxed);
+    }
+
+    /// `now()`, microseconds since 2000-01-01 UTC.
+    #[inline]
+    pub fn transaction_time(&self) -> i64 {
+        self.transaction_time.load(Ordering::Relaxed)
+    }
+
+    /// `statement_timestamp()`
+    #[inline]
+    pub fn statement_time(&self) -> i64 {
+        self.statement_time.load(Ordering::Relaxed)
+    }
+
+    /// `nextval` gave out a value.
+    pub fn set_currval(&self, sequence: Oid, value: i64) {
+        let mut guard = self.sequences.lock();
+        guard.0 = Some(sequence);
+        guard.1.insert(sequence, value);
+    }
+
+    /// `currval`
+    pub fn currval(&self, sequence: Oid) -> Option<i64> {
+        self.sequences.lock().1.get(&sequence).copied()
+    }
+
+    /// `lastval`
+    pub fn lastval(&self) -> Option<i64> {
+        let guard = self.sequences.lock();
+        guard.0.and_then(|sequence| guard.1.get(&sequence).copied())
+    }
+
+    /// `DISCARD SEQUENCES`
+    pub fn forget_sequences(&self) {
+        *self.sequences.lock() = (None, HashMap::new());
+    }
+}
+
+fn path_of(settings: &Settings) -> SearchPath {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let names = settings.search_path();
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    SearchPath { names, key: hasher.finish() }
+}
