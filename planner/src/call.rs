@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, ScalarValue};
+pub use datafusion::logical_expr::Volatility;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
-pub use datafusion::logical_expr::Volatility;
 use vicinity_functions::{Call, Operator, Proc, ScalarFn};
 use vicinity_types::arrow::{ColumnBuilder, data_type, value_at};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, kind_of, oid};

@@ -52,7 +52,9 @@ pub fn split_identifier(text: &str) -> Result<Vec<String>> {
 /// An identifier as SQL needs it, quoted only where it must be.
 pub fn quote(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$');
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$');
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
@@ -129,15 +131,15 @@ pub(crate) fn reg_out(
         }
         oid::REGOPER => vicinity_functions::operator_by_oid(value).map(|o| o.name.to_owned()),
         oid::REGOPERATOR => vicinity_functions::operator_by_oid(value).map(|o| {
-            let side = |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, -1) };
+            let side =
+                |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, -1) };
             format!("{}({},{})", o.name, side(o.left), side(o.right))
         }),
         oid::REGNAMESPACE => catalog.schema(value).map(|s| quote(&s.name)),
         oid::REGROLE => catalog.role(value).map(|r| quote(&r.name)),
-        oid::REGCOLLATION => vicinity_functions::collations()
-            .iter()
-            .find(|c| c.oid == value)
-            .map(|c| quote(c.name)),
+        oid::REGCOLLATION => {
+            vicinity_functions::collations().iter().find(|c| c.oid == value).map(|c| quote(c.name))
+        }
         _ => None,
     }
 }
@@ -283,7 +285,10 @@ fn fields(columns: &[Column]) -> Arc<[Field]> {
 /// A type that is not built in, for I/O.
 pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
     if let Some(elem) = catalog.element_of(ty) {
-        return Some(UserType { name: type_name(catalog, ty, -1), shape: TypeShape::Array { elem } });
+        return Some(UserType {
+            name: type_name(catalog, ty, -1),
+            shape: TypeShape::Array { elem },
+        });
     }
     let composite = |relation: Oid| {
         let relation = catalog.relation(relation)?;

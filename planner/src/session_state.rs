@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
-use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
-use crate::names;
 use crate::exec::settings::Settings;
+use crate::names;
 
 /// Which lane statements take (`SET vicinity.lane`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,8 +309,11 @@ impl SessionState {
     pub fn begin_statement(&self) {
         self.statement_time.store(vicinity_types::datetime::clock(), Ordering::Relaxed);
         let timeout = self.statement_timeout.load(Ordering::Relaxed);
-        let deadline =
-            if timeout > 0 { self.elapsed().saturating_add(timeout.saturating_mul(1000)) } else { 0 };
+        let deadline = if timeout > 0 {
+            self.elapsed().saturating_add(timeout.saturating_mul(1000))
+        } else {
+            0
+        };
         self.deadline.store(deadline, Ordering::Relaxed);
     }
 

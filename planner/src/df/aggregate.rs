@@ -97,8 +97,14 @@ fn plain(proc: &Proc, args: &[Typed], distinct: bool, filter: Option<&Expr>) -> 
         ("min" | "max", [arg]) => {
             let same = matches!(
                 arg.ty.kind,
-                Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Time | Kind::Timestamp
-                    | Kind::TimestampTz | Kind::Oid
+                Kind::Int2
+                    | Kind::Int4
+                    | Kind::Int8
+                    | Kind::Date
+                    | Kind::Time
+                    | Kind::Timestamp
+                    | Kind::TimestampTz
+                    | Kind::Oid
             ) || arg.ty.oid == oid::TEXT;
             let func = if proc.name == "min" { min_udaf() } else { max_udaf() };
             same.then(|| make(func, vec![arg.expr.clone()]))
@@ -252,10 +258,7 @@ impl AggregateUDFImpl for PgAggregate {
         Ok(Box::new(Single::new(self.rows()?, false)))
     }
 
-    fn create_sliding_accumulator(
-        &self,
-        _args: AccumulatorArgs,
-    ) -> DfResult<Box<dyn Accumulator>> {
+    fn create_sliding_accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
         Ok(Box::new(Single::new(self.rows()?, true)))
     }
 

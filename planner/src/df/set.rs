@@ -54,11 +54,7 @@ pub struct BuiltinSet {
 
 impl BuiltinSet {
     /// A call of `proc` with resolved argument and column types.
-    pub fn new(
-        proc: &'static Proc,
-        args: Vec<PgType>,
-        columns: Vec<PgType>,
-    ) -> Result<BuiltinSet> {
+    pub fn new(proc: &'static Proc, args: Vec<PgType>, columns: Vec<PgType>) -> Result<BuiltinSet> {
         let function = vicinity_functions::set_returning(proc.src)
             .ok_or_else(|| PgError::unsupported(format!("function {}", proc.name)))?;
         Ok(BuiltinSet { proc, args, columns, function })

@@ -107,8 +107,7 @@ impl Debug for StorageSource {
 }
 
 fn arrow_schema<'a>(columns: impl Iterator<Item = (&'a str, PgType)>) -> SchemaRef {
-    let fields: Vec<Field> =
-        columns.map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect();
+    let fields: Vec<Field> = columns.map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect();
     Arc::new(Schema::new(fields))
 }
 

@@ -1,0 +1,19 @@
+//! The row lane: plans that run a row at a time, on the caller's thread, without batches.
+//!
+//! An expression is compiled once from DataFusion's `Expr` into a [`Node`] and evaluated over rows as
+//! they lie in storage. Calls are the same [`Callable`](crate::call::Callable)s as the batch lane's;
+//! arithmetic on numbers has nodes of its own that never box a value ([`number`]).
+
+pub mod compile;
+pub mod map;
+pub mod node;
+pub mod number;
+pub mod plan;
+pub mod scan;
+pub mod series;
+pub mod sort;
+
+pub use compile::{Compiler, Scope};
+pub use map::ArrayMap;
+pub use node::{Frame, Node, RowRef};
+pub use plan::{RowCursor, RowPlan};
