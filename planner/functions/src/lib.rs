@@ -23,12 +23,14 @@ mod datetime;
 mod enums;
 mod env;
 mod geo;
+mod json;
 mod number;
 mod numeric;
 mod order;
 mod out;
 mod pase;
 mod registry;
+mod series;
 mod text;
 
 pub use aggregate::{Aggregate, MakeAggregate, aggregate};

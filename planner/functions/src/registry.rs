@@ -9,7 +9,7 @@ use crate::aggregate;
 use crate::call::Signature;
 use crate::catalog::Proc;
 use crate::env::Env;
-use crate::{datetime, geo, number, numeric, text};
+use crate::{array, datetime, geo, json, number, numeric, text};
 
 /// A function of values alone. Strict ones are never called with a NULL: the caller checks
 /// [`Proc::strict`].
@@ -37,6 +37,11 @@ const SCALARS: &[Table<ScalarFn>] = &[
     number::boolean::BOOLEAN,
     crate::pase::PASE,
     crate::order::COMPARE,
+    array::functions::PLAIN,
+    json::access::ACCESS,
+    json::binary::BINARY,
+    json::build::PLAIN,
+    json::modify::MODIFY,
     datetime::arithmetic::ARITHMETIC,
     datetime::convert::CONVERT,
     datetime::extract::EXTRACT,
@@ -63,9 +68,11 @@ const SCALARS: &[Table<ScalarFn>] = &[
     text::regexp::REGEXP,
 ];
 
-const TYPED: &[Table<TypedFn>] = &[crate::enums::ENUMS];
+const TYPED: &[Table<TypedFn>] =
+    &[crate::enums::ENUMS, array::functions::TYPED, json::build::TYPED, text::format::FORMAT];
 
-const SETS: &[Table<SetFn>] = &[text::search::SETS, text::regexp::SETS];
+const SETS: &[Table<SetFn>] =
+    &[crate::series::SERIES, json::sets::SETS, text::search::SETS, text::regexp::SETS];
 
 fn index<F: Copy>(tables: &[Table<F>]) -> HashMap<&'static str, F> {
     let mut map = HashMap::new();

@@ -6,6 +6,7 @@
 
 mod collect;
 mod extreme;
+mod json;
 mod ordered_set;
 mod statistics;
 mod sum;
@@ -39,6 +40,7 @@ pub fn aggregate(proc: &Proc, arg_types: &[Oid]) -> Option<MakeAggregate> {
         .or_else(|| collect::make(proc.name, first))
         .or_else(|| statistics::make(proc.name, first))
         .or_else(|| ordered_set::make(proc.name, arg_types))
+        .or_else(|| json::make(proc.name, arg_types))
 }
 
 /// A maker of clones of a fresh state.

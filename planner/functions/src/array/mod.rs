@@ -1,3 +1,4 @@
 //! Arrays.
 
 pub(crate) mod build;
+pub(crate) mod functions;

@@ -7,6 +7,7 @@ pub(crate) mod basic;
 pub(crate) mod bytes;
 pub(crate) mod compare;
 pub(crate) mod convert;
+pub(crate) mod format;
 pub(crate) mod like;
 pub(crate) mod pattern;
 pub(crate) mod regexp;
