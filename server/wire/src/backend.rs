@@ -1,0 +1,174 @@
+//! What stands behind a connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::BytesMut;
+use vicinity_types::{Notice, Oid, PgError, Result};
+
+use crate::message::{Formats, Params};
+use crate::startup::Startup;
+
+/// One column of a result, as RowDescription tells it.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The table it comes from, or 0.
+    pub table: Oid,
+    /// Its number in that table, or 0.
+    pub attr: i16,
+    /// Its type.
+    pub ty: Oid,
+    /// The type's `typlen`: bytes, -1 varying, -2 a C string.
+    pub len: i16,
+    /// Its type modifier, -1 for none.
+    pub typmod: i32,
+}
+
+/// What the loop must know of a prepared statement.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
+    /// Parameter types, all resolved.
+    pub params: Vec<Oid>,
+    /// Result columns; `None` if the statement returns no rows.
+    pub columns: Option<Vec<Column>>,
+    /// It may run on the connection's own task (invariant no-starvation).
+    pub short: bool,
+}
+
+/// Values of Bind with the format codes asked for the results.
+pub struct Values<'a> {
+    /// Parameter values in place; their number was checked.
+    pub params: Params<'a>,
+    /// Result format codes; their number was checked.
+    pub results: Formats<'a>,
+}
+
+/// A command tag.
+#[derive(Clone, Debug)]
+pub enum Tag {
+    /// The verb and a count the loop appends: `SELECT` and the rows of this run.
+    Rows(&'static str),
+    /// The whole tag: `INSERT 0 1`, `CREATE TABLE`.
+    Text(Cow<'static, str>),
+}
+
+/// How far an execution came.
+#[derive(Debug)]
+pub enum Progress {
+    /// That many rows were written and there may be more.
+    More(u64),
+    /// The statement is done, after that many rows in this call.
+    Done(u64, Tag),
+}
+
+/// Something to tell the client beside the result.
+#[derive(Debug)]
+pub enum Event {
+    /// NOTICE, WARNING ...
+    Notice(Notice),
+    /// A reported setting changed.
+    Parameter(Cow<'static, str>, String),
+    /// `DEALLOCATE name`, or all of them: the loop forgets its prepared statements too.
+    Deallocate(Option<String>),
+}
+
+/// A session. All of it is synchronous: the loop calls it on the connection's task when the
+/// statement is short, and on a blocking thread when not.
+pub trait Backend: Send + 'static {
+    /// One statement of a string, not yet prepared.
+    type Parsed: Send + 'static;
+    /// A prepared statement; cloning is cheap.
+    type Statement: Clone + Send + Sync + 'static;
+    /// A statement with its parameters, ready to run or running.
+    type Portal: Send + 'static;
+
+    /// Splits a string into statements; none for an empty one. Fails with a syntax error.
+    fn split(&mut self, sql: &str) -> Result<Vec<Self::Parsed>>;
+
+    /// A statement that is already planned; `None` when [`Backend::prepare`] would have work to do.
+    fn prepared(&mut self, parsed: &Self::Parsed, types: &[Oid]) -> Option<Self::Statement>;
+
+    /// Plans a statement. `types` are the declared parameter types, 0 for open.
+    fn prepare(&mut self, parsed: &Self::Parsed, types: &[Oid]) -> Result<Self::Statement>;
+
+    /// Describes a prepared statement.
+    fn describe(&mut self, statement: &Self::Statement) -> Result<Description>;
+
+    /// Decodes parameters. `name` is the portal's, empty for the unnamed one.
+    fn bind(
+        &mut self,
+        statement: &Self::Statement,
+        name: &str,
+        values: Values<'_>,
+    ) -> Result<Self::Portal>;
+
+    /// Runs or goes on, appending DataRow messages; stops after about `rows` rows.
+    fn execute(
+        &mut self,
+        portal: &mut Self::Portal,
+        rows: u64,
+        out: &mut BytesMut,
+    ) -> Result<Progress>;
+
+    /// Ends the implicit transaction, if there is one: commits, or rolls back after an error
+    /// (which also fails an explicit one). What must be durable before the client may hear of it.
+    fn end(&mut self, ok: bool) -> Result<Option<u64>>;
+
+    /// Whether the log is durable up to there.
+    fn is_durable(&self, lsn: u64) -> bool;
+
+    /// Calls back when the log is durable up to there.
+    fn on_durable(&self, lsn: u64, done: Box<dyn FnOnce(Result<(), PgError>) + Send>);
+
+    /// `I`, `T` or `E`, as ReadyForQuery says.
+    fn status(&self) -> u8;
+
+    /// Takes what is to be told to the client; called after everything else.
+    fn events(&mut self) -> Vec<Event>;
+
+    /// Reported settings at the start of the session.
+    fn parameters(&self) -> Vec<(String, String)>;
+
+    /// Set by a cancel request, cleared by the loop when a new statement arrives.
+    fn cancel_flag(&self) -> Arc<AtomicBool>;
+}
+
+/// How a user is to be let in.
+pub enum Auth {
+    /// Without a question.
+    Trust,
+    /// By SCRAM-SHA-256, against what PostgreSQL keeps in `rolpassword`.
+    Scram {
+        /// `SCRAM-SHA-256$4096:salt$stored:server`, or `None` for a user who cannot enter:
+        /// the exchange is played to its end all the same.
+        verifier: Option<String>,
+    },
+}
+
+/// Who a session belongs to.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the client sent.
+    pub startup: Startup,
+    /// The session's process id, for `pg_backend_pid()`.
+    pub pid: i32,
+    /// The client's address.
+    pub peer: std::net::SocketAddr,
+    /// Set by a cancel request.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// Makes sessions.
+pub trait Service: Send + Sync + 'static {
+    /// Its sessions.
+    type Backend: Backend;
+
+    /// How this client has to prove who it is.
+    fn auth(&self, startup: &Startup, peer: std::net::SocketAddr) -> Result<Auth>;
+
+    /// Starts a session; an error refuses the connection.
+    fn connect(&self, session: Session) -> Result<Self::Backend>;
+}

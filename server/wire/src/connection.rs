@@ -1,0 +1,314 @@
+//! The asynchronous half of a connection: reads, writes, waits, and blocking threads.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use vicinity_types::{PgError, Result, SqlState};
+
+use crate::backend::{Backend, Service, Session};
+use crate::protocol::{Chunk, Job, Protocol, Sink, Step, durable};
+use crate::read::ReadBuffer;
+use crate::server::{Place, Shared};
+use crate::startup::{self, Opening, Startup};
+use crate::stream::{Read, Stream, Wire};
+use crate::{auth, encode};
+
+/// `out` is written early when it holds that much.
+const HIGH_WATER: usize = 64 << 10;
+/// A larger empty `out` is given back.
+const KEEP: usize = 256 << 10;
+/// Read ahead no further than this while a statement runs.
+const READ_AHEAD: usize = 64 << 10;
+
+/// Serves one client until it leaves.
+pub async fn serve<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared<S>>) {
+    let stop = shared.new_stop();
+    let wire = Wire {
+        stream: Stream::Plain(tcp),
+        buffer: ReadBuffer::new(shared.limits.message),
+        stop: Arc::clone(&stop),
+    };
+    let opened = tokio::time::timeout(
+        shared.limits.authentication_timeout,
+        begin(wire, peer, Arc::clone(&shared)),
+    )
+    .await;
+    if let Ok(Some((wire, protocol, place))) = opened {
+        let mut connection = Connection { wire, protocol: Some(protocol) };
+        connection.run().await;
+        connection.wire.stream.close().await;
+        drop(place);
+        // Rolling back and dropping temporary tables may take a while.
+        if let Some(protocol) = connection.protocol.take() {
+            let _ = tokio::task::spawn_blocking(move || drop(protocol)).await;
+        }
+    }
+    shared.gone(&stop);
+}
+
+type Begun<B> = (Wire, Box<Protocol<B>>, Place);
+
+/// Startup: up to the first ReadyForQuery.
+async fn begin<S: Service>(
+    wire: Wire,
+    peer: SocketAddr,
+    shared: Arc<Shared<S>>,
+) -> Option<Begun<S::Backend>> {
+    let (mut wire, opening) = startup::open(wire, shared.tls.as_ref()).await;
+    let begun = match opening {
+        Ok(Opening::Start(startup)) => admit(&mut wire, startup, peer, &shared).await,
+        Ok(Opening::Cancel { pid, secret }) => {
+            shared.cancel(pid, secret);
+            return None;
+        }
+        Ok(Opening::Gone) => return None,
+        Err(e) => Err(e),
+    };
+    match begun {
+        Ok(Some((protocol, place))) => Some((wire, protocol, place)),
+        Ok(None) => None,
+        Err(error) => {
+            let mut out = BytesMut::new();
+            encode::report(&mut out, b'E', "FATAL", error.report());
+            let _ = wire.stream.send(&out).await;
+            wire.stream.close().await;
+            None
+        }
+    }
+}
+
+async fn admit<S: Service>(
+    wire: &mut Wire,
+    startup: Startup,
+    peer: SocketAddr,
+    shared: &Arc<Shared<S>>,
+) -> Result<Option<(Box<Protocol<S::Backend>>, Place)>> {
+    let mut out = BytesMut::new();
+    startup::negotiate(&startup, &mut out);
+    if !out.is_empty() && wire.stream.send(&out).await.is_err() {
+        return Ok(None);
+    }
+    let place = shared.place()?;
+    let how = shared.service.auth(&startup, peer)?;
+    if !auth::authenticate(wire, &startup.user, how).await? {
+        return Ok(None);
+    }
+    let session =
+        Session { startup, pid: place.pid, peer, cancel: Arc::clone(&place.cancel) };
+    let (service, limits) = (Arc::clone(&shared.service), Arc::clone(&shared.limits));
+    let backend = catch_unwind(AssertUnwindSafe(|| service.connect(session)))
+        .unwrap_or_else(|_| Err(PgError::internal("the session could not be started")))?;
+    let mut protocol = Box::new(Protocol::new(backend, limits));
+    let out = &mut protocol.out;
+    encode::authentication(out, 0, &[]);
+    let mut first = BytesMut::new();
+    for (name, value) in protocol.backend().parameters() {
+        encode::parameter_status(&mut first, &name, &value);
+    }
+    encode::backend_key(&mut first, place.pid, place.secret);
+    encode::ready(&mut first, b'I');
+    protocol.out.extend_from_slice(&first);
+    if wire.stream.send(&protocol.out).await.is_err() {
+        return Ok(None);
+    }
+    protocol.out.clear();
+    Ok(Some((protocol, place)))
+}
+
+struct Connection<B: Backend> {
+    wire: Wire,
+    /// Away only while a blocking thread has it.
+    protocol: Option<Box<Protocol<B>>>,
+}
+
+/// Why the loop ends.
+enum End {
+    /// It does not.
+    No,
+    /// Everything is said.
+    Yes,
+}
+
+impl<B: Backend> Connection<B> {
+    async fn run(&mut self) {
+        loop {
+            match self.messages().await {
+                Ok(End::No) => {}
+                Ok(End::Yes) | Err(_) => return,
+            }
+            match self.wire.fill().await {
+                Ok(Read::More) => {}
+                Ok(Read::Closed) | Err(_) => return,
+                Ok(Read::Stopped) => {
+                    let error = PgError::new(
+                        SqlState::ADMIN_SHUTDOWN,
+                        "terminating connection due to administrator command",
+                    );
+                    if let Some(protocol) = &mut self.protocol {
+                        protocol.fatal(&error);
+                    }
+                    let _ = self.flush().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Handles every complete message in the read buffer, then writes the answers at once.
+    async fn messages(&mut self) -> std::io::Result<End> {
+        let mut due = false;
+        loop {
+            let Some(protocol) = &mut self.protocol else { return Ok(End::Yes) };
+            let (tag, body) = match self.wire.buffer.frame() {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(error) => {
+                    protocol.fatal(&error);
+                    self.flush().await?;
+                    return Ok(End::Yes);
+                }
+            };
+            due |= matches!(tag, b'S' | b'Q' | b'H' | b'F');
+            let bytes = self.wire.buffer.get(body);
+            let step = catch_unwind(AssertUnwindSafe(|| protocol.on_message(tag, bytes)))
+                .unwrap_or_else(|_| {
+                    protocol.panicked(tag);
+                    Step::Next
+                });
+            match step {
+                Step::Next => {
+                    if protocol.out.len() > HIGH_WATER {
+                        self.flush().await?;
+                    }
+                }
+                Step::Block(job) => {
+                    if let End::Yes = self.block(tag, job).await? {
+                        return Ok(End::Yes);
+                    }
+                }
+                Step::Close => {
+                    self.flush().await?;
+                    return Ok(End::Yes);
+                }
+            }
+        }
+        self.wire.buffer.settle();
+        if due {
+            self.flush().await?;
+        }
+        Ok(End::No)
+    }
+
+    /// Writes the buffer, once what it tells of is durable (invariant durable).
+    async fn flush(&mut self) -> std::io::Result<()> {
+        let Some(protocol) = &mut self.protocol else { return Ok(()) };
+        if let Some(lsn) = protocol.take_barrier() {
+            wait(durable(protocol.backend(), lsn)).await?;
+        }
+        if protocol.out.is_empty() {
+            return Ok(());
+        }
+        self.wire.stream.send(&protocol.out).await?;
+        if protocol.out.capacity() > KEEP {
+            protocol.out = BytesMut::with_capacity(8 << 10);
+        } else {
+            protocol.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Runs a job on a blocking thread and writes what it sends meanwhile. A client that goes
+    /// away cancels its statement.
+    async fn block(&mut self, tag: u8, job: Job<B>) -> std::io::Result<End> {
+        let Some(mut protocol) = self.protocol.take() else { return Ok(End::Yes) };
+        let cancel = protocol.backend().cancel_flag();
+        let (sender, mut chunks) = mpsc::channel(4);
+        let (back, mut returned) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let sink = Sink(sender);
+            let ran =
+                catch_unwind(AssertUnwindSafe(|| protocol.do_job(job, &sink)));
+            if ran.is_err() {
+                protocol.panicked(tag);
+            }
+            drop(sink);
+            let _ = back.send(protocol);
+        });
+        let mut lost = false;
+        loop {
+            let next = {
+                let wire = &mut self.wire;
+                std::future::poll_fn(|cx| {
+                    if let Poll::Ready(Some(chunk)) = chunks.poll_recv(cx) {
+                        return Poll::Ready(Next::Chunk(chunk));
+                    }
+                    if let Poll::Ready(done) = std::pin::Pin::new(&mut returned).poll(cx) {
+                        return Poll::Ready(Next::Back(done.ok()));
+                    }
+                    if !lost && wire.buffer.len() < READ_AHEAD {
+                        match wire.poll_fill(cx) {
+                            Poll::Ready(Ok(Read::More)) => cx.waker().wake_by_ref(),
+                            Poll::Ready(_) => return Poll::Ready(Next::Lost),
+                            Poll::Pending => {}
+                        }
+                    }
+                    Poll::Pending
+                })
+                .await
+            };
+            match next {
+                Next::Chunk(chunk) => {
+                    if lost {
+                        continue;
+                    }
+                    if let Some(done) = chunk.barrier {
+                        wait(done).await?;
+                    }
+                    if self.wire.stream.send(&chunk.bytes).await.is_err() {
+                        lost = true;
+                        cancel.store(true, Ordering::Relaxed);
+                    }
+                }
+                Next::Lost => {
+                    lost = true;
+                    cancel.store(true, Ordering::Relaxed);
+                }
+                Next::Back(protocol) => {
+                    self.protocol = protocol;
+                    break;
+                }
+            }
+        }
+        // What it sent last may still be in the channel.
+        while let Ok(chunk) = chunks.try_recv() {
+            if lost {
+                continue;
+            }
+            if let Some(done) = chunk.barrier {
+                wait(done).await?;
+            }
+            self.wire.stream.send(&chunk.bytes).await?;
+        }
+        Ok(if lost || self.protocol.is_none() { End::Yes } else { End::No })
+    }
+}
+
+enum Next<B: Backend> {
+    Chunk(Chunk),
+    Lost,
+    Back(Option<Box<Protocol<B>>>),
+}
+
+async fn wait(done: oneshot::Receiver<Result<(), PgError>>) -> std::io::Result<()> {
+    match done.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(std::io::Error::other(e)),
+        Err(_) => Err(std::io::ErrorKind::BrokenPipe.into()),
+    }
+}

@@ -1,0 +1,125 @@
+//! Running a portal, with its rows going to the buffer and, on a blocking thread, onward.
+
+use bytes::BytesMut;
+use tokio::sync::{mpsc, oneshot};
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::{Job, Protocol, Step};
+use crate::backend::{Backend, Progress, Tag};
+use crate::encode;
+
+/// Rows asked of the backend at a time.
+const CHUNK_ROWS: u64 = 256;
+/// A statement on the connection's task hands over to a blocking thread after so many rows.
+const INLINE_ROWS: u64 = 2048;
+/// A blocking thread hands a buffer over when it holds that much.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Where a blocking thread sends full buffers; the connection's task writes them. Bounded, so
+/// that a slow client slows the statement down instead of filling memory.
+pub struct Sink(pub mpsc::Sender<Chunk>);
+
+/// A full buffer, and what must happen before it is written.
+pub struct Chunk {
+    /// Encoded messages.
+    pub bytes: BytesMut,
+    /// Comes when the log is far enough for them to be written.
+    pub barrier: Option<oneshot::Receiver<Result<()>>>,
+}
+
+impl Sink {
+    fn send(&self, chunk: Chunk) -> Result<()> {
+        self.0.blocking_send(chunk).map_err(|_| {
+            PgError::new(SqlState::CONNECTION_FAILURE, "connection to client lost")
+        })
+    }
+}
+
+/// Resolves when the log is durable up to `lsn`.
+pub fn durable<B: Backend>(backend: &B, lsn: u64) -> oneshot::Receiver<Result<()>> {
+    let (done, waiting) = oneshot::channel();
+    backend.on_durable(lsn, Box::new(move |result| drop(done.send(result))));
+    waiting
+}
+
+/// How a run ended.
+pub(super) enum Ran {
+    /// At its end.
+    Done(u64, Tag),
+    /// At the row limit.
+    Suspended,
+    /// It has grown too long for the connection's task.
+    Long(u64),
+}
+
+impl<B: Backend> Protocol<B> {
+    /// Runs `portal` until its end or `limit` rows (0: none); `rows` were written before.
+    pub(super) fn run(
+        &mut self,
+        portal: &mut B::Portal,
+        limit: u64,
+        mut rows: u64,
+        sink: Option<&Sink>,
+    ) -> Result<Ran> {
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        loop {
+            let ask = CHUNK_ROWS.min(limit - rows);
+            match self.backend.execute(portal, ask, &mut self.out)? {
+                Progress::Done(n, tag) => return Ok(Ran::Done(rows + n, tag)),
+                Progress::More(n) => rows = rows.saturating_add(n),
+            }
+            if rows >= limit {
+                return Ok(Ran::Suspended);
+            }
+            match sink {
+                Some(sink) => self.hand_over(sink, CHUNK_BYTES)?,
+                None if rows >= INLINE_ROWS || self.out.len() > 4 * CHUNK_BYTES => {
+                    return Ok(Ran::Long(rows));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Passes the buffer on when it holds at least `full` bytes.
+    pub(super) fn hand_over(&mut self, sink: &Sink, full: usize) -> Result<()> {
+        if self.out.len() >= full && !self.out.is_empty() {
+            let barrier = self.take_barrier().map(|lsn| durable(&self.backend, lsn));
+            let next = BytesMut::with_capacity(CHUNK_BYTES + (8 << 10));
+            sink.send(Chunk { bytes: std::mem::replace(&mut self.out, next), barrier })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn complete(&mut self, rows: u64, tag: &Tag) {
+        self.tell();
+        match tag {
+            Tag::Rows(verb) => encode::command_complete_rows(&mut self.out, verb, rows),
+            Tag::Text(text) => encode::command_complete(&mut self.out, text),
+        }
+    }
+
+    /// Does what [`Protocol::on_message`] handed back, on a blocking thread.
+    pub fn do_job(&mut self, job: Job<B>, sink: &Sink) {
+        // The answers to earlier messages do not wait for this one.
+        if self.hand_over(sink, 1).is_err() {
+            return;
+        }
+        let result = match job {
+            Job::Query(sql) => return self.do_query(&sql, sink),
+            Job::Statements(rest) => {
+                let step = self.statements(rest, Some(sink));
+                debug_assert!(matches!(step, Step::Next));
+                return;
+            }
+            Job::Parse { name, sql, types } => self.do_parse(&name, &sql, &types),
+            Job::Execute { portal, limit, rows } => {
+                self.do_execute(&portal, limit, rows, Some(sink)).map(|_| ())
+            }
+        };
+        if let Err(error) = result {
+            self.fail(error);
+            self.skipping = true;
+        }
+    }
+}
