@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measurements: recall and build of the indexes")]
 struct Cli {
@@ -15,11 +18,14 @@ struct Cli {
 enum Command {
     /// Recall and time of the vector indexes.
     Ann(vicinity_bench::ann::Args),
+    /// A server of canned answers over the engine's connection loop.
+    Ceiling(vicinity_bench::ceiling::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Ann(args) => vicinity_bench::ann::run(&args),
+        Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

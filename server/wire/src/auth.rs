@@ -67,8 +67,7 @@ pub async fn authenticate(wire: &mut Wire, user: &str, auth: Auth) -> Result<boo
     if chosen != MECHANISM {
         return Err(violation("client selected an invalid SASL authentication mechanism"));
     }
-    let len = usize::try_from(body.i32()?)
-        .map_err(|_| violation("malformed SCRAM message"))?;
+    let len = usize::try_from(body.i32()?).map_err(|_| violation("malformed SCRAM message"))?;
     let client_first = body.take(len)?;
     body.end()?;
     let (server_first, waiting) = ScramServerAuth::new()
@@ -77,8 +76,7 @@ pub async fn authenticate(wire: &mut Wire, user: &str, auth: Auth) -> Result<boo
     let Some(client_final) = ask(wire, 11, server_first.as_bytes()).await? else {
         return Ok(false);
     };
-    let server_final =
-        waiting.on_client_final_message(&client_final).map_err(|_| failed())?;
+    let server_final = waiting.on_client_final_message(&client_final).map_err(|_| failed())?;
     if !enters {
         return Err(failed());
     }

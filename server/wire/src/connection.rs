@@ -99,11 +99,11 @@ async fn admit<S: Service>(
     if !auth::authenticate(wire, &startup.user, how).await? {
         return Ok(None);
     }
-    let session =
-        Session { startup, pid: place.pid, peer, cancel: Arc::clone(&place.cancel) };
+    let session = Session { startup, pid: place.pid, peer, cancel: Arc::clone(&place.cancel) };
     let (service, limits) = (Arc::clone(&shared.service), Arc::clone(&shared.limits));
     let backend = catch_unwind(AssertUnwindSafe(|| service.connect(session)))
         .unwrap_or_else(|_| Err(PgError::internal("the session could not be started")))?;
+    place.cancel_by(backend.cancel_flag());
     let mut protocol = Box::new(Protocol::new(backend, limits));
     let out = &mut protocol.out;
     encode::authentication(out, 0, &[]);
@@ -232,8 +232,7 @@ impl<B: Backend> Connection<B> {
         let (back, mut returned) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let sink = Sink(sender);
-            let ran =
-                catch_unwind(AssertUnwindSafe(|| protocol.do_job(job, &sink)));
+            let ran = catch_unwind(AssertUnwindSafe(|| protocol.do_job(job, &sink)));
             if ran.is_err() {
                 protocol.panicked(tag);
             }

@@ -85,6 +85,15 @@ pub struct Place {
     book: Arc<Book>,
 }
 
+impl Place {
+    /// The session has a flag of its own for cancel requests to set.
+    pub(crate) fn cancel_by(&self, flag: Arc<AtomicBool>) {
+        if let Some(entry) = self.book.sessions.lock().get_mut(&self.pid) {
+            entry.cancel = flag;
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.book.sessions.lock().remove(&self.pid);

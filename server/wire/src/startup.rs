@@ -63,8 +63,7 @@ pub async fn open(mut wire: Wire, tls: Option<&Arc<TlsAcceptor>>) -> (Wire, Resu
                     let e = violation("received unencrypted data after SSL request");
                     return (wire, Err(e));
                 }
-                let Some(acceptor) = tls.filter(|_| matches!(wire.stream, Stream::Plain(_)))
-                else {
+                let Some(acceptor) = tls.filter(|_| matches!(wire.stream, Stream::Plain(_))) else {
                     if wire.stream.send(b"N").await.is_err() {
                         return (wire, Ok(Opening::Gone));
                     }
@@ -151,9 +150,7 @@ async fn packet(wire: &mut Wire) -> Result<Option<(i32, Vec<u8>)>> {
 
 /// Name and value pairs up to an empty name.
 fn settings(packet: &[u8], minor: i32) -> Result<Startup> {
-    let layout = || {
-        violation("invalid startup packet layout: expected terminator as last byte")
-    };
+    let layout = || violation("invalid startup packet layout: expected terminator as last byte");
     let mut startup = Startup { minor, ..Startup::default() };
     let mut body = Body::new(packet);
     let mut given = Vec::new();

@@ -168,16 +168,10 @@ impl<B: Backend> Protocol<B> {
     }
 
     fn portal(&mut self, name: &str) -> Result<&mut Portal<B>> {
-        let found = if name.is_empty() {
-            self.unnamed_portal.as_mut()
-        } else {
-            self.portals.get_mut(name)
-        };
+        let found =
+            if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
         found.ok_or_else(|| {
-            PgError::new(
-                SqlState::INVALID_CURSOR_NAME,
-                format!("portal \"{name}\" does not exist"),
-            )
+            PgError::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
         })
     }
 
@@ -246,11 +240,8 @@ impl<B: Backend> Protocol<B> {
         };
         let ran = self.run(&mut run, limit, rows, sink)?;
         // Transaction control ends portals, this one too.
-        let found = if name.is_empty() {
-            self.unnamed_portal.as_mut()
-        } else {
-            self.portals.get_mut(name)
-        };
+        let found =
+            if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
         match ran {
             Ran::Done(rows, tag) => {
                 if let Some(portal) = found {

@@ -146,8 +146,7 @@ impl<B: Backend> Protocol<B> {
                 return Step::Next;
             }
             other => {
-                return self
-                    .fatal(&violation(format!("invalid frontend message type {other}")));
+                return self.fatal(&violation(format!("invalid frontend message type {other}")));
             }
         };
         match result {

@@ -29,9 +29,9 @@ pub struct Chunk {
 
 impl Sink {
     fn send(&self, chunk: Chunk) -> Result<()> {
-        self.0.blocking_send(chunk).map_err(|_| {
-            PgError::new(SqlState::CONNECTION_FAILURE, "connection to client lost")
-        })
+        self.0
+            .blocking_send(chunk)
+            .map_err(|_| PgError::new(SqlState::CONNECTION_FAILURE, "connection to client lost"))
     }
 }
 

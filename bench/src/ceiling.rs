@@ -1,0 +1,189 @@
+//! A server that answers with canned bytes over the engine's own connection loop: the limit that
+//! the wire sets, whatever is behind it.
+//!
+//! It looks at a statement's text only enough to answer pgbench's scripts with rows of the right
+//! shape: `select 1`, a row by key, `limit 100` rows, or `INSERT 0 1`.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::{Bytes, BytesMut};
+use vicinity_types::{Oid, PgError, Result, oid};
+use vicinity_wire::backend::Session;
+use vicinity_wire::startup::Startup;
+use vicinity_wire::{
+    Auth, Backend, Column, Description, Event, Limits, Progress, Server, Service, Tag, Values,
+    encode,
+};
+
+/// `bench ceiling`
+#[derive(clap::Args)]
+pub struct Args {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:5432")]
+    listen: SocketAddr,
+    /// Worker threads.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+}
+
+/// Serves until interrupted.
+pub fn run(args: &Args) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.workers)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let server =
+            Server::bind(&[args.listen], Arc::new(Canned), Limits::default(), None).await?;
+        let handle = server.start()?;
+        println!("canned answers on {:?}", handle.addresses());
+        std::future::pending().await
+    })
+}
+
+struct Canned;
+
+impl Service for Canned {
+    type Backend = Connection;
+
+    fn auth(&self, _: &Startup, _: SocketAddr) -> Result<Auth> {
+        Ok(Auth::Trust)
+    }
+
+    fn connect(&self, session: Session) -> Result<Connection> {
+        Ok(Connection { cancel: session.cancel })
+    }
+}
+
+struct Connection {
+    cancel: Arc<AtomicBool>,
+}
+
+/// What a statement is answered with.
+struct Canning {
+    params: usize,
+    columns: Option<Vec<Column>>,
+    rows: Bytes,
+    count: u64,
+    tag: Tag,
+}
+
+fn column(name: &str, ty: Oid, len: i16) -> Column {
+    Column { name: name.to_owned(), table: 0, attr: 0, ty, len, typmod: -1 }
+}
+
+fn can(sql: &str) -> Canning {
+    let params = (1..=9usize).rev().find(|n| sql.contains(&format!("${n}"))).unwrap_or(0);
+    let text = sql.trim().to_ascii_lowercase();
+    let (columns, values): (_, &[&str]) = if text.starts_with("select 1") {
+        (vec![column("?column?", oid::INT4, 4)], &["1"])
+    } else {
+        let columns = vec![
+            column("uid", oid::INT4, 4),
+            column("pos", oid::POINT, 16),
+            column("crt_date", oid::DATE, 4),
+            column("crt_time", oid::TIME, 8),
+        ];
+        (columns, &["500001", "(-123456.78901234567,23456.789012345678)", "2026-01-01", "12:34:56"])
+    };
+    if !text.starts_with("select") {
+        let verb = text.split_ascii_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+        let tag = if verb == "INSERT" { Cow::Borrowed("INSERT 0 1") } else { Cow::Owned(verb) };
+        return Canning {
+            params,
+            columns: None,
+            rows: Bytes::new(),
+            count: 0,
+            tag: Tag::Text(tag),
+        };
+    }
+    let count = if text.contains("limit 100") { 100 } else { 1 };
+    let mut rows = BytesMut::new();
+    for _ in 0..count {
+        encode::message(&mut rows, b'D', |out| {
+            out.extend_from_slice(&u16::try_from(values.len()).unwrap_or(0).to_be_bytes());
+            for value in values {
+                out.extend_from_slice(&i32::try_from(value.len()).unwrap_or(0).to_be_bytes());
+                out.extend_from_slice(value.as_bytes());
+            }
+        });
+    }
+    Canning { params, columns: Some(columns), rows: rows.freeze(), count, tag: Tag::Rows("SELECT") }
+}
+
+impl Backend for Connection {
+    type Parsed = String;
+    type Statement = Arc<Canning>;
+    type Portal = Arc<Canning>;
+
+    fn split(&mut self, sql: &str) -> Result<Vec<String>> {
+        Ok(sql.split(';').filter(|s| !s.trim().is_empty()).map(str::to_owned).collect())
+    }
+
+    fn prepared(&mut self, parsed: &String, _: &[Oid]) -> Option<Arc<Canning>> {
+        Some(Arc::new(can(parsed)))
+    }
+
+    fn prepare(&mut self, parsed: &String, _: &[Oid]) -> Result<Arc<Canning>> {
+        Ok(Arc::new(can(parsed)))
+    }
+
+    fn describe(&mut self, statement: &Arc<Canning>) -> Result<Description> {
+        Ok(Description {
+            params: vec![oid::TEXT; statement.params],
+            columns: statement.columns.clone(),
+            short: true,
+        })
+    }
+
+    fn bind(&mut self, statement: &Arc<Canning>, _: &str, _: Values<'_>) -> Result<Arc<Canning>> {
+        Ok(Arc::clone(statement))
+    }
+
+    fn execute(
+        &mut self,
+        portal: &mut Arc<Canning>,
+        _: u64,
+        out: &mut BytesMut,
+    ) -> Result<Progress> {
+        out.extend_from_slice(&portal.rows);
+        Ok(Progress::Done(portal.count, portal.tag.clone()))
+    }
+
+    fn end(&mut self, _: bool) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn is_durable(&self, _: u64) -> bool {
+        true
+    }
+
+    fn on_durable(&self, _: u64, done: Box<dyn FnOnce(Result<(), PgError>) + Send>) {
+        done(Ok(()));
+    }
+
+    fn status(&self) -> u8 {
+        b'I'
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        Vec::new()
+    }
+
+    fn parameters(&self) -> Vec<(String, String)> {
+        [
+            ("server_version", "15.0 (canned)"),
+            ("client_encoding", "UTF8"),
+            ("DateStyle", "ISO, MDY"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    fn cancel_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancel)
+    }
+}
