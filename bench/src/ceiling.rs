@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
-use vicinity_types::{Oid, PgError, Result, oid};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 use vicinity_wire::backend::Session;
 use vicinity_wire::startup::Startup;
 use vicinity_wire::{
@@ -30,7 +30,11 @@ pub struct Args {
 }
 
 /// Serves until interrupted.
-pub fn run(args: &Args) -> std::result::Result<(), Box<dyn std::error::Error>> {
+pub fn run(args: &Args) -> Result<()> {
+    serve(args).map_err(|e| PgError::new(SqlState::IO_ERROR, e.to_string()))
+}
+
+fn serve(args: &Args) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(args.workers)
         .enable_all()
