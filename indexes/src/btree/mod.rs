@@ -1,55 +1,261 @@
-//! An ordered map from memcomparable key bytes and row id.
+//! An ordered map from memcomparable key bytes and row id: a B+tree whose readers take no locks.
 //!
 //! Entries are ordered by key bytes, then row id; a key may have many rows. Bounds and lookups take key *prefixes*:
 //! an entry matches the prefix `p` when its key starts with `p`, so a two-column index answers for its first column
 //! with that column's bytes alone.
+//!
+//! ```text
+//!            root ── Inner ─┬─ Inner ─┬─ leaf block (immutable bytes, see `leaf`)
+//!                           │         └─ leaf block
+//!                           └─ Inner ─── ...
+//! ```
+//!
+//! A leaf is never changed: a writer copies it with the change and swaps the pointer to it in its parent, under the
+//! parent's lock. A node that gets another number of children is replaced as a whole, under the tree's one `shape`
+//! lock and, for parents of leaves, their own. So a reader, pinned to an epoch, always sees every node whole, and two
+//! invariants carry all the rest:
+//!
+//! - what is reachable under a separator's interval is all there is in that interval;
+//! - locks are taken in the order `shape`, parent; never two parents at once.
+#![allow(clippy::indexing_slicing)] // positions in arrays of its own
 
-use std::collections::BTreeSet;
+mod cell;
+mod cursor;
+mod inner;
+mod leaf;
+mod shape;
+
+use std::cell::RefCell;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::RwLock;
+use crossbeam_epoch::{self as epoch, Guard};
+use parking_lot::Mutex;
 
 use crate::RowId;
+use cell::{InnerSlot, LeafSlot};
+pub use cursor::BtreeCursor;
+use inner::{Children, Fence, Inner};
+use leaf::Leaf;
+
+/// Most entries of a leaf, and most bytes if it has more than a few.
+const LEAF_ENTRIES: usize = 128;
+const LEAF_BYTES: usize = 2048;
+const LEAF_FEW: usize = 4;
+/// Most children of an inner node.
+const CHILDREN: usize = 128;
+
+thread_local! {
+    /// The block being made.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The map. All calls may run at once from many threads.
-#[derive(Default)]
 pub struct Btree {
-    set: RwLock<BTreeSet<(Box<[u8]>, RowId)>>,
+    root: InnerSlot,
+    /// Held to change the number of children of any node.
+    shape: Mutex<()>,
+    len: AtomicUsize,
+}
+
+impl Default for Btree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Btree {
+    fn drop(&mut self) {
+        let guard = epoch::pin();
+        self.root.load(&guard).retire_children(&guard);
+        self.root.retire(&guard);
+    }
+}
+
+/// Whether a block is to be split.
+fn too_big(block: &[u8]) -> bool {
+    let n = Leaf::new(block).len();
+    n > LEAF_ENTRIES || block.len() > LEAF_BYTES && n > LEAF_FEW
 }
 
 impl Btree {
     /// An empty map.
     pub fn new() -> Self {
-        Self::default()
+        let mut block = Vec::new();
+        leaf::build::<&[u8]>(&[], &mut block);
+        let leaves = Children::Leaves(Box::new([LeafSlot::new(&block)]));
+        Btree {
+            root: InnerSlot::new(Inner::new(Vec::new(), leaves)),
+            shape: Mutex::default(),
+            len: AtomicUsize::new(0),
+        }
     }
 
-    /// Replaces an empty map by entries that come in order (key, then row).
+    /// A map of entries that come in order (key, then row); others are inserted one by one.
     pub fn bulk_load<K: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, RowId)>) -> Self {
-        let set = entries.into_iter().map(|(k, r)| (k.as_ref().into(), r)).collect();
-        Btree { set: RwLock::new(set) }
+        shape::bulk_load(entries)
     }
 
-    /// Adds an entry; false if it was there.
-    pub fn insert(&self, key: &[u8], row: RowId) -> bool {
-        self.set.write().insert((key.into(), row))
-    }
-
-    /// Removes an entry; false if it was not there.
-    pub fn remove(&self, key: &[u8], row: RowId) -> bool {
-        self.set.write().remove(&(key.into(), row))
-    }
-
-    /// Calls `f` with the rows whose key starts with `prefix`, in order, until it returns false.
-    pub fn get(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool) {
-        for (key, row) in self.set.read().range((Box::from(prefix), 0)..) {
-            if !key.starts_with(prefix) || !f(*row) {
-                return;
+    /// The parent of the leaf that (key, row) belongs to.
+    #[inline]
+    fn parent<'g>(&self, key: &[u8], row: RowId, guard: &'g Guard) -> (&'g Inner, &'g [LeafSlot]) {
+        let mut node = self.root.load(guard);
+        loop {
+            match &node.children {
+                Children::Leaves(leaves) => return (node, leaves),
+                Children::Inners(inners) => node = inners[node.child(key, row)].load(guard),
             }
         }
     }
 
+    /// The leaf that entries from `start` on begin in, and where the next leaf begins.
+    fn leaf_from<'g>(
+        &self,
+        start: Option<&Fence>,
+        guard: &'g Guard,
+    ) -> (&'g [u8], Option<&'g Fence>) {
+        let mut node = self.root.load(guard);
+        let mut beyond = None;
+        loop {
+            let i = start.map_or(0, |s| node.child(&s.key, s.row));
+            beyond = node.fences.get(i).or(beyond);
+            match &node.children {
+                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond),
+                Children::Inners(inners) => node = inners[i].load(guard),
+            }
+        }
+    }
+
+    /// The leaf that entries below `end` end in, and where it begins.
+    fn leaf_before<'g>(
+        &self,
+        end: Option<&Fence>,
+        guard: &'g Guard,
+    ) -> (&'g [u8], Option<&'g Fence>) {
+        let mut node = self.root.load(guard);
+        let mut beyond = None;
+        loop {
+            let i = end.map_or(node.len() - 1, |e| node.child_before(&e.key, e.row));
+            beyond = if i > 0 { node.fences.get(i - 1) } else { beyond };
+            match &node.children {
+                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond),
+                Children::Inners(inners) => node = inners[i].load(guard),
+            }
+        }
+    }
+
+    /// Replaces the leaf of (key, row) by what `change` makes of it (false: nothing), unless the tree's shape would
+    /// have to change for it (`None`).
+    fn change_leaf(
+        &self,
+        key: &[u8],
+        row: RowId,
+        change: impl Fn(&Leaf<'_>, usize, &mut Vec<u8>) -> bool,
+        fits: impl Fn(&[u8]) -> bool,
+    ) -> Option<bool> {
+        let guard = epoch::pin();
+        SCRATCH.with_borrow_mut(|block| {
+            loop {
+                let (node, leaves) = self.parent(key, row, &guard);
+                let obsolete = node.obsolete.lock();
+                if *obsolete {
+                    continue;
+                }
+                let slot = &leaves[node.child(key, row)];
+                let leaf = Leaf::new(slot.load(&guard));
+                if !change(&leaf, leaf.lower_bound(key, row), block) {
+                    return Some(false);
+                }
+                if !fits(block) {
+                    return None;
+                }
+                slot.replace(block, &guard);
+                return Some(true);
+            }
+        })
+    }
+
+    /// Adds an entry; false if it was there.
+    pub fn insert(&self, key: &[u8], row: RowId) -> bool {
+        let add = |leaf: &Leaf<'_>, at: usize, block: &mut Vec<u8>| {
+            let new = !leaf.is(at, key, row);
+            if new {
+                leaf.with(at, key, row, block);
+            }
+            new
+        };
+        let done = self.change_leaf(key, row, add, |block| !too_big(block));
+        let added = done.unwrap_or_else(|| self.insert_and_split(key, row));
+        if added {
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
+        added
+    }
+
+    /// Removes an entry; false if it was not there.
+    pub fn remove(&self, key: &[u8], row: RowId) -> bool {
+        let cut = |leaf: &Leaf<'_>, at: usize, block: &mut Vec<u8>| {
+            let there = leaf.is(at, key, row);
+            if there {
+                leaf.without(at, block);
+            }
+            there
+        };
+        let small = std::cell::Cell::new(false);
+        let keep = |block: &[u8]| {
+            small.set(Leaf::new(block).len() < LEAF_ENTRIES / 8);
+            true
+        };
+        let removed = self.change_leaf(key, row, cut, keep) == Some(true);
+        if removed {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            if small.get() {
+                self.merge_around(key, row);
+            }
+        }
+        removed
+    }
+
+    /// Calls `f` with the rows whose key starts with `prefix`, in order, until it returns false.
+    #[inline]
+    pub fn get(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool) {
+        let guard = epoch::pin();
+        let (node, leaves) = self.parent(prefix, 0, &guard);
+        let child = node.child(prefix, 0);
+        let leaf = Leaf::new(leaves[child].load(&guard));
+        for i in leaf.lower_bound(prefix, 0)..leaf.len() {
+            if !leaf.starts_with(i, prefix) || !f(leaf.row(i)) {
+                return;
+            }
+        }
+        // Most often the leaf's end is not the end of the prefix, unless the next leaf begins above it.
+        let beyond = node.fences.get(child);
+        if beyond.is_some_and(|b| !b.key.starts_with(prefix) && &*b.key > prefix) {
+            return;
+        }
+        self.get_beyond(prefix, f, &guard);
+    }
+
+    /// The part of [`Btree::get`] behind the first leaf.
+    #[cold]
+    fn get_beyond(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool, guard: &Guard) {
+        let start = Fence { key: prefix.into(), row: 0 };
+        let (_, mut next) = self.leaf_from(Some(&start), guard);
+        while let Some(fence) = next {
+            let (block, beyond) = self.leaf_from(Some(fence), guard);
+            let leaf = Leaf::new(block);
+            for i in leaf.lower_bound(&fence.key, fence.row)..leaf.len() {
+                if !leaf.starts_with(i, prefix) || !f(leaf.row(i)) {
+                    return;
+                }
+            }
+            next = beyond;
+        }
+    }
+
     /// The first row whose key starts with `prefix`.
+    #[inline]
     pub fn get_one(&self, prefix: &[u8]) -> Option<RowId> {
         let mut found = None;
         self.get(prefix, |row| {
@@ -67,29 +273,12 @@ impl Btree {
         upper: Bound<Vec<u8>>,
         reverse: bool,
     ) -> BtreeCursor {
-        let in_range = |key: &[u8]| {
-            let head = |p: &Vec<u8>| key.get(..p.len()).unwrap_or(key).to_vec();
-            (match &lower {
-                Bound::Included(p) => head(p) >= *p,
-                Bound::Excluded(p) => head(p) > *p,
-                Bound::Unbounded => true,
-            }) && (match &upper {
-                Bound::Included(p) => head(p) <= *p,
-                Bound::Excluded(p) => head(p) < *p,
-                Bound::Unbounded => true,
-            })
-        };
-        let mut left: Vec<_> =
-            self.set.read().iter().filter(|(k, _)| in_range(k)).cloned().collect();
-        if !reverse {
-            left.reverse();
-        }
-        BtreeCursor { left, key: Box::default() }
+        BtreeCursor::new(Arc::clone(self), lower, upper, reverse)
     }
 
     /// Entries.
     pub fn len(&self) -> usize {
-        self.set.read().len()
+        self.len.load(Ordering::Relaxed)
     }
 
     /// No entries.
@@ -97,29 +286,9 @@ impl Btree {
         self.len() == 0
     }
 
-    /// Bytes held.
+    /// Bytes held; walks the whole tree.
     pub fn memory(&self) -> usize {
-        self.set.read().iter().map(|(k, _)| k.len() + 32).sum()
-    }
-}
-
-/// A position in a [`Btree`] that outlives changes: entries that are there from its creation to its passing come out
-/// once each; entries added or removed meanwhile may or may not.
-pub struct BtreeCursor {
-    left: Vec<(Box<[u8]>, RowId)>,
-    key: Box<[u8]>,
-}
-
-impl BtreeCursor {
-    /// The next entry's row, in key order (reverse order for a reverse cursor).
-    pub fn next(&mut self) -> Option<RowId> {
-        let (key, row) = self.left.pop()?;
-        self.key = key;
-        Some(row)
-    }
-
-    /// The key of the entry that [`BtreeCursor::next`] returned last.
-    pub fn key(&self) -> &[u8] {
-        &self.key
+        let guard = epoch::pin();
+        self.root.load(&guard).memory(&guard)
     }
 }

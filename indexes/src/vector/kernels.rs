@@ -20,6 +20,7 @@ type DotsFn = unsafe fn(&[&[f32]; ROWS], &[f32], &mut [[f32; LANES]; ROWS]);
 
 /// The kernels of this CPU. The private pointers were chosen after feature detection.
 pub(crate) struct Kernels {
+    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) name: &'static str,
     query_u8: unsafe fn(&[i16], &[u8]) -> u32,
     query_u8_block: unsafe fn(&[i16], &[u8], &mut [u32]),
