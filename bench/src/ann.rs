@@ -127,7 +127,7 @@ fn ivf_options(args: &Args, dim: usize, rows: usize) -> Result<IvfOptions> {
 fn build(args: &Args, name: &str, data: &Data, rows: usize) -> Result<Arc<dyn VectorIndex>> {
     let source = data.source(rows);
     let progress = Progress::new();
-    let before = rss();
+    let (before, cpu_before) = (rss(), cpu());
     let start = Instant::now();
     let index: Arc<dyn VectorIndex> = std::thread::scope(|scope| {
         let watch = scope.spawn(|| watch_phases(&progress));
@@ -143,8 +143,9 @@ fn build(args: &Args, name: &str, data: &Data, rows: usize) -> Result<Arc<dyn Ve
         built
     })?;
     println!(
-        "  build {:.1} s, {:.0} MB by its own count, {:.0} MB more resident",
+        "  build {:.1} s ({:.1} s of CPU), {:.0} MB by its own count, {:.0} MB more resident",
         start.elapsed().as_secs_f64(),
+        cpu() - cpu_before,
         index.memory() as f64 / 1e6,
         (rss() - before) / 1e6
     );
@@ -182,7 +183,7 @@ fn measure(
     let mut last = 0.0;
     for &extra in widths {
         let (mut hits, mut candidates) = (0, 0);
-        let start = Instant::now();
+        let (start, cpu_before) = (Instant::now(), cpu());
         for (q, t) in queries.iter().zip(truth) {
             let (found, seen) = search(index, data, q, extra)?;
             candidates += seen;
@@ -190,11 +191,12 @@ fn measure(
             hits += found.iter().filter(|(d, _)| *d <= far).count();
         }
         let us = start.elapsed().as_secs_f64() * 1e6 / queries.len() as f64;
+        let cpu_us = (cpu() - cpu_before) * 1e6 / queries.len() as f64;
         let all: usize = truth.iter().map(Vec::len).sum();
         last = hits as f64 / all as f64;
         let per = candidates / queries.len();
         println!(
-            "  {label}: extra {extra:>3}: recall@{K} {last:.4}, {us:.0} us/query, {per} candidates"
+            "  {label}: extra {extra:>3}: recall@{K} {last:.4}, {us:.0} us/query ({cpu_us:.0} of CPU), {per} candidates"
         );
     }
     Ok(last)
@@ -304,4 +306,12 @@ fn rss() -> f64 {
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
     kb.unwrap_or(0.0) * 1024.0
+}
+
+/// Seconds of CPU this process took so far: steadier than the clock when the machine is shared.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).flat_map(str::parse::<f64>).sum();
+    ticks / 100.0
 }

@@ -66,6 +66,9 @@ impl Beam {
                 }
             }
             at += 1;
+            if let Some(next) = self.pool.get(at) {
+                graph.prefetch_links(next.id);
+            }
             for i in 0..self.found.len() {
                 let id = self.found[i];
                 let distance = core.coder.distance(query, graph.code(id));

