@@ -362,6 +362,7 @@ impl Notice {
     }
 
     /// `NOTICE` with code 00000.
+    #[allow(clippy::self_named_constructors)]
     pub fn notice(message: impl Into<String>) -> Self {
         Self::new(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, message)
     }

@@ -133,6 +133,12 @@ pub fn timestamptz(t: i64, style: &IoStyle, out: &mut BytesMut) {
     if infinite(t, out) {
         return;
     }
+    if style.date_style.format == DateFormat::Iso {
+        // No abbreviation wanted: none is made.
+        let east = style.time_zone.offset_at(t);
+        let local = t.saturating_add(i64::from(east) * SECOND);
+        return put_timestamp(local, Some((-east, "")), style, out);
+    }
     let info = style.time_zone.at(t);
     let local = t.saturating_add(i64::from(info.east) * SECOND);
     put_timestamp(local, Some((-info.east, info.abbreviation.as_str())), style, out);

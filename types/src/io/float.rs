@@ -88,31 +88,33 @@ fn general(v: f64, digits: i32, out: &mut BytesMut) {
 }
 
 fn shortest8(v: f64, out: &mut BytesMut) {
-    // Whole numbers of moderate size are the common case and need no search for digits.
-    if v.abs() < 1e15 && v.fract() == 0.0 && (v != 0.0 || v.is_sign_positive()) {
-        let whole = v as i64;
-        return out.put_slice(itoa::Buffer::new().format(whole).as_bytes());
-    }
     let mut buffer = ryu::Buffer::new();
-    let mut parts = Decimal::from_ryu(buffer.format_finite(v));
-    if on_boundary(v.abs().to_bits(), 52, 1074, &parts) {
-        parts = (15..=17)
-            .map(|n| with_precision(v, n))
-            .find(|p| p.value::<f64>() == Some(v) && !on_boundary(v.abs().to_bits(), 52, 1074, p))
-            .unwrap_or(parts);
+    let text = buffer.format_finite(v);
+    // Here both write plainly, except that ryu marks whole numbers.
+    if (1e-4..1e15).contains(&v.abs()) {
+        return out.put_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    }
+    let mut parts = Decimal::from_ryu(text);
+    let bits = v.abs().to_bits();
+    if on_boundary(bits, 52, 1074, &parts) {
+        let inside = |p: &Decimal| p.value() == Some(v) && !on_boundary(bits, 52, 1074, p);
+        parts = (15..=17).map(|n| with_precision(v, n)).find(inside).unwrap_or(parts);
     }
     parts.write(15, out);
 }
 
 fn shortest4(v: f32, out: &mut BytesMut) {
     let mut buffer = ryu::Buffer::new();
-    let mut parts = Decimal::from_ryu(buffer.format_finite(v));
+    let text = buffer.format_finite(v);
+    if (1e-4..1e6).contains(&v.abs()) {
+        return out.put_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    }
+    let mut parts = Decimal::from_ryu(text);
     let bits = u64::from(v.abs().to_bits());
     if on_boundary(bits, 23, 149, &parts) {
-        parts = (6..=9)
-            .map(|n| with_precision(f64::from(v), n))
-            .find(|p| p.value::<f32>() == Some(v) && !on_boundary(bits, 23, 149, p))
-            .unwrap_or(parts);
+        let inside = |p: &Decimal| p.value() == Some(v) && !on_boundary(bits, 23, 149, p);
+        let candidates = (6..=9).map(|n| with_precision(f64::from(v), n));
+        parts = candidates.into_iter().find(inside).unwrap_or(parts);
     }
     parts.write(6, out);
 }
@@ -131,8 +133,9 @@ fn on_boundary(bits: u64, mantissa_bits: u32, min_exponent: i32, d: &Decimal) ->
         0 => (mantissa, -min_exponent),
         _ => (mantissa | 1 << mantissa_bits, biased - 1 - min_exponent),
     };
-    // Odd mantissas never read back from the middle.
-    if m % 2 == 1 || m == 0 {
+    // Odd mantissas never read back from the middle; and the middle of small numbers has more
+    // digits than any shortest text.
+    if m % 2 == 1 || m == 0 || e < -4 {
         return false;
     }
     let (digits, ten) = d.scaled();

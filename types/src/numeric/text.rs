@@ -7,25 +7,35 @@ use crate::error::{PgError, Result};
 
 /// Writes a value with all digits of its display scale.
 pub fn write(n: &Numeric, out: &mut impl bytes::BufMut) {
-    let (digits, scale) = match n {
+    let d = match n {
         Numeric::NaN => return out.put_slice(b"NaN"),
         Numeric::Infinity => return out.put_slice(b"Infinity"),
         Numeric::NegInfinity => return out.put_slice(b"-Infinity"),
-        Numeric::Finite(_) => n.parts().unwrap_or_default(),
+        Numeric::Finite(d) => d,
     };
+    let (digits, scale) = d.as_bigint_and_scale();
     if digits.sign() == Sign::Minus {
         out.put_u8(b'-');
     }
-    let text = digits.magnitude().to_str_radix(10);
+    match u64::try_from(digits.magnitude()) {
+        Ok(small) => write_digits(itoa::Buffer::new().format(small), scale, out),
+        Err(_) => write_digits(&digits.magnitude().to_str_radix(10), scale, out),
+    }
+}
+
+/// Sets the point `scale` digits from the right; a negative scale appends zeros.
+fn write_digits(digits: &str, scale: i64, out: &mut impl bytes::BufMut) {
+    if scale < 0 {
+        out.put_slice(digits.as_bytes());
+        return out.put_bytes(b'0', usize::try_from(-scale).unwrap_or(0));
+    }
     let scale = usize::try_from(scale).unwrap_or(0);
-    let split = text.len().saturating_sub(scale);
-    let (whole, fraction) = text.split_at(split);
+    let split = digits.len().saturating_sub(scale);
+    let (whole, fraction) = digits.split_at(split);
     out.put_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
     if scale > 0 {
         out.put_u8(b'.');
-        for _ in fraction.len()..scale {
-            out.put_u8(b'0');
-        }
+        out.put_bytes(b'0', scale - fraction.len());
         out.put_slice(fraction.as_bytes());
     }
 }

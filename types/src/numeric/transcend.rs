@@ -16,6 +16,8 @@ use crate::error::{PgError, Result, SqlState};
 /// Digits computed beyond those a result shows.
 const GUARD: i64 = 12;
 const LN_10: f64 = std::f64::consts::LN_10;
+/// As many digits as PostgreSQL writes: they decide how many a result shows.
+#[allow(clippy::approx_constant)]
 const LOG10_E: f64 = 0.434_294_481_903_252;
 
 /// A number as an integer times a power of ten.

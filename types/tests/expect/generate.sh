@@ -47,3 +47,4 @@ for input in *.in; do
     done < "$input"
   } | psql -X -q -At -v ON_ERROR_STOP=1 "$@" > "${input%.in}.tsv"
 done
+psql -X -q -At -F $'\t' "$@" -f types.sql > types.txt
