@@ -8,6 +8,8 @@ use crate::io::style::DateOrder;
 
 /// Which parts have been seen.
 pub(super) mod mask {
+    /// `epoch`, `infinity`: excludes nothing but another of its like, as in PostgreSQL.
+    pub(in crate::datetime) const RESERVED: u32 = 1;
     pub(in crate::datetime) const MONTH: u32 = 1 << 1;
     pub(in crate::datetime) const YEAR: u32 = 1 << 2;
     pub(in crate::datetime) const DAY: u32 = 1 << 3;
@@ -286,6 +288,15 @@ pub(super) struct Clock {
     pub(super) minute: i64,
     pub(super) second: i64,
     pub(super) micros: i64,
+}
+
+impl Clock {
+    /// All of it in microseconds.
+    pub(super) fn micros(&self) -> Outcome<i64> {
+        let rest = self.minute * super::MINUTE + self.second * super::SECOND + self.micros;
+        let hours = self.hour.checked_mul(super::HOUR);
+        hours.and_then(|h| h.checked_add(rest)).ok_or(Refusal::Overflow)
+    }
 }
 
 /// Reads `hh:mm`, `hh:mm:ss`, `hh:mm:ss.s` and `mm:ss.s`; with `minute_second`, `mm:ss` too.

@@ -1,6 +1,6 @@
 //! Intervals from text: PostgreSQL's `DecodeInterval`.
 
-use super::fields::{clock, mask};
+use super::fields::{Clock, clock, mask};
 use super::lex::{Field, FieldKind, Outcome, Refusal, fields, fraction, integer};
 use super::words::{Token, Unit, interval_word};
 use super::{DAY, HOUR, MINUTE, SECOND, iso8601};
@@ -185,7 +185,8 @@ fn decode(all: &[Field], range: i32, style: IntervalStyle) -> Outcome<Sum> {
 
 fn is_signed_clock(text: &str, range: i32) -> bool {
     let body = text.get(1..).unwrap_or("");
-    body.contains(':') && clock(body, range == range::MINUTE | range::SECOND).is_ok()
+    let fits = |c: Clock| c.micros().is_ok();
+    body.contains(':') && clock(body, range == range::MINUTE | range::SECOND).is_ok_and(fits)
 }
 
 fn add_clock(
@@ -195,12 +196,7 @@ fn add_clock(
     negative: bool,
     all_negative: bool,
 ) -> Outcome<()> {
-    let c = clock(text, range == range::MINUTE | range::SECOND)?;
-    let mut micros = c
-        .hour
-        .checked_mul(HOUR)
-        .and_then(|m| m.checked_add(c.minute * MINUTE + c.second * SECOND + c.micros))
-        .ok_or(Refusal::Overflow)?;
+    let mut micros = clock(text, range == range::MINUTE | range::SECOND)?.micros()?;
     if negative {
         micros = -micros;
     }

@@ -76,8 +76,8 @@ fn out_of_range(what: &str, text: &str) -> PgError {
 /// A zone that needs the date before it says its offset.
 enum LateZone {
     Named(Zone),
-    /// An abbreviation and what it means today, in seconds east.
-    Abbreviated(Zone),
+    /// An abbreviation the zone knows the history of.
+    Abbreviated(Zone, &'static str),
 }
 
 /// What is known while the fields are read, left to right.
@@ -143,7 +143,7 @@ impl Decoder<'_> {
         Ok(Some(match field.kind {
             FieldKind::Date => self.date_field(i, text, all)?,
             FieldKind::Time => {
-                if self.prefix.take().is_some_and(|p| p != Unit::Time) {
+                if !self.time_only && self.prefix.take().is_some_and(|p| p != Unit::Time) {
                     return Err(Refusal::Format);
                 }
                 self.parts.clock(text)?;
@@ -228,6 +228,7 @@ impl Decoder<'_> {
         if !fractional && !rest.is_empty() {
             return Err(Refusal::Format);
         }
+        self.special = None;
         Ok(match unit {
             Unit::Year => {
                 self.parts.year = value;
@@ -380,7 +381,7 @@ impl Decoder<'_> {
         if !a.zone.is_empty()
             && let Some(zone) = Zone::named(a.zone)
         {
-            self.late_zone = Some(LateZone::Abbreviated(zone));
+            self.late_zone = Some(LateZone::Abbreviated(zone, a.name));
             return mask::ZONE;
         }
         if a.dst { mask::ZONE | mask::DST_ZONE } else { mask::ZONE }
@@ -389,6 +390,9 @@ impl Decoder<'_> {
     fn special(&mut self, special: Special) -> Outcome<u32> {
         if self.time_only && !matches!(special, Special::Now | Special::Zulu) {
             return Err(Refusal::Format);
+        }
+        if !matches!(special, Special::Epoch | Special::Early | Special::Late) {
+            self.special = None;
         }
         let now = self.io.names.now();
         let local = self.io.style.time_zone.to_local(now);
@@ -423,10 +427,7 @@ impl Decoder<'_> {
             }
             Special::Epoch | Special::Early | Special::Late => {
                 self.special = Some(special);
-                // Not a date: nothing there to validate.
-                self.julian = true;
-                (self.parts.month, self.parts.day) = (1, 1);
-                mask::DATE | mask::TIME | mask::ZONE
+                mask::RESERVED
             }
         })
     }
@@ -465,8 +466,10 @@ impl Decoder<'_> {
         let session = self.seen & mask::ZONE == 0;
         match self.late_zone.take() {
             Some(LateZone::Named(_)) if modifier => return Err(Refusal::Format),
-            Some(LateZone::Named(zone) | LateZone::Abbreviated(zone)) => {
-                self.west = self.offset_in(&zone, date);
+            Some(LateZone::Named(zone)) => self.west = self.offset_in(&zone, date),
+            Some(LateZone::Abbreviated(zone, name)) => {
+                let local = i64::from(date).saturating_mul(DAY).saturating_add(self.parts.time());
+                self.west = -zone.offset_of_abbreviation(name, local);
             }
             None if session && modifier => return Err(Refusal::Format),
             None if session => self.west = self.offset_in(&self.io.style.time_zone, date),

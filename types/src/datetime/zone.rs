@@ -162,6 +162,25 @@ impl Zone {
         }
     }
 
+    /// Seconds east of UTC that an abbreviation of the zone means at a local time: as it was last
+    /// used before, or first after; the zone's own offset if it never was.
+    pub fn offset_of_abbreviation(&self, name: &str, local: i64) -> i32 {
+        let own = self.offset_of_local(local);
+        let t = moment(near(local.saturating_sub(i64::from(own) * SECOND)));
+        let now = self.zone.to_offset_info(t);
+        if now.abbreviation().eq_ignore_ascii_case(name) {
+            return now.offset().seconds();
+        }
+        let mut before = self.zone.preceding(t);
+        if let Some(used) = before.find(|c| c.abbreviation().eq_ignore_ascii_case(name)) {
+            return used.offset().seconds();
+        }
+        // Rules without end have no new abbreviations after a few years.
+        let mut after = self.zone.following(t).take(400);
+        let used = after.find(|c| c.abbreviation().eq_ignore_ascii_case(name));
+        used.map_or(own, |c| c.offset().seconds())
+    }
+
     /// From UTC to the zone's local time, both in microseconds since 2000-01-01.
     pub fn to_local(&self, t: i64) -> i64 {
         t.saturating_add(i64::from(self.offset_at(t)) * SECOND)

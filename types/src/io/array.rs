@@ -47,7 +47,7 @@ pub fn parse(elem: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         return Err(malformed(text, detail));
     }
     let mut p = Parser {
-        text,
+        text: body,
         rest: body.as_bytes(),
         elem,
         typmod,
@@ -56,11 +56,15 @@ pub fn parse(elem: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         depth: 0,
         values: Values::new(elem),
         scratch: Vec::new(),
+        failed: None,
     };
     p.rest = p.rest.get(1..).unwrap_or(&[]);
     p.level(1)?;
     if !p.rest.iter().all(|b| is_space(char::from(*b))) {
-        return Err(malformed(text, "Junk after closing right brace."));
+        return Err(malformed(body, "Junk after closing right brace."));
+    }
+    if let Some(error) = p.failed {
+        return Err(error);
     }
     let lengths = p.dims;
     let elements = p.values.finish();
@@ -184,6 +188,8 @@ struct Parser<'a> {
     depth: usize,
     values: Values,
     scratch: Vec<u8>,
+    /// The first element that is no value of its type: reported once the braces are known to match.
+    failed: Option<PgError>,
 }
 
 /// What one element's text turned out to be.
@@ -243,6 +249,10 @@ impl Parser<'_> {
                     }
                     self.advance();
                     self.level(level + 1)?;
+                    let next = self.peek();
+                    if next.is_some_and(|b| b != delimiter && !b"{}\\".contains(&b)) {
+                        return Err(self.bad("Unexpected array element."));
+                    }
                 }
                 Some(_) => self.element(level, delimiter)?,
             }
@@ -282,8 +292,17 @@ impl Parser<'_> {
             }
             Item::Null => Datum::Null,
             Item::Text => {
+                if self.failed.is_some() {
+                    return Ok(());
+                }
                 let text = String::from_utf8_lossy(&self.scratch);
-                super::text_in(self.elem, self.typmod, &text, self.io)?
+                match super::text_in(self.elem, self.typmod, &text, self.io) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return Ok(());
+                    }
+                }
             }
         };
         self.values.push(value);
@@ -318,7 +337,7 @@ impl Parser<'_> {
                         return Err(self.bad("Unexpected end of input."));
                     };
                     if quoted {
-                        return Err(self.bad("Unexpected array element."));
+                        return Err(self.unexpected(b'\\'));
                     }
                     self.scratch.push(*escaped);
                     keep = self.scratch.len();

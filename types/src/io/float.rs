@@ -139,11 +139,11 @@ fn on_boundary(bits: u64, mantissa_bits: u32, min_exponent: i32, d: &Decimal) ->
         return false;
     }
     let (digits, ten) = d.scaled();
-    let halves = [
-        (u128::from(m) * 2 + 1, e - 1),
-        (u128::from(m) * 2 - 1, e - 1),
-        (u128::from(m) * 4 - 1, e - 2),
-    ];
+    // The gap below a power of two is half as wide.
+    let narrow = mantissa == 0 && biased > 1;
+    let below =
+        if narrow { (u128::from(m) * 4 - 1, e - 2) } else { (u128::from(m) * 2 - 1, e - 1) };
+    let halves = [(u128::from(m) * 2 + 1, e - 1), below];
     halves.iter().any(|(half, two)| same(u128::from(digits), ten, *half, *two))
 }
 

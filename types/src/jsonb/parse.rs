@@ -359,28 +359,31 @@ impl<'a> Parser<'a> {
         if word > 0 {
             return rest.get(..word).unwrap_or("");
         }
-        if rest.starts_with('"') {
-            let mut copy = Parser { at: self.at, ..Parser::new(self.text, false) };
-            if copy.string().is_ok() {
-                return self.text.get(self.at..copy.at).unwrap_or("");
-            }
-        }
         let first = rest.chars().next().map_or(0, char::len_utf8);
         rest.get(..first).unwrap_or("")
     }
 
     fn unexpected(&mut self, expected: Expected) -> PgError {
-        if self.peek().is_none() {
+        let Some(first) = self.peek() else {
             return self.error("The input string ended unexpectedly.", self.text.len());
-        }
-        let token = self.token();
-        let known = matches!(token, "{" | "}" | "[" | "]" | "," | ":" | "true" | "false" | "null")
-            || token.starts_with(['"', '-'])
-            || token.starts_with(|c: char| c.is_ascii_digit());
-        let detail = match (known, expected) {
-            (false, _) => invalid_token(token),
-            (true, e) => e.detail(token),
         };
+        // What is no token at all is worse than a token in the wrong place.
+        let mut copy = Parser { at: self.at, ..Parser::new(self.text, self.canonical) };
+        let lexed = match first {
+            b'"' => copy.string().err(),
+            b'-' | b'0'..=b'9' => copy.number().err(),
+            _ => None,
+        };
+        if let Some(error) = lexed {
+            return error;
+        }
+        let token = match copy.at > self.at {
+            true => self.text.get(self.at..copy.at).unwrap_or(""),
+            false => self.token(),
+        };
+        let known = matches!(token, "{" | "}" | "[" | "]" | "," | ":" | "true" | "false" | "null")
+            || copy.at > self.at;
+        let detail = if known { expected.detail(token) } else { invalid_token(token) };
         self.error(&detail, self.at + token.len())
     }
 
