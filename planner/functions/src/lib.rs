@@ -22,6 +22,7 @@ pub mod catalog;
 mod datetime;
 mod enums;
 mod env;
+mod formatting;
 mod geo;
 mod json;
 mod number;

@@ -15,7 +15,7 @@ macro_rules! scalars {
         $vis static $table: &[(&[&str], $crate::registry::ScalarFn)] = &[
             $((&[$($name),+], |$env, args| {
                 let _ = $env;
-                #[allow(unreachable_patterns)]
+                #[allow(unreachable_patterns, clippy::redundant_at_rest_pattern)]
                 match args {
                     $([$($arg),*] => $crate::out::Out::out($body),)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),
@@ -31,7 +31,7 @@ macro_rules! typed_scalars {
         $vis static $table: &[(&[&str], $crate::registry::TypedFn)] = &[
             $((&[$($name),+], |$env, $types, args| {
                 let _ = ($env, $types);
-                #[allow(unreachable_patterns)]
+                #[allow(unreachable_patterns, clippy::redundant_at_rest_pattern)]
                 match args {
                     $([$($arg),*] => $crate::out::Out::out($body),)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),
@@ -48,7 +48,7 @@ macro_rules! sets {
         $vis static $table: &[(&[&str], $crate::registry::SetFn)] = &[
             $((&[$($name),+], |$env, args| {
                 let _ = $env;
-                #[allow(unreachable_patterns)]
+                #[allow(unreachable_patterns, clippy::redundant_at_rest_pattern)]
                 match args {
                     $([$($arg),*] => $body,)+
                     _ => Err($crate::registry::mismatch(&[$($name),+], args)),

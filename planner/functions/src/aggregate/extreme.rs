@@ -71,11 +71,11 @@ fn order(env: &dyn Env, ty: Oid, a: &Datum, b: &Datum) -> Ordering {
 }
 
 fn max(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(env, ty, value, state).is_gt() { value } else { state }.clone())
+    Ok(if order(env, ty, state, value).is_gt() { state } else { value }.clone())
 }
 
 fn min(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(env, ty, value, state).is_lt() { value } else { state }.clone())
+    Ok(if order(env, ty, state, value).is_lt() { state } else { value }.clone())
 }
 
 fn and(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {

@@ -1,7 +1,7 @@
 //! Dates and times.
 
 pub(crate) mod arithmetic;
-mod calendar;
+pub(crate) mod calendar;
 pub(crate) mod convert;
 pub(crate) mod extract;
 pub(crate) mod field;

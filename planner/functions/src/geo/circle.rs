@@ -33,12 +33,12 @@ fn gap(distance: f64) -> f64 {
 }
 
 fn scale(c: &Circle, p: Point) -> Circle {
-    Circle { center: point::mul(c.center, p), radius: c.radius * p.x.hypot(p.y) }
+    Circle { center: point::mul(c.center, p), radius: c.radius * point::hypotenuse(p.x, p.y) }
 }
 
 fn shrink(c: &Circle, p: Point) -> Result<Circle> {
     let center = point::div(c.center, p)?;
-    let by = p.x.hypot(p.y);
+    let by = point::hypotenuse(p.x, p.y);
     if by == 0.0 {
         return Err(division_by_zero());
     }

@@ -127,7 +127,7 @@ fn distance(l: &Line, m: &Line) -> f64 {
     } else {
         1.0
     };
-    (l.c - ratio * m.c).abs() / l.a.hypot(l.b)
+    (l.c - ratio * m.c).abs() / point::hypotenuse(l.a, l.b)
 }
 
 scalars! { pub(crate) LINE, env;

@@ -14,7 +14,7 @@ fn refuse(what: impl Into<String>) -> PgError {
 }
 
 fn object(env: &dyn Env, types: &Signature, args: &[Datum]) -> Result<String> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(refuse("argument list must have even number of elements").hint(
             "The arguments of json_build_object() must consist of alternating keys and values.",
         ));
@@ -59,7 +59,7 @@ fn from_texts(keys: &Array, values: Option<&Array>) -> Result<String> {
         }
         None => {
             match keys.dims.as_slice() {
-                [] | [_] if keys.len() % 2 == 0 => {}
+                [] | [_] if keys.len().is_multiple_of(2) => {}
                 [_] => return subscripts("array must have even number of elements"),
                 [_, columns] if columns.len == 2 => {}
                 [_, _] => return subscripts("array must have two columns"),

@@ -20,20 +20,17 @@ fn optional(text: Option<String>) -> Datum {
     text.map_or(Null, Datum::text)
 }
 
-fn object<'a>(json: &'a str, function: &str) -> Result<Vec<(String, &'a str)>> {
+fn object(json: &str) -> Result<Vec<(String, &str)>> {
     match shape(json) {
         Shape::Object => Ok(members(json)),
-        Shape::Array => Err(refuse(format!("cannot deconstruct an array as an object"))),
-        _ => {
-            let _ = function;
-            Err(refuse("cannot deconstruct a scalar".to_owned()))
-        }
+        Shape::Array => Err(refuse("cannot deconstruct an array as an object".to_owned())),
+        _ => Err(refuse("cannot deconstruct a scalar".to_owned())),
     }
 }
 
 fn each(json: &str, text: bool) -> Result<Rows> {
     let shown = |v: &str| if text { optional(as_text(v)) } else { Datum::text(v) };
-    let found = object(json, "json_each")?;
+    let found = object(json)?;
     rows(found.iter().map(|(k, v)| vec![Datum::text(k), shown(v)]).collect())
 }
 

@@ -43,14 +43,12 @@ pub(crate) fn weight(digits: &BigInt, scale: i64) -> (i64, i64) {
 /// `a / b` rounded half away from zero.
 pub(crate) fn divide_round(a: &BigInt, b: &BigInt) -> BigInt {
     use num_traits::Signed;
-    let half = b.abs() / 2u32;
     let (quotient, remainder) = (a / b, a % b);
     let twice = remainder.abs() * 2u32;
     let up = match twice.cmp(&b.abs()) {
         std::cmp::Ordering::Greater | std::cmp::Ordering::Equal => 1,
         std::cmp::Ordering::Less => 0,
     };
-    let _ = half;
     if a.is_negative() == b.is_negative() { quotient + up } else { quotient - up }
 }
 

@@ -64,7 +64,7 @@ fn ln_weight(a: &Numeric) -> i64 {
     let mut leading = first as f64;
     let mut power = w * 4;
     let shift = scale + power - 4;
-    if digit_count(&digits) > shift && shift >= 0 || shift < 0 {
+    if shift < 0 || digit_count(&digits) > shift {
         let two = if shift >= 0 { &digits / ten(shift) } else { &digits * ten(-shift) };
         leading = two.to_f64().unwrap_or(leading);
         power -= 4;

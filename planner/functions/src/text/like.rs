@@ -29,7 +29,7 @@ pub(crate) fn like(text: &[u8], pattern: &[u8], utf8: bool) -> Result<bool> {
                 Some((t, rest))
             }
             ([b'_', rest @ ..], [_, ..]) => Some((skip(t, utf8), rest)),
-            ([b'\\'], _) => return Err(dangling()),
+            ([b'\\'], [_, ..]) => return Err(dangling()),
             ([b'\\', c, rest @ ..], [h, tail @ ..]) => (c == h).then_some((tail, rest)),
             ([c, rest @ ..], [h, tail @ ..]) => (c == h).then_some((tail, rest)),
             ([], []) => return Ok(true),
