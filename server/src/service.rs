@@ -1,0 +1,61 @@
+//! Who may come in, and the session each one gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use vicinity_planner::engine::Engine;
+use vicinity_types::{PgError, Result, SqlState};
+use vicinity_wire::startup::Startup;
+use vicinity_wire::{Auth, Service, Session};
+
+use crate::config::{AuthMethod, Config};
+use crate::session::EngineSession;
+
+/// Sessions of one engine.
+pub struct EngineService {
+    engine: Arc<Engine>,
+    auth: AuthMethod,
+    settings: Vec<(String, String)>,
+}
+
+impl EngineService {
+    /// Sessions of `engine` under a configuration.
+    pub fn new(engine: Arc<Engine>, config: &Config) -> Self {
+        EngineService { engine, auth: config.auth, settings: config.settings.clone() }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+impl Service for EngineService {
+    type Backend = EngineSession;
+
+    fn auth(&self, startup: &Startup, _peer: SocketAddr) -> Result<Auth> {
+        Ok(match self.auth {
+            AuthMethod::Trust => Auth::Trust,
+            AuthMethod::Scram => {
+                let catalog = self.engine.db.catalog();
+                let role = catalog.role_named(&startup.user).filter(|r| r.login);
+                Auth::Scram { verifier: role.and_then(|r| r.password.clone()) }
+            }
+        })
+    }
+
+    fn connect(&self, session: Session) -> Result<EngineSession> {
+        let user = &session.startup.user;
+        let refuse = |message: String| {
+            Err(PgError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message))
+        };
+        match self.engine.db.catalog().role_named(user) {
+            None => return refuse(format!("role \"{user}\" does not exist")),
+            Some(role) if !role.login => {
+                return refuse(format!("role \"{user}\" is not permitted to log in"));
+            }
+            Some(_) => {}
+        }
+        EngineSession::start(&self.engine, &session, &self.settings)
+    }
+}
