@@ -1,3 +1,25 @@
 //! Everything that is not a plain query: definitions, writes, transactions, settings.
+//!
+//! - [`utility`]: which statement is run where; [`ddl`] and `alter` change the catalog.
+//! - [`dml`]: INSERT, UPDATE, DELETE: prepared once, run natively.
+//! - [`settings`]: what SET, SHOW and RESET work on.
+//! - [`transaction`]: modes and words of transaction control.
+//!
+//! Statements work on the transaction's own catalog and leave no trace when it is rolled back.
 
+mod alter;
+mod canon;
+mod ddl;
+pub mod dml;
+mod maintenance;
+pub(crate) mod name;
+pub mod outcome;
+mod query;
+mod rewrite;
+mod set;
 pub mod settings;
+pub mod transaction;
+mod types;
+pub mod utility;
+
+pub use outcome::{Outcome, Rows, Tag};

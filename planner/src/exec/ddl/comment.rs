@@ -1,0 +1,105 @@
+//! COMMENT ON.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{CommentObject, ObjectName};
+use vicinity_storage::catalog::model::{Comment, Object, RelationKind, fixed};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::super::name;
+use super::super::outcome::{Outcome, done};
+use super::{function, role};
+use crate::context::ExecContext;
+use crate::names;
+
+/// Runs COMMENT ON; NULL and the empty text take the comment away.
+pub(crate) fn run(
+    ctx: &ExecContext,
+    kind: &CommentObject,
+    given: &ObjectName,
+    text: Option<&str>,
+) -> Result<Outcome> {
+    let (class, object, sub) = find(ctx, kind, given)?;
+    match text.filter(|t| !t.is_empty()) {
+        Some(text) => {
+            let comment = Comment { class, object, sub, text: text.to_owned() };
+            ctx.txn.put(Object::Comment(Arc::new(comment)))?;
+        }
+        None if ctx.txn.catalog().comment(class, object, sub).is_some() => {
+            ctx.txn.drop_comment(class, object, sub)?;
+        }
+        None => {}
+    }
+    Ok(done("COMMENT"))
+}
+
+fn find(ctx: &ExecContext, kind: &CommentObject, given: &ObjectName) -> Result<(Oid, Oid, i32)> {
+    let relation = |what: &str| {
+        let found = name::relation(ctx, given)?;
+        let fits = match found.kind {
+            RelationKind::Table(_) => what == "table",
+            RelationKind::View(_) => what == "view",
+            RelationKind::Index(_) => what == "index",
+            RelationKind::Sequence(_) => what == "sequence",
+            RelationKind::Composite(_) => false,
+        };
+        if fits { Ok((1259, found.oid, 0)) } else { Err(name::not_a(&found, what)) }
+    };
+    let catalog = ctx.txn.catalog();
+    let undefined = |what: &str| {
+        PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("{what} \"{}\" does not exist", name::shown(given)),
+        )
+    };
+    match kind {
+        CommentObject::Table => relation("table"),
+        CommentObject::View => relation("view"),
+        CommentObject::Index => relation("index"),
+        CommentObject::Sequence => relation("sequence"),
+        CommentObject::Column => column(ctx, given),
+        CommentObject::Schema => Ok((2615, name::schema(ctx, &name::last(given))?, 0)),
+        CommentObject::Extension => {
+            let found = catalog.extension_named(&name::last(given));
+            found.map(|e| (3079, e.oid, 0)).ok_or_else(|| undefined("extension"))
+        }
+        CommentObject::Database => Ok((1262, fixed::DATABASE, 0)),
+        CommentObject::Role | CommentObject::User => {
+            Ok((1260, role::oid_of(ctx, &name::last(given))?, 0))
+        }
+        CommentObject::Type | CommentObject::Domain => {
+            let quoted: Vec<String> = name::parts(given).iter().map(|p| names::quote(p)).collect();
+            let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
+            found.map(|t| (1247, t, 0)).ok_or_else(|| undefined("type"))
+        }
+        CommentObject::Function | CommentObject::Procedure => {
+            Ok((1255, function::find_named(ctx, given, None, None)?, 0))
+        }
+        CommentObject::Collation | CommentObject::MaterializedView => {
+            Err(PgError::unsupported(format!("COMMENT ON {kind}")))
+        }
+    }
+}
+
+fn column(ctx: &ExecContext, given: &ObjectName) -> Result<(Oid, Oid, i32)> {
+    let own = name::last(given);
+    let mut table = given.clone();
+    table.0.pop();
+    if table.0.is_empty() {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "column name must be qualified"));
+    }
+    let found = name::relation(ctx, &table)?;
+    let columns = match &found.kind {
+        RelationKind::Table(t) => &t.columns,
+        RelationKind::View(v) => &v.columns,
+        RelationKind::Composite(c) => c,
+        _ => return Err(name::not_a(&found, "table")),
+    };
+    match columns.iter().position(|c| !c.dropped && c.name == own) {
+        Some(at) => Ok((1259, found.oid, i32::try_from(at + 1).unwrap_or(i32::MAX))),
+        None => Err(PgError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{own}\" of relation \"{}\" does not exist", found.name),
+        )),
+    }
+}

@@ -1,0 +1,386 @@
+//! Constraints and defaults of tables: names, columns, the indexes behind keys, and their SQL texts.
+
+use sqlparser::ast::{
+    ColumnOption, ConstraintCharacteristics, Expr, Ident, IndexColumn, NullsDistinctOption,
+    TableConstraint,
+};
+use vicinity_storage::catalog::model::{
+    AttrNumber, Column, Constraint, ConstraintKind, IndexDef, IndexKey, IndexMethod, Relation,
+    RelationKind, fixed,
+};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::super::{canon, name};
+use super::index;
+use super::table::{Draft, invalid};
+use crate::context::ExecContext;
+
+/// A constraint as written, names not yet looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) name: Option<String>,
+    pub(crate) kind: PendingKind,
+}
+
+/// What a written constraint asks.
+#[derive(Clone, Debug)]
+pub(crate) enum PendingKind {
+    Key { columns: Vec<String>, primary: bool, nulls_not_distinct: bool },
+    Check(Expr),
+}
+
+/// A key's index before its table has an id.
+pub(crate) struct KeyIndex {
+    oid: Oid,
+    name: String,
+    schema: Oid,
+    keys: Vec<IndexKey>,
+    primary: bool,
+    nulls_not_distinct: bool,
+}
+
+impl KeyIndex {
+    pub(crate) fn relation(self, table: Oid) -> Relation {
+        Relation {
+            oid: self.oid,
+            name: self.name,
+            schema: self.schema,
+            owner: fixed::SUPERUSER,
+            kind: RelationKind::Index(IndexDef {
+                table,
+                method: IndexMethod::Btree,
+                keys: self.keys,
+                include: Vec::new(),
+                unique: true,
+                primary: self.primary,
+                nulls_not_distinct: self.nulls_not_distinct,
+                options: Vec::new(),
+                valid: true,
+            }),
+        }
+    }
+}
+
+/// Constraints ready for the catalog.
+pub(crate) struct Resolved {
+    pub(crate) constraints: Vec<Constraint>,
+    pub(crate) indexes: Vec<KeyIndex>,
+}
+
+fn characteristics(c: &Option<ConstraintCharacteristics>) -> Result<()> {
+    let Some(c) = c else { return Ok(()) };
+    if c.deferrable == Some(true) || c.initially.is_some() {
+        return Err(PgError::unsupported("DEFERRABLE"));
+    }
+    if c.enforced == Some(false) {
+        return Err(PgError::unsupported("NOT ENFORCED"));
+    }
+    Ok(())
+}
+
+fn key_columns(columns: &[IndexColumn]) -> Result<Vec<String>> {
+    columns
+        .iter()
+        .map(|c| match &c.column.expr {
+            Expr::Identifier(i) => Ok(name::ident(i)),
+            other => Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("syntax error at or near \"{other}\""),
+            )),
+        })
+        .collect()
+}
+
+fn key(
+    name: Option<&Ident>,
+    columns: Vec<String>,
+    primary: bool,
+    nulls: &NullsDistinctOption,
+) -> Pending {
+    let nulls_not_distinct = matches!(nulls, NullsDistinctOption::NotDistinct);
+    Pending {
+        name: name.map(name::ident),
+        kind: PendingKind::Key { columns, primary, nulls_not_distinct },
+    }
+}
+
+/// A table constraint.
+pub(crate) fn of_table(c: &TableConstraint) -> Result<Pending> {
+    match c {
+        TableConstraint::PrimaryKey(c) => {
+            characteristics(&c.characteristics)?;
+            let columns = key_columns(&c.columns)?;
+            Ok(key(c.name.as_ref(), columns, true, &NullsDistinctOption::None))
+        }
+        TableConstraint::Unique(c) => {
+            characteristics(&c.characteristics)?;
+            Ok(key(c.name.as_ref(), key_columns(&c.columns)?, false, &c.nulls_distinct))
+        }
+        TableConstraint::Check(c) => Ok(Pending {
+            name: c.name.as_ref().map(name::ident),
+            kind: PendingKind::Check((*c.expr).clone()),
+        }),
+        TableConstraint::ForeignKey(_) => Err(PgError::unsupported("FOREIGN KEY")),
+        TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_) => {
+            Err(PgError::unsupported("USING INDEX"))
+        }
+        _ => Err(PgError::unsupported("this table constraint")),
+    }
+}
+
+/// A column constraint.
+pub(crate) fn of_column(
+    option: &ColumnOption,
+    column: &str,
+    constraint_name: Option<String>,
+) -> Result<Pending> {
+    let columns = vec![column.to_owned()];
+    let mut pending = match option {
+        ColumnOption::PrimaryKey(c) => {
+            characteristics(&c.characteristics)?;
+            key(c.name.as_ref(), columns, true, &NullsDistinctOption::None)
+        }
+        ColumnOption::Unique(c) => {
+            characteristics(&c.characteristics)?;
+            key(c.name.as_ref(), columns, false, &c.nulls_distinct)
+        }
+        ColumnOption::Check(c) => Pending {
+            name: c.name.as_ref().map(name::ident),
+            kind: PendingKind::Check((*c.expr).clone()),
+        },
+        ColumnOption::ForeignKey(_) => return Err(PgError::unsupported("REFERENCES")),
+        other => return Err(PgError::unsupported(format!("column option {other}"))),
+    };
+    pending.name = constraint_name.or(pending.name);
+    Ok(pending)
+}
+
+/// An expression as the catalog keeps it.
+pub(crate) fn expr_text(_ctx: &ExecContext, expr: &Expr) -> String {
+    canon::expr(expr)
+}
+
+/// A default as the catalog keeps it; `DEFAULT NULL` is none.
+pub(crate) fn default_text(
+    ctx: &ExecContext,
+    expr: &Expr,
+    column: &Column,
+) -> Result<Option<String>> {
+    if matches!(expr, Expr::Value(v) if v.value == sqlparser::ast::Value::Null) {
+        return Ok(None);
+    }
+    let catalog = ctx.txn.catalog();
+    let ty = crate::names::type_name(&catalog, column.type_oid, -1);
+    Ok(Some(canon::default(expr, &ty)))
+}
+
+fn find(columns: &[Column], wanted: &str) -> Result<AttrNumber> {
+    let at = columns.iter().position(|c| !c.dropped && c.name == wanted).ok_or_else(|| {
+        PgError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{wanted}\" named in key does not exist"),
+        )
+    })?;
+    Ok(i16::try_from(at + 1).unwrap_or(i16::MAX))
+}
+
+/// Names of constraints and indexes given out while a table is made.
+#[derive(Default)]
+struct Taken {
+    constraints: Vec<String>,
+    relations: Vec<String>,
+}
+
+/// Looks names up, makes missing ones, and makes primary key columns NOT NULL.
+pub(crate) fn resolve_all(ctx: &ExecContext, draft: &mut Draft) -> Result<Resolved> {
+    let pending = std::mem::take(&mut draft.constraints);
+    let mut taken = Taken::default();
+    taken.relations.push(draft.name.clone());
+    let explicit = pending.iter().filter_map(|p| p.name.clone());
+    taken.constraints.extend(explicit.clone());
+    let mut seen: Vec<&String> = Vec::new();
+    for p in &pending {
+        let Some(n) = &p.name else { continue };
+        if seen.contains(&n) {
+            return Err(duplicate(n, &draft.name));
+        }
+        seen.push(n);
+    }
+    let mut out = Resolved { constraints: Vec::new(), indexes: Vec::new() };
+    // Checks first, then the primary key, then the others: the order PostgreSQL names them in.
+    let rank = |p: &Pending| match p.kind {
+        PendingKind::Check(_) => 0,
+        PendingKind::Key { primary: true, .. } => 1,
+        PendingKind::Key { .. } => 2,
+    };
+    let mut order: Vec<&Pending> = pending.iter().collect();
+    order.sort_by_key(|p| rank(p));
+    let mut had_primary = false;
+    for p in order {
+        match &p.kind {
+            PendingKind::Check(expr) => {
+                let made = check(ctx, &draft.name, &draft.columns, p, expr, &taken.constraints);
+                taken.constraints.push(made.name.clone());
+                out.constraints.push(made);
+            }
+            PendingKind::Key { columns, primary, .. } => {
+                if *primary && std::mem::replace(&mut had_primary, true) {
+                    return Err(many_primary(&draft.name));
+                }
+                if *primary {
+                    set_not_null(&mut draft.columns, columns)?;
+                }
+                let place = (draft.schema, draft.name.as_str());
+                let (constraint, index) = key_constraint(ctx, place, &draft.columns, p, &|n| {
+                    taken.relations.iter().any(|t| t == n)
+                })?;
+                taken.relations.push(index.name.clone());
+                taken.constraints.push(constraint.name.clone());
+                // The same key twice makes one index, as in PostgreSQL.
+                let same = |have: &KeyIndex| {
+                    p.name.is_none()
+                        && have.keys.iter().map(|k| k.column).eq(constraint.columns.iter().copied())
+                };
+                if !out.indexes.iter().any(same) {
+                    out.constraints.push(constraint);
+                    out.indexes.push(index);
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+pub(crate) fn many_primary(table: &str) -> PgError {
+    invalid(format!("multiple primary keys for table \"{table}\" are not allowed"))
+}
+
+pub(crate) fn duplicate(constraint: &str, table: &str) -> PgError {
+    PgError::new(
+        SqlState::DUPLICATE_OBJECT,
+        format!("constraint \"{constraint}\" for relation \"{table}\" already exists"),
+    )
+}
+
+/// A primary key's columns cannot be NULL.
+pub(crate) fn set_not_null(columns: &mut [Column], key: &[String]) -> Result<()> {
+    for wanted in key {
+        let number = find(columns, wanted)?;
+        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        if let Some(column) = columns.get_mut(at) {
+            column.not_null = true;
+        }
+    }
+    Ok(())
+}
+
+/// A CHECK constraint with its name.
+pub(crate) fn check(
+    ctx: &ExecContext,
+    table: &str,
+    columns: &[Column],
+    pending: &Pending,
+    expr: &Expr,
+    taken: &[String],
+) -> Constraint {
+    let used = canon::columns_of(expr);
+    let numbers: Vec<AttrNumber> = used.iter().filter_map(|c| find(columns, c).ok()).collect();
+    let own = pending.name.clone().unwrap_or_else(|| {
+        let single = match used.as_slice() {
+            [one] if numbers.len() == 1 => Some(one.as_str()),
+            _ => None,
+        };
+        choose_name(table, single, "check", taken)
+    });
+    Constraint {
+        oid: ctx.txn.new_oid(),
+        name: own,
+        columns: numbers,
+        kind: ConstraintKind::Check { expr: expr_text(ctx, expr) },
+    }
+}
+
+/// `ChooseConstraintName`: free among the table's constraints.
+fn choose_name(table: &str, column: Option<&str>, label: &str, taken: &[String]) -> String {
+    let mut pass = 0u32;
+    loop {
+        let numbered = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };
+        let made = name::make(table, column, &numbered);
+        if !taken.contains(&made) {
+            return made;
+        }
+        pass += 1;
+    }
+}
+
+/// A key constraint and its index, at `(schema, table name)`.
+pub(crate) fn key_constraint(
+    ctx: &ExecContext,
+    (schema, table): (Oid, &str),
+    columns: &[Column],
+    pending: &Pending,
+    taken: &dyn Fn(&str) -> bool,
+) -> Result<(Constraint, KeyIndex)> {
+    let PendingKind::Key { columns: wanted, primary, nulls_not_distinct } = &pending.kind else {
+        return Err(PgError::internal("not a key constraint"));
+    };
+    let mut numbers: Vec<AttrNumber> = Vec::new();
+    for column in wanted {
+        let number = find(columns, column)?;
+        if numbers.contains(&number) {
+            let what = if *primary { "primary key" } else { "unique" };
+            return Err(PgError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{column}\" appears twice in {what} constraint"),
+            ));
+        }
+        numbers.push(number);
+    }
+    let own = match &pending.name {
+        Some(own) => {
+            if taken(own) || ctx.txn.catalog().relation_named(schema, own).is_some() {
+                return Err(PgError::new(
+                    SqlState::DUPLICATE_TABLE,
+                    format!("relation \"{own}\" already exists"),
+                ));
+            }
+            own.clone()
+        }
+        None if *primary => name::choose(ctx, schema, table, None, "pkey", taken),
+        None => {
+            let joined = name::joined(wanted.iter().map(String::as_str));
+            name::choose(ctx, schema, table, Some(&joined), "key", taken)
+        }
+    };
+    let keys = numbers
+        .iter()
+        .map(|number| {
+            let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            let ty = columns.get(at).map_or(0, |c| c.type_oid);
+            let opclass = index::default_opclass(ctx, fixed::AM_BTREE, "btree", ty)?;
+            Ok(IndexKey { column: *number, opclass, descending: false, nulls_first: false })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let oid = ctx.txn.new_oid();
+    let kind = if *primary {
+        ConstraintKind::PrimaryKey { index: oid }
+    } else {
+        ConstraintKind::Unique { index: oid }
+    };
+    let constraint =
+        Constraint { oid: ctx.txn.new_oid(), name: own.clone(), columns: numbers, kind };
+    let index = KeyIndex {
+        oid,
+        name: own,
+        schema,
+        keys,
+        primary: *primary,
+        nulls_not_distinct: *nulls_not_distinct,
+    };
+    Ok((constraint, index))
+}
+
+/// Binds what a new or changed table's defaults and checks say, so that errors come now.
+pub(crate) fn validate_table(ctx: &ExecContext, relation: &Relation) -> Result<()> {
+    super::super::dml::validate(ctx, relation)
+}

@@ -1,0 +1,42 @@
+//! CREATE TABLE AS and SELECT INTO.
+
+use sqlparser::ast::{self, Query};
+use vicinity_types::Result;
+
+use super::super::outcome::{Outcome, Tag, done};
+use super::super::query;
+use super::{table, view};
+use crate::context::ExecContext;
+
+/// Runs CREATE TABLE ... AS query.
+pub(crate) fn create(
+    ctx: &ExecContext,
+    t: &ast::CreateTable,
+    source: &Query,
+    unlogged: bool,
+    no_data: bool,
+) -> Result<Outcome> {
+    table::refuse_clauses(t)?;
+    let (schema, own) = table::place(ctx, t.temporary, &t.name)?;
+    if table::exists(ctx, schema, &own, t.if_not_exists)? {
+        return Ok(done("CREATE TABLE AS"));
+    }
+    let names: Vec<_> = t.columns.iter().map(|c| c.name.clone()).collect();
+    let bound = query::bind(ctx, source)?;
+    let columns = view::columns(ctx, &names, &bound.columns, "table")?;
+    let draft = table::draft(schema, own, columns)?;
+    let options = table::storage_options(&t.table_options)?;
+    let oid = table::finish(ctx, draft, table::persistence(t.temporary, unlogged), options)?;
+    if no_data {
+        return Ok(done("CREATE TABLE AS"));
+    }
+    let catalog = ctx.txn.catalog();
+    let target = ctx.engine.db.table(oid, &catalog)?;
+    let mut count = 0u64;
+    query::run(ctx, &bound, &[], &mut |row| {
+        target.insert(&ctx.txn, row)?;
+        count += 1;
+        Ok(true)
+    })?;
+    Ok(Tag::counted("SELECT", count).into())
+}

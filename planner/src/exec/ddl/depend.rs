@@ -1,0 +1,363 @@
+//! What depends on what, and dropping it all: DROP ... RESTRICT refuses, CASCADE tells.
+
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::{
+    Column, ConstraintKind, IndexMethod, Object, Relation, RelationKind, TypeKind,
+};
+use vicinity_storage::{Catalog, ObjectKind};
+use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
+
+use super::sequence::nextval_text;
+use crate::context::ExecContext;
+use crate::names;
+
+/// Something that can be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    Relation(Oid),
+    Function(Oid),
+    Type(Oid),
+    Schema(Oid),
+    Trigger(Oid),
+    Extension(Oid),
+    Default(Oid, i16),
+    Column(Oid, i16),
+}
+
+/// A dependent and whether it goes without a word.
+struct Edge {
+    node: Node,
+    automatic: bool,
+}
+
+/// PostgreSQL's description of an object in messages.
+pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
+    let catalog = ctx.txn.catalog();
+    let relation =
+        |oid| names::relation_name(&catalog, &ctx.session, oid).unwrap_or_else(|| oid.to_string());
+    let column = |table: Oid, number: i16| {
+        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        let name = catalog.relation(table).and_then(|t| columns(t)?.get(at));
+        name.map_or_else(|| number.to_string(), |c| c.name.clone())
+    };
+    match node {
+        Node::Relation(oid) => {
+            let kind = catalog.relation(oid).map_or("relation", |r| kind_name(r));
+            format!("{kind} {}", relation(oid))
+        }
+        Node::Function(oid) => match catalog.function(oid) {
+            Some(f) => {
+                let args: Vec<String> =
+                    f.input_types().iter().map(|t| names::type_name(&catalog, *t, -1)).collect();
+                let kind = if f.procedure { "procedure" } else { "function" };
+                format!("{kind} {}({})", names::quote(&f.name), args.join(","))
+            }
+            None => format!("function {oid}"),
+        },
+        Node::Type(oid) => format!("type {}", names::type_name(&catalog, oid, -1)),
+        Node::Schema(oid) => {
+            format!("schema {}", catalog.schema(oid).map_or("?", |s| s.name.as_str()))
+        }
+        Node::Trigger(oid) => match catalog.trigger(oid) {
+            Some(t) => {
+                format!("trigger {} on table {}", names::quote(&t.name), relation(t.table))
+            }
+            None => format!("trigger {oid}"),
+        },
+        Node::Extension(oid) => {
+            format!("extension {}", catalog.extension(oid).map_or("?", |e| e.name.as_str()))
+        }
+        Node::Default(table, number) => format!(
+            "default value for column {} of table {}",
+            column(table, number),
+            relation(table)
+        ),
+        Node::Column(table, number) => {
+            format!("column {} of table {}", column(table, number), relation(table))
+        }
+    }
+}
+
+pub(crate) fn kind_name(relation: &Relation) -> &'static str {
+    match relation.kind {
+        RelationKind::Table(_) => "table",
+        RelationKind::Index(_) => "index",
+        RelationKind::Sequence(_) => "sequence",
+        RelationKind::View(_) => "view",
+        RelationKind::Composite(_) => "composite type",
+    }
+}
+
+fn columns(relation: &Relation) -> Option<&[Column]> {
+    match &relation.kind {
+        RelationKind::Table(t) => Some(&t.columns),
+        RelationKind::View(v) => Some(&v.columns),
+        RelationKind::Composite(c) => Some(c),
+        _ => None,
+    }
+}
+
+/// Columns and functions that use one of these types.
+fn users_of_types(catalog: &Catalog, types: &[Oid], out: &mut Vec<Edge>) {
+    let uses =
+        |ty: Oid| types.contains(&ty) || catalog.element_of(ty).is_some_and(|e| types.contains(&e));
+    for relation in catalog.relations() {
+        let RelationKind::Table(_) = relation.kind else { continue };
+        for (i, c) in columns(relation).unwrap_or_default().iter().enumerate() {
+            if !c.dropped && uses(c.type_oid) {
+                let number = i16::try_from(i + 1).unwrap_or(i16::MAX);
+                out.push(Edge { node: Node::Column(relation.oid, number), automatic: false });
+            }
+        }
+    }
+    for function in catalog.functions() {
+        if uses(function.returns) || function.args.iter().any(|a| uses(a.type_oid)) {
+            out.push(Edge { node: Node::Function(function.oid), automatic: false });
+        }
+    }
+}
+
+fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
+    let catalog = ctx.txn.catalog();
+    let mut out = Vec::new();
+    let mut push = |node, automatic| out.push(Edge { node, automatic });
+    match node {
+        Node::Relation(oid) => {
+            let Some(relation) = catalog.relation(oid) else { return out };
+            catalog.indexes_of(oid).for_each(|i| push(Node::Relation(i.oid), true));
+            catalog.sequences_of(oid).for_each(|s| push(Node::Relation(s.oid), true));
+            catalog.triggers_of(oid).for_each(|t| push(Node::Trigger(t.oid), true));
+            for view in catalog.relations() {
+                if matches!(&view.kind, RelationKind::View(v) if v.depends_on.contains(&oid)) {
+                    push(Node::Relation(view.oid), false);
+                }
+            }
+            match &relation.kind {
+                RelationKind::Table(t) => users_of_types(&catalog, &[t.row_type], &mut out),
+                RelationKind::View(v) => users_of_types(&catalog, &[v.row_type], &mut out),
+                RelationKind::Sequence(_) => {
+                    let text = nextval_text(ctx, relation.schema, &relation.name);
+                    for (table, number) in defaults_with(&catalog, &text) {
+                        push(Node::Default(table, number), false);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Node::Type(oid) => users_of_types(&catalog, &[oid], &mut out),
+        Node::Function(oid) => {
+            for t in catalog.triggers().filter(|t| t.function == oid) {
+                push(Node::Trigger(t.oid), false);
+            }
+        }
+        Node::Schema(oid) => {
+            for r in catalog.relations_in(oid) {
+                let owned = match &r.kind {
+                    RelationKind::Index(_) | RelationKind::Composite(_) => true,
+                    RelationKind::Sequence(s) => s.owned_by.is_some(),
+                    _ => false,
+                };
+                if !owned {
+                    push(Node::Relation(r.oid), false);
+                }
+            }
+            for t in catalog.types().filter(|t| t.schema == oid) {
+                push(Node::Type(t.oid), false);
+            }
+            for f in catalog.functions().filter(|f| f.schema == oid) {
+                push(Node::Function(f.oid), false);
+            }
+        }
+        Node::Extension(ext) => {
+            let name = catalog.extension(ext).map(|e| e.name.clone());
+            if name.as_deref() == Some("pase") {
+                users_of_types(&catalog, &[oid::PASE], &mut out);
+                for i in catalog.relations() {
+                    let method = i.index().map(|d| d.method);
+                    if matches!(method, Some(IndexMethod::Hnsw | IndexMethod::Ivfflat)) {
+                        out.push(Edge { node: Node::Relation(i.oid), automatic: false });
+                    }
+                }
+            }
+        }
+        Node::Trigger(_) | Node::Default(..) | Node::Column(..) => {}
+    }
+    out
+}
+
+fn defaults_with(catalog: &Catalog, text: &str) -> Vec<(Oid, i16)> {
+    let mut out = Vec::new();
+    for relation in catalog.relations() {
+        let RelationKind::Table(t) = &relation.kind else { continue };
+        for (i, c) in t.columns.iter().enumerate() {
+            if !c.dropped && c.default.as_deref() == Some(text) {
+                out.push((relation.oid, i16::try_from(i + 1).unwrap_or(i16::MAX)));
+            }
+        }
+    }
+    out
+}
+
+/// Whether the index holds up a constraint of its table: its name, if so.
+pub(crate) fn constraint_of_index(catalog: &Catalog, index: &Relation) -> Option<String> {
+    let table = catalog.relation(index.index()?.table)?;
+    let constraint = table.table()?.constraints.iter().find(|c| {
+        matches!(&c.kind, ConstraintKind::PrimaryKey { index: i } | ConstraintKind::Unique { index: i }
+            if *i == index.oid)
+    })?;
+    Some(constraint.name.clone())
+}
+
+/// An owned object cannot be dropped on its own.
+fn check_required(ctx: &ExecContext, node: Node, roots: &[Node]) -> Result<()> {
+    let Node::Relation(oid) = node else { return Ok(()) };
+    let catalog = ctx.txn.catalog();
+    let Some(relation) = catalog.relation(oid) else { return Ok(()) };
+    let owner = match &relation.kind {
+        RelationKind::Index(i) => constraint_of_index(&catalog, relation).map(|c| {
+            let table = names::relation_name(&catalog, &ctx.session, i.table).unwrap_or_default();
+            (i.table, format!("constraint {} on table {table}", names::quote(&c)))
+        }),
+        RelationKind::Sequence(s) if s.identity => {
+            s.owned_by.map(|(table, number)| (table, describe(ctx, Node::Column(table, number))))
+        }
+        _ => None,
+    };
+    let Some((table, owner)) = owner else { return Ok(()) };
+    if roots.contains(&Node::Relation(table)) {
+        return Ok(());
+    }
+    let what = describe(ctx, node);
+    Err(PgError::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop {what} because {owner} requires it"),
+    )
+    .hint(format!("You can drop {owner} instead.")))
+}
+
+/// Drops objects with what depends on them; without `cascade` that is an error.
+pub(crate) fn drop_all(ctx: &ExecContext, roots: &[Node], cascade: bool) -> Result<()> {
+    for root in roots {
+        check_required(ctx, *root, roots)?;
+    }
+    let mut order: Vec<Node> = roots.to_vec();
+    let mut told: Vec<(Node, Node)> = Vec::new();
+    let mut automatic: Vec<Node> = Vec::new();
+    let mut at = 0;
+    while let Some(node) = order.get(at).copied() {
+        at += 1;
+        for edge in dependents(ctx, node) {
+            // A column goes with its table.
+            let inside = match edge.node {
+                Node::Column(t, _) | Node::Default(t, _) => order.contains(&Node::Relation(t)),
+                _ => false,
+            };
+            if inside || order.contains(&edge.node) {
+                continue;
+            }
+            order.push(edge.node);
+            if edge.automatic || automatic.contains(&node) && matches!(edge.node, Node::Default(..))
+            {
+                automatic.push(edge.node);
+            } else {
+                told.push((edge.node, node));
+            }
+        }
+    }
+    // Found later that the table goes as well: its columns and defaults are no news.
+    let gone = |n: &Node| match n {
+        Node::Column(t, _) | Node::Default(t, _) => order.contains(&Node::Relation(*t)),
+        _ => false,
+    };
+    told.retain(|(n, _)| !gone(n));
+    if !told.is_empty() {
+        if !cascade {
+            return Err(refuse(ctx, roots, &told));
+        }
+        tell(ctx, &told);
+    }
+    for node in order.iter().rev() {
+        drop_one(ctx, *node)?;
+    }
+    Ok(())
+}
+
+fn refuse(ctx: &ExecContext, roots: &[Node], told: &[(Node, Node)]) -> PgError {
+    let lines: Vec<String> = told
+        .iter()
+        .map(|(n, on)| format!("{} depends on {}", describe(ctx, *n), describe(ctx, *on)))
+        .collect();
+    let text = match roots {
+        [one] => {
+            format!("cannot drop {} because other objects depend on it", describe(ctx, *one))
+        }
+        _ => "cannot drop desired object(s) because other objects depend on them".to_owned(),
+    };
+    PgError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
+        .detail(lines.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}
+
+fn tell(ctx: &ExecContext, told: &[(Node, Node)]) {
+    let lines: Vec<String> =
+        told.iter().map(|(n, _)| format!("drop cascades to {}", describe(ctx, *n))).collect();
+    let notice = match lines.as_slice() {
+        [one] => Notice::notice(one.clone()),
+        many => {
+            let mut notice =
+                Notice::notice(format!("drop cascades to {} other objects", many.len()));
+            notice.report.detail = Some(many.join("\n"));
+            notice
+        }
+    };
+    ctx.session.notice(notice);
+}
+
+/// Drops one object; what does not exist any more was dropped with another.
+fn drop_one(ctx: &ExecContext, node: Node) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let drop = |kind, oid| ctx.txn.drop_object(kind, oid);
+    match node {
+        Node::Relation(oid) => match catalog.relation(oid) {
+            Some(_) => drop(ObjectKind::Relation, oid),
+            None => Ok(()),
+        },
+        Node::Function(oid) if catalog.function(oid).is_some() => drop(ObjectKind::Function, oid),
+        Node::Type(oid) => {
+            let Some(ty) = catalog.type_def(oid) else { return Ok(()) };
+            if let TypeKind::Composite { relation } = ty.kind
+                && catalog.relation(relation).is_some()
+            {
+                drop(ObjectKind::Relation, relation)?;
+            }
+            drop(ObjectKind::Type, oid)
+        }
+        Node::Schema(oid) if catalog.schema(oid).is_some() => drop(ObjectKind::Schema, oid),
+        Node::Trigger(oid) if catalog.trigger(oid).is_some() => drop(ObjectKind::Trigger, oid),
+        Node::Extension(oid) if catalog.extension(oid).is_some() => {
+            drop(ObjectKind::Extension, oid)
+        }
+        Node::Default(table, number) => change_column(ctx, table, number, |c| c.default = None),
+        Node::Column(table, number) => super::super::alter::drop_column(ctx, table, number),
+        _ => Ok(()),
+    }
+}
+
+/// Changes one column of a table, if the table is still there.
+pub(crate) fn change_column(
+    ctx: &ExecContext,
+    table: Oid,
+    number: i16,
+    change: impl FnOnce(&mut Column),
+) -> Result<()> {
+    let Some(relation) = ctx.txn.catalog().relation(table).cloned() else { return Ok(()) };
+    let mut next = (*relation).clone();
+    let RelationKind::Table(def) = &mut next.kind else { return Ok(()) };
+    let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+    if let Some(column) = def.columns.get_mut(at) {
+        change(column);
+        ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! CREATE FUNCTION and PROCEDURE, and finding functions by name and argument types.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{FunctionDesc, ObjectName};
+use vicinity_storage::catalog::model::{
+    ArgMode, Argument, Function, Language, Object, Volatility, fixed,
+};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+
+use super::super::outcome::{Outcome, done};
+use super::super::{canon, name, types};
+use crate::context::ExecContext;
+use crate::names;
+use crate::sql::{self, CreateFunction, Returns};
+
+fn invalid(text: impl Into<String>) -> PgError {
+    PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
+}
+
+/// Runs CREATE FUNCTION and CREATE PROCEDURE.
+pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
+    let tag = done(if c.procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" });
+    let Some(given) = &c.name else { return Err(PgError::internal("function has no name")) };
+    let (schema, own) = name::target(ctx, given)?;
+    let language = language(ctx, c)?;
+    if c.window {
+        return Err(PgError::unsupported("WINDOW functions"));
+    }
+    let args = arguments(ctx, c)?;
+    let (returns, returns_set) = result_type(ctx, c, &args)?;
+    let body = match (&c.body, &c.return_expr) {
+        (Some(body), _) => body.clone(),
+        (None, Some(expr)) => format!("select {expr}"),
+        (None, None) => return Err(invalid("no function body specified")),
+    };
+    let mut function = Function {
+        oid: ctx.txn.new_oid(),
+        name: own,
+        schema,
+        owner: fixed::SUPERUSER,
+        language,
+        procedure: c.procedure,
+        args,
+        returns,
+        returns_set,
+        volatility: match c.volatility {
+            Some('i') => Volatility::Immutable,
+            Some('s') => Volatility::Stable,
+            _ => Volatility::Volatile,
+        },
+        strict: c.strict.unwrap_or(false),
+        security_definer: c.security_definer.unwrap_or(false),
+        leakproof: c.leakproof.unwrap_or(false),
+        parallel: c.parallel.unwrap_or('u'),
+        cost: number(c.cost.as_deref(), "COST")?.unwrap_or(100.0),
+        rows: rows(c, returns_set)?,
+        body,
+        config: c.config.clone(),
+    };
+    for (setting, value) in &function.config {
+        super::super::settings::Settings::new().set(
+            setting,
+            value,
+            super::super::settings::Source::Local,
+            true,
+        )?;
+    }
+    if let Some(before) = same_signature(ctx, &function) {
+        replaceable(ctx, c, &before, &function)?;
+        function.oid = before.oid;
+        function.owner = before.owner;
+    }
+    let function = Arc::new(function);
+    ctx.txn.put(Object::Function(function.clone()))?;
+    if ctx.session.setting("check_function_bodies").as_deref() != Some("off") {
+        // The body may call the function itself: it is checked when it is there.
+        crate::hooks::validate_function(&ctx.next_statement(), &function)?;
+    }
+    Ok(tag)
+}
+
+fn number(text: Option<&str>, what: &str) -> Result<Option<f32>> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<f32>() {
+        Ok(n) if n > 0.0 => Ok(Some(n)),
+        _ => {
+            Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, format!("{what} must be positive")))
+        }
+    }
+}
+
+fn rows(c: &CreateFunction, returns_set: bool) -> Result<f32> {
+    match number(c.rows.as_deref(), "ROWS")? {
+        Some(_) if !returns_set => Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "ROWS is not applicable when function does not return a set",
+        )),
+        Some(n) => Ok(n),
+        None => Ok(if returns_set { 1000.0 } else { 0.0 }),
+    }
+}
+
+fn language(ctx: &ExecContext, c: &CreateFunction) -> Result<Language> {
+    match c.language.as_deref() {
+        None if c.return_expr.is_some() => Ok(Language::Sql),
+        None => Err(invalid("no language specified")),
+        Some("sql") => Ok(Language::Sql),
+        Some("plpgsql") if ctx.txn.catalog().extension_named("plpgsql").is_some() => {
+            Ok(Language::PlPgSql)
+        }
+        Some(other @ ("c" | "internal")) => Err(PgError::unsupported(format!("LANGUAGE {other}"))),
+        Some(other) => {
+            let e = PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("language \"{other}\" does not exist"),
+            );
+            Err(match other {
+                "plperl" | "plpython3u" | "pltcl" | "plpgsql" => {
+                    e.hint("Use CREATE EXTENSION to load the language into the database.")
+                }
+                _ => e,
+            })
+        }
+    }
+}
+
+fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
+    let mut out: Vec<Argument> = Vec::new();
+    let mut defaults = false;
+    for a in &c.args {
+        let ty = types::resolve_type(ctx, &a.ty)?;
+        let mode = match a.mode {
+            sql::ArgMode::In => ArgMode::In,
+            sql::ArgMode::Out => ArgMode::Out,
+            sql::ArgMode::InOut => ArgMode::InOut,
+            sql::ArgMode::Variadic => ArgMode::Variadic,
+        };
+        if mode == ArgMode::Variadic && ctx.txn.catalog().element_of(ty.oid).is_none() {
+            return Err(invalid("VARIADIC parameter must be an array"));
+        }
+        let input = !matches!(mode, ArgMode::Out);
+        if let Some(own) = a.name.as_ref().map(name::ident)
+            && !own.is_empty()
+        {
+            let clash = |have: &Argument| {
+                have.name.as_deref() == Some(&own)
+                    && (input == !matches!(have.mode, ArgMode::Out)
+                        || matches!(mode, ArgMode::InOut)
+                        || matches!(have.mode, ArgMode::InOut))
+            };
+            if out.iter().any(clash) {
+                return Err(invalid(format!("parameter name \"{own}\" used more than once")));
+            }
+        }
+        if a.default.is_some() && !input {
+            return Err(invalid("only input parameters can have default values"));
+        }
+        if input && defaults && a.default.is_none() {
+            return Err(invalid(
+                "input parameters after one with a default value must also have defaults",
+            ));
+        }
+        defaults |= a.default.is_some();
+        out.push(Argument {
+            name: a.name.as_ref().map(name::ident),
+            type_oid: ty.oid,
+            mode,
+            default: a.default.as_ref().map(|d| {
+                let ty = names::type_name(&ctx.txn.catalog(), ty.oid, -1);
+                canon::default(d, &ty)
+            }),
+        });
+    }
+    if let Some(Returns::Table(columns)) = &c.returns {
+        if out.iter().any(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut)) {
+            return Err(invalid("OUT and INOUT arguments aren't allowed in TABLE functions"));
+        }
+        for (own, ty) in columns {
+            let ty = types::resolve_type(ctx, ty)?;
+            out.push(Argument {
+                name: Some(name::ident(own)),
+                type_oid: ty.oid,
+                mode: ArgMode::Table,
+                default: None,
+            });
+        }
+    }
+    if out.len() > 100 {
+        return Err(PgError::new(
+            SqlState::TOO_MANY_ARGUMENTS,
+            "functions cannot have more than 100 arguments",
+        ));
+    }
+    Ok(out)
+}
+
+fn result_type(ctx: &ExecContext, c: &CreateFunction, args: &[Argument]) -> Result<(Oid, bool)> {
+    let outs: Vec<Oid> = args
+        .iter()
+        .filter(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table))
+        .map(|a| a.type_oid)
+        .collect();
+    let implied = match outs.as_slice() {
+        [] => None,
+        [one] => Some(*one),
+        _ => Some(oid::RECORD),
+    };
+    match &c.returns {
+        Some(Returns::Table(_)) => Ok((implied.unwrap_or(oid::RECORD), true)),
+        Some(Returns::Type { ty, set }) => {
+            let ty = types::resolve_type(ctx, ty)?.oid;
+            if let Some(implied) = implied.filter(|i| *i != ty) {
+                let shown = names::type_name(&ctx.txn.catalog(), implied, -1);
+                return Err(invalid(format!(
+                    "function result type must be {shown} because of OUT parameters"
+                )));
+            }
+            Ok((ty, *set))
+        }
+        None if c.procedure => Ok((implied.map_or(oid::VOID, |_| oid::RECORD), false)),
+        None => match implied {
+            Some(implied) => Ok((implied, false)),
+            None => Err(invalid("function result type must be specified")),
+        },
+    }
+}
+
+fn same_signature(ctx: &ExecContext, f: &Function) -> Option<Arc<Function>> {
+    let types = f.input_types();
+    let catalog = ctx.txn.catalog();
+    catalog.functions_in(f.schema, &f.name).find(|have| have.input_types() == types).cloned()
+}
+
+/// CREATE OR REPLACE may change the body, not what callers rely on.
+fn replaceable(
+    ctx: &ExecContext,
+    c: &CreateFunction,
+    before: &Function,
+    after: &Function,
+) -> Result<()> {
+    if !c.or_replace {
+        return Err(PgError::new(
+            SqlState::DUPLICATE_FUNCTION,
+            format!("function \"{}\" already exists with same argument types", after.name),
+        ));
+    }
+    if before.procedure != after.procedure {
+        let kind = if before.procedure { "procedure" } else { "function" };
+        return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, "cannot change routine kind")
+            .detail(format!("\"{}\" is a {kind}.", before.name)));
+    }
+    let shown = super::depend::describe(ctx, super::depend::Node::Function(before.oid));
+    let drop = format!(
+        "Use DROP {} first.",
+        shown.to_string().replacen("function", "FUNCTION", 1).replacen("procedure", "PROCEDURE", 1)
+    );
+    if before.returns != after.returns || before.returns_set != after.returns_set {
+        return Err(invalid("cannot change return type of existing function").hint(drop));
+    }
+    let inputs = |f: &Function| {
+        let named = f.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table));
+        named.map(|a| a.name.clone()).collect::<Vec<_>>()
+    };
+    for (old, new) in inputs(before).iter().zip(inputs(after)) {
+        if let Some(old) = old.as_ref().filter(|o| !o.is_empty())
+            && new.as_ref() != Some(old)
+        {
+            return Err(
+                invalid(format!("cannot change name of input parameter \"{old}\"")).hint(drop)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A user's function by name and, if given, input types.
+pub(crate) fn find_named(
+    ctx: &ExecContext,
+    given: &ObjectName,
+    args: Option<&[Oid]>,
+    procedure: Option<bool>,
+) -> Result<Oid> {
+    let catalog = ctx.txn.catalog();
+    let mut parts = name::parts(given);
+    let own = parts.pop().unwrap_or_default();
+    let schemas = match parts.pop() {
+        Some(schema) => vec![name::schema(ctx, &schema)?],
+        None => ctx.session.search_path_oids(&catalog),
+    };
+    let kind = if procedure == Some(true) { "procedure" } else { "function" };
+    let mut found: Vec<Oid> = Vec::new();
+    for schema in schemas {
+        for f in catalog.functions_in(schema, &own) {
+            let fits = procedure.is_none_or(|p| p == f.procedure)
+                && args.is_none_or(|a| f.input_types() == a);
+            if fits {
+                found.push(f.oid);
+            }
+        }
+        if !found.is_empty() {
+            break;
+        }
+    }
+    match (found.as_slice(), args) {
+        ([one], _) => Ok(*one),
+        ([], Some(args)) => {
+            if let Some(p) = vicinity_functions::proc_exact(&own, args) {
+                return Err(PgError::new(
+                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!(
+                        "cannot drop function {}({}) because it is required by the database system",
+                        p.name,
+                        shown_types(ctx, args)
+                    ),
+                ));
+            }
+            Err(PgError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("{kind} {}({}) does not exist", name::shown(given), shown_types(ctx, args)),
+            ))
+        }
+        ([], None) => Err(PgError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("could not find a {kind} named \"{}\"", name::shown(given)),
+        )),
+        _ => Err(PgError::new(
+            SqlState::AMBIGUOUS_FUNCTION,
+            format!("{kind} name \"{}\" is not unique", name::shown(given)),
+        )
+        .hint(format!("Specify the argument list to select the {kind} unambiguously."))),
+    }
+}
+
+fn shown_types(ctx: &ExecContext, types: &[Oid]) -> String {
+    let catalog = ctx.txn.catalog();
+    let shown: Vec<String> = types.iter().map(|t| names::type_name(&catalog, *t, -1)).collect();
+    shown.join(", ")
+}
+
+/// The function of `DROP FUNCTION name(args)`.
+pub(crate) fn find_described(ctx: &ExecContext, d: &FunctionDesc, procedure: bool) -> Result<Oid> {
+    let args = match &d.args {
+        None => None,
+        Some(args) => {
+            let inputs =
+                args.iter().filter(|a| !matches!(a.mode, Some(sqlparser::ast::ArgMode::Out)));
+            let types = inputs.map(|a| types::resolve_type(ctx, &a.data_type).map(|t| t.oid));
+            Some(types.collect::<Result<Vec<_>>>()?)
+        }
+    };
+    find_named(ctx, &d.name, args.as_deref(), Some(procedure))
+}

@@ -1,0 +1,17 @@
+//! Definitions: what CREATE, ALTER, DROP and COMMENT do to the catalog.
+
+pub(crate) mod comment;
+pub(crate) mod constraint;
+pub(crate) mod create_as;
+pub(crate) mod depend;
+pub(crate) mod drop;
+pub(crate) mod extension;
+pub(crate) mod function;
+pub(crate) mod index;
+pub(crate) mod role;
+pub(crate) mod schema;
+pub(crate) mod sequence;
+pub(crate) mod table;
+pub(crate) mod trigger;
+pub(crate) mod typedef;
+pub(crate) mod view;

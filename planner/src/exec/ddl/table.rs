@@ -1,0 +1,527 @@
+//! CREATE TABLE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{
+    self, ColumnDef, ColumnOption, CreateTableLikeDefaults, CreateTableLikeKind,
+    CreateTableOptions, GeneratedAs, ObjectName, OnCommit, SqlOption, TableConstraint,
+};
+use vicinity_storage::catalog::model::{
+    Column, Identity, Object, Persistence, Relation, RelationKind, SequenceDef, TableDef, fixed,
+};
+use vicinity_types::tuple::MAX_COLUMNS;
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+
+use super::super::name;
+use super::super::outcome::{Outcome, done};
+use super::super::types::{self, Written};
+use super::constraint::{self, Pending};
+use super::{index, sequence};
+use crate::context::ExecContext;
+use crate::names;
+
+/// A sequence a column needs.
+struct Serial {
+    column: usize,
+    ty: Oid,
+    identity: bool,
+    options: Vec<ast::SequenceOptions>,
+}
+
+/// A table on its way into the catalog.
+pub(crate) struct Draft {
+    pub(crate) schema: Oid,
+    pub(crate) name: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) constraints: Vec<Pending>,
+    serials: Vec<Serial>,
+    /// NULL was said of these columns.
+    nullable: Vec<usize>,
+}
+
+const SYSTEM_COLUMNS: &[&str] = &["tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"];
+
+pub(crate) fn invalid(text: impl Into<String>) -> PgError {
+    PgError::new(SqlState::INVALID_TABLE_DEFINITION, text)
+}
+
+/// A plain column without anything.
+pub(crate) fn column(name: &str, ty: crate::call::PgType) -> Column {
+    Column {
+        name: name.to_owned(),
+        type_oid: ty.oid,
+        typmod: ty.typmod,
+        not_null: false,
+        default: None,
+        identity: None,
+        generated: None,
+        dropped: false,
+        missing: None,
+        ndims: 0,
+    }
+}
+
+/// Runs CREATE TABLE (not AS).
+pub(crate) fn create(
+    ctx: &ExecContext,
+    table: &ast::CreateTable,
+    unlogged: bool,
+) -> Result<Outcome> {
+    refuse_clauses(table)?;
+    let (schema, own) = place(ctx, table.temporary, &table.name)?;
+    if exists(ctx, schema, &own, table.if_not_exists)? {
+        return Ok(done("CREATE TABLE"));
+    }
+    let mut draft = Draft {
+        schema,
+        name: own,
+        columns: Vec::new(),
+        constraints: Vec::new(),
+        serials: Vec::new(),
+        nullable: Vec::new(),
+    };
+    if let Some(like) = &table.like {
+        copy_like(ctx, &mut draft, like)?;
+    }
+    for def in &table.columns {
+        add_column(ctx, &mut draft, def)?;
+    }
+    for c in &table.constraints {
+        draft.constraints.push(constraint::of_table(c)?);
+    }
+    let persistence = persistence(table.temporary, unlogged);
+    finish(ctx, draft, persistence, storage_options(&table.table_options)?)?;
+    Ok(done("CREATE TABLE"))
+}
+
+pub(crate) fn persistence(temporary: bool, unlogged: bool) -> Persistence {
+    match (temporary, unlogged) {
+        (true, _) => Persistence::Temporary,
+        (_, true) => Persistence::Unlogged,
+        _ => Persistence::Permanent,
+    }
+}
+
+/// Schema and name of a new table.
+pub(crate) fn place(
+    ctx: &ExecContext,
+    temporary: bool,
+    table: &ObjectName,
+) -> Result<(Oid, String)> {
+    if temporary { name::temporary_target(ctx, table) } else { name::target(ctx, table) }
+}
+
+/// Whether the name is taken, with IF NOT EXISTS; without, that is an error.
+pub(crate) fn exists(
+    ctx: &ExecContext,
+    schema: Oid,
+    own: &str,
+    if_not_exists: bool,
+) -> Result<bool> {
+    match name::check_free(ctx, schema, own) {
+        Ok(()) => {}
+        Err(e) if if_not_exists => {
+            name::skipping(ctx, SqlState::DUPLICATE_TABLE, e.message().to_owned());
+            return Ok(true);
+        }
+        Err(e) => return Err(e),
+    }
+    if ctx.txn.catalog().type_named(schema, own).is_some() {
+        return Err(PgError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("type \"{own}\" already exists"),
+        )
+        .hint(
+            "A relation has an associated type of the same name, so you must use a name that \
+             doesn't conflict with any existing type.",
+        ));
+    }
+    Ok(false)
+}
+
+/// Clauses of other servers, and of PostgreSQL that are not there (invariant no-silence).
+pub(crate) fn refuse_clauses(t: &ast::CreateTable) -> Result<()> {
+    let refused = [
+        (t.partition_by.is_some(), "PARTITION BY"),
+        (t.partition_of.is_some() || t.for_values.is_some(), "PARTITION OF"),
+        (t.inherits.is_some(), "INHERITS"),
+        (t.clone.is_some(), "CLONE"),
+        (t.external, "EXTERNAL"),
+        (t.or_replace, "CREATE OR REPLACE TABLE"),
+        (t.on_cluster.is_some(), "ON CLUSTER"),
+        (
+            t.file_format.is_some()
+                || t.hive_formats.as_ref().is_some_and(|h| h.location.is_some()),
+            "STORED AS",
+        ),
+        (t.primary_key.is_some() || t.order_by.is_some() || t.cluster_by.is_some(), "CLUSTER BY"),
+        (
+            t.without_rowid || t.strict || t.transient || t.volatile || t.iceberg || t.dynamic,
+            "this form of CREATE TABLE",
+        ),
+        (matches!(t.on_commit, Some(OnCommit::DeleteRows)), "ON COMMIT DELETE ROWS"),
+        (matches!(t.on_commit, Some(OnCommit::Drop)), "ON COMMIT DROP"),
+    ];
+    match refused.iter().find(|(given, _)| *given) {
+        Some((_, what)) => Err(PgError::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+/// `WITH (...)`: PostgreSQL's storage parameters, kept for `pg_class.reloptions`.
+pub(crate) fn storage_options(options: &CreateTableOptions) -> Result<Vec<(String, String)>> {
+    let list = match options {
+        CreateTableOptions::None => return Ok(Vec::new()),
+        CreateTableOptions::With(list) => list,
+        CreateTableOptions::Plain(list) if list.is_empty() => return Ok(Vec::new()),
+        CreateTableOptions::Plain(list)
+            if list.iter().all(|o| matches!(o, SqlOption::TableSpace(_))) =>
+        {
+            return Err(PgError::unsupported("TABLESPACE"));
+        }
+        _ => return Err(PgError::unsupported("this table option")),
+    };
+    list.iter().map(storage_option).collect()
+}
+
+fn storage_option(option: &SqlOption) -> Result<(String, String)> {
+    let (key, value) = match option {
+        SqlOption::KeyValue { key, value } => {
+            (name::ident(key), value.to_string().trim_matches('\'').to_owned())
+        }
+        SqlOption::Ident(key) => (name::ident(key), "true".to_owned()),
+        _ => return Err(PgError::unsupported("this table option")),
+    };
+    let known = matches!(
+        key.as_str(),
+        "fillfactor" | "toast_tuple_target" | "parallel_workers" | "user_catalog_table"
+    ) || key.starts_with("autovacuum_")
+        || key == "vacuum_truncate"
+        || key == "vacuum_index_cleanup"
+        || key.starts_with("toast.")
+        || key == "oids";
+    if !known {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unrecognized parameter \"{key}\""),
+        ));
+    }
+    if key == "oids" && value.eq_ignore_ascii_case("true") {
+        return Err(PgError::unsupported("WITH OIDS"));
+    }
+    Ok((key, value))
+}
+
+fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Result<()> {
+    let duplicate = |text| Err(PgError::new(SqlState::DUPLICATE_COLUMN, text).or_at(at));
+    if SYSTEM_COLUMNS.contains(&column) {
+        return duplicate(format!("column name \"{column}\" conflicts with a system column name"));
+    }
+    if draft.columns.iter().any(|c| c.name == column) {
+        return duplicate(format!("column \"{column}\" specified more than once"));
+    }
+    if draft.columns.len() >= MAX_COLUMNS {
+        return Err(PgError::new(
+            SqlState::TOO_MANY_COLUMNS,
+            "tables can have at most 1600 columns",
+        ));
+    }
+    Ok(())
+}
+
+fn copy_like(ctx: &ExecContext, draft: &mut Draft, like: &CreateTableLikeKind) -> Result<()> {
+    let (CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = like;
+    let source = name::relation(ctx, &like.name)?;
+    let columns = match &source.kind {
+        RelationKind::Table(t) => &t.columns,
+        RelationKind::View(v) => &v.columns,
+        RelationKind::Composite(columns) => columns,
+        _ => {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("relation \"{}\" is invalid in LIKE clause", source.name),
+            ));
+        }
+    };
+    let defaults = matches!(like.defaults, Some(CreateTableLikeDefaults::Including));
+    for c in columns.iter().filter(|c| !c.dropped) {
+        check_name(draft, &c.name, None)?;
+        draft.columns.push(Column {
+            default: c.default.clone().filter(|_| defaults),
+            identity: None,
+            generated: None,
+            missing: None,
+            ..c.clone()
+        });
+    }
+    Ok(())
+}
+
+fn check_storable(ctx: &ExecContext, column: &str, ty: Oid) -> Result<()> {
+    let info = vicinity_functions::type_by_oid(ty);
+    if ty == oid::UNKNOWN || info.is_some_and(|t| t.kind == b'p') {
+        let shown = names::type_name(&ctx.txn.catalog(), ty, -1);
+        return Err(invalid(format!("column \"{column}\" has pseudo-type {shown}")));
+    }
+    Ok(())
+}
+
+/// The column of a definition, without its options.
+pub(crate) fn bare_column(ctx: &ExecContext, def: &ColumnDef) -> Result<(Column, Written)> {
+    let own = name::ident(&def.name);
+    let written = types::resolve(ctx, &def.data_type)?;
+    check_storable(ctx, &own, written.ty.oid)?;
+    let column = Column { ndims: written.ndims, ..column(&own, written.ty) };
+    Ok((column, written))
+}
+
+fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<()> {
+    let own = name::ident(&def.name);
+    check_name(draft, &own, name::ident_at(&def.name))?;
+    let (mut column, written) = bare_column(ctx, def)?;
+    let at = draft.columns.len();
+    if written.serial {
+        column.not_null = true;
+        draft.serials.push(Serial {
+            column: at,
+            ty: written.ty.oid,
+            identity: false,
+            options: Vec::new(),
+        });
+    }
+    for option in &def.options {
+        let constraint_name = option.name.as_ref().map(name::ident);
+        column_option(ctx, draft, &mut column, at, &option.option, constraint_name)?;
+    }
+    if written.serial && column.default.is_some() {
+        return Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            format!(
+                "multiple default values specified for column \"{own}\" of table \"{}\"",
+                draft.name
+            ),
+        ));
+    }
+    draft.columns.push(column);
+    Ok(())
+}
+
+fn column_option(
+    ctx: &ExecContext,
+    draft: &mut Draft,
+    column: &mut Column,
+    at: usize,
+    option: &ColumnOption,
+    constraint_name: Option<String>,
+) -> Result<()> {
+    let conflicting = |what: &str| {
+        let (c, t) = (&column.name, &draft.name);
+        PgError::new(SqlState::SYNTAX_ERROR, format!("{what} for column \"{c}\" of table \"{t}\""))
+    };
+    match option {
+        ColumnOption::Null => {
+            if column.not_null {
+                return Err(conflicting("conflicting NULL/NOT NULL declarations"));
+            }
+            draft.nullable.push(at);
+        }
+        ColumnOption::NotNull => {
+            if draft.nullable.contains(&at) {
+                return Err(conflicting("conflicting NULL/NOT NULL declarations"));
+            }
+            column.not_null = true;
+        }
+        ColumnOption::Default(expr) => {
+            if column.default.is_some() {
+                return Err(conflicting("multiple default values specified"));
+            }
+            if column.identity.is_some() {
+                return Err(conflicting("both default and identity specified"));
+            }
+            column.default = constraint::default_text(ctx, expr, column)?;
+        }
+        ColumnOption::Generated { generated_as, sequence_options, generation_expr, .. } => {
+            generated(ctx, draft, column, at, (generated_as, sequence_options, generation_expr))?;
+        }
+        ColumnOption::Collation(collation) => check_collation(collation)?,
+        other => {
+            let pending = constraint::of_column(other, &column.name, constraint_name)?;
+            draft.constraints.push(pending);
+        }
+    }
+    Ok(())
+}
+
+/// Text is ordered bytewise; only the collations that mean that are taken.
+pub(crate) fn check_collation(collation: &ObjectName) -> Result<()> {
+    let own = name::last(collation);
+    match own.as_str() {
+        "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => Ok(()),
+        _ if vicinity_functions::collations().iter().any(|c| c.name == own) => {
+            Err(PgError::unsupported(format!("COLLATE \"{own}\"")))
+        }
+        _ => Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("collation \"{own}\" for encoding \"UTF8\" does not exist"),
+        )
+        .or_at(name::position(collation))),
+    }
+}
+
+type Generation<'a> =
+    (&'a GeneratedAs, &'a Option<Vec<ast::SequenceOptions>>, &'a Option<ast::Expr>);
+
+fn generated(
+    ctx: &ExecContext,
+    draft: &mut Draft,
+    column: &mut Column,
+    at: usize,
+    (kind, options, expr): Generation<'_>,
+) -> Result<()> {
+    if let Some(expr) = expr {
+        if column.default.is_some() || column.identity.is_some() {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "both default and generation expression specified for column \"{}\" of table \
+                     \"{}\"",
+                    column.name, draft.name
+                ),
+            ));
+        }
+        column.generated = Some(constraint::expr_text(ctx, expr));
+        return Ok(());
+    }
+    if !matches!(column.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "identity column type must be smallint, integer, or bigint",
+        ));
+    }
+    column.identity = Some(match kind {
+        GeneratedAs::ByDefault => Identity::ByDefault,
+        _ => Identity::Always,
+    });
+    column.not_null = true;
+    draft.serials.push(Serial {
+        column: at,
+        ty: column.type_oid,
+        identity: true,
+        options: options.clone().unwrap_or_default(),
+    });
+    Ok(())
+}
+
+/// Puts a drafted table into the catalog with its sequences, constraints and indexes.
+pub(crate) fn finish(
+    ctx: &ExecContext,
+    mut draft: Draft,
+    persistence: Persistence,
+    options: Vec<(String, String)>,
+) -> Result<Oid> {
+    let txn = &ctx.txn;
+    let oid = txn.new_oid();
+    let mut sequences = Vec::new();
+    for serial in std::mem::take(&mut draft.serials) {
+        sequences.push(make_serial(ctx, &mut draft, oid, &serial)?);
+    }
+    let resolved = constraint::resolve_all(ctx, &mut draft)?;
+    let def = TableDef {
+        persistence,
+        columns: draft.columns,
+        constraints: resolved.constraints,
+        storage: 0,
+        row_type: txn.new_oid(),
+        row_array_type: txn.new_oid(),
+        options,
+    };
+    let relation = Relation {
+        oid,
+        name: draft.name,
+        schema: draft.schema,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::Table(def),
+    };
+    txn.put(Object::Relation(Arc::new(relation)))?;
+    for sequence in sequences {
+        txn.put(Object::Relation(Arc::new(sequence)))?;
+    }
+    for made in resolved.indexes {
+        txn.put(Object::Relation(Arc::new(made.relation(oid))))?;
+    }
+    let relation = index::reread(ctx, oid)?;
+    constraint::validate_table(ctx, &relation)?;
+    Ok(oid)
+}
+
+/// A draft of a table with only columns (CREATE TABLE AS).
+pub(crate) fn draft(schema: Oid, own: String, columns: Vec<Column>) -> Result<Draft> {
+    let mut draft = Draft {
+        schema,
+        name: own,
+        columns: Vec::new(),
+        constraints: Vec::new(),
+        serials: Vec::new(),
+        nullable: Vec::new(),
+    };
+    for c in columns {
+        check_name(&draft, &c.name, None)?;
+        draft.columns.push(c);
+    }
+    Ok(draft)
+}
+
+fn make_serial(
+    ctx: &ExecContext,
+    draft: &mut Draft,
+    table: Oid,
+    serial: &Serial,
+) -> Result<Relation> {
+    let Some(column) = draft.columns.get_mut(serial.column) else {
+        return Err(PgError::internal("serial column is missing"));
+    };
+    let own = name::choose(ctx, draft.schema, &draft.name, Some(&column.name), "seq", &|n| {
+        n == draft.name
+    });
+    let number = i16::try_from(serial.column + 1).unwrap_or(i16::MAX);
+    let def = sequence::define(&serial.options, serial.ty, None)?;
+    let def = SequenceDef { owned_by: Some((table, number)), identity: serial.identity, ..def };
+    if !serial.identity {
+        column.default = Some(sequence::nextval_text(ctx, draft.schema, &own));
+    }
+    Ok(Relation {
+        oid: ctx.txn.new_oid(),
+        name: own,
+        schema: draft.schema,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::Sequence(def),
+    })
+}
+
+/// Makes the sequence of a column added later (ALTER TABLE) and gives its default.
+pub(crate) fn serial_for(
+    ctx: &ExecContext,
+    table: &Relation,
+    column: &Column,
+    number: i16,
+    identity: Option<&[ast::SequenceOptions]>,
+) -> Result<(Relation, String)> {
+    let own = name::choose(ctx, table.schema, &table.name, Some(&column.name), "seq", &|_| false);
+    let def = sequence::define(identity.unwrap_or_default(), column.type_oid, None)?;
+    let def =
+        SequenceDef { owned_by: Some((table.oid, number)), identity: identity.is_some(), ..def };
+    let text = sequence::nextval_text(ctx, table.schema, &own);
+    let relation = Relation {
+        oid: ctx.txn.new_oid(),
+        name: own,
+        schema: table.schema,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::Sequence(def),
+    };
+    Ok((relation, text))
+}
+
+/// Turns a table constraint of the grammar into one of ours; for ALTER TABLE.
+pub(crate) fn pending(c: &TableConstraint) -> Result<Pending> {
+    constraint::of_table(c)
+}

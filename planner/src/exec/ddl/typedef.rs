@@ -1,0 +1,206 @@
+//! CREATE TYPE (composite, enum), CREATE DOMAIN, ALTER TYPE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{
+    AlterType, AlterTypeAddValuePosition, AlterTypeOperation, CreateDomain, ObjectName,
+    TableConstraint, UserDefinedTypeRepresentation,
+};
+use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind, fixed};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::super::outcome::{Outcome, done};
+use super::super::{canon, name, types};
+use super::table;
+use crate::context::ExecContext;
+use crate::names;
+
+fn free(ctx: &ExecContext, schema: Oid, own: &str) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let as_row = catalog
+        .relation_named(schema, own)
+        .is_some_and(|r| !matches!(r.kind, RelationKind::Index(_) | RelationKind::Sequence(_)));
+    if catalog.type_named(schema, own).is_some() || as_row {
+        return Err(PgError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("type \"{own}\" already exists"),
+        ));
+    }
+    Ok(())
+}
+
+fn put(ctx: &ExecContext, oid: Oid, schema: Oid, own: String, kind: TypeKind) -> Result<()> {
+    let def = TypeDef {
+        oid,
+        name: own,
+        schema,
+        owner: fixed::SUPERUSER,
+        array_oid: ctx.txn.new_oid(),
+        kind,
+    };
+    ctx.txn.put(Object::Type(Arc::new(def)))
+}
+
+/// Runs CREATE TYPE.
+pub(crate) fn create(
+    ctx: &ExecContext,
+    given: &ObjectName,
+    representation: Option<&UserDefinedTypeRepresentation>,
+) -> Result<Outcome> {
+    let (schema, own) = name::target(ctx, given)?;
+    free(ctx, schema, &own)?;
+    let oid = ctx.txn.new_oid();
+    let kind = match representation {
+        Some(UserDefinedTypeRepresentation::Composite { attributes }) => {
+            let mut columns = Vec::new();
+            for a in attributes {
+                let column = name::ident(&a.name);
+                let written = types::resolve(ctx, &a.data_type)?;
+                if written.serial {
+                    return Err(types::undefined(&a.data_type.to_string().to_lowercase()));
+                }
+                if let Some(collation) = &a.collation {
+                    table::check_collation(collation)?;
+                }
+                let mut made = table::column(&column, written.ty);
+                made.ndims = written.ndims;
+                columns.push(made);
+            }
+            // The names are checked as a table's.
+            let columns = table::draft(schema, own.clone(), columns)?.columns;
+            let relation = Relation {
+                oid: ctx.txn.new_oid(),
+                name: own.clone(),
+                schema,
+                owner: fixed::SUPERUSER,
+                kind: RelationKind::Composite(columns),
+            };
+            let relation_oid = relation.oid;
+            ctx.txn.put(Object::Relation(Arc::new(relation)))?;
+            TypeKind::Composite { relation: relation_oid }
+        }
+        Some(UserDefinedTypeRepresentation::Enum { labels }) => {
+            let mut made: Vec<(Oid, String)> = Vec::new();
+            for label in labels {
+                check_label(&label.value)?;
+                if made.iter().any(|(_, have)| *have == label.value) {
+                    return Err(PgError::new(
+                        SqlState(*b"23505"),
+                        "duplicate key value violates unique constraint \
+                         \"pg_enum_typid_label_index\"",
+                    ));
+                }
+                made.push((ctx.txn.new_oid(), label.value.clone()));
+            }
+            TypeKind::Enum { labels: made }
+        }
+        Some(UserDefinedTypeRepresentation::Range { .. }) => {
+            return Err(PgError::unsupported("CREATE TYPE ... AS RANGE"));
+        }
+        _ => return Err(PgError::unsupported("CREATE TYPE of a base type")),
+    };
+    put(ctx, oid, schema, own, kind)?;
+    Ok(done("CREATE TYPE"))
+}
+
+fn check_label(label: &str) -> Result<()> {
+    if label.len() > name::LONGEST {
+        return Err(PgError::new(
+            SqlState::INVALID_NAME,
+            format!("invalid enum label \"{label}\""),
+        )
+        .detail("Labels must be 63 bytes or less."));
+    }
+    Ok(())
+}
+
+/// Runs CREATE DOMAIN.
+pub(crate) fn domain(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
+    let (schema, own) = name::target(ctx, &d.name)?;
+    free(ctx, schema, &own)?;
+    let base = types::resolve_type(ctx, &d.data_type)?;
+    let mut checks: Vec<(String, String)> = Vec::new();
+    for c in &d.constraints {
+        let TableConstraint::Check(check) = c else {
+            return Err(PgError::unsupported("this domain constraint"));
+        };
+        let constraint = match &check.name {
+            Some(given) => name::ident(given),
+            None => name::make(&own, None, "check"),
+        };
+        checks.push((constraint, canon::expr(&check.expr)));
+    }
+    if !checks.is_empty() {
+        return Err(PgError::unsupported("CHECK of a domain"));
+    }
+    let kind = TypeKind::Domain {
+        base: base.oid,
+        typmod: base.typmod,
+        not_null: false,
+        default: d.default.as_ref().map(canon::expr),
+        checks,
+    };
+    put(ctx, ctx.txn.new_oid(), schema, own, kind)?;
+    Ok(done("CREATE DOMAIN"))
+}
+
+/// Runs ALTER TYPE.
+pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
+    let catalog = ctx.txn.catalog();
+    let quoted: Vec<String> = name::parts(&a.name).iter().map(|p| names::quote(p)).collect();
+    let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
+    let shown = name::shown(&a.name);
+    let ty = found.and_then(|oid| catalog.type_def(oid).cloned());
+    let ty = ty.ok_or_else(|| types::undefined(&shown))?;
+    let mut next = (*ty).clone();
+    match &a.operation {
+        AlterTypeOperation::Rename(rename) => {
+            let to = name::ident(&rename.new_name);
+            free(ctx, ty.schema, &to)?;
+            if let TypeKind::Composite { relation } = ty.kind
+                && let Some(row) = catalog.relation(relation)
+            {
+                let row = Relation { name: to.clone(), ..(**row).clone() };
+                ctx.txn.put(Object::Relation(Arc::new(row)))?;
+            }
+            next.name = to;
+        }
+        AlterTypeOperation::AddValue(add) => {
+            let TypeKind::Enum { labels } = &mut next.kind else { return Err(not_enum(&shown)) };
+            let label = add.value.value.clone();
+            check_label(&label)?;
+            if labels.iter().any(|(_, l)| *l == label) {
+                let text = format!("enum label \"{label}\" already exists");
+                if !add.if_not_exists {
+                    return Err(PgError::new(SqlState::DUPLICATE_OBJECT, text));
+                }
+                name::skipping(ctx, SqlState::DUPLICATE_OBJECT, text);
+                return Ok(done("ALTER TYPE"));
+            }
+            let place = |neighbour: &str| {
+                labels.iter().position(|(_, l)| l == neighbour).ok_or_else(|| {
+                    PgError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        format!("\"{neighbour}\" is not an existing enum label"),
+                    )
+                })
+            };
+            let at = match &add.position {
+                None => labels.len(),
+                Some(AlterTypeAddValuePosition::Before(n)) => place(&n.value)?,
+                Some(AlterTypeAddValuePosition::After(n)) => place(&n.value)? + 1,
+            };
+            labels.insert(at, (ctx.txn.new_oid(), label));
+        }
+        AlterTypeOperation::RenameValue(_) => {
+            // Rows hold the labels themselves.
+            return Err(PgError::unsupported("ALTER TYPE ... RENAME VALUE"));
+        }
+    }
+    ctx.txn.put(Object::Type(Arc::new(next)))?;
+    Ok(done("ALTER TYPE"))
+}
+
+fn not_enum(shown: &str) -> PgError {
+    PgError::new(SqlState::WRONG_OBJECT_TYPE, format!("{shown} is not an enum"))
+}

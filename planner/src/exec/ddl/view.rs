@@ -1,0 +1,166 @@
+//! CREATE VIEW.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Visit, Visitor};
+use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, ViewDef, fixed};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::super::outcome::{Outcome, done};
+use super::super::{canon, name, query};
+use super::table;
+use crate::context::ExecContext;
+
+/// Names of the WITH queries anywhere in a query: no relations.
+struct WithNames(BTreeSet<String>);
+
+impl Visitor for WithNames {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let tables = query.with.iter().flat_map(|w| &w.cte_tables);
+        self.0.extend(tables.map(|t| name::ident(&t.alias.name)));
+        ControlFlow::Continue(())
+    }
+}
+
+/// A relation's name with its schema, for texts that outlive the search path.
+pub(crate) fn qualifier(
+    ctx: &ExecContext,
+    query: &Query,
+) -> impl Fn(&ObjectName) -> Option<ObjectName> {
+    let mut with = WithNames(BTreeSet::new());
+    let _ = query.visit(&mut with);
+    move |given: &ObjectName| {
+        let [own] = name::parts(given).try_into().ok()?;
+        let own: String = own;
+        if with.0.contains(&own) {
+            return None;
+        }
+        let relation = name::find(ctx, given).ok().flatten()?;
+        let schema = name::schema_name_of(ctx, relation.schema);
+        let part = |n: &str| ObjectNamePart::Identifier(quoted(n));
+        Some(ObjectName(vec![part(&schema), part(&own)]))
+    }
+}
+
+fn quoted(own: &str) -> Ident {
+    if crate::names::quote(own) == own { Ident::new(own) } else { Ident::with_quote('"', own) }
+}
+
+/// Columns of a query's result as a relation's.
+pub(crate) fn columns(
+    ctx: &ExecContext,
+    given: &[Ident],
+    output: &[query::Output],
+    what: &str,
+) -> Result<Vec<Column>> {
+    if given.len() > output.len() {
+        return Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            if what == "view" {
+                "CREATE VIEW specifies more column names than columns"
+            } else {
+                "too many column names were specified"
+            },
+        ));
+    }
+    let mut columns = Vec::with_capacity(output.len());
+    for (i, o) in output.iter().enumerate() {
+        let own = given.get(i).map_or_else(|| o.name.clone(), name::ident);
+        let mut ty = o.ty;
+        if ty.oid == vicinity_types::oid::UNKNOWN {
+            ty = crate::call::PgType::new(vicinity_types::oid::TEXT);
+        }
+        let pseudo = vicinity_functions::type_by_oid(ty.oid).is_some_and(|t| t.kind == b'p');
+        if pseudo {
+            let shown = crate::names::type_name(&ctx.txn.catalog(), ty.oid, -1);
+            return Err(table::invalid(format!("column \"{own}\" has pseudo-type {shown}")));
+        }
+        columns.push(table::column(&own, ty));
+    }
+    Ok(columns)
+}
+
+/// Runs CREATE VIEW.
+pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> {
+    if v.materialized {
+        return Err(PgError::unsupported("MATERIALIZED VIEW"));
+    }
+    if !matches!(v.options, ast::CreateTableOptions::None) || v.to.is_some() {
+        return Err(PgError::unsupported("this view option"));
+    }
+    let (schema, own) = table::place(ctx, v.temporary, &v.name)?;
+    let names: Vec<Ident> = v.columns.iter().map(|c| c.name.clone()).collect();
+    let described = query::describe(ctx, &v.query)?;
+    let columns = columns(ctx, &names, &described.columns, "view")?;
+    let columns = table::draft(schema, own.clone(), columns)?.columns;
+    let text = canon::query(&v.query, &qualifier(ctx, &v.query));
+    let catalog = ctx.txn.catalog();
+    let before = catalog.relation_named(schema, &own).cloned();
+    let (oid, row_type) = match &before {
+        Some(have) => match &have.kind {
+            RelationKind::View(old) if v.or_replace => {
+                check_replaced(&old.columns, &columns)?;
+                (have.oid, old.row_type)
+            }
+            RelationKind::View(_) => {
+                table::exists(ctx, schema, &own, v.if_not_exists)?;
+                return Ok(done("CREATE VIEW"));
+            }
+            _ if v.or_replace => return Err(name::not_a(have, "view")),
+            _ => {
+                table::exists(ctx, schema, &own, v.if_not_exists)?;
+                return Ok(done("CREATE VIEW"));
+            }
+        },
+        None => (ctx.txn.new_oid(), ctx.txn.new_oid()),
+    };
+    let relation = Relation {
+        oid,
+        name: own,
+        schema,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::View(ViewDef {
+            columns,
+            query: text,
+            depends_on: dedup(described.relations, oid),
+            row_type,
+        }),
+    };
+    ctx.txn.put(Object::Relation(Arc::new(relation)))?;
+    Ok(done("CREATE VIEW"))
+}
+
+fn dedup(mut relations: Vec<Oid>, own: Oid) -> Vec<Oid> {
+    relations.sort_unstable();
+    relations.dedup();
+    relations.retain(|r| *r != own);
+    relations
+}
+
+fn check_replaced(old: &[Column], new: &[Column]) -> Result<()> {
+    if new.len() < old.len() {
+        return Err(table::invalid("cannot drop columns from view"));
+    }
+    for (o, n) in old.iter().zip(new) {
+        if o.name != n.name {
+            return Err(table::invalid(format!(
+                "cannot change name of view column \"{}\" to \"{}\"",
+                o.name, n.name
+            ))
+            .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+        }
+        if (o.type_oid, o.typmod) != (n.type_oid, n.typmod) {
+            return Err(table::invalid(format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                o.name,
+                vicinity_types::format_type(o.type_oid, o.typmod),
+                vicinity_types::format_type(n.type_oid, n.typmod)
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! TRUNCATE, LOCK, VACUUM, ANALYZE and other upkeep.
+
+use sqlparser::ast::{self, CascadeOption, LockTableMode, ObjectName, TruncateIdentityOption};
+use vicinity_storage::LockMode;
+use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
+
+use super::name;
+use super::outcome::{Outcome, done};
+use crate::context::ExecContext;
+use crate::sql::Vacuum;
+
+/// Runs TRUNCATE.
+pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> {
+    if t.partitions.is_some() || t.on_cluster.is_some() {
+        return Err(PgError::unsupported("TRUNCATE of partitions"));
+    }
+    // Without foreign keys there is nothing for CASCADE to go on to.
+    let (None | Some(CascadeOption::Cascade | CascadeOption::Restrict)) = t.cascade;
+    let mut tables = Vec::new();
+    for target in &t.table_names {
+        match name::table(ctx, &target.name) {
+            Ok(table) => tables.push(table),
+            Err(e) if t.if_exists && e.code() == SqlState::UNDEFINED_TABLE => {
+                name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    for table in tables {
+        ctx.txn.truncate(table.oid)?;
+        if matches!(t.identity, Some(TruncateIdentityOption::Restart)) {
+            let catalog = ctx.txn.catalog();
+            for sequence in catalog.sequences_of(table.oid) {
+                if let Some(def) = sequence.sequence() {
+                    ctx.engine.db.sequence(sequence.oid)?.restart(def.start)?;
+                }
+            }
+        }
+    }
+    Ok(done("TRUNCATE TABLE"))
+}
+
+/// Runs LOCK TABLE: modes that let writers go on keep only definitions away.
+pub(crate) fn lock(ctx: &ExecContext, l: &ast::Lock) -> Result<Outcome> {
+    let mode = match l.lock_mode {
+        Some(
+            LockTableMode::AccessShare | LockTableMode::RowShare | LockTableMode::RowExclusive,
+        ) => LockMode::Shared,
+        _ => LockMode::Exclusive,
+    };
+    if l.nowait {
+        return Err(PgError::unsupported("LOCK ... NOWAIT"));
+    }
+    for target in &l.tables {
+        let table = name::relation(ctx, &target.name)?;
+        if table.table().is_none() {
+            return Err(name::not_a(&table, "table"));
+        }
+        ctx.txn.lock_table(table.oid, mode)?;
+    }
+    Ok(done("LOCK TABLE"))
+}
+
+/// Runs VACUUM and ANALYZE. Space is reused and statistics are counted as the server runs, so both
+/// only check what they were given.
+pub(crate) fn vacuum(ctx: &ExecContext, v: &Vacuum) -> Result<Outcome> {
+    const OPTIONS: &[&str] = &[
+        "full",
+        "freeze",
+        "verbose",
+        "analyze",
+        "disable_page_skipping",
+        "skip_locked",
+        "index_cleanup",
+        "process_toast",
+        "truncate",
+        "parallel",
+    ];
+    let (word, tag) = if v.vacuum { ("VACUUM", "VACUUM") } else { ("ANALYZE", "ANALYZE") };
+    for (option, _) in &v.options {
+        if !OPTIONS.contains(&option.as_str()) {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("unrecognized {word} option \"{option}\""),
+            ));
+        }
+    }
+    for (given, columns) in &v.tables {
+        check_vacuumed(ctx, given, columns, v)?;
+    }
+    Ok(done(tag))
+}
+
+fn check_vacuumed(
+    ctx: &ExecContext,
+    given: &ObjectName,
+    columns: &[ast::Ident],
+    v: &Vacuum,
+) -> Result<()> {
+    let table = match name::relation(ctx, given) {
+        Ok(table) => table,
+        Err(e) if e.code() == SqlState::INSUFFICIENT_PRIVILEGE => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let Some(def) = table.table() else {
+        let word = if v.vacuum { "vacuum" } else { "analyze" };
+        ctx.session.notice(Notice::new(
+            Severity::Warning,
+            SqlState::WARNING,
+            format!(
+                "skipping \"{}\" --- cannot {word} non-tables or special system tables",
+                table.name
+            ),
+        ));
+        return Ok(());
+    };
+    for column in columns {
+        let wanted = name::ident(column);
+        if !def.columns.iter().any(|c| !c.dropped && c.name == wanted) {
+            return Err(PgError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
+            ));
+        }
+    }
+    Ok(())
+}

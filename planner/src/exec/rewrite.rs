@@ -1,0 +1,178 @@
+//! ALTER TABLE's passes over the rows, and over the texts that name columns.
+
+use std::sync::Arc;
+
+use sqlparser::ast::Expr;
+use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind, TableDef};
+use vicinity_storage::{Access, Table, pin};
+use vicinity_types::{Datum, PgError, Result, SqlState};
+
+use super::{canon, dml};
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::sql;
+
+/// Rows between two looks at the cancel flag.
+const STEP: u64 = 1024;
+
+fn each_row(
+    ctx: &ExecContext,
+    table: &Arc<Table>,
+    mut f: impl FnMut(u64, Vec<Datum>) -> Result<()>,
+) -> Result<()> {
+    let snapshot = ctx.txn.snapshot();
+    let mut cursor = table.open(Access::Seq, snapshot)?;
+    let mut seen = 0u64;
+    loop {
+        let next = {
+            let guard = pin();
+            let row = cursor.next(&guard, &mut |_| Ok(true))?;
+            row.map(|row| (row.id, row.values()))
+        };
+        let Some((id, values)) = next else { return Ok(()) };
+        f(id, values)?;
+        seen += 1;
+        if seen % STEP == 0 {
+            ctx.check()?;
+        }
+    }
+}
+
+/// Renames a column in the texts of its table's checks and generated columns.
+pub(crate) fn rename_in_table(t: &mut TableDef, from: &str, to: &str) -> Result<()> {
+    for c in &mut t.constraints {
+        if let ConstraintKind::Check { expr } = &mut c.kind {
+            *expr = canon::renamed(&sql::parse_expression(expr)?, from, to);
+        }
+    }
+    for c in &mut t.columns {
+        if let Some(text) = &mut c.generated {
+            *text = canon::renamed(&sql::parse_expression(text)?, from, to);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a text has a word in it: enough to be careful.
+pub(crate) fn mentions(text: &str, word: &str) -> bool {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == word)
+        || text.contains('*')
+}
+
+/// SET NOT NULL: an error if a row has a NULL there.
+pub(crate) fn check_no_nulls(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
+    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    each_row(ctx, &table, |_, values| {
+        if values.get(at).is_none_or(Datum::is_null) {
+            let column = r.table().and_then(|t| t.columns.get(at)).map_or("?", |c| &c.name);
+            return Err(PgError::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!("column \"{column}\" of relation \"{}\" contains null values", r.name),
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// ADD CHECK: an error if a row breaks it.
+pub(crate) fn check_rows(ctx: &ExecContext, r: &Arc<Relation>, constraint: &str) -> Result<()> {
+    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    let ctx = &ctx.next_statement();
+    let check = dml::check_named(ctx, r, constraint)?;
+    each_row(ctx, &table, |_, values| {
+        if check.fails(ctx, &values)? {
+            return Err(PgError::new(
+                SqlState::CHECK_VIOLATION,
+                format!(
+                    "check constraint \"{constraint}\" of relation \"{}\" is violated by some row",
+                    r.name
+                ),
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// ADD COLUMN with a default: every row gets a value.
+pub(crate) fn fill_new_column(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
+    let ctx = &ctx.next_statement();
+    let value = dml::default_of(ctx, r, at)?;
+    if let Some(constant) = value.constant(ctx)? {
+        // One value for all rows there are: no need to touch them.
+        let mut raw = Vec::new();
+        if !constant.is_null() {
+            vicinity_types::raw::encode(&constant, &mut raw);
+        }
+        let mut next = (**r).clone();
+        if let RelationKind::Table(t) = &mut next.kind
+            && let Some(c) = t.columns.get_mut(at)
+        {
+            c.missing = (!constant.is_null()).then_some(raw);
+        }
+        return ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)));
+    }
+    rewrite_rows(ctx, r, |ctx, values| {
+        let computed = value.eval(ctx, values)?;
+        if values.len() <= at {
+            values.resize(at + 1, Datum::Null);
+        }
+        if let Some(slot) = values.get_mut(at) {
+            *slot = computed;
+        }
+        Ok(())
+    })
+}
+
+/// Writes every row anew, changed by `f`.
+fn rewrite_rows(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    f: impl Fn(&ExecContext, &mut Vec<Datum>) -> Result<()>,
+) -> Result<()> {
+    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    let snapshot = ctx.txn.snapshot();
+    each_row(ctx, &table, |id, mut values| {
+        f(ctx, &mut values)?;
+        table.update(&ctx.txn, &snapshot, id, &values).map(drop)
+    })
+}
+
+/// ALTER COLUMN TYPE: the table gets a new storage with every row converted.
+pub(crate) fn change_type(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    at: usize,
+    (ty, ndims): (PgType, i16),
+    using: Option<&Expr>,
+) -> Result<()> {
+    let old = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    let statement = ctx.next_statement();
+    let convert = dml::conversion(&statement, r, at, ty, using)?;
+    let mut rows = Vec::new();
+    each_row(&statement, &old, |_, mut values| {
+        let value = convert.eval(&statement, &values)?;
+        if let Some(slot) = values.get_mut(at) {
+            *slot = value;
+        }
+        rows.push(values);
+        Ok(())
+    })?;
+    let mut next = (**r).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        t.storage = ctx.txn.new_storage();
+        if let Some(c) = t.columns.get_mut(at) {
+            c.type_oid = ty.oid;
+            c.typmod = ty.typmod;
+            c.ndims = ndims;
+            c.missing = None;
+        }
+    }
+    ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
+    let made = super::ddl::index::reread(ctx, r.oid)?;
+    dml::validate(ctx, &made)?;
+    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    for values in rows {
+        table.insert(&ctx.txn, &values)?;
+    }
+    Ok(())
+}

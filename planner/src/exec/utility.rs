@@ -1,0 +1,205 @@
+//! Which statement is run where.
+
+use sqlparser::ast::{self, Statement as Ast};
+use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
+
+use super::ddl::{
+    comment, create_as, drop, extension, function, index, role, schema, sequence, table, trigger,
+    typedef, view,
+};
+use super::outcome::{Outcome, done};
+use super::{alter, maintenance, name, set};
+use crate::context::ExecContext;
+use crate::sql::Statement;
+
+/// Runs a statement that is neither a query nor a write nor the session's own business (transaction
+/// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
+pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
+    match stmt {
+        Statement::Sql(stmt) => sql(ctx, stmt, in_block),
+        Statement::CreateTable { table: t, unlogged, no_data } => match &t.query {
+            Some(query) => create_as::create(ctx, t, query, *unlogged, *no_data),
+            None => table::create(ctx, t, *unlogged),
+        },
+        Statement::CreateIndex(c) => {
+            if c.concurrently && in_block {
+                return Err(super::transaction::refuse_block("CREATE INDEX CONCURRENTLY"));
+            }
+            index::create(ctx, c)
+        }
+        Statement::CreateFunction(c) => function::create(ctx, c),
+        Statement::CreateTrigger(c) => trigger::create(ctx, c),
+        Statement::Vacuum(v) => {
+            if v.vacuum && in_block {
+                return Err(super::transaction::refuse_block("VACUUM"));
+            }
+            maintenance::vacuum(ctx, v)
+        }
+        Statement::Reindex { kind, name, .. } => index::reindex(ctx, kind, name.as_ref()),
+        Statement::Checkpoint => Ok(done("CHECKPOINT")),
+        Statement::SetConstraints { names, .. } => match names {
+            None => Ok(done("SET CONSTRAINTS")),
+            Some(_) => Err(PgError::unsupported("SET CONSTRAINTS of named constraints")),
+        },
+        Statement::AlterSequence(s) => sequence::alter(ctx, s),
+        Statement::Do { .. } | Statement::Move(_) => {
+            Err(PgError::internal("statement is not a utility of the catalog"))
+        }
+    }
+}
+
+fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
+    match stmt {
+        Ast::CreateTable(t) => match &t.query {
+            Some(query) => create_as::create(ctx, t, query, false, false),
+            None => table::create(ctx, t, false),
+        },
+        Ast::CreateView(v) => view::create(ctx, v),
+        Ast::CreateSchema { schema_name, if_not_exists, .. } => {
+            schema::create(ctx, schema_name, *if_not_exists)
+        }
+        Ast::AlterSchema(a) => schema::alter(ctx, a),
+        Ast::CreateSequence {
+            temporary,
+            if_not_exists,
+            name,
+            data_type,
+            sequence_options,
+            owned_by,
+        } => sequence::create(
+            ctx,
+            &sequence::Create {
+                temporary: *temporary,
+                if_not_exists: *if_not_exists,
+                name,
+                ty: data_type.as_ref(),
+                options: sequence_options,
+                owned_by: owned_by.as_ref(),
+            },
+        ),
+        Ast::CreateType { name, representation } => {
+            typedef::create(ctx, name, representation.as_ref())
+        }
+        Ast::CreateDomain(d) => typedef::domain(ctx, d),
+        Ast::AlterType(a) => typedef::alter(ctx, a),
+        Ast::CreateExtension(e) => extension::create(ctx, e),
+        Ast::DropExtension(e) => extension::drop(ctx, e),
+        Ast::CreateRole(c) => role::create(ctx, c, false),
+        Ast::AlterRole { name, operation } => {
+            role::alter(ctx, &super::name::ident(name), operation)
+        }
+        Ast::AlterTable(a) => alter::run(ctx, a),
+        Ast::AlterIndex { name, operation } => alter::index(ctx, name, operation),
+        Ast::Drop { object_type, if_exists, names, cascade, .. } => drop::run(
+            ctx,
+            &drop::Drop { kind: object_type, if_exists: *if_exists, names, cascade: *cascade },
+        ),
+        Ast::DropFunction(d) => {
+            drop::functions(ctx, false, d.if_exists, &d.func_desc, d.drop_behavior.as_ref())
+        }
+        Ast::DropProcedure { if_exists, proc_desc, drop_behavior } => {
+            drop::functions(ctx, true, *if_exists, proc_desc, drop_behavior.as_ref())
+        }
+        Ast::DropTrigger(t) => drop::trigger(ctx, t),
+        Ast::DropDomain(d) => drop::domain(ctx, d),
+        Ast::Comment { object_type, object_name, comment: text, .. } => {
+            comment::run(ctx, object_type, object_name, text.as_deref())
+        }
+        Ast::Truncate(t) => maintenance::truncate(ctx, t),
+        Ast::Lock(l) => {
+            if !in_block {
+                return Err(super::transaction::needs_block("LOCK TABLE"));
+            }
+            maintenance::lock(ctx, l)
+        }
+        Ast::Set(s) => set::set(ctx, s, in_block),
+        Ast::Reset(r) => set::reset(ctx, &r.reset),
+        Ast::ShowVariable { variable } => set::show(&ctx.session, variable),
+        Ast::Grant(g) => grant(ctx, g.grantees.len(), "GRANT"),
+        Ast::Revoke(r) => grant(ctx, r.grantees.len(), "REVOKE"),
+        Ast::LISTEN { .. } => Err(PgError::unsupported("LISTEN")),
+        Ast::UNLISTEN { .. } => Ok(done("UNLISTEN")),
+        Ast::NOTIFY { .. } => Err(PgError::unsupported("NOTIFY")),
+        Ast::CreateDatabase { .. } => Err(PgError::unsupported("CREATE DATABASE")),
+        other => Err(PgError::unsupported(first_words(other))),
+    }
+}
+
+/// Everybody who connects may do everything: privileges are refused, not kept, so that nobody
+/// relies on what is not enforced.
+fn grant(ctx: &ExecContext, _grantees: usize, tag: &'static str) -> Result<Outcome> {
+    ctx.session.notice(Notice::new(
+        Severity::Warning,
+        SqlState::WARNING,
+        format!("{tag} has no effect: privileges are not enforced by this server"),
+    ));
+    Ok(done(tag))
+}
+
+/// A statement's leading words, for errors.
+fn first_words(stmt: &Ast) -> String {
+    let text = stmt.to_string();
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .take_while(|w| w.chars().all(|c| c.is_ascii_uppercase()))
+        .take(3)
+        .collect();
+    if words.is_empty() { "this statement".to_owned() } else { words.join(" ") }
+}
+
+/// The query of a CREATE TABLE AS or view: what must be bound before.
+pub fn is_create_as(stmt: &Statement) -> bool {
+    match stmt {
+        Statement::CreateTable { table, .. } => table.query.is_some(),
+        Statement::Sql(s) => matches!(&**s, Ast::CreateTable(t) if t.query.is_some()),
+        _ => false,
+    }
+}
+
+/// Columns of a statement's rows, for Describe: SHOW has some.
+pub fn columns(stmt: &Statement) -> Vec<(String, crate::call::PgType)> {
+    match stmt {
+        Statement::Sql(s) => match &**s {
+            Ast::ShowVariable { variable } => set::show_columns(variable),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a statement writes, so that READ ONLY transactions refuse it; its name for the error.
+pub fn writes(stmt: &Statement) -> Option<String> {
+    match stmt {
+        Statement::Sql(s) => match &**s {
+            Ast::Set(_)
+            | Ast::Reset(_)
+            | Ast::ShowVariable { .. }
+            | Ast::Query(_)
+            | Ast::Lock(_)
+            | Ast::UNLISTEN { .. } => None,
+            ast::Statement::Insert(_) => Some("INSERT".to_owned()),
+            ast::Statement::Update(_) => Some("UPDATE".to_owned()),
+            ast::Statement::Delete(_) => Some("DELETE".to_owned()),
+            other => Some(first_words(other)),
+        },
+        Statement::CreateTable { table, .. } => {
+            (!table.temporary).then(|| "CREATE TABLE".to_owned())
+        }
+        Statement::CreateIndex(_) => Some("CREATE INDEX".to_owned()),
+        Statement::CreateFunction(f) if f.procedure => Some("CREATE PROCEDURE".to_owned()),
+        Statement::CreateFunction(_) => Some("CREATE FUNCTION".to_owned()),
+        Statement::CreateTrigger(_) => Some("CREATE TRIGGER".to_owned()),
+        Statement::Reindex { .. } => Some("REINDEX".to_owned()),
+        Statement::AlterSequence(_) => Some("ALTER SEQUENCE".to_owned()),
+        Statement::Vacuum(_)
+        | Statement::Checkpoint
+        | Statement::SetConstraints { .. }
+        | Statement::Do { .. }
+        | Statement::Move(_) => None,
+    }
+}
+
+/// A name with its parts, for callers outside.
+pub fn object_name(given: &ast::ObjectName) -> Vec<String> {
+    name::parts(given)
+}
