@@ -1,0 +1,403 @@
+//! Objects written back as SQL, as PostgreSQL's `ruleutils.c` does.
+
+use vicinity_functions::catalog as builtin;
+use vicinity_storage::catalog::Catalog;
+use vicinity_storage::catalog::model::{
+    ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language,
+    ReferentialAction, Relation, Trigger, TypeKind, ViewDef, Volatility, fixed,
+};
+use vicinity_types::{Oid, oid};
+
+/// The column of a one-based number.
+pub fn column_at(columns: &[Column], number: i16) -> Option<&Column> {
+    usize::try_from(number).ok()?.checked_sub(1).and_then(|i| columns.get(i))
+}
+
+/// An identifier, quoted where it must be (`quote_identifier`).
+pub fn ident(name: &str) -> String {
+    vicinity_functions::quote_identifier(name)
+}
+
+/// A relation's name, with its schema unless that is `public` or `pg_catalog`.
+///
+/// PostgreSQL asks whether the name is visible on the search path; listings are made with the
+/// default path, under which these are the visible schemas.
+pub fn relation_name(catalog: &Catalog, relation: &Relation) -> String {
+    if relation.schema == fixed::PUBLIC || relation.schema == fixed::PG_CATALOG {
+        ident(&relation.name)
+    } else {
+        qualified_name(catalog, relation)
+    }
+}
+
+/// A relation's name with its schema, always.
+pub fn qualified_name(catalog: &Catalog, relation: &Relation) -> String {
+    let schema = catalog.schema(relation.schema).map_or("?", |s| s.name.as_str());
+    format!("{}.{}", ident(schema), ident(&relation.name))
+}
+
+/// A type's name as `format_type` gives it, user types included.
+pub fn type_name(catalog: &Catalog, type_oid: Oid, typmod: i32) -> String {
+    if vicinity_types::oid::kind(type_oid).is_some() {
+        return vicinity_types::typname::format_type(type_oid, typmod);
+    }
+    if let Some(elem) = catalog.element_of(type_oid) {
+        return format!("{}[]", type_name(catalog, elem, typmod));
+    }
+    if let Some(t) = catalog.type_def(type_oid) {
+        return match catalog.schema(t.schema) {
+            Some(s) if t.schema != fixed::PUBLIC => format!("{}.{}", ident(&s.name), ident(&t.name)),
+            _ => ident(&t.name),
+        };
+    }
+    match catalog.relation_of_type(type_oid) {
+        Some(r) => relation_name(catalog, r),
+        None => "???".to_owned(),
+    }
+}
+
+/// `pg_get_indexdef(oid)`: the statement that makes the index.
+pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
+    let def = relation.index()?;
+    let table = catalog.relation(def.table)?;
+    let columns = &table.table()?.columns;
+    let mut sql = format!(
+        "CREATE {}INDEX {} ON {} USING {} (",
+        if def.unique { "UNIQUE " } else { "" },
+        ident(&relation.name),
+        qualified_name(catalog, table),
+        method_name(def),
+    );
+    let keys: Vec<String> = def.keys.iter().map(|k| key(def, columns, k)).collect();
+    sql.push_str(&keys.join(", "));
+    sql.push(')');
+    if !def.include.is_empty() {
+        let names: Vec<String> = def
+            .include
+            .iter()
+            .filter_map(|n| column_at(columns, *n))
+            .map(|c| ident(&c.name))
+            .collect();
+        sql.push_str(&format!(" INCLUDE ({})", names.join(", ")));
+    }
+    if def.nulls_not_distinct {
+        sql.push_str(" NULLS NOT DISTINCT");
+    }
+    if !def.options.is_empty() {
+        let options: Vec<String> = def
+            .options
+            .iter()
+            .map(|(name, value)| format!("{}='{}'", ident(name), value.replace('\'', "''")))
+            .collect();
+        sql.push_str(&format!(" WITH ({})", options.join(", ")));
+    }
+    Some(sql)
+}
+
+/// `pg_get_indexdef(oid, column, ...)`: one key column, or an included one.
+pub fn index_column(catalog: &Catalog, relation: &Relation, number: i32) -> Option<String> {
+    let def = relation.index()?;
+    let columns = &catalog.relation(def.table)?.table()?.columns;
+    let at = usize::try_from(number).ok()?.checked_sub(1)?;
+    let attribute =
+        def.keys.get(at).map(|k| k.column).or_else(|| def.include.get(at - def.keys.len()).copied());
+    Some(ident(&column_at(columns, attribute?)?.name))
+}
+
+fn method_name(def: &IndexDef) -> &'static str {
+    let method = super::relations::method_oid(def.method);
+    builtin::access_method_by_oid(method).map_or("btree", |m| m.name)
+}
+
+fn key(def: &IndexDef, columns: &[Column], key: &vicinity_storage::catalog::model::IndexKey) -> String {
+    let column = column_at(columns, key.column);
+    let mut text = column.map_or_else(|| "?".to_owned(), |c| ident(&c.name));
+    let method = super::relations::method_oid(def.method);
+    let default = column.and_then(|c| builtin::default_opclass(method, c.type_oid));
+    if default.is_none_or(|d| d.oid != key.opclass)
+        && let Some(class) = builtin::opclass_by_oid(key.opclass)
+    {
+        text.push(' ');
+        text.push_str(class.name);
+    }
+    if key.descending {
+        text.push_str(" DESC");
+        if !key.nulls_first {
+            text.push_str(" NULLS LAST");
+        }
+    } else if key.nulls_first {
+        text.push_str(" NULLS FIRST");
+    }
+    text
+}
+
+/// `pg_get_constraintdef(oid)`.
+pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> String {
+    let names = |columns: &[Column], numbers: &[i16]| {
+        let names: Vec<String> = numbers
+            .iter()
+            .filter_map(|n| column_at(columns, *n))
+            .map(|c| ident(&c.name))
+            .collect();
+        names.join(", ")
+    };
+    let own = relation.table().map_or(&[][..], |t| &t.columns);
+    let keys = names(own, &constraint.columns);
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({keys})"),
+        ConstraintKind::Unique { .. } => format!("UNIQUE ({keys})"),
+        ConstraintKind::Check { expr } => format!("CHECK ({})", parenthesised(expr)),
+        ConstraintKind::ForeignKey { table, columns, on_update, on_delete } => {
+            let Some(target) = catalog.relation(*table) else { return String::new() };
+            let theirs = names(target.table().map_or(&[][..], |t| &t.columns), columns);
+            let mut sql = format!(
+                "FOREIGN KEY ({keys}) REFERENCES {}({theirs})",
+                relation_name(catalog, target)
+            );
+            for (event, what) in [("UPDATE", on_update), ("DELETE", on_delete)] {
+                if let Some(action) = action(*what) {
+                    sql.push_str(&format!(" ON {event} {action}"));
+                }
+            }
+            sql
+        }
+    }
+}
+
+/// PostgreSQL deparses a check with its own parentheses around an operator expression.
+fn parenthesised(expr: &str) -> String {
+    if expr.starts_with('(') && expr.ends_with(')') {
+        expr.to_owned()
+    } else {
+        format!("({expr})")
+    }
+}
+
+fn action(a: ReferentialAction) -> Option<&'static str> {
+    match a {
+        ReferentialAction::NoAction => None,
+        ReferentialAction::Restrict => Some("RESTRICT"),
+        ReferentialAction::Cascade => Some("CASCADE"),
+        ReferentialAction::SetNull => Some("SET NULL"),
+        ReferentialAction::SetDefault => Some("SET DEFAULT"),
+    }
+}
+
+/// `pg_get_viewdef(oid)`.
+pub fn view(view: &ViewDef) -> String {
+    format!(" {};", view.query.trim().trim_end_matches(';'))
+}
+
+/// Which of a function's arguments to list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ArgumentStyle {
+    /// `pg_get_function_arguments`: all but table columns, with defaults.
+    Declaration,
+    /// `pg_get_function_identity_arguments`: no defaults.
+    Identity,
+}
+
+/// The arguments of a user's function.
+pub fn arguments(catalog: &Catalog, f: &Function, style: ArgumentStyle) -> String {
+    let mut shown = Vec::new();
+    for arg in f.args.iter().filter(|a| a.mode != ArgMode::Table) {
+        let mut text = String::new();
+        text.push_str(match arg.mode {
+            ArgMode::Out => "OUT ",
+            ArgMode::InOut => "INOUT ",
+            ArgMode::Variadic => "VARIADIC ",
+            ArgMode::In | ArgMode::Table => "",
+        });
+        if let Some(name) = &arg.name {
+            text.push_str(&ident(name));
+            text.push(' ');
+        }
+        text.push_str(&type_name(catalog, arg.type_oid, -1));
+        if let (Some(default), ArgumentStyle::Declaration) = (&arg.default, style) {
+            text.push_str(" DEFAULT ");
+            text.push_str(default);
+        }
+        shown.push(text);
+    }
+    shown.join(", ")
+}
+
+/// The arguments of a built-in function, in the same words.
+pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentStyle) -> String {
+    let types = if p.all_args.is_empty() { &p.args } else { &p.all_args };
+    let first_default = p.args.len().saturating_sub(p.defaults.len());
+    let mut inputs = 0;
+    let mut shown = Vec::new();
+    for (i, ty) in types.iter().enumerate() {
+        let mode = p.modes.chars().nth(i).unwrap_or('i');
+        if mode == 't' {
+            continue;
+        }
+        let mut text = String::new();
+        text.push_str(match mode {
+            'o' => "OUT ",
+            'b' => "INOUT ",
+            'v' => "VARIADIC ",
+            _ => "",
+        });
+        if let Some(name) = p.names.get(i).filter(|n| !n.is_empty()) {
+            text.push_str(&ident(name));
+            text.push(' ');
+        }
+        text.push_str(&type_name(catalog, *ty, -1));
+        if mode != 'o' {
+            let default = inputs.checked_sub(first_default).and_then(|d: usize| p.defaults.get(d));
+            if let (Some(default), ArgumentStyle::Declaration) = (default, style) {
+                text.push_str(" DEFAULT ");
+                text.push_str(default);
+            }
+            inputs += 1;
+        }
+        shown.push(text);
+    }
+    shown.join(", ")
+}
+
+/// `pg_get_function_result` of a user's function.
+pub fn result(catalog: &Catalog, f: &Function) -> Option<String> {
+    if f.procedure {
+        return None;
+    }
+    let table: Vec<String> = f
+        .args
+        .iter()
+        .filter(|a| a.mode == ArgMode::Table)
+        .map(|a| table_column(catalog, a.name.as_deref().unwrap_or(""), a.type_oid))
+        .collect();
+    Some(result_text(catalog, &table, f.returns, f.returns_set))
+}
+
+/// `pg_get_function_result` of a built-in function.
+pub fn builtin_result(catalog: &Catalog, p: &builtin::Proc) -> Option<String> {
+    if p.kind == b'p' {
+        return None;
+    }
+    let columns = p.all_args.iter().enumerate().filter(|(i, _)| p.modes.chars().nth(*i) == Some('t'));
+    let table: Vec<String> =
+        columns.map(|(i, ty)| table_column(catalog, p.names.get(i).unwrap_or(&""), *ty)).collect();
+    Some(result_text(catalog, &table, p.ret, p.retset))
+}
+
+fn table_column(catalog: &Catalog, name: &str, ty: Oid) -> String {
+    format!("{} {}", ident(name), type_name(catalog, ty, -1))
+}
+
+fn result_text(catalog: &Catalog, table: &[String], returns: Oid, set: bool) -> String {
+    if !table.is_empty() {
+        return format!("TABLE({})", table.join(", "));
+    }
+    let name = type_name(catalog, returns, -1);
+    if set { format!("SETOF {name}") } else { name }
+}
+
+/// `pg_get_functiondef` of a user's function.
+pub fn function(catalog: &Catalog, f: &Function) -> String {
+    let schema = catalog.schema(f.schema).map_or("?", |s| s.name.as_str());
+    let what = if f.procedure { "PROCEDURE" } else { "FUNCTION" };
+    let mut sql = format!(
+        "CREATE OR REPLACE {what} {}.{}({})\n",
+        ident(schema),
+        ident(&f.name),
+        arguments(catalog, f, ArgumentStyle::Declaration)
+    );
+    if let Some(returns) = result(catalog, f) {
+        sql.push_str(&format!(" RETURNS {returns}\n"));
+    }
+    sql.push_str(&format!(" LANGUAGE {}\n", language_name(f.language)));
+    let mut properties = Vec::new();
+    match f.volatility {
+        Volatility::Immutable => properties.push("IMMUTABLE"),
+        Volatility::Stable => properties.push("STABLE"),
+        Volatility::Volatile => {}
+    }
+    if f.strict {
+        properties.push("STRICT");
+    }
+    if f.security_definer {
+        properties.push("SECURITY DEFINER");
+    }
+    if !properties.is_empty() {
+        sql.push_str(&format!(" {}\n", properties.join(" ")));
+    }
+    let tag = dollar_tag(&f.body, if f.procedure { "procedure" } else { "function" });
+    sql.push_str(&format!("AS {tag}{}{tag}\n", f.body));
+    sql
+}
+
+/// A language's name in `pg_language`.
+pub fn language_name(language: Language) -> &'static str {
+    match language {
+        Language::Internal => "internal",
+        Language::C => "c",
+        Language::Sql => "sql",
+        Language::PlPgSql => "plpgsql",
+    }
+}
+
+/// A dollar quote that does not occur in the body.
+fn dollar_tag(body: &str, word: &str) -> String {
+    let mut word = word.to_owned();
+    while body.contains(&format!("${word}$")) {
+        word.push('x');
+    }
+    format!("${word}$")
+}
+
+/// `pg_get_triggerdef(oid)`.
+pub fn trigger(catalog: &Catalog, t: &Trigger) -> Option<String> {
+    let table = catalog.relation(t.table)?;
+    let mut sql = format!("CREATE TRIGGER {} ", ident(&t.name));
+    sql.push_str(if t.kind & 2 != 0 {
+        "BEFORE"
+    } else if t.kind & 64 != 0 {
+        "INSTEAD OF"
+    } else {
+        "AFTER"
+    });
+    let mut events = Vec::new();
+    if t.kind & 4 != 0 {
+        events.push("INSERT".to_owned());
+    }
+    if t.kind & 8 != 0 {
+        events.push("DELETE".to_owned());
+    }
+    if t.kind & 16 != 0 {
+        events.push(update_event(table, t));
+    }
+    if t.kind & 32 != 0 {
+        events.push("TRUNCATE".to_owned());
+    }
+    sql.push_str(&format!(" {} ON {} ", events.join(" OR "), qualified_name(catalog, table)));
+    sql.push_str(if t.kind & 1 != 0 { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
+    if let Some(when) = &t.when {
+        sql.push_str(&format!("WHEN ({when}) "));
+    }
+    let function = catalog.function(t.function).map_or("?", |f| f.name.as_str());
+    let args: Vec<String> = t.args.iter().map(|a| format!("'{}'", a.replace('\'', "''"))).collect();
+    sql.push_str(&format!("EXECUTE FUNCTION {}({})", ident(function), args.join(", ")));
+    Some(sql)
+}
+
+fn update_event(table: &Relation, t: &Trigger) -> String {
+    let columns = table.table().map_or(&[][..], |d| &d.columns);
+    let names: Vec<String> =
+        t.columns.iter().filter_map(|n| column_at(columns, *n)).map(|c| ident(&c.name)).collect();
+    if names.is_empty() { "UPDATE".to_owned() } else { format!("UPDATE OF {}", names.join(", ")) }
+}
+
+/// `regprocedure` text: name and argument types.
+pub fn procedure_signature(catalog: &Catalog, name: &str, args: &[Oid]) -> String {
+    let types: Vec<String> = args.iter().map(|a| type_name(catalog, *a, -1)).collect();
+    format!("{}({})", ident(name), types.join(","))
+}
+
+/// Whether a type's values are enum labels.
+pub fn is_enum(catalog: &Catalog, type_oid: Oid) -> bool {
+    catalog.type_def(type_oid).is_some_and(|t| matches!(t.kind, TypeKind::Enum { .. }))
+        || type_oid == oid::ANYENUM
+}

@@ -1,0 +1,597 @@
+//! `pg_class`, `pg_attribute` and the catalogs that hang on relations.
+
+use vicinity_functions as builtin;
+use vicinity_storage::catalog::model::{
+    Column, Constraint, ConstraintKind, Identity, IndexDef, IndexMethod, Persistence,
+    ReferentialAction, Relation, RelationKind, fixed,
+};
+use vicinity_types::{Datum, Oid, Result, oid};
+
+use super::row::{
+    Rows, array, ch, flag, id, int2, int2vector, int4, int8, oidvector, options, text,
+};
+use super::{RowsFn, VirtualTable, class_oid, definition, tables};
+use crate::context::ExecContext;
+
+pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
+    Some(match name {
+        "pg_class" => pg_class,
+        "pg_attribute" => pg_attribute,
+        "pg_attrdef" => pg_attrdef,
+        "pg_index" => pg_index,
+        "pg_constraint" => pg_constraint,
+        "pg_sequence" => pg_sequence,
+        "pg_rewrite" => pg_rewrite,
+        "pg_trigger" => pg_trigger,
+        "pg_depend" => pg_depend,
+        _ => return None,
+    })
+}
+
+/// The access method's id behind an index method.
+pub(super) fn method_oid(method: IndexMethod) -> Oid {
+    match method {
+        IndexMethod::Btree => fixed::AM_BTREE,
+        IndexMethod::Hash => fixed::AM_HASH,
+        IndexMethod::Spatial => fixed::AM_GIST,
+        IndexMethod::Hnsw => fixed::AM_PASE_HNSW,
+        IndexMethod::Ivfflat => fixed::AM_PASE_IVFFLAT,
+    }
+}
+
+fn relkind(kind: &RelationKind) -> char {
+    match kind {
+        RelationKind::Table(_) => 'r',
+        RelationKind::Index(_) => 'i',
+        RelationKind::Sequence(_) => 'S',
+        RelationKind::View(_) => 'v',
+        RelationKind::Composite(_) => 'c',
+    }
+}
+
+fn persistence(ctx: &ExecContext, relation: &Relation) -> char {
+    let of = |p: Persistence| match p {
+        Persistence::Permanent => 'p',
+        Persistence::Unlogged => 'u',
+        Persistence::Temporary => 't',
+    };
+    match &relation.kind {
+        RelationKind::Table(table) => of(table.persistence),
+        RelationKind::Index(index) => ctx
+            .catalog
+            .relation(index.table)
+            .and_then(|r| r.table())
+            .map_or('p', |t| of(t.persistence)),
+        _ => 'p',
+    }
+}
+
+fn pg_class(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        rows.push(class_row(ctx, relation));
+    }
+    for system in tables() {
+        rows.push([
+            ("oid", id(system.oid)),
+            ("relname", text(system.name)),
+            ("relnamespace", id(system.schema)),
+            ("reltype", id(0)),
+            ("reloftype", id(0)),
+            ("relowner", id(fixed::SUPERUSER)),
+            ("relam", id(if system.kind == 'r' { fixed::AM_HEAP } else { 0 })),
+            ("relfilenode", id(0)),
+            ("reltablespace", id(0)),
+            ("relpages", int4(0)),
+            ("reltuples", Datum::Float4(-1.0)),
+            ("relallvisible", int4(0)),
+            ("reltoastrelid", id(0)),
+            ("relhasindex", flag(false)),
+            ("relisshared", flag(false)),
+            ("relpersistence", ch('p')),
+            ("relkind", ch(system.kind)),
+            ("relnatts", int2(system.columns.len())),
+            ("relchecks", int2(0)),
+            ("relhasrules", flag(system.kind == 'v')),
+            ("relhastriggers", flag(false)),
+            ("relhassubclass", flag(false)),
+            ("relrowsecurity", flag(false)),
+            ("relforcerowsecurity", flag(false)),
+            ("relispopulated", flag(true)),
+            ("relreplident", ch('n')),
+            ("relispartition", flag(false)),
+            ("relrewrite", id(0)),
+            ("relfrozenxid", id(0)),
+            ("relminmxid", id(0)),
+        ]);
+    }
+    rows.done()
+}
+
+/// Bytes PostgreSQL counts in a page.
+const PAGE: u64 = 8192;
+
+fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 32] {
+    let table = relation.table();
+    let index = relation.index();
+    let (pages, tuples) = size_estimate(ctx, relation);
+    let checks = table.map_or(0, |t| {
+        t.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check { .. })).count()
+    });
+    let natts = match &relation.kind {
+        RelationKind::Table(t) => t.columns.len(),
+        RelationKind::Index(i) => i.keys.len() + i.include.len(),
+        RelationKind::View(v) => v.columns.len(),
+        RelationKind::Composite(c) => c.len(),
+        RelationKind::Sequence(_) => 3,
+    };
+    let row_type = match &relation.kind {
+        RelationKind::Table(t) => t.row_type,
+        RelationKind::View(v) => v.row_type,
+        _ => 0,
+    };
+    let method = match &relation.kind {
+        RelationKind::Table(_) => fixed::AM_HEAP,
+        RelationKind::Index(i) => method_oid(i.method),
+        _ => 0,
+    };
+    let with = match (table, index) {
+        (Some(t), _) => options(&t.options),
+        (_, Some(i)) => options(&i.options),
+        _ => Datum::Null,
+    };
+    let stored = table.is_some() || index.is_some() || relation.sequence().is_some();
+    [
+        ("oid", id(relation.oid)),
+        ("relname", text(&relation.name)),
+        ("relnamespace", id(relation.schema)),
+        ("reltype", id(row_type)),
+        ("reloftype", id(0)),
+        ("relowner", id(relation.owner)),
+        ("relam", id(method)),
+        ("relfilenode", id(if stored { relation.oid } else { 0 })),
+        ("reltablespace", id(0)),
+        ("relpages", int4(pages)),
+        ("reltuples", Datum::Float4(tuples)),
+        ("relallvisible", int4(0)),
+        ("reltoastrelid", id(0)),
+        ("relhasindex", flag(ctx.catalog.indexes_of(relation.oid).next().is_some())),
+        ("relisshared", flag(false)),
+        ("relpersistence", ch(persistence(ctx, relation))),
+        ("relkind", ch(relkind(&relation.kind))),
+        ("relnatts", int2(natts)),
+        ("relchecks", int2(checks)),
+        ("relhasrules", flag(matches!(relation.kind, RelationKind::View(_)))),
+        ("relhastriggers", flag(ctx.catalog.triggers_of(relation.oid).next().is_some())),
+        ("relhassubclass", flag(false)),
+        ("relrowsecurity", flag(false)),
+        ("relforcerowsecurity", flag(false)),
+        ("relispopulated", flag(true)),
+        ("relreplident", ch(if table.is_some() { 'd' } else { 'n' })),
+        ("relispartition", flag(false)),
+        ("relrewrite", id(0)),
+        ("relfrozenxid", id(0)),
+        ("relminmxid", id(0)),
+        ("reloptions", with),
+        ("relpartbound", Datum::Null),
+    ]
+}
+
+/// Pages and live rows, as ANALYZE would leave them.
+fn size_estimate(ctx: &ExecContext, relation: &Relation) -> (u64, f32) {
+    let owner = relation.index().map_or(relation.oid, |i| i.table);
+    let stored = relation.table().is_some() || relation.index().is_some();
+    if !stored {
+        return (0, if relation.sequence().is_some() { 1.0 } else { -1.0 });
+    }
+    match ctx.engine.db.table(owner, &ctx.catalog) {
+        Ok(table) => {
+            let stats = table.stats();
+            (stats.bytes.div_ceil(PAGE), stats.live_rows as f32)
+        }
+        Err(_) => (0, -1.0),
+    }
+}
+
+/// Physical properties `pg_attribute` repeats from `pg_type`.
+struct Physical {
+    len: i16,
+    by_value: bool,
+    align: char,
+    storage: char,
+    collation: Oid,
+}
+
+fn physical(ctx: &ExecContext, type_oid: Oid) -> Physical {
+    if let Some(info) = builtin::catalog::type_by_oid(type_oid) {
+        return Physical {
+            len: info.len,
+            by_value: info.by_value,
+            align: char::from(info.align),
+            storage: char::from(info.storage),
+            collation: info.collation,
+        };
+    }
+    let composite_like = ctx.catalog.type_def(type_oid).is_none_or(|t| {
+        !matches!(t.kind, vicinity_storage::catalog::model::TypeKind::Enum { .. })
+    });
+    if composite_like {
+        Physical { len: -1, by_value: false, align: 'd', storage: 'x', collation: 0 }
+    } else {
+        Physical { len: 4, by_value: true, align: 'i', storage: 'p', collation: 0 }
+    }
+}
+
+/// Names and types of the columns PostgreSQL puts before the user's, with their numbers.
+const SYSTEM_COLUMNS: [(&str, Oid, i16); 6] = [
+    ("ctid", oid::TID, -1),
+    ("xmin", oid::XID, -2),
+    ("cmin", oid::CID, -3),
+    ("xmax", oid::XID, -4),
+    ("cmax", oid::CID, -5),
+    ("tableoid", oid::OID, -6),
+];
+
+fn pg_attribute(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        match &relation.kind {
+            RelationKind::Table(t) => {
+                for (name, type_oid, number) in SYSTEM_COLUMNS {
+                    let column = plain_column(name, type_oid, true);
+                    rows.push(attribute_row(ctx, relation.oid, &column, number));
+                }
+                push_columns(ctx, &mut rows, relation.oid, &t.columns);
+            }
+            RelationKind::View(v) => push_columns(ctx, &mut rows, relation.oid, &v.columns),
+            RelationKind::Composite(c) => push_columns(ctx, &mut rows, relation.oid, c),
+            RelationKind::Index(i) => {
+                push_columns(ctx, &mut rows, relation.oid, &index_columns(ctx, i));
+            }
+            RelationKind::Sequence(_) => {
+                let columns = [
+                    plain_column("last_value", oid::INT8, true),
+                    plain_column("log_cnt", oid::INT8, true),
+                    plain_column("is_called", oid::BOOL, true),
+                ];
+                push_columns(ctx, &mut rows, relation.oid, &columns);
+            }
+        }
+    }
+    for system in tables() {
+        for (number, c) in (1_i16..).zip(&system.columns) {
+            let column = plain_column(c.name, c.type_oid, c.not_null);
+            rows.push(attribute_row(ctx, system.oid, &column, number));
+        }
+    }
+    rows.done()
+}
+
+fn push_columns(ctx: &ExecContext, rows: &mut Rows<'_>, relation: Oid, columns: &[Column]) {
+    for (number, column) in (1_i16..).zip(columns) {
+        rows.push(attribute_row(ctx, relation, column, number));
+    }
+}
+
+fn plain_column(name: &str, type_oid: Oid, not_null: bool) -> Column {
+    Column {
+        name: name.to_owned(),
+        type_oid,
+        typmod: -1,
+        not_null,
+        default: None,
+        identity: None,
+        generated: None,
+        dropped: false,
+        missing: None,
+        ndims: 0,
+    }
+}
+
+/// An index's attributes carry the names and types of the columns they index.
+fn index_columns(ctx: &ExecContext, index: &IndexDef) -> Vec<Column> {
+    let Some(table) = ctx.catalog.relation(index.table).and_then(|r| r.table()) else {
+        return Vec::new();
+    };
+    let numbers = index.keys.iter().map(|k| k.column).chain(index.include.iter().copied());
+    numbers
+        .filter_map(|n| definition::column_at(&table.columns, n))
+        .map(|c| Column { typmod: c.typmod, ..plain_column(&c.name, c.type_oid, false) })
+        .collect()
+}
+
+fn attribute_row(
+    ctx: &ExecContext,
+    relation: Oid,
+    column: &Column,
+    number: i16,
+) -> [(&'static str, Datum); 22] {
+    let p = physical(ctx, column.type_oid);
+    let name = if column.dropped {
+        format!("........pg.dropped.{number}........")
+    } else {
+        column.name.clone()
+    };
+    let identity = match column.identity {
+        Some(Identity::Always) => text("a"),
+        Some(Identity::ByDefault) => text("d"),
+        None => text(""),
+    };
+    [
+        ("attrelid", id(relation)),
+        ("attname", text(name)),
+        ("atttypid", id(if column.dropped { 0 } else { column.type_oid })),
+        ("attstattarget", int4(if number > 0 { -1 } else { 0 })),
+        ("attlen", Datum::Int2(p.len)),
+        ("attnum", Datum::Int2(number)),
+        ("attndims", int4(i32::from(column.ndims))),
+        ("attcacheoff", int4(-1)),
+        ("atttypmod", int4(column.typmod)),
+        ("attbyval", flag(p.by_value)),
+        ("attalign", ch(p.align)),
+        ("attstorage", ch(p.storage)),
+        ("attcompression", text("")),
+        ("attnotnull", flag(column.not_null)),
+        ("atthasdef", flag(column.default.is_some() || column.generated.is_some())),
+        ("atthasmissing", flag(column.missing.is_some())),
+        ("attidentity", identity),
+        ("attgenerated", text(if column.generated.is_some() { "s" } else { "" })),
+        ("attisdropped", flag(column.dropped)),
+        ("attislocal", flag(true)),
+        ("attinhcount", int4(0)),
+        ("attcollation", id(p.collation)),
+    ]
+}
+
+/// Every column with a default or a generation expression, with the id of its `pg_attrdef` row.
+///
+/// The row has no object of its own here; its id is made from the table's and the column's, in the
+/// upper half of the id space where no object is ever created.
+fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
+    let mut found = Vec::new();
+    for relation in ctx.catalog.relations() {
+        let Some(table) = relation.table() else { continue };
+        for (number, column) in (1_i16..).zip(&table.columns) {
+            let text = column.default.as_ref().or(column.generated.as_ref());
+            if let (Some(text), false) = (text, column.dropped) {
+                let offset = u32::try_from(number).unwrap_or(0);
+                let own = 0x8000_0000 | (relation.oid.wrapping_mul(1601).wrapping_add(offset));
+                found.push((own, relation.oid, number, text.clone()));
+            }
+        }
+    }
+    found
+}
+
+fn pg_attrdef(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for (own, relation, number, expr) in defaults(ctx) {
+        rows.push([
+            ("oid", id(own)),
+            ("adrelid", id(relation)),
+            ("adnum", Datum::Int2(number)),
+            ("adbin", text(expr)),
+        ]);
+    }
+    rows.done()
+}
+
+fn pg_index(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        let Some(index) = relation.index() else { continue };
+        let numbers = index.keys.iter().map(|k| k.column).chain(index.include.iter().copied());
+        let option = |descending: bool, nulls_first: bool| {
+            i16::from(descending) | (i16::from(nulls_first) << 1)
+        };
+        rows.push([
+            ("indexrelid", id(relation.oid)),
+            ("indrelid", id(index.table)),
+            ("indnatts", int2(index.keys.len() + index.include.len())),
+            ("indnkeyatts", int2(index.keys.len())),
+            ("indisunique", flag(index.unique)),
+            ("indnullsnotdistinct", flag(index.nulls_not_distinct)),
+            ("indisprimary", flag(index.primary)),
+            ("indisexclusion", flag(false)),
+            ("indimmediate", flag(true)),
+            ("indisclustered", flag(false)),
+            ("indisvalid", flag(index.valid)),
+            ("indcheckxmin", flag(false)),
+            ("indisready", flag(true)),
+            ("indislive", flag(true)),
+            ("indisreplident", flag(false)),
+            ("indkey", int2vector(numbers)),
+            ("indcollation", oidvector(index.keys.iter().map(|k| key_collation(ctx, index, k.column)))),
+            ("indclass", oidvector(index.keys.iter().map(|k| k.opclass))),
+            ("indoption", int2vector(index.keys.iter().map(|k| option(k.descending, k.nulls_first)))),
+        ]);
+    }
+    rows.done()
+}
+
+fn key_collation(ctx: &ExecContext, index: &IndexDef, column: i16) -> Oid {
+    ctx.catalog
+        .relation(index.table)
+        .and_then(|r| r.table())
+        .and_then(|t| definition::column_at(&t.columns, column))
+        .map_or(0, |c| physical(ctx, c.type_oid).collation)
+}
+
+fn action(a: ReferentialAction) -> Datum {
+    ch(match a {
+        ReferentialAction::NoAction => 'a',
+        ReferentialAction::Restrict => 'r',
+        ReferentialAction::Cascade => 'c',
+        ReferentialAction::SetNull => 'n',
+        ReferentialAction::SetDefault => 'd',
+    })
+}
+
+fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        for constraint in relation.table().map_or(&[][..], |t| &t.constraints) {
+            rows.push(constraint_row(relation, constraint));
+        }
+    }
+    rows.done()
+}
+
+fn constraint_row(relation: &Relation, constraint: &Constraint) -> Vec<(&'static str, Datum)> {
+    let numbers = |n: &[i16]| array(oid::INT2, n.iter().map(|n| Datum::Int2(*n)));
+    let (kind, index) = match &constraint.kind {
+        ConstraintKind::PrimaryKey { index } => ('p', *index),
+        ConstraintKind::Unique { index } => ('u', *index),
+        ConstraintKind::Check { .. } => ('c', 0),
+        ConstraintKind::ForeignKey { .. } => ('f', 0),
+    };
+    let mut row = vec![
+        ("oid", id(constraint.oid)),
+        ("conname", text(&constraint.name)),
+        ("connamespace", id(relation.schema)),
+        ("contype", ch(kind)),
+        ("condeferrable", flag(false)),
+        ("condeferred", flag(false)),
+        ("convalidated", flag(true)),
+        ("conrelid", id(relation.oid)),
+        ("contypid", id(0)),
+        ("conindid", id(index)),
+        ("conparentid", id(0)),
+        ("confrelid", id(0)),
+        ("confupdtype", text(" ")),
+        ("confdeltype", text(" ")),
+        ("confmatchtype", text(" ")),
+        ("conislocal", flag(true)),
+        ("coninhcount", int4(0)),
+        ("connoinherit", flag(kind != 'c')),
+        ("conkey", numbers(&constraint.columns)),
+    ];
+    match &constraint.kind {
+        ConstraintKind::ForeignKey { table, columns, on_update, on_delete } => row.extend([
+            ("confrelid", id(*table)),
+            ("confupdtype", action(*on_update)),
+            ("confdeltype", action(*on_delete)),
+            ("confmatchtype", ch('s')),
+            ("confkey", numbers(columns)),
+        ]),
+        ConstraintKind::Check { expr } => row.push(("conbin", text(expr))),
+        _ => {}
+    }
+    row
+}
+
+fn pg_sequence(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        let Some(s) = relation.sequence() else { continue };
+        rows.push([
+            ("seqrelid", id(relation.oid)),
+            ("seqtypid", id(s.type_oid)),
+            ("seqstart", int8(s.start)),
+            ("seqincrement", int8(s.increment)),
+            ("seqmax", int8(s.max)),
+            ("seqmin", int8(s.min)),
+            ("seqcache", int8(s.cache)),
+            ("seqcycle", flag(s.cycle)),
+        ]);
+    }
+    rows.done()
+}
+
+fn pg_rewrite(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        let RelationKind::View(view) = &relation.kind else { continue };
+        rows.push([
+            ("oid", id(relation.oid)),
+            ("rulename", text("_RETURN")),
+            ("ev_class", id(relation.oid)),
+            ("ev_type", ch('1')),
+            ("ev_enabled", ch('O')),
+            ("is_instead", flag(true)),
+            ("ev_qual", text("<>")),
+            ("ev_action", text(&view.query)),
+        ]);
+    }
+    rows.done()
+}
+
+fn pg_trigger(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for t in ctx.catalog.triggers() {
+        let args: Vec<u8> =
+            t.args.iter().flat_map(|a| a.bytes().chain(std::iter::once(0))).collect();
+        rows.push([
+            ("oid", id(t.oid)),
+            ("tgrelid", id(t.table)),
+            ("tgparentid", id(0)),
+            ("tgname", text(&t.name)),
+            ("tgfoid", id(t.function)),
+            ("tgtype", Datum::Int2(t.kind)),
+            ("tgenabled", ch(t.enabled)),
+            ("tgisinternal", flag(false)),
+            ("tgconstrrelid", id(0)),
+            ("tgconstrindid", id(0)),
+            ("tgconstraint", id(0)),
+            ("tgdeferrable", flag(false)),
+            ("tginitdeferred", flag(false)),
+            ("tgnargs", int2(t.args.len())),
+            ("tgattr", int2vector(t.columns.iter().copied())),
+            ("tgargs", Datum::Bytea(args.into())),
+        ]);
+    }
+    rows.done()
+}
+
+/// What depends on what, as far as listings ask: sequences on columns, indexes and constraints on
+/// tables, views on relations, extension members on extensions.
+fn pg_depend(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let class = class_oid("pg_class");
+    let mut push = |from: (Oid, Oid), to: (Oid, Oid, i16), kind: char| {
+        rows.push([
+            ("classid", id(from.0)),
+            ("objid", id(from.1)),
+            ("objsubid", int4(0)),
+            ("refclassid", id(to.0)),
+            ("refobjid", id(to.1)),
+            ("refobjsubid", int4(i32::from(to.2))),
+            ("deptype", ch(kind)),
+        ]);
+    };
+    for relation in ctx.catalog.relations() {
+        match &relation.kind {
+            RelationKind::Sequence(s) => {
+                if let Some((owner, column)) = s.owned_by {
+                    let kind = if s.identity { 'i' } else { 'a' };
+                    push((class, relation.oid), (class, owner, column), kind);
+                }
+            }
+            RelationKind::Index(i) => {
+                for key in &i.keys {
+                    push((class, relation.oid), (class, i.table, key.column), 'a');
+                }
+            }
+            RelationKind::Table(t) => {
+                for c in &t.constraints {
+                    push((class_oid("pg_constraint"), c.oid), (class, relation.oid, 0), 'a');
+                }
+            }
+            RelationKind::View(v) => {
+                for on in &v.depends_on {
+                    push((class_oid("pg_rewrite"), relation.oid), (class, *on, 0), 'n');
+                }
+            }
+            RelationKind::Composite(_) => {}
+        }
+    }
+    for (own, relation, number, _) in defaults(ctx) {
+        push((class_oid("pg_attrdef"), own), (class, relation, number), 'a');
+    }
+    for extension in ctx.catalog.extensions() {
+        for (member_class, member) in super::cluster::members(&extension.name) {
+            push((member_class, member), (class_oid("pg_extension"), extension.oid, 0), 'e');
+        }
+    }
+    rows.done()
+}

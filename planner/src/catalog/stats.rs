@@ -1,0 +1,96 @@
+//! Activity and statistics: sessions, table counters, index build progress.
+
+use vicinity_storage::catalog::model::{Relation, fixed};
+use vicinity_types::{Datum, Result};
+
+use super::row::{Rows, id, int4, int8, text};
+use super::{RowsFn, VirtualTable};
+use crate::context::ExecContext;
+
+pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
+    Some(match name {
+        "pg_stat_all_tables" | "pg_stat_user_tables" => tables,
+        "pg_stat_all_indexes" | "pg_stat_user_indexes" => indexes,
+        "pg_stat_activity" => activity,
+        "pg_stat_progress_create_index" => progress,
+        _ => return None,
+    })
+}
+
+fn schema_name(ctx: &ExecContext, relation: &Relation) -> Datum {
+    ctx.catalog.schema(relation.schema).map_or(Datum::Null, |s| text(&s.name))
+}
+
+fn tables(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations().filter(|r| r.table().is_some()) {
+        let stats = ctx.engine.db.table(relation.oid, &ctx.catalog)?.stats();
+        rows.push([
+            ("relid", id(relation.oid)),
+            ("schemaname", schema_name(ctx, relation)),
+            ("relname", text(&relation.name)),
+            ("n_live_tup", int8(stats.live_rows)),
+            ("n_dead_tup", int8(stats.dead_rows)),
+        ]);
+    }
+    rows.done()
+}
+
+fn indexes(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for relation in ctx.catalog.relations() {
+        let Some(index) = relation.index() else { continue };
+        let Some(owner) = ctx.catalog.relation(index.table) else { continue };
+        rows.push([
+            ("relid", id(index.table)),
+            ("indexrelid", id(relation.oid)),
+            ("schemaname", schema_name(ctx, relation)),
+            ("relname", text(&owner.name)),
+            ("indexrelname", text(&relation.name)),
+        ]);
+    }
+    rows.done()
+}
+
+fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for session in ctx.engine.sessions() {
+        let user = ctx.catalog.role_named(&session.user()).map_or(0, |r| r.oid);
+        rows.push([
+            ("datid", id(fixed::DATABASE)),
+            ("datname", text(session.database())),
+            ("pid", int4(session.pid())),
+            ("usesysid", id(user)),
+            ("usename", text(session.user())),
+            ("application_name", text(session.setting("application_name").unwrap_or_default())),
+            ("backend_start", Datum::TimestampTz(session.started())),
+            ("backend_type", text("client backend")),
+        ]);
+    }
+    rows.done()
+}
+
+fn progress(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for build in ctx.engine.db.progress() {
+        rows.push([
+            ("pid", int4(build.pid)),
+            ("datid", id(fixed::DATABASE)),
+            ("datname", text(ctx.session.database())),
+            ("relid", id(build.table)),
+            ("index_relid", id(build.index)),
+            ("command", text("CREATE INDEX")),
+            ("phase", text(build.phase)),
+            ("lockers_total", int8(0)),
+            ("lockers_done", int8(0)),
+            ("current_locker_pid", int8(0)),
+            ("blocks_total", int8(0)),
+            ("blocks_done", int8(0)),
+            ("tuples_total", int8(build.total)),
+            ("tuples_done", int8(build.done)),
+            ("partitions_total", int8(0)),
+            ("partitions_done", int8(0)),
+        ]);
+    }
+    rows.done()
+}

@@ -1,0 +1,159 @@
+//! The tree of a compiled PL/pgSQL function.
+//!
+//! Variables are slots of one flat frame: scoping is settled while parsing. Pieces of SQL stay
+//! text ([`Sql`]) and are planned at their first run, once per function.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use vicinity_types::{Severity, SqlState};
+
+use super::expr::Planned;
+
+/// The place of a variable in the frame.
+pub(super) type Slot = usize;
+
+/// A declared variable.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    /// The label of its block, for `label.name`.
+    pub(super) label: Option<String>,
+    pub(super) kind: VariableKind,
+    pub(super) constant: bool,
+    pub(super) not_null: bool,
+}
+
+/// What a variable can hold.
+#[derive(Clone, Debug)]
+pub(super) enum VariableKind {
+    /// A value of a type.
+    Scalar(crate::call::PgType),
+    /// A row of any shape, known once assigned.
+    Record,
+    /// A row of a table or composite type.
+    Row(vicinity_types::Oid),
+}
+
+/// A piece of SQL text: an expression or a statement.
+#[derive(Debug)]
+pub(super) struct Sql {
+    pub(super) text: String,
+    /// The line of the body it begins on.
+    pub(super) line: usize,
+    /// Which variables can be seen from here, innermost last.
+    pub(super) scope: std::sync::Arc<Scope>,
+    /// The plans made of it so far, by the shapes of the records it mentions.
+    pub(super) planned: Mutex<Vec<std::sync::Arc<Planned>>>,
+}
+
+/// Names in sight.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    pub(super) names: BTreeMap<String, Slot>,
+    pub(super) labels: BTreeMap<String, BTreeMap<String, Slot>>,
+}
+
+/// A block: declarations, statements, handlers.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) label: Option<String>,
+    /// Slots to (re)initialise on entry, with their defaults.
+    pub(super) inits: Vec<(Slot, Option<Sql>)>,
+    pub(super) body: Vec<Statement>,
+    pub(super) handlers: Vec<Handler>,
+    /// Slots of SQLSTATE and SQLERRM inside handlers.
+    pub(super) error_slots: Option<(Slot, Slot)>,
+}
+
+/// `WHEN conditions THEN statements`
+#[derive(Debug)]
+pub(super) struct Handler {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) body: Vec<Statement>,
+}
+
+/// What a handler catches.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Condition {
+    Others,
+    State(SqlState),
+    /// A whole class: a condition name whose code ends in 000.
+    Class(SqlState),
+}
+
+/// A statement with its line, for CONTEXT.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) line: usize,
+    pub(super) kind: StatementKind,
+}
+
+/// Where a row goes.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// One record or row variable.
+    Row(Slot),
+    /// Scalars, in order.
+    Scalars(Vec<Place>),
+}
+
+/// Something assignable.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Variable(Slot),
+    Field(Slot, String),
+}
+
+#[derive(Debug)]
+pub(super) enum StatementKind {
+    Block(Block),
+    /// The subscripts, outermost first, are expressions of their own.
+    Assign { place: Place, subscripts: Vec<Sql>, value: Sql },
+    If { arms: Vec<(Sql, Vec<Statement>)>, otherwise: Vec<Statement> },
+    /// A simple CASE keeps its operand in a hidden slot.
+    Case { operand: Option<(Slot, Sql)>, arms: Vec<(Sql, Vec<Statement>)>, otherwise: Option<Vec<Statement>> },
+    Loop { label: Option<String>, body: Vec<Statement> },
+    While { label: Option<String>, condition: Sql, body: Vec<Statement> },
+    ForInteger { label: Option<String>, slot: Slot, from: Sql, to: Sql, by: Option<Sql>, reverse: bool, body: Vec<Statement> },
+    ForQuery { label: Option<String>, target: Target, query: Query, body: Vec<Statement> },
+    ForEach { label: Option<String>, target: Slot, array: Sql, body: Vec<Statement> },
+    Exit { label: Option<String>, when: Option<Sql>, next: bool },
+    Return(Option<Sql>),
+    ReturnNext(Option<Sql>),
+    ReturnQuery(Query),
+    Raise(Raise),
+    Assert { condition: Sql, message: Option<Sql> },
+    /// SQL run for its effect, or SELECT INTO.
+    Execute { query: Query, into: Option<Into> },
+    Perform(Sql),
+    Diagnostics { stacked: bool, items: Vec<(Place, String)> },
+    Null,
+}
+
+/// A query: text of its own, or made at run time.
+#[derive(Debug)]
+pub(super) enum Query {
+    Static(Sql),
+    Dynamic { text: Sql, using: Vec<Sql> },
+}
+
+/// `INTO [STRICT] target`
+#[derive(Debug)]
+pub(super) struct Into {
+    pub(super) target: Target,
+    pub(super) strict: bool,
+}
+
+/// RAISE.
+#[derive(Debug)]
+pub(super) struct Raise {
+    /// `None`: EXCEPTION.
+    pub(super) severity: Option<Severity>,
+    pub(super) format: Option<String>,
+    pub(super) args: Vec<Sql>,
+    pub(super) condition: Option<SqlState>,
+    pub(super) options: Vec<(String, Sql)>,
+    /// A bare RAISE: throw again.
+    pub(super) again: bool,
+}

@@ -1,0 +1,39 @@
+//! Assignment conversions between variables' types.
+
+use bytes::BytesMut;
+use vicinity_types::{Datum, Kind, Result, io, oid};
+
+use super::frame::same_type;
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::inner;
+
+/// Converts a value as an assignment does: by an assignment cast where there is one, else through
+/// text, as PL/pgSQL always allowed.
+pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) -> Result<Datum> {
+    if value.is_null() || same_type(from, to) {
+        return Ok(value);
+    }
+    if from.kind == Kind::Record && to.kind == Kind::Record {
+        return Ok(value);
+    }
+    if let Some(converted) = inner::convert(ctx, &value, from, to)? {
+        return Ok(converted);
+    }
+    let text = to_text(ctx, &value, from).unwrap_or_default();
+    io::text_in(to.oid, to.typmod, &text, &ctx.io())
+}
+
+/// A value's text; `None` for NULL.
+pub(super) fn to_text(ctx: &ExecContext, value: &Datum, ty: PgType) -> Option<String> {
+    match value {
+        Datum::Null => None,
+        Datum::Text(s) => Some(s.to_string()),
+        Datum::Bool(b) if ty.oid == oid::BOOL => Some(if *b { "t" } else { "f" }.to_owned()),
+        _ => {
+            let mut out = BytesMut::new();
+            io::text_out(ty.oid, value, &ctx.io(), &mut out);
+            Some(String::from_utf8_lossy(&out).into_owned())
+        }
+    }
+}

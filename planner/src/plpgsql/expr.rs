@@ -1,0 +1,348 @@
+//! SQL inside a function: planned at its first run, with the variables it mentions as parameters.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+
+use super::ast::{Query, Scope, Slot, Sql, VariableKind};
+use super::cast;
+use super::frame::{Frame, Row, Value};
+use super::run::Interpreter;
+use crate::bind::Variables;
+use crate::call::PgType;
+use crate::inner::{self, Statement};
+
+/// A piece of SQL planned for certain shapes of the records in it.
+#[derive(Debug)]
+pub(super) struct Planned {
+    statement: Arc<Statement>,
+    /// Where each parameter's value comes from.
+    uses: Vec<Use>,
+    /// The shapes of the records in sight that were looked at.
+    shapes: Vec<(Slot, Arc<[String]>, Arc<[PgType]>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Use {
+    Whole(Slot, PgType),
+    Field(Slot, usize, PgType),
+}
+
+/// Resolves names of variables while a piece of SQL is bound.
+struct Lookup<'a, 'f> {
+    ctx: &'a crate::context::ExecContext,
+    scope: &'a Scope,
+    frame: &'a Frame<'f>,
+    uses: RefCell<Vec<Use>>,
+    shapes: RefCell<Vec<(Slot, Arc<[String]>, Arc<[PgType]>)>>,
+}
+
+impl Lookup<'_, '_> {
+    fn index(&self, wanted: Use) -> usize {
+        let mut uses = self.uses.borrow_mut();
+        match uses.iter().position(|u| *u == wanted) {
+            Some(at) => at + 1,
+            None => {
+                uses.push(wanted);
+                uses.len()
+            }
+        }
+    }
+
+    fn whole(&self, slot: Slot) -> Option<(usize, PgType)> {
+        let ty = match self.frame.variables.get(slot)?.kind {
+            VariableKind::Scalar(ty) => ty,
+            VariableKind::Record => PgType::new(oid::RECORD),
+            VariableKind::Row(ty) => PgType::with_kind(ty, -1, vicinity_types::Kind::Record),
+        };
+        Some((self.index(Use::Whole(slot, ty)), ty))
+    }
+
+    fn field(&self, slot: Slot, field: &str) -> Option<(usize, PgType)> {
+        if let VariableKind::Scalar(_) = self.frame.variables.get(slot)?.kind {
+            return None;
+        }
+        let row = self.frame.row(self.ctx, slot).ok()?;
+        let at = row.position(field)?;
+        let ty = *row.types.get(at)?;
+        let mut shapes = self.shapes.borrow_mut();
+        if !shapes.iter().any(|(s, ..)| *s == slot) {
+            shapes.push((slot, row.names.clone(), row.types.clone()));
+        }
+        drop(shapes);
+        Some((self.index(Use::Field(slot, at, ty)), ty))
+    }
+}
+
+impl Variables for Lookup<'_, '_> {
+    fn lookup(&self, parts: &[&str]) -> Option<(usize, PgType)> {
+        match parts {
+            [name] => self.whole(*self.scope.names.get(*name)?),
+            [first, second] => {
+                if let Some(slot) = self.scope.labels.get(*first).and_then(|l| l.get(*second)) {
+                    return self.whole(*slot);
+                }
+                self.field(*self.scope.names.get(*first)?, second)
+            }
+            [label, name, field] => {
+                self.field(*self.scope.labels.get(*label)?.get(*name)?, field)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The plan of a piece of SQL that fits the records as they are now. `prefix` makes an expression
+/// a query.
+fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
+    let fits = |p: &Arc<Planned>| {
+        p.statement.is_current(&me.ctx)
+            && p.shapes.iter().all(|(slot, names, types)| match me.frame.value(*slot) {
+                Some(Value::Row(Some(row))) => row.names == *names && row.types == *types,
+                Some(Value::Row(None)) => {
+                    matches!(me.frame.variables.get(*slot).map(|v| &v.kind), Some(VariableKind::Row(_)))
+                }
+                _ => false,
+            })
+    };
+    if let Some(found) = sql.planned.lock().iter().find(|p| fits(p)) {
+        return Ok(found.clone());
+    }
+    let lookup = Lookup {
+        ctx: &me.ctx,
+        scope: &sql.scope,
+        frame: &me.frame,
+        uses: RefCell::default(),
+        shapes: RefCell::default(),
+    };
+    let text = format!("{prefix}{}", sql.text);
+    let statement = inner::prepare(&me.ctx, &text, &lookup)
+        .map_err(|e| unassigned(me, sql, e).unwrap_or_else(|e| inside(e, &text)))?;
+    let planned = Arc::new(Planned {
+        statement,
+        uses: lookup.uses.into_inner(),
+        shapes: lookup.shapes.into_inner(),
+    });
+    let mut plans = sql.planned.lock();
+    plans.retain(|p| p.statement.is_current(&me.ctx));
+    plans.push(planned.clone());
+    Ok(planned)
+}
+
+/// A column that was not found may be a field of a record without a shape yet, or of one that
+/// lacks it: PostgreSQL says so.
+fn unassigned(me: &Interpreter<'_>, sql: &Sql, error: PgError) -> Result<PgError, PgError> {
+    if !matches!(error.code(), SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN) {
+        return Err(error);
+    }
+    for (name, slot) in &sql.scope.names {
+        let dotted = sql.text.to_lowercase().contains(&format!("{name}."));
+        let record = matches!(me.frame.variables.get(*slot).map(|v| &v.kind), Some(VariableKind::Record));
+        if !dotted || !record {
+            continue;
+        }
+        match me.frame.row(&me.ctx, *slot) {
+            Err(e) => return Ok(e),
+            Ok(row) => {
+                let at = sql.text.to_lowercase().find(&format!("{name}.")).unwrap_or(0);
+                let after = sql.text.get(at + name.len() + 1..).unwrap_or("");
+                let field: String =
+                    after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if row.position(&field.to_lowercase()).is_none() {
+                    return Ok(PgError::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("record \"{name}\" has no field \"{field}\""),
+                    ));
+                }
+            }
+        }
+    }
+    Err(error)
+}
+
+/// Errors inside a function's SQL show that SQL, with the position in it.
+fn inside(mut error: PgError, text: &str) -> PgError {
+    let report = error.report_mut();
+    if report.internal_query.is_none() {
+        report.internal_position = report.position.take();
+        report.internal_query = Some(text.to_owned());
+    }
+    error
+}
+
+fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Vec<Datum>> {
+    planned
+        .uses
+        .iter()
+        .map(|u| match u {
+            Use::Whole(slot, _) => Ok(me.frame.datum(*slot)),
+            Use::Field(slot, at, _) => {
+                let row = me.frame.row(&me.ctx, *slot)?;
+                Ok(row.values.get(*at).cloned().unwrap_or_default())
+            }
+        })
+        .collect()
+}
+
+/// The value of an expression, with its type.
+pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType)> {
+    let planned = plan(me, sql, "SELECT ")?;
+    let Some(column) = planned.statement.columns().first() else {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "missing expression"));
+    };
+    if planned.statement.columns().len() > 1 {
+        return Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("query \"SELECT {}\" returned {} columns", sql.text, planned.statement.columns().len()),
+        ));
+    }
+    let ty = column.ty;
+    let values = params(me, &planned)?;
+    let ctx = statement_context(me, &planned);
+    let mut result = Datum::Null;
+    let mut rows = 0;
+    inner::rows(&ctx, &planned.statement, values, &mut |row| {
+        rows += 1;
+        if rows == 1 {
+            result = row.into_iter().next().unwrap_or_default();
+        }
+        Ok(rows < 2)
+    })?;
+    if rows > 1 {
+        return Err(PgError::new(
+            SqlState::CARDINALITY_VIOLATION,
+            format!("query \"SELECT {}\" returned more than one row", sql.text),
+        ));
+    }
+    Ok((result, ty))
+}
+
+/// An expression over variables alone sees no rows: it needs no snapshot of its own.
+fn statement_context(me: &mut Interpreter<'_>, planned: &Planned) -> crate::context::ExecContext {
+    if planned.statement.reads_data() {
+        me.renew();
+    }
+    me.ctx.clone()
+}
+
+/// A condition; NULL is false.
+pub(super) fn truth(me: &mut Interpreter<'_>, sql: &Sql) -> Result<bool> {
+    let (value, ty) = eval(me, sql)?;
+    let value = cast::assign(&me.ctx, value, ty, PgType::new(oid::BOOL))?;
+    Ok(matches!(value, Datum::Bool(true)))
+}
+
+/// An integer, or NULL.
+pub(super) fn int(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<i64>> {
+    let (value, ty) = eval(me, sql)?;
+    Ok(match cast::assign(&me.ctx, value, ty, PgType::new(oid::INT4))? {
+        Datum::Int4(n) => Some(i64::from(n)),
+        _ => None,
+    })
+}
+
+/// A value as text, or NULL.
+pub(super) fn text(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<String>> {
+    let (value, ty) = eval(me, sql)?;
+    Ok(cast::to_text(&me.ctx, &value, ty))
+}
+
+/// `CASE operand WHEN list`: whether the operand equals one of the list.
+pub(super) fn equals_any(me: &mut Interpreter<'_>, operand: &Sql, list: &Sql) -> Result<bool> {
+    let condition = Sql {
+        text: format!("({}) IN ({})", operand.text, list.text),
+        line: list.line,
+        scope: list.scope.clone(),
+        planned: parking_lot::Mutex::new(Vec::new()),
+    };
+    truth(me, &condition)
+}
+
+/// Runs a query for its effect; gives the number of rows.
+pub(super) fn run(me: &mut Interpreter<'_>, sql: &Sql) -> Result<u64> {
+    let planned = plan(me, sql, "")?;
+    let values = params(me, &planned)?;
+    me.renew();
+    let mut rows = 0;
+    let affected = inner::rows(&me.ctx, &planned.statement, values, &mut |_| {
+        rows += 1;
+        Ok(true)
+    })?;
+    Ok(affected.max(rows))
+}
+
+/// Runs a statement without INTO: rows touched, and whether it gives rows.
+pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, bool)> {
+    match query {
+        Query::Static(sql) => {
+            let planned = plan(me, sql, "")?;
+            let gives = !planned.statement.columns().is_empty();
+            if gives {
+                return Ok((0, true));
+            }
+            Ok((run(me, sql)?, false))
+        }
+        Query::Dynamic { text: sql, using } => {
+            let (text, values) = dynamic_text(me, sql, using)?;
+            let types: Vec<PgType> = values.iter().map(|(_, t)| *t).collect();
+            let given: Vec<Datum> = values.into_iter().map(|(d, _)| d).collect();
+            let mut count = 0;
+            // EXECUTE takes several statements; each sees what the one before it did.
+            for one in inner::split(&text)? {
+                me.renew();
+                let statement = inner::prepare_with_types(&me.ctx, &one, &types)
+                    .map_err(|e| inside(e, &one))?;
+                count = inner::rows(&me.ctx, &statement, given.clone(), &mut |_| Ok(true))
+                    .map_err(|e| e.context(format!("SQL statement \"{one}\"")))?;
+            }
+            Ok((count, false))
+        }
+    }
+}
+
+type Given = Vec<(Datum, PgType)>;
+
+fn prepare_dynamic(me: &Interpreter<'_>, text: &str, values: &Given) -> Result<Arc<Statement>> {
+    let types: Vec<PgType> = values.iter().map(|(_, t)| *t).collect();
+    inner::prepare_with_types(&me.ctx, text, &types).map_err(|e| inside(e, text))
+}
+
+/// Gives every row of a query to `f` until it says to stop.
+pub(super) fn for_each<'i>(
+    me: &mut Interpreter<'i>,
+    query: &Query,
+    f: &mut dyn FnMut(&mut Interpreter<'i>, Row) -> Result<bool>,
+) -> Result<()> {
+    let (statement, values) = match query {
+        Query::Static(sql) => {
+            let planned = plan(me, sql, "")?;
+            let values = params(me, &planned)?;
+            (planned.statement.clone(), values)
+        }
+        Query::Dynamic { text, using } => {
+            let (text, values) = dynamic_text(me, text, using)?;
+            let statement = prepare_dynamic(me, &text, &values)?;
+            (statement, values.into_iter().map(|(d, _)| d).collect())
+        }
+    };
+    me.renew();
+    let names: Arc<[String]> = statement.columns().iter().map(|c| c.name.clone()).collect();
+    let types: Arc<[PgType]> = statement.columns().iter().map(|c| c.ty).collect();
+    let ctx = me.ctx.clone();
+    inner::rows(&ctx, &statement, values, &mut |values| {
+        f(me, Row { names: names.clone(), types: types.clone(), values })
+    })?;
+    Ok(())
+}
+
+fn dynamic_text(me: &mut Interpreter<'_>, sql: &Sql, using: &[Sql]) -> Result<(String, Given)> {
+    let text = text(me, sql)?.ok_or_else(|| {
+        PgError::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            "query string argument of EXECUTE is null",
+        )
+    })?;
+    let values = using.iter().map(|u| eval(me, u)).collect::<Result<Given>>()?;
+    Ok((text, values))
+}

@@ -1,0 +1,173 @@
+//! LOOP, WHILE, FOR and FOREACH.
+
+use vicinity_types::{Datum, PgError, Result, SqlState};
+
+use super::ast::{Place, Slot, Sql, Statement, StatementKind};
+use super::expr;
+use super::frame::Value;
+use super::run::{Flow, Interpreter};
+use crate::call::PgType;
+
+/// What a loop does after a round of its body.
+enum Round {
+    Again,
+    Leave(Flow),
+}
+
+impl Interpreter<'_> {
+    pub(super) fn loops(&mut self, kind: &StatementKind) -> Result<Flow> {
+        match kind {
+            StatementKind::Loop { label, body } => loop {
+                self.ctx.check()?;
+                if let Round::Leave(flow) = self.round(label.as_deref(), body)? {
+                    return Ok(flow);
+                }
+            },
+            StatementKind::While { label, condition, body } => {
+                while expr::truth(self, condition)? {
+                    self.ctx.check()?;
+                    if let Round::Leave(flow) = self.round(label.as_deref(), body)? {
+                        return Ok(flow);
+                    }
+                }
+                Ok(Flow::Next)
+            }
+            StatementKind::ForInteger { label, slot, from, to, by, reverse, body } => {
+                let range = self.range(from, to, by.as_ref(), *reverse)?;
+                self.for_integer(label.as_deref(), *slot, &range, body)
+            }
+            StatementKind::ForQuery { label, target, query, body } => {
+                let mut left = Flow::Next;
+                let mut any = false;
+                expr::for_each(self, query, &mut |me, row| {
+                    any = true;
+                    me.store(target, Some(row))?;
+                    match me.round(label.as_deref(), body)? {
+                        Round::Again => Ok(true),
+                        Round::Leave(flow) => {
+                            left = flow;
+                            Ok(false)
+                        }
+                    }
+                })?;
+                self.frame.set_found(any);
+                Ok(left)
+            }
+            StatementKind::ForEach { label, target, array, body } => {
+                self.for_each_element(label.as_deref(), *target, array, body)
+            }
+            _ => Err(PgError::internal("not a loop")),
+        }
+    }
+
+    /// Runs the body once.
+    fn round(&mut self, label: Option<&str>, body: &[Statement]) -> Result<Round> {
+        let mine = |to: &Option<String>| to.is_none() || to.as_deref() == label;
+        Ok(match self.statements(body)? {
+            Flow::Next => Round::Again,
+            Flow::Continue(to) if mine(&to) => Round::Again,
+            Flow::Exit(to) if mine(&to) => Round::Leave(Flow::Next),
+            other => Round::Leave(other),
+        })
+    }
+
+    fn bound(&mut self, sql: &Sql, what: &str) -> Result<i64> {
+        expr::int(self, sql)?.ok_or_else(|| {
+            PgError::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                format!("{what} of FOR loop cannot be null"),
+            )
+        })
+    }
+
+    fn range(&mut self, from: &Sql, to: &Sql, by: Option<&Sql>, reverse: bool) -> Result<Range> {
+        let first = self.bound(from, "lower bound")?;
+        let last = self.bound(to, "upper bound")?;
+        let step = match by {
+            Some(sql) => self.bound(sql, "BY value")?,
+            None => 1,
+        };
+        if step <= 0 {
+            return Err(PgError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "BY value of FOR loop must be greater than zero",
+            ));
+        }
+        Ok(Range { first, last, step, reverse })
+    }
+
+    fn for_integer(
+        &mut self,
+        label: Option<&str>,
+        slot: Slot,
+        range: &Range,
+        body: &[Statement],
+    ) -> Result<Flow> {
+        let mut at = range.first;
+        let mut any = false;
+        while range.holds(at) {
+            self.ctx.check()?;
+            any = true;
+            let value = i32::try_from(at).map_err(|_| PgError::out_of_range("integer"))?;
+            self.frame.set_raw(slot, Value::Scalar(Datum::Int4(value)));
+            if let Round::Leave(flow) = self.round(label, body)? {
+                self.frame.set_found(true);
+                return Ok(flow);
+            }
+            at = if range.reverse { at - range.step } else { at + range.step };
+        }
+        self.frame.set_found(any);
+        Ok(Flow::Next)
+    }
+
+    fn for_each_element(
+        &mut self,
+        label: Option<&str>,
+        target: Slot,
+        array: &Sql,
+        body: &[Statement],
+    ) -> Result<Flow> {
+        let (value, ty) = expr::eval(self, array)?;
+        let Datum::Array(array) = value else {
+            return Err(if value.is_null() {
+                PgError::new(
+                    SqlState::NULL_VALUE_NOT_ALLOWED,
+                    "FOREACH expression must not be null",
+                )
+            } else {
+                let name = crate::names::type_name(&self.ctx.catalog, ty.oid, -1);
+                PgError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("FOREACH expression must yield an array, not type {name}"),
+                )
+            });
+        };
+        let elem = PgType::with_kind(array.elem, -1, self.ctx.catalog.kind_of(array.elem));
+        let mut any = false;
+        for element in array.iter() {
+            self.ctx.check()?;
+            any = true;
+            self.frame.assign(&self.ctx, &Place::Variable(target), element, elem)?;
+            if let Round::Leave(flow) = self.round(label, body)? {
+                self.frame.set_found(true);
+                return Ok(flow);
+            }
+        }
+        self.frame.set_found(any);
+        Ok(Flow::Next)
+    }
+}
+
+/// `FOR i IN [REVERSE] first..last BY step`
+struct Range {
+    first: i64,
+    last: i64,
+    step: i64,
+    reverse: bool,
+}
+
+impl Range {
+    fn holds(&self, at: i64) -> bool {
+        if self.reverse { at >= self.last } else { at <= self.last }
+    }
+}

@@ -1,0 +1,240 @@
+//! PL/pgSQL: functions, procedures and DO blocks.
+//!
+//! A body is parsed once per function and version of the catalog; each piece of SQL in it is
+//! planned at its first run and kept with the function. Every statement runs with a snapshot of
+//! its own, as in a PostgreSQL volatile function.
+
+mod ast;
+mod cast;
+mod expr;
+mod frame;
+mod lexer;
+mod loops;
+mod parse;
+mod raise;
+mod run;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
+
+use self::ast::{Block, Slot, Variable, VariableKind};
+use self::frame::{Frame, Value};
+use self::parse::Parser;
+use self::run::{Flow, Interpreter, Returns};
+use self::types::CatalogTypes;
+use crate::call::PgType;
+use crate::context::ExecContext;
+
+/// A compiled function.
+#[derive(Debug)]
+pub struct Function {
+    /// `name(argument types)`, for CONTEXT lines.
+    signature: String,
+    variables: Vec<Variable>,
+    body: Block,
+    /// Slots of the input arguments, in order.
+    inputs: Vec<Slot>,
+    /// Slots of OUT, INOUT and TABLE columns, in order, with their types.
+    outs: Vec<Slot>,
+    out_types: Vec<PgType>,
+    found: Slot,
+    returns: Returns,
+    returns_set: bool,
+}
+
+/// Rows of a set-returning function.
+pub type SetRows = Vec<Vec<Datum>>;
+
+/// Compiles a function's body for the catalog of `ctx`.
+pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
+    let types = CatalogTypes { ctx };
+    let mut parser = Parser::new(&declared.body, &types)?;
+    let label = Some(declared.name.as_str());
+    let mut inputs = Vec::new();
+    let mut outs = Vec::new();
+    let mut out_types = Vec::new();
+    for (i, arg) in (1..).zip(&declared.args) {
+        let kind = variable_kind(ctx, arg.type_oid);
+        let numbered = format!("${i}");
+        let mut names: Vec<&str> = arg.name.iter().map(String::as_str).collect();
+        names.push(&numbered);
+        let slot = parser.predeclare(&names, label, kind);
+        if matches!(arg.mode, ArgMode::In | ArgMode::InOut | ArgMode::Variadic) {
+            inputs.push(slot);
+        }
+        if matches!(arg.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table) {
+            outs.push(slot);
+            out_types.push(full_type(ctx, arg.type_oid));
+        }
+    }
+    let found = found_slot(&mut parser);
+    let body = parser.function().map_err(|e| compile_error(e, &declared.name))?;
+    Ok(Function {
+        signature: crate::catalog::definition::procedure_signature(
+            &ctx.catalog,
+            &declared.name,
+            &declared.input_types(),
+        ),
+        variables: parser.variables,
+        body,
+        inputs,
+        outs,
+        out_types,
+        found,
+        returns: returns(ctx, declared),
+        returns_set: declared.returns_set,
+    })
+}
+
+fn compile_error(error: PgError, name: &str) -> PgError {
+    error.context(format!("compilation of PL/pgSQL function \"{name}\""))
+}
+
+/// FOUND is a variable every function has.
+fn found_slot(parser: &mut Parser<'_>) -> Slot {
+    parser.predeclare(&["found"], None, VariableKind::Scalar(PgType::new(oid::BOOL)))
+}
+
+fn full_type(ctx: &ExecContext, ty: Oid) -> PgType {
+    PgType::with_kind(ty, -1, ctx.catalog.kind_of(ty))
+}
+
+fn variable_kind(ctx: &ExecContext, ty: Oid) -> VariableKind {
+    if ty == oid::RECORD {
+        VariableKind::Record
+    } else if ctx.catalog.relation_of_type(ty).is_some() {
+        VariableKind::Row(ty)
+    } else {
+        VariableKind::Scalar(full_type(ctx, ty))
+    }
+}
+
+fn returns(ctx: &ExecContext, declared: &Declared) -> Returns {
+    match declared.returns {
+        oid::VOID => Returns::Void,
+        oid::RECORD => Returns::Row(oid::RECORD),
+        ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row(ty),
+        ty => Returns::Scalar(full_type(ctx, ty)),
+    }
+}
+
+/// Runs a DO block.
+pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
+    let types = CatalogTypes { ctx };
+    let mut parser = Parser::new(body, &types)?;
+    let found = found_slot(&mut parser);
+    let block = parser.function().map_err(|e| compile_error(e, "inline_code_block"))?;
+    let variables = parser.variables;
+    let mut frame = Frame::new(&variables, found);
+    frame.set_found(false);
+    let mut interpreter = Interpreter {
+        ctx: ctx.deeper()?,
+        frame,
+        returns: Returns::Void,
+        returns_set: false,
+        outs: &[],
+        result: Datum::Null,
+        rows: Vec::new(),
+        handling: None,
+        row_count: 0,
+        name: "inline_code_block",
+    };
+    check_end(interpreter.block(&block)?, Returns::Void, true)
+}
+
+/// Calls a function for one value.
+pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
+    let done = run(ctx, function, args)?;
+    if !function.outs.is_empty() {
+        return Ok(out_value(function, done.out_values()));
+    }
+    Ok(done.result)
+}
+
+fn out_value(function: &Function, mut values: Vec<Datum>) -> Datum {
+    if values.len() == 1 {
+        return values.pop().unwrap_or_default();
+    }
+    let fields = function.out_types.iter().map(|t| t.oid).zip(values).collect();
+    Datum::Record(std::sync::Arc::new(vicinity_types::record::Record {
+        type_oid: oid::RECORD,
+        fields,
+    }))
+}
+
+/// Calls a set-returning function for all its rows.
+pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<SetRows> {
+    let done = run(ctx, function, args)?;
+    if function.returns_set {
+        return Ok(done.rows);
+    }
+    if !function.outs.is_empty() {
+        return Ok(vec![done.out_values()]);
+    }
+    Ok(vec![match done.result {
+        Datum::Record(r) => r.fields.iter().map(|(_, d)| d.clone()).collect(),
+        value => vec![value],
+    }])
+}
+
+fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<Interpreter<'a>> {
+    let mut frame = Frame::new(&function.variables, function.found);
+    frame.set_found(false);
+    let ctx = ctx.deeper()?;
+    for (slot, value) in function.inputs.iter().zip(args) {
+        match frame.variable(*slot)?.kind {
+            VariableKind::Scalar(_) => frame.set_raw(*slot, Value::Scalar(value.clone())),
+            VariableKind::Record => {
+                let ty = PgType::new(oid::RECORD);
+                frame.assign(&ctx, &ast::Place::Variable(*slot), value.clone(), ty)?;
+            }
+            VariableKind::Row(ty) => {
+                let ty = full_type(&ctx, ty);
+                frame.assign(&ctx, &ast::Place::Variable(*slot), value.clone(), ty)?;
+            }
+        }
+    }
+    let mut interpreter = Interpreter {
+        ctx,
+        frame,
+        returns: function.returns,
+        returns_set: function.returns_set,
+        outs: &function.outs,
+        result: Datum::Null,
+        rows: Vec::new(),
+        handling: None,
+        row_count: 0,
+        name: &function.signature,
+    };
+    let flow = interpreter.block(&function.body)?;
+    let free = function.returns_set || !function.outs.is_empty();
+    check_end(flow, function.returns, free)?;
+    Ok(interpreter)
+}
+
+/// A function with a result must end in RETURN.
+fn check_end(flow: Flow, returns: Returns, free: bool) -> Result<()> {
+    match flow {
+        Flow::Return => Ok(()),
+        Flow::Next if free || matches!(returns, Returns::Void) => Ok(()),
+        Flow::Next => Err(PgError::new(
+            SqlState(*b"2F005"),
+            "control reached end of function without RETURN",
+        )),
+        Flow::Exit(Some(label)) | Flow::Continue(Some(label)) => Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("there is no label \"{label}\" attached to any block or loop enclosing this statement"),
+        )),
+        Flow::Exit(None) => Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            "EXIT cannot be used outside a loop, unless it has a label",
+        )),
+        Flow::Continue(None) => {
+            Err(PgError::new(SqlState::SYNTAX_ERROR, "CONTINUE cannot be used outside a loop"))
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The PL/pgSQL parser: blocks and statements; SQL stays text until it runs.
+
+mod declare;
+mod query;
+mod statement;
+
+use std::sync::Arc;
+
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::ast::{Block, Condition, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind};
+use super::lexer::{Lexeme, Token, lex};
+use crate::call::PgType;
+
+/// Finds types by the text of their names: the binder does that with the catalog at hand.
+pub(super) trait TypeLookup {
+    /// The type written as `text`, e.g. `numeric(10,2)` or `float4[]`.
+    fn type_named(&self, text: &str) -> Result<PgType>;
+    /// The type of `table.column`, for `%TYPE`.
+    fn column_type(&self, path: &[String]) -> Result<PgType>;
+    /// The row type of a table, for `%ROWTYPE`, or `None` where there is no such table.
+    fn row_type(&self, path: &[String]) -> Result<vicinity_types::Oid>;
+}
+
+/// Most nested blocks and loops a body may have.
+const MAX_DEPTH: usize = 200;
+
+pub(super) struct Parser<'a> {
+    body: &'a str,
+    tokens: Vec<Lexeme>,
+    at: usize,
+    depth: usize,
+    types: &'a dyn TypeLookup,
+    pub(super) variables: Vec<Variable>,
+    /// Scopes from the function's arguments inwards.
+    scopes: Vec<Scope>,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(body: &'a str, types: &'a dyn TypeLookup) -> Result<Self> {
+        Ok(Parser {
+            body,
+            tokens: lex(body)?,
+            at: 0,
+            depth: 0,
+            types,
+            variables: Vec::new(),
+            scopes: vec![Scope::default()],
+        })
+    }
+
+    /// Declares an argument or another variable that is there from the start.
+    pub(super) fn predeclare(&mut self, names: &[&str], label: Option<&str>, kind: VariableKind) -> Slot {
+        let name = names.first().copied().unwrap_or("").to_owned();
+        let slot = self.add_variable(Variable {
+            name,
+            label: label.map(str::to_owned),
+            kind,
+            constant: false,
+            not_null: false,
+        });
+        if let Some(scope) = self.scopes.last_mut() {
+            for name in names {
+                scope.names.insert((*name).to_owned(), slot);
+                if let Some(label) = label {
+                    scope.labels.entry(label.to_owned()).or_default().insert((*name).to_owned(), slot);
+                }
+            }
+        }
+        slot
+    }
+
+    /// The whole body: one block.
+    pub(super) fn function(&mut self) -> Result<Block> {
+        while self.symbol("#") {
+            // Compiler options such as `#variable_conflict error`.
+            self.word()?;
+            self.word()?;
+        }
+        let block = self.block()?;
+        self.symbol(";");
+        if self.token() != &Token::End {
+            return Err(self.unexpected());
+        }
+        Ok(block)
+    }
+
+    fn add_variable(&mut self, variable: Variable) -> Slot {
+        self.variables.push(variable);
+        self.variables.len() - 1
+    }
+
+    // Tokens.
+
+    fn lexeme(&self, ahead: usize) -> Option<&Lexeme> {
+        self.tokens.get(self.at + ahead).or(self.tokens.last())
+    }
+
+    fn token(&self) -> &Token {
+        self.lexeme(0).map_or(&Token::End, |l| &l.token)
+    }
+
+    fn token_at(&self, ahead: usize) -> &Token {
+        self.lexeme(ahead).map_or(&Token::End, |l| &l.token)
+    }
+
+    fn advance(&mut self) {
+        self.at = (self.at + 1).min(self.tokens.len().saturating_sub(1));
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        matches!(self.token(), Token::Word(w) if w == word)
+    }
+
+    fn is_words(&self, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(i, w)| matches!(self.token_at(i), Token::Word(t) if t == w))
+    }
+
+    fn keyword(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn keywords(&mut self, words: &[&str]) -> bool {
+        let found = self.is_words(words);
+        if found {
+            self.at += words.len();
+        }
+        found
+    }
+
+    fn symbol(&mut self, symbol: &str) -> bool {
+        let found = matches!(self.token(), Token::Symbol(s) if *s == symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn expect_word(&mut self, word: &str) -> Result<()> {
+        if self.keyword(word) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn expect_symbol(&mut self, symbol: &str) -> Result<()> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    /// A name, quoted or not.
+    fn word(&mut self) -> Result<String> {
+        match self.token().clone() {
+            Token::Word(w) | Token::Quoted(w) => {
+                self.advance();
+                Ok(w)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn unexpected(&self) -> PgError {
+        let message = match self.lexeme(0) {
+            Some(Lexeme { token: Token::End, .. }) | None => {
+                "syntax error at end of input".to_owned()
+            }
+            Some(l) => {
+                let text = self.body.get(l.start..l.end).unwrap_or("");
+                format!("syntax error at or near \"{text}\"")
+            }
+        };
+        PgError::new(SqlState::SYNTAX_ERROR, message)
+    }
+
+    fn line(&self) -> usize {
+        let start = self.lexeme(0).map_or(0, |l| l.start);
+        self.line_of(start)
+    }
+
+    fn line_of(&self, byte: usize) -> usize {
+        1 + self.body.get(..byte).unwrap_or("").matches('\n').count()
+    }
+
+    // Pieces of SQL.
+
+    /// SQL up to, not including, a word of `words` or a symbol of `symbols` outside parentheses.
+    fn sql_until(&mut self, words: &[&str], symbols: &[&str]) -> Result<Sql> {
+        let from = self.at;
+        let mut depth = 0_usize;
+        // CASE ... END inside an expression has THEN and END of its own.
+        let mut cases = 0_usize;
+        loop {
+            match self.token() {
+                Token::End => return Err(self.unexpected()),
+                Token::Symbol("(" | "[") => depth += 1,
+                Token::Symbol(")" | "]") if depth > 0 => depth -= 1,
+                Token::Symbol(s) if depth == 0 && cases == 0 && symbols.contains(s) => break,
+                Token::Symbol(";") => return Err(self.unexpected()),
+                Token::Word(w) if depth == 0 && cases == 0 && words.contains(&w.as_str()) => break,
+                Token::Word(w) if w == "case" => cases += 1,
+                Token::Word(w) if w == "end" && cases > 0 => cases -= 1,
+                _ => {}
+            }
+            self.advance();
+        }
+        self.sql_between(from, self.at)
+    }
+
+    fn sql_between(&self, from: usize, to: usize) -> Result<Sql> {
+        let (Some(first), Some(last)) =
+            (self.tokens.get(from), to.checked_sub(1).and_then(|l| self.tokens.get(l)))
+        else {
+            return Err(self.unexpected());
+        };
+        if to <= from {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, format!("missing expression, {}", self.unexpected().message())));
+        }
+        let text = self.body.get(first.start..last.end).unwrap_or("").to_owned();
+        Ok(self.sql(text, first.start))
+    }
+
+    fn sql(&self, text: String, start: usize) -> Sql {
+        Sql {
+            text,
+            line: self.line_of(start),
+            scope: Arc::new(self.visible()),
+            planned: parking_lot::Mutex::new(Vec::new()),
+        }
+    }
+
+    /// All names in sight, inner ones over outer ones.
+    fn visible(&self) -> Scope {
+        let mut all = Scope::default();
+        for scope in &self.scopes {
+            all.names.extend(scope.names.iter().map(|(n, s)| (n.clone(), *s)));
+            all.labels.extend(scope.labels.iter().map(|(l, n)| (l.clone(), n.clone())));
+        }
+        all
+    }
+
+    fn find(&self, name: &str) -> Option<Slot> {
+        self.scopes.iter().rev().find_map(|s| s.names.get(name).copied())
+    }
+
+    fn find_labelled(&self, label: &str, name: &str) -> Option<Slot> {
+        self.scopes.iter().rev().find_map(|s| s.labels.get(label)?.get(name).copied())
+    }
+
+    // Blocks.
+
+    /// `[<<label>>] [DECLARE ...] BEGIN ... [EXCEPTION ...] END [label]`
+    fn block(&mut self) -> Result<Block> {
+        let label = self.label()?;
+        self.block_after_label(label)
+    }
+
+    fn label(&mut self) -> Result<Option<String>> {
+        if !self.symbol("<<") {
+            return Ok(None);
+        }
+        let label = self.word()?;
+        self.expect_symbol(">>")?;
+        Ok(Some(label))
+    }
+
+    fn block_after_label(&mut self, label: Option<String>) -> Result<Block> {
+        self.deeper()?;
+        self.scopes.push(Scope::default());
+        let inits = if self.keyword("declare") { self.declarations(label.as_deref())? } else { Vec::new() };
+        self.expect_word("begin")?;
+        let body = self.statements(&["end", "exception"])?;
+        let mut error_slots = None;
+        let mut handlers = Vec::new();
+        if self.keyword("exception") {
+            self.scopes.push(Scope::default());
+            let text = || VariableKind::Scalar(PgType { oid: vicinity_types::oid::TEXT, typmod: -1 });
+            error_slots = Some((
+                self.predeclare(&["sqlstate"], None, text()),
+                self.predeclare(&["sqlerrm"], None, text()),
+            ));
+            while self.keyword("when") {
+                handlers.push(self.handler()?);
+            }
+            self.scopes.pop();
+        }
+        self.expect_word("end")?;
+        self.end_label(label.as_deref())?;
+        self.scopes.pop();
+        self.depth -= 1;
+        Ok(Block { label, inits, body, handlers, error_slots })
+    }
+
+    fn deeper(&mut self) -> Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(PgError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+        }
+        Ok(())
+    }
+
+    /// The label repeated after END must be the block's.
+    fn end_label(&mut self, label: Option<&str>) -> Result<()> {
+        if !matches!(self.token(), Token::Word(_) | Token::Quoted(_)) {
+            return Ok(());
+        }
+        let found = self.word()?;
+        match label {
+            Some(l) if l == found => Ok(()),
+            Some(l) => Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("end label \"{found}\" differs from block's label \"{l}\""),
+            )),
+            None => Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("end label \"{found}\" specified for unlabeled block"),
+            )),
+        }
+    }
+
+    fn handler(&mut self) -> Result<Handler> {
+        let mut conditions = Vec::new();
+        loop {
+            conditions.extend(self.condition()?);
+            if !self.keyword("or") {
+                break;
+            }
+        }
+        self.expect_word("then")?;
+        Ok(Handler { conditions, body: self.statements(&["when", "end"])? })
+    }
+
+    fn condition(&mut self) -> Result<Vec<Condition>> {
+        let name = self.word()?;
+        if name == "others" {
+            return Ok(vec![Condition::Others]);
+        }
+        if name == "sqlstate" {
+            let state = self.sqlstate()?;
+            return Ok(vec![condition_of(state)]);
+        }
+        Ok(vec![condition_of(named_condition(&name)?)])
+    }
+
+    /// A quoted SQLSTATE.
+    fn sqlstate(&mut self) -> Result<SqlState> {
+        let Token::Text(code) = self.token().clone() else { return Err(self.unexpected()) };
+        self.advance();
+        SqlState::parse(&code)
+            .ok_or_else(|| PgError::new(SqlState::SYNTAX_ERROR, "invalid SQLSTATE code"))
+    }
+
+    /// Statements up to one of `ends`, which is not taken.
+    fn statements(&mut self, ends: &[&str]) -> Result<Vec<Statement>> {
+        let mut found = Vec::new();
+        while !ends.iter().any(|e| self.is_word(e)) {
+            found.push(self.statement()?);
+        }
+        Ok(found)
+    }
+}
+
+fn condition_of(state: SqlState) -> Condition {
+    if state.0.ends_with(b"000") { Condition::Class(state) } else { Condition::State(state) }
+}
+
+/// The code behind a condition name such as `unique_violation`.
+fn named_condition(name: &str) -> Result<SqlState> {
+    SqlState::CONDITIONS
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, state)| *state)
+        .ok_or_else(|| {
+            PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("unrecognized exception condition \"{name}\""),
+            )
+        })
+}

@@ -1,0 +1,447 @@
+//! Statements.
+
+use vicinity_types::{PgError, Result, Severity, SqlState};
+
+use super::{Parser, named_condition};
+use crate::call::PgType;
+use crate::plpgsql::ast::{
+    Place, Query, Raise, Scope, Sql, Statement, StatementKind, Target, Variable, VariableKind,
+};
+use crate::plpgsql::lexer::Token;
+
+impl Parser<'_> {
+    pub(super) fn statement(&mut self) -> Result<Statement> {
+        let line = self.line();
+        let label = self.label()?;
+        let kind = match self.token().clone() {
+            Token::Word(w) if !self.is_assignment() => self.keyword_statement(&w, label)?,
+            Token::Word(_) | Token::Quoted(_) | Token::Param(_) => self.assignment()?,
+            _ => return Err(self.unexpected()),
+        };
+        Ok(Statement { line, kind })
+    }
+
+    /// Whether a statement begins with a known variable that is assigned to: keywords are not
+    /// reserved, `exit := 1` is an assignment.
+    fn is_assignment(&self) -> bool {
+        let Token::Word(name) = self.token() else { return false };
+        let known = self.find(name).is_some() || matches!(self.token_at(1), Token::Symbol("."));
+        if !known {
+            return false;
+        }
+        let mut ahead = 1;
+        let mut depth = 0_usize;
+        loop {
+            match self.token_at(ahead) {
+                Token::Symbol("[") => depth += 1,
+                Token::Symbol("]") => depth = depth.saturating_sub(1),
+                Token::Symbol(":=" | "=") if depth == 0 => return true,
+                Token::Symbol(".") => {}
+                Token::Word(_) | Token::Quoted(_)
+                    if depth == 0 && matches!(self.token_at(ahead - 1), Token::Symbol(".")) => {}
+                Token::End | Token::Symbol(";") => return false,
+                _ if depth == 0 => return false,
+                _ => {}
+            }
+            ahead += 1;
+        }
+    }
+
+    fn keyword_statement(&mut self, word: &str, label: Option<String>) -> Result<StatementKind> {
+        if matches!(word, "declare" | "begin") {
+            let block = self.block_after_label(label)?;
+            self.expect_symbol(";")?;
+            return Ok(StatementKind::Block(block));
+        }
+        match word {
+            "loop" | "while" | "for" | "foreach" => return self.loops(label),
+            _ if label.is_some() => return Err(self.unexpected()),
+            _ => {}
+        }
+        match word {
+            "if" => self.if_statement(),
+            "case" => self.case_statement(),
+            "exit" | "continue" => self.exit(),
+            "return" => self.return_statement(),
+            "raise" => self.raise(),
+            "assert" => self.assert(),
+            "perform" => self.perform(),
+            "execute" => {
+                self.advance();
+                let (query, into) = self.dynamic(&[])?;
+                self.expect_symbol(";")?;
+                Ok(StatementKind::Execute { query, into })
+            }
+            "null" => {
+                self.advance();
+                self.expect_symbol(";")?;
+                Ok(StatementKind::Null)
+            }
+            "get" => self.diagnostics(),
+            "commit" | "rollback" => Err(PgError::unsupported(format!(
+                "{} in PL/pgSQL",
+                word.to_uppercase()
+            ))),
+            "open" | "fetch" | "move" | "close" => {
+                Err(PgError::unsupported(format!("{} of a cursor in PL/pgSQL", word.to_uppercase())))
+            }
+            _ => self.sql_statement(),
+        }
+    }
+
+    fn assignment(&mut self) -> Result<StatementKind> {
+        let place = self.place()?;
+        let mut subscripts = Vec::new();
+        while self.symbol("[") {
+            subscripts.push(self.sql_until(&[], &["]", ":"])?);
+            if matches!(self.token(), Token::Symbol(":")) {
+                return Err(PgError::unsupported("assignment to an array slice"));
+            }
+            self.expect_symbol("]")?;
+        }
+        if !self.symbol(":=") && !self.symbol("=") {
+            return Err(self.unexpected());
+        }
+        self.check_constant(&place)?;
+        let value = self.sql_until(&[], &[";"])?;
+        self.expect_symbol(";")?;
+        Ok(StatementKind::Assign { place, subscripts, value })
+    }
+
+    fn check_constant(&self, place: &Place) -> Result<()> {
+        let (Place::Variable(slot) | Place::Field(slot, _)) = place;
+        match self.variables.get(*slot) {
+            Some(v) if v.constant => Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("variable \"{}\" is declared CONSTANT", v.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn if_statement(&mut self) -> Result<StatementKind> {
+        self.deeper()?;
+        self.advance();
+        let mut arms = Vec::new();
+        let mut otherwise = Vec::new();
+        loop {
+            let condition = self.sql_until(&["then"], &[])?;
+            self.expect_word("then")?;
+            arms.push((condition, self.statements(&["elsif", "elseif", "else", "end"])?));
+            if self.keyword("elsif") || self.keyword("elseif") {
+                continue;
+            }
+            if self.keyword("else") {
+                otherwise = self.statements(&["end"])?;
+            }
+            break;
+        }
+        self.end_of("if")?;
+        Ok(StatementKind::If { arms, otherwise })
+    }
+
+    fn end_of(&mut self, word: &str) -> Result<()> {
+        self.expect_word("end")?;
+        self.expect_word(word)?;
+        self.expect_symbol(";")?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn case_statement(&mut self) -> Result<StatementKind> {
+        self.deeper()?;
+        self.advance();
+        let operand = if self.is_word("when") {
+            None
+        } else {
+            let operand = self.sql_until(&["when"], &[])?;
+            Some((self.hidden("case operand", VariableKind::Record), operand))
+        };
+        let mut arms = Vec::new();
+        while self.keyword("when") {
+            let condition = self.sql_until(&["then"], &[])?;
+            self.expect_word("then")?;
+            arms.push((condition, self.statements(&["when", "else", "end"])?));
+        }
+        let otherwise =
+            if self.keyword("else") { Some(self.statements(&["end"])?) } else { None };
+        self.end_of("case")?;
+        Ok(StatementKind::Case { operand, arms, otherwise })
+    }
+
+    fn hidden(&mut self, name: &str, kind: VariableKind) -> usize {
+        self.add_variable(Variable {
+            name: name.to_owned(),
+            label: None,
+            kind,
+            constant: false,
+            not_null: false,
+        })
+    }
+
+    fn loops(&mut self, label: Option<String>) -> Result<StatementKind> {
+        self.deeper()?;
+        if self.keyword("loop") {
+            let body = self.loop_body(label.as_deref())?;
+            return Ok(StatementKind::Loop { label, body });
+        }
+        if self.keyword("while") {
+            let condition = self.sql_until(&["loop"], &[])?;
+            self.expect_word("loop")?;
+            let body = self.loop_body(label.as_deref())?;
+            return Ok(StatementKind::While { label, condition, body });
+        }
+        if self.keyword("foreach") {
+            let Place::Variable(target) = self.place()? else { return Err(self.unexpected()) };
+            if self.keyword("slice") {
+                return Err(PgError::unsupported("FOREACH ... SLICE"));
+            }
+            self.expect_word("in")?;
+            self.expect_word("array")?;
+            let array = self.sql_until(&["loop"], &[])?;
+            self.expect_word("loop")?;
+            let body = self.loop_body(label.as_deref())?;
+            return Ok(StatementKind::ForEach { label, target, array, body });
+        }
+        self.expect_word("for")?;
+        self.for_loop(label)
+    }
+
+    fn loop_body(&mut self, label: Option<&str>) -> Result<Vec<Statement>> {
+        let body = self.statements(&["end"])?;
+        self.expect_word("end")?;
+        self.expect_word("loop")?;
+        self.end_label(label)?;
+        self.expect_symbol(";")?;
+        self.depth -= 1;
+        Ok(body)
+    }
+
+    fn for_loop(&mut self, label: Option<String>) -> Result<StatementKind> {
+        if self.is_range() {
+            return self.for_integer(label);
+        }
+        let target = self.target()?;
+        self.expect_word("in")?;
+        let query = if self.keyword("execute") {
+            self.dynamic(&["loop"])?.0
+        } else {
+            Query::Static(self.sql_until(&["loop"], &[])?)
+        };
+        self.expect_word("loop")?;
+        let body = self.loop_body(label.as_deref())?;
+        Ok(StatementKind::ForQuery { label, target, query, body })
+    }
+
+    /// Whether `..` comes before LOOP, outside parentheses.
+    fn is_range(&self) -> bool {
+        let mut depth = 0_usize;
+        let mut ahead = 0;
+        loop {
+            match self.token_at(ahead) {
+                Token::Symbol("(" | "[") => depth += 1,
+                Token::Symbol(")" | "]") => depth = depth.saturating_sub(1),
+                Token::Symbol("..") if depth == 0 => return true,
+                Token::Word(w) if w == "loop" && depth == 0 => return false,
+                Token::End | Token::Symbol(";") => return false,
+                _ => {}
+            }
+            ahead += 1;
+        }
+    }
+
+    fn for_integer(&mut self, label: Option<String>) -> Result<StatementKind> {
+        let name = self.word()?;
+        self.expect_word("in")?;
+        let reverse = self.keyword("reverse");
+        let from = self.sql_until(&[], &[".."])?;
+        self.expect_symbol("..")?;
+        let to = self.sql_until(&["loop", "by"], &[])?;
+        let by = if self.keyword("by") { Some(self.sql_until(&["loop"], &[])?) } else { None };
+        self.expect_word("loop")?;
+        let int4 = PgType { oid: vicinity_types::oid::INT4, typmod: -1 };
+        let slot = self.hidden(&name, VariableKind::Scalar(int4));
+        let mut scope = Scope::default();
+        scope.names.insert(name.clone(), slot);
+        if let Some(label) = &label {
+            scope.labels.entry(label.clone()).or_default().insert(name, slot);
+        }
+        self.scopes.push(scope);
+        let body = self.loop_body(label.as_deref())?;
+        self.scopes.pop();
+        Ok(StatementKind::ForInteger { label, slot, from, to, by, reverse, body })
+    }
+
+    fn exit(&mut self) -> Result<StatementKind> {
+        let next = self.word()? == "continue";
+        let label = match self.token() {
+            Token::Word(w) if w != "when" => Some(self.word()?),
+            Token::Quoted(_) => Some(self.word()?),
+            _ => None,
+        };
+        let when = if self.keyword("when") { Some(self.sql_until(&[], &[";"])?) } else { None };
+        self.expect_symbol(";")?;
+        Ok(StatementKind::Exit { label, when, next })
+    }
+
+    fn return_statement(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let kind = if self.keyword("next") {
+            StatementKind::ReturnNext(self.optional_sql()?)
+        } else if self.keyword("query") {
+            let query = if self.keyword("execute") {
+                self.dynamic(&[])?.0
+            } else {
+                Query::Static(self.sql_until(&[], &[";"])?)
+            };
+            StatementKind::ReturnQuery(query)
+        } else {
+            StatementKind::Return(self.optional_sql()?)
+        };
+        self.expect_symbol(";")?;
+        Ok(kind)
+    }
+
+    fn optional_sql(&mut self) -> Result<Option<Sql>> {
+        if matches!(self.token(), Token::Symbol(";")) {
+            return Ok(None);
+        }
+        self.sql_until(&[], &[";"]).map(Some)
+    }
+
+    fn perform(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let mut sql = self.sql_until(&[], &[";"])?;
+        sql.text.insert_str(0, "SELECT ");
+        self.expect_symbol(";")?;
+        Ok(StatementKind::Perform(sql))
+    }
+
+    fn assert(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let condition = self.sql_until(&[], &[",", ";"])?;
+        let message = if self.symbol(",") { Some(self.sql_until(&[], &[";"])?) } else { None };
+        self.expect_symbol(";")?;
+        Ok(StatementKind::Assert { condition, message })
+    }
+
+    fn diagnostics(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let stacked = self.keyword("stacked");
+        if !stacked {
+            self.keyword("current");
+        }
+        self.expect_word("diagnostics")?;
+        let mut items = Vec::new();
+        loop {
+            let place = self.place()?;
+            if !self.symbol("=") && !self.symbol(":=") {
+                return Err(self.unexpected());
+            }
+            items.push((place, self.word()?));
+            if !self.symbol(",") {
+                break;
+            }
+        }
+        self.expect_symbol(";")?;
+        Ok(StatementKind::Diagnostics { stacked, items })
+    }
+
+    fn raise(&mut self) -> Result<StatementKind> {
+        self.advance();
+        let mut raise = Raise {
+            severity: None,
+            format: None,
+            args: Vec::new(),
+            condition: None,
+            options: Vec::new(),
+            again: false,
+        };
+        if self.symbol(";") {
+            raise.again = true;
+            return Ok(StatementKind::Raise(raise));
+        }
+        let levels = [
+            ("debug", Severity::Debug),
+            ("log", Severity::Log),
+            ("info", Severity::Info),
+            ("notice", Severity::Notice),
+            ("warning", Severity::Warning),
+        ];
+        if !self.keyword("exception")
+            && let Some((word, level)) = levels.iter().find(|(w, _)| self.is_word(w))
+        {
+            self.keyword(word);
+            raise.severity = Some(*level);
+        }
+        match self.token().clone() {
+            Token::Text(format) => {
+                self.advance();
+                raise.format = Some(format);
+                while self.symbol(",") {
+                    raise.args.push(self.sql_until(&["using"], &[",", ";"])?);
+                }
+            }
+            Token::Word(w) if w == "sqlstate" => {
+                self.advance();
+                raise.condition = Some(self.sqlstate()?);
+            }
+            Token::Word(w) if w != "using" => {
+                self.advance();
+                raise.condition = Some(named_condition(&w)?);
+            }
+            _ => {}
+        }
+        if self.keyword("using") {
+            self.raise_options(&mut raise)?;
+        }
+        self.expect_symbol(";")?;
+        check_placeholders(&raise)?;
+        Ok(StatementKind::Raise(raise))
+    }
+
+    fn raise_options(&mut self, raise: &mut Raise) -> Result<()> {
+        loop {
+            let name = self.word()?;
+            if !self.symbol("=") && !self.symbol(":=") {
+                return Err(self.unexpected());
+            }
+            let known = [
+                "errcode", "message", "detail", "hint", "column", "constraint", "datatype",
+                "table", "schema",
+            ];
+            if !known.contains(&name.as_str()) {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("unrecognized RAISE statement option at or near \"{name}\""),
+                ));
+            }
+            raise.options.push((name, self.sql_until(&[], &[",", ";"])?));
+            if !self.symbol(",") {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// RAISE wants as many arguments as its format has `%`, `%%` aside.
+fn check_placeholders(raise: &Raise) -> Result<()> {
+    let Some(format) = &raise.format else { return Ok(()) };
+    let wanted = format.replace("%%", "").matches('%').count();
+    let message = match raise.args.len().cmp(&wanted) {
+        std::cmp::Ordering::Greater => "too many parameters specified for RAISE",
+        std::cmp::Ordering::Less => "too few parameters specified for RAISE",
+        std::cmp::Ordering::Equal => return Ok(()),
+    };
+    Err(PgError::new(SqlState::SYNTAX_ERROR, message))
+}
+
+impl Target {
+    /// How many values the target takes; `None` for a whole row.
+    pub(in crate::plpgsql) fn width(&self) -> Option<usize> {
+        match self {
+            Target::Row(_) => None,
+            Target::Scalars(places) => Some(places.len()),
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The interpreter: statements, control flow, handlers.
+
+use std::sync::Arc;
+
+use vicinity_types::array::Array;
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+
+use super::ast::{
+    Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target,
+};
+use super::expr;
+use super::frame::{Frame, Row, Value};
+use super::raise;
+use crate::call::PgType;
+use crate::context::ExecContext;
+
+/// Where control goes after a statement.
+pub(super) enum Flow {
+    Next,
+    Exit(Option<String>),
+    Continue(Option<String>),
+    Return,
+}
+
+/// What a function returns.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Returns {
+    /// Nothing: DO blocks, procedures, `void`.
+    Void,
+    /// One value of a type.
+    Scalar(PgType),
+    /// A row of a composite type, or an anonymous record.
+    Row(vicinity_types::Oid),
+}
+
+/// One call of a function.
+pub(super) struct Interpreter<'a> {
+    pub(super) ctx: ExecContext,
+    pub(super) frame: Frame<'a>,
+    pub(super) returns: Returns,
+    /// Whether the function gives a set: rows gather in `rows`.
+    pub(super) returns_set: bool,
+    /// Slots of OUT parameters, whose values are the result.
+    pub(super) outs: &'a [Slot],
+    pub(super) result: Datum,
+    pub(super) rows: Vec<Vec<Datum>>,
+    /// The error being handled, for a bare RAISE and GET STACKED DIAGNOSTICS.
+    pub(super) handling: Option<PgError>,
+    /// Rows the last statement touched.
+    pub(super) row_count: u64,
+    /// The function's name for CONTEXT lines.
+    pub(super) name: &'a str,
+}
+
+impl Interpreter<'_> {
+    pub(super) fn block(&mut self, block: &Block) -> Result<Flow> {
+        if block.handlers.is_empty() {
+            return self.block_body(block);
+        }
+        let savepoint = self.ctx.txn.savepoint();
+        match self.block_body(block) {
+            Ok(flow) => {
+                self.ctx.txn.release(savepoint);
+                Ok(flow)
+            }
+            Err(error) => {
+                let Some(handler) = block
+                    .handlers
+                    .iter()
+                    .find(|h| h.conditions.iter().any(|c| matches(c, &error)))
+                else {
+                    self.ctx.txn.release(savepoint);
+                    return Err(error);
+                };
+                self.ctx.txn.rollback_to(&savepoint)?;
+                self.ctx.txn.release(savepoint);
+                self.renew();
+                if let Some((state, message)) = block.error_slots {
+                    self.set_text(state, error.code().as_str());
+                    self.set_text(message, error.message());
+                }
+                let outer = self.handling.replace(error);
+                let flow = self.statements(&handler.body);
+                self.handling = outer;
+                self.close_label(flow?, block.label.as_deref())
+            }
+        }
+    }
+
+    fn set_text(&mut self, slot: Slot, text: &str) {
+        self.frame.set_raw(slot, Value::Scalar(Datum::text(text)));
+    }
+
+    fn block_body(&mut self, block: &Block) -> Result<Flow> {
+        for (slot, default) in &block.inits {
+            let (value, ty) = match default {
+                Some(sql) => expr::eval(self, sql)?,
+                None => (Datum::Null, PgType::new(oid::UNKNOWN)),
+            };
+            if default.is_some() {
+                self.frame.assign(&self.ctx, &super::ast::Place::Variable(*slot), value, ty)?;
+            } else {
+                let empty = match self.frame.variable(*slot)?.kind {
+                    super::ast::VariableKind::Scalar(_) => Value::Scalar(Datum::Null),
+                    _ => Value::Row(None),
+                };
+                self.frame.set_raw(*slot, empty);
+            }
+        }
+        let flow = self.statements(&block.body)?;
+        self.close_label(flow, block.label.as_deref())
+    }
+
+    /// EXIT with a block's own label ends there.
+    fn close_label(&self, flow: Flow, label: Option<&str>) -> Result<Flow> {
+        Ok(match flow {
+            Flow::Exit(Some(to)) if Some(to.as_str()) == label => Flow::Next,
+            other => other,
+        })
+    }
+
+    /// Statements see what the transaction did before them.
+    pub(super) fn renew(&mut self) {
+        self.ctx = self.ctx.next_statement();
+    }
+
+    pub(super) fn statements(&mut self, body: &[Statement]) -> Result<Flow> {
+        for statement in body {
+            match self.statement(&statement.kind) {
+                Ok(Flow::Next) => {}
+                Ok(flow) => return Ok(flow),
+                Err(e) => return Err(self.with_context(e, statement)),
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn with_context(&self, error: PgError, statement: &Statement) -> PgError {
+        let what = raise::describe(&statement.kind);
+        // An inner statement already said where: PostgreSQL has one line a function.
+        let prefix = format!("PL/pgSQL function {} line ", self.name);
+        match &error.report().context {
+            Some(c) if c.lines().last().is_some_and(|l| l.starts_with(&prefix)) => error,
+            _ => error.context(format!("{prefix}{} at {what}", statement.line)),
+        }
+    }
+
+    fn statement(&mut self, kind: &StatementKind) -> Result<Flow> {
+        match kind {
+            StatementKind::Null => Ok(Flow::Next),
+            StatementKind::Block(block) => self.block(block),
+            StatementKind::Assign { place, subscripts, value } => {
+                let (value, ty) = expr::eval(self, value)?;
+                if subscripts.is_empty() {
+                    self.frame.assign(&self.ctx, place, value, ty)?;
+                } else {
+                    self.assign_element(place, subscripts, value, ty)?;
+                }
+                Ok(Flow::Next)
+            }
+            StatementKind::If { arms, otherwise } => {
+                for (condition, body) in arms {
+                    if expr::truth(self, condition)? {
+                        return self.statements(body);
+                    }
+                }
+                self.statements(otherwise)
+            }
+            StatementKind::Case { operand, arms, otherwise } => {
+                self.case(operand.as_ref(), arms, otherwise.as_deref())
+            }
+            StatementKind::Exit { label, when, next } => {
+                if let Some(when) = when
+                    && !expr::truth(self, when)?
+                {
+                    return Ok(Flow::Next);
+                }
+                let label = label.clone();
+                Ok(if *next { Flow::Continue(label) } else { Flow::Exit(label) })
+            }
+            StatementKind::Return(value) => self.return_value(value.as_ref()),
+            StatementKind::ReturnNext(value) => self.return_next(value.as_ref()),
+            StatementKind::ReturnQuery(query) => self.return_query(query),
+            StatementKind::Raise(r) => raise::raise(self, r).map(|()| Flow::Next),
+            StatementKind::Assert { condition, message } => self.assert(condition, message.as_ref()),
+            StatementKind::Execute { query, into } => self.execute(query, into.as_ref()),
+            StatementKind::Perform(sql) => {
+                let count = expr::run(self, sql)?;
+                self.frame.set_found(count > 0);
+                self.row_count = count;
+                Ok(Flow::Next)
+            }
+            StatementKind::Diagnostics { stacked, items } => {
+                raise::diagnostics(self, *stacked, items).map(|()| Flow::Next)
+            }
+            loops => self.loops(loops),
+        }
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&(Slot, Sql)>,
+        arms: &[(Sql, Vec<Statement>)],
+        otherwise: Option<&[Statement]>,
+    ) -> Result<Flow> {
+        for (condition, body) in arms {
+            let hit = match operand {
+                None => expr::truth(self, condition)?,
+                Some((_, operand)) => expr::equals_any(self, operand, condition)?,
+            };
+            if hit {
+                return self.statements(body);
+            }
+        }
+        match otherwise {
+            Some(body) => self.statements(body),
+            None => Err(PgError::new(SqlState(*b"20000"), "case not found")
+                .hint("CASE statement is missing ELSE part.")),
+        }
+    }
+
+    fn assert(&mut self, condition: &Sql, message: Option<&Sql>) -> Result<Flow> {
+        if expr::truth(self, condition)? {
+            return Ok(Flow::Next);
+        }
+        let text = match message {
+            Some(sql) => expr::text(self, sql)?,
+            None => None,
+        };
+        Err(PgError::new(
+            SqlState::ASSERT_FAILURE,
+            text.unwrap_or_else(|| "assertion failed".to_owned()),
+        ))
+    }
+
+    fn assign_element(
+        &mut self,
+        place: &super::ast::Place,
+        subscripts: &[Sql],
+        value: Datum,
+        ty: PgType,
+    ) -> Result<()> {
+        let [subscript] = subscripts else {
+            return Err(PgError::unsupported("assignment to an element of a multidimensional array"));
+        };
+        let super::ast::Place::Variable(slot) = place else {
+            return Err(PgError::unsupported("assignment to an element of a record's array"));
+        };
+        let super::ast::VariableKind::Scalar(array_type) = self.frame.variable(*slot)?.kind else {
+            return Err(PgError::new(SqlState::DATATYPE_MISMATCH, "cannot subscript a record"));
+        };
+        let elem = self.ctx.catalog.element_of(array_type.oid).ok_or_else(|| {
+            PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    crate::names::type_name(&self.ctx.catalog, array_type.oid, -1)
+                ),
+            )
+        })?;
+        let elem_type =
+            PgType::with_kind(elem, array_type.typmod, self.ctx.catalog.kind_of(elem));
+        let value = super::cast::assign(&self.ctx, value, ty, elem_type)?;
+        let index = expr::int(self, subscript)?.ok_or_else(|| {
+            PgError::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                "array subscript in assignment must not be null",
+            )
+        })?;
+        let array = set_element(self.frame.datum(*slot), elem, index, value)?;
+        self.frame.set_raw(*slot, Value::Scalar(array));
+        Ok(())
+    }
+
+    fn return_value(&mut self, value: Option<&Sql>) -> Result<Flow> {
+        let Some(sql) = value else { return Ok(Flow::Return) };
+        if self.returns_set {
+            return Err(PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                "RETURN cannot have a parameter in function returning set",
+            )
+            .hint("Use RETURN NEXT or RETURN QUERY."));
+        }
+        let (value, ty) = expr::eval(self, sql)?;
+        self.result = match self.returns {
+            Returns::Void => Datum::Null,
+            Returns::Scalar(to) => super::cast::assign(&self.ctx, value, ty, to)?,
+            Returns::Row(_) => value,
+        };
+        Ok(Flow::Return)
+    }
+
+    /// The values of the OUT parameters.
+    pub(super) fn out_values(&self) -> Vec<Datum> {
+        self.outs.iter().map(|slot| self.frame.datum(*slot)).collect()
+    }
+
+    fn return_next(&mut self, value: Option<&Sql>) -> Result<Flow> {
+        if !self.returns_set {
+            return Err(PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                "cannot use RETURN NEXT in a non-SETOF function",
+            ));
+        }
+        let row = match value {
+            None => self.out_values(),
+            Some(sql) => {
+                let (value, ty) = expr::eval(self, sql)?;
+                match (value, self.returns) {
+                    (Datum::Record(r), Returns::Row(_)) => {
+                        r.fields.iter().map(|(_, d)| d.clone()).collect()
+                    }
+                    (value, Returns::Scalar(to)) => {
+                        vec![super::cast::assign(&self.ctx, value, ty, to)?]
+                    }
+                    (value, _) => vec![value],
+                }
+            }
+        };
+        self.rows.push(row);
+        Ok(Flow::Next)
+    }
+
+    fn return_query(&mut self, query: &Query) -> Result<Flow> {
+        if !self.returns_set {
+            return Err(PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                "cannot use RETURN QUERY in a non-SETOF function",
+            ));
+        }
+        let mut found: Vec<Row> = Vec::new();
+        expr::for_each(self, query, &mut |_, row| {
+            found.push(row);
+            Ok(true)
+        })?;
+        let count = found.len();
+        self.rows.extend(found.into_iter().map(|r| r.values));
+        self.frame.set_found(count > 0);
+        self.row_count = u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(Flow::Next)
+    }
+
+    fn execute(&mut self, query: &Query, into: Option<&Into>) -> Result<Flow> {
+        let dynamic = matches!(query, Query::Dynamic { .. });
+        let Some(into) = into else {
+            let (count, gave_rows) = expr::execute(self, query)?;
+            if gave_rows && !dynamic {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "query has no destination for result data",
+                )
+                .hint("If you want to discard the results of a SELECT, use PERFORM instead."));
+            }
+            self.row_count = count;
+            // EXECUTE leaves FOUND alone.
+            if !dynamic {
+                self.frame.set_found(count > 0);
+            }
+            return Ok(Flow::Next);
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        let wanted = if into.strict { 2 } else { 1 };
+        expr::for_each(self, query, &mut |_, row| {
+            rows.push(row);
+            Ok(rows.len() < wanted)
+        })?;
+        if into.strict && rows.len() != 1 {
+            return Err(if rows.is_empty() {
+                PgError::new(SqlState::NO_DATA_FOUND, "query returned no rows")
+            } else {
+                PgError::new(SqlState::TOO_MANY_ROWS, "query returned more than one row")
+                    .hint("Make sure the query returns a single row, or use LIMIT 1.")
+            });
+        }
+        let row = rows.into_iter().next();
+        let count = u64::from(row.is_some());
+        self.store(&into.target, row)?;
+        if !dynamic {
+            self.frame.set_found(count > 0);
+        }
+        self.row_count = count;
+        Ok(Flow::Next)
+    }
+
+    /// Puts a result row into a target; without a row everything becomes NULL.
+    pub(super) fn store(&mut self, target: &Target, row: Option<Row>) -> Result<()> {
+        match target {
+            Target::Row(slot) => self.frame.assign_row(&self.ctx, *slot, row),
+            Target::Scalars(places) => {
+                for (i, place) in places.iter().enumerate() {
+                    let found = row.as_ref().and_then(|r| {
+                        Some((r.values.get(i)?.clone(), *r.types.get(i)?))
+                    });
+                    let (value, ty) = found.unwrap_or((Datum::Null, PgType::new(oid::UNKNOWN)));
+                    self.frame.assign(&self.ctx, place, value, ty)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn matches(condition: &Condition, error: &PgError) -> bool {
+    let code = error.code();
+    match condition {
+        // OTHERS leaves cancels and failed assertions alone, as PostgreSQL does.
+        Condition::Others => code != SqlState::QUERY_CANCELED && code != SqlState::ASSERT_FAILURE,
+        Condition::State(state) => code == *state,
+        Condition::Class(class) => code.0.get(..2) == class.0.get(..2),
+    }
+}
+
+/// `array[index] := value`: a NULL array becomes one element, gaps become NULLs.
+fn set_element(array: Datum, elem: u32, index: i64, value: Datum) -> Result<Datum> {
+    let (mut values, lower) = match &array {
+        Datum::Array(a) => match a.dims.as_slice() {
+            [] => (Vec::new(), index),
+            [dim] => (a.iter().collect(), i64::from(dim.lower)),
+            _ => return Err(PgError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")),
+        },
+        _ => (Vec::new(), index),
+    };
+    let end = lower + i64::try_from(values.len()).unwrap_or(i64::MAX);
+    let first = lower.min(index);
+    if (end.max(index) - first) > 134_217_727 {
+        return Err(PgError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "array size exceeds the maximum allowed (134217727)",
+        ));
+    }
+    while i64::try_from(values.len()).unwrap_or(i64::MAX) + lower <= index {
+        values.push(Datum::Null);
+    }
+    for _ in index..lower {
+        values.insert(0, Datum::Null);
+    }
+    if let Some(place) = usize::try_from(index - first).ok().and_then(|i| values.get_mut(i)) {
+        *place = value;
+    }
+    let mut made = Array::from_datums(elem, values);
+    if let [dim] = made.dims.as_mut_slice() {
+        dim.lower = i32::try_from(first)
+            .map_err(|_| PgError::out_of_range("integer"))?;
+    }
+    Ok(Datum::Array(Arc::new(made)))
+}

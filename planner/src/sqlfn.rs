@@ -1,0 +1,224 @@
+//! SQL-language functions: a list of statements, planned once, the last of which is the result.
+
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::{ArgMode, Function as Declared, Volatility};
+use vicinity_types::record::Record;
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, oid};
+
+use crate::bind::Variables;
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::inner::{self, Statement};
+
+/// A compiled function.
+#[derive(Debug)]
+pub struct Function {
+    statements: Vec<Arc<Statement>>,
+    returns: PgType,
+    /// The columns of a row result, with their types; empty for a scalar.
+    columns: Vec<PgType>,
+    volatile: bool,
+    name: String,
+}
+
+/// Arguments by name, and `name.argument`.
+struct Arguments<'a> {
+    declared: &'a Declared,
+    types: Vec<PgType>,
+}
+
+impl Variables for Arguments<'_> {
+    fn lookup(&self, parts: &[&str]) -> Option<(usize, PgType)> {
+        let name = match parts {
+            [name] => name,
+            [function, name] if *function == self.declared.name => name,
+            _ => return None,
+        };
+        let inputs = self
+            .declared
+            .args
+            .iter()
+            .filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table));
+        let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
+        let at = match number {
+            Some(n) => n.checked_sub(1)?,
+            None => inputs.clone().position(|a| a.name.as_deref() == Some(name))?,
+        };
+        Some((at + 1, *self.types.get(at)?))
+    }
+}
+
+fn full_type(ctx: &ExecContext, ty: Oid) -> PgType {
+    PgType::with_kind(ty, -1, ctx.catalog.kind_of(ty))
+}
+
+/// Compiles a function's body for the catalog of `ctx`.
+pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
+    let types = declared.input_types().iter().map(|t| full_type(ctx, *t)).collect();
+    let names = Arguments { declared, types };
+    let statements = inner::split(&declared.body)?
+        .iter()
+        .map(|text| inner::prepare(ctx, text, &names))
+        .collect::<Result<Vec<_>>>()
+        .map_err(|e| e.context(format!("SQL function \"{}\"", declared.name)))?;
+    let function = Function {
+        columns: result_columns(ctx, declared),
+        returns: full_type(ctx, declared.returns),
+        volatile: declared.volatility == Volatility::Volatile,
+        name: declared.name.clone(),
+        statements,
+    };
+    check_result(ctx, &function, declared)?;
+    Ok(function)
+}
+
+/// Types of the columns of a row result: OUT and TABLE columns, or a composite type's.
+fn result_columns(ctx: &ExecContext, declared: &Declared) -> Vec<PgType> {
+    let outs: Vec<PgType> = declared
+        .args
+        .iter()
+        .filter(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table))
+        .map(|a| full_type(ctx, a.type_oid))
+        .collect();
+    if outs.len() > 1 || declared.args.iter().any(|a| a.mode == ArgMode::Table) {
+        return outs;
+    }
+    use vicinity_storage::catalog::model::RelationKind;
+    let relation = ctx.catalog.relation_of_type(declared.returns);
+    let columns = match relation.map(|r| &r.kind) {
+        Some(RelationKind::Table(t)) => &t.columns,
+        Some(RelationKind::View(v)) => &v.columns,
+        Some(RelationKind::Composite(c)) => c,
+        _ => return Vec::new(),
+    };
+    columns.iter().filter(|c| !c.dropped).map(|c| full_type(ctx, c.type_oid)).collect()
+}
+
+/// The last statement must give what the function is declared to return.
+fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<()> {
+    if declared.returns == oid::VOID || declared.returns == oid::RECORD && f.columns.is_empty() {
+        return Ok(());
+    }
+    let mismatch = |detail: String| {
+        let name = crate::catalog::definition::type_name(&ctx.catalog, declared.returns, -1);
+        let text = format!("return type mismatch in function declared to return {name}");
+        Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
+            .detail(detail)
+            .context(format!("SQL function \"{}\"", declared.name)))
+    };
+    let given = f.statements.last().map_or(&[][..], |s| s.columns());
+    if given.is_empty() {
+        return mismatch(
+            "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
+                .to_owned(),
+        );
+    }
+    let whole = given.len() == 1 && given.first().is_some_and(|c| c.ty.kind == Kind::Record);
+    let wanted = if f.columns.is_empty() { 1 } else { f.columns.len() };
+    if given.len() == wanted || whole {
+        return Ok(());
+    }
+    if f.columns.is_empty() {
+        return mismatch("Final statement must return exactly one column.".to_owned());
+    }
+    mismatch(if given.len() < wanted {
+        "Final statement returns too few columns.".to_owned()
+    } else {
+        "Final statement returns too many columns.".to_owned()
+    })
+}
+
+/// Runs the statements; the last one's rows go to `f` until it says to stop.
+fn run(
+    ctx: &ExecContext,
+    function: &Function,
+    args: &[Datum],
+    f: &mut dyn FnMut(Vec<Datum>) -> Result<bool>,
+) -> Result<()> {
+    let mut ctx = ctx.deeper()?;
+    let Some((last, before)) = function.statements.split_last() else { return Ok(()) };
+    // One statement over its arguments needs no snapshot of its own.
+    let renew = |ctx: &mut ExecContext, s: &Statement| {
+        if function.volatile && s.reads_data() {
+            *ctx = ctx.next_statement();
+        }
+    };
+    for statement in before {
+        renew(&mut ctx, statement);
+        inner::rows(&ctx, statement, args.to_vec(), &mut |_| Ok(true))?;
+    }
+    renew(&mut ctx, last);
+    inner::rows(&ctx, last, args.to_vec(), f)?;
+    Ok(())
+}
+
+/// Calls a function for one value: the first row of its last statement, or NULL.
+pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
+    let mut result = Datum::Null;
+    run(ctx, function, args, &mut |row| {
+        result = value_of(ctx, function, row)?;
+        Ok(false)
+    })
+    .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
+    Ok(result)
+}
+
+/// Calls a set-returning function for all its rows.
+pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Vec::new();
+    run(ctx, function, args, &mut |row| {
+        rows.push(row_of(ctx, function, row)?);
+        Ok(true)
+    })
+    .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
+    Ok(rows)
+}
+
+/// The types of what the last statement gives.
+fn given(function: &Function) -> impl Iterator<Item = PgType> {
+    function.statements.last().map_or(&[][..], |s| s.columns()).iter().map(|c| c.ty)
+}
+
+fn row_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Vec<Datum>> {
+    if function.columns.is_empty() {
+        return Ok(vec![value_of(ctx, function, row)?]);
+    }
+    let row = match row.as_slice() {
+        [Datum::Record(r)] if function.columns.len() > 1 => {
+            return Ok(r.fields.iter().map(|(_, d)| d.clone()).collect());
+        }
+        _ => row,
+    };
+    row.into_iter()
+        .zip(given(function))
+        .zip(&function.columns)
+        .map(|((value, from), to)| assign(ctx, value, from, *to))
+        .collect()
+}
+
+fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Datum> {
+    if function.returns.oid == oid::VOID {
+        return Ok(Datum::text(""));
+    }
+    if function.returns.kind == Kind::Record {
+        if let [whole @ Datum::Record(_)] = row.as_slice() {
+            return Ok(whole.clone());
+        }
+        let types: Vec<PgType> = given(function).collect();
+        let fields = types.iter().map(|t| t.oid).zip(row).collect();
+        return Ok(Datum::Record(Arc::new(Record { type_oid: function.returns.oid, fields })));
+    }
+    let value = row.into_iter().next().unwrap_or_default();
+    let from = given(function).next().unwrap_or(function.returns);
+    assign(ctx, value, from, function.returns)
+}
+
+fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) -> Result<Datum> {
+    if value.is_null() || from.oid == to.oid {
+        return Ok(value);
+    }
+    inner::convert(ctx, &value, from, to)?.ok_or_else(|| {
+        PgError::new(SqlState::DATATYPE_MISMATCH, "return type mismatch in SQL function")
+    })
+}
