@@ -15,7 +15,7 @@ pub fn column_at(columns: &[Column], number: i16) -> Option<&Column> {
 
 /// An identifier, quoted where it must be (`quote_identifier`).
 pub fn ident(name: &str) -> String {
-    vicinity_functions::quote_identifier(name)
+    crate::names::quote(name)
 }
 
 /// A relation's name, with its schema unless that is `public` or `pg_catalog`.
@@ -226,7 +226,7 @@ pub fn arguments(catalog: &Catalog, f: &Function, style: ArgumentStyle) -> Strin
 pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentStyle) -> String {
     let types = if p.all_args.is_empty() { &p.args } else { &p.all_args };
     let first_default = p.args.len().saturating_sub(p.defaults.len());
-    let mut inputs = 0;
+    let mut inputs = 0_usize;
     let mut shown = Vec::new();
     for (i, ty) in types.iter().enumerate() {
         let mode = p.modes.chars().nth(i).unwrap_or('i');
@@ -246,7 +246,7 @@ pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentSt
         }
         text.push_str(&type_name(catalog, *ty, -1));
         if mode != 'o' {
-            let default = inputs.checked_sub(first_default).and_then(|d: usize| p.defaults.get(d));
+            let default = inputs.checked_sub(first_default).and_then(|d| p.defaults.get(d));
             if let (Some(default), ArgumentStyle::Declaration) = (default, style) {
                 text.push_str(" DEFAULT ");
                 text.push_str(default);

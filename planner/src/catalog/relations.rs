@@ -187,7 +187,7 @@ fn size_estimate(ctx: &ExecContext, relation: &Relation) -> (u64, f32) {
     match ctx.engine.db.table(owner, &ctx.catalog) {
         Ok(table) => {
             let stats = table.stats();
-            (stats.bytes.div_ceil(PAGE), stats.live_rows as f32)
+            (stats.bytes.div_ceil(PAGE), stats.live as f32)
         }
         Err(_) => (0, -1.0),
     }

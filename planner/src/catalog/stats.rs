@@ -29,8 +29,13 @@ fn tables(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("relid", id(relation.oid)),
             ("schemaname", schema_name(ctx, relation)),
             ("relname", text(&relation.name)),
-            ("n_live_tup", int8(stats.live_rows)),
-            ("n_dead_tup", int8(stats.dead_rows)),
+            ("seq_scan", int8(stats.seq_scans)),
+            ("idx_scan", int8(stats.index_scans)),
+            ("n_tup_ins", int8(stats.inserted)),
+            ("n_tup_upd", int8(stats.updated)),
+            ("n_tup_del", int8(stats.deleted)),
+            ("n_live_tup", int8(stats.live)),
+            ("n_dead_tup", int8(stats.dead)),
         ]);
     }
     rows.done()
@@ -73,6 +78,7 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
 fn progress(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for build in ctx.engine.db.progress() {
+        let (phase, done, total) = build.progress.read();
         rows.push([
             ("pid", int4(build.pid)),
             ("datid", id(fixed::DATABASE)),
@@ -80,14 +86,14 @@ fn progress(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("relid", id(build.table)),
             ("index_relid", id(build.index)),
             ("command", text("CREATE INDEX")),
-            ("phase", text(build.phase)),
+            ("phase", text(phase.as_str())),
             ("lockers_total", int8(0)),
             ("lockers_done", int8(0)),
             ("current_locker_pid", int8(0)),
             ("blocks_total", int8(0)),
             ("blocks_done", int8(0)),
-            ("tuples_total", int8(build.total)),
-            ("tuples_done", int8(build.done)),
+            ("tuples_total", int8(total)),
+            ("tuples_done", int8(done)),
             ("partitions_total", int8(0)),
             ("partitions_done", int8(0)),
         ]);

@@ -6,7 +6,7 @@ use vicinity_types::{Datum, Result};
 use super::row::{Rows, flag, id, int8, optional_text, text, text_array};
 use super::{RowsFn, VirtualTable, definition};
 use crate::context::ExecContext;
-use crate::exec::settings;
+use crate::exec::settings::{self, SettingKind};
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
@@ -107,23 +107,26 @@ fn pg_sequences(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum
 
 fn pg_settings(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    for s in settings::describe(&ctx.session) {
-        let choices =
-            if s.choices.is_empty() { Datum::Null } else { text_array(s.choices.iter()) };
+    for s in settings::settings().iter().filter(|s| !s.hidden) {
+        let choices = match &s.kind {
+            SettingKind::Enum(labels) => text_array(labels.iter()),
+            _ => Datum::Null,
+        };
         rows.push([
-            ("name", text(&s.name)),
-            ("setting", optional_text(s.value.as_ref())),
+            ("name", text(s.name)),
+            ("setting", optional_text(ctx.session.raw_setting(s.name))),
             ("unit", optional_text(s.unit)),
             ("category", text(s.category)),
-            ("short_desc", text(s.description)),
-            ("context", text(s.context)),
-            ("vartype", text(s.kind)),
-            ("source", text(s.source)),
-            ("min_val", optional_text(s.min.as_ref())),
-            ("max_val", optional_text(s.max.as_ref())),
+            ("short_desc", text(s.short_desc)),
+            ("extra_desc", optional_text(s.extra_desc)),
+            ("context", text(s.context.as_str())),
+            ("vartype", text(s.kind.as_str())),
+            ("source", text(ctx.session.setting_source(s.name))),
+            ("min_val", optional_text(s.min)),
+            ("max_val", optional_text(s.max)),
             ("enumvals", choices),
-            ("boot_val", optional_text(s.boot.as_ref())),
-            ("reset_val", optional_text(s.reset.as_ref())),
+            ("boot_val", text(s.boot)),
+            ("reset_val", optional_text(ctx.session.reset_value(s.name))),
             ("pending_restart", flag(false)),
         ]);
     }

@@ -104,19 +104,17 @@ fn serial_sequence(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
             format!("relation \"{name}\" does not exist"),
         ));
     };
-    let relation = ctx.catalog.relation(table);
-    let columns = relation.and_then(|r| r.table()).map_or(&[][..], |t| &t.columns);
+    let columns = table.table().map_or(&[][..], |t| &t.columns);
     let Some(at) = columns.iter().position(|c| c.name == column && !c.dropped) else {
-        let shown = relation.map_or(name, |r| &r.name);
         return Err(PgError::new(
             SqlState::UNDEFINED_COLUMN,
-            format!("column \"{column}\" of relation \"{shown}\" does not exist"),
+            format!("column \"{column}\" of relation \"{}\" does not exist", table.name),
         ));
     };
     let number = i16::try_from(at + 1).unwrap_or(0);
     let owned = ctx
         .catalog
-        .sequences_of(table)
-        .find(|s| s.sequence().and_then(|d| d.owned_by) == Some((table, number)));
+        .sequences_of(table.oid)
+        .find(|s| s.sequence().and_then(|d| d.owned_by) == Some((table.oid, number)));
     Ok(owned.map_or(Datum::Null, |s| Datum::text(definition::qualified_name(&ctx.catalog, s))))
 }
