@@ -12,12 +12,22 @@ pub struct Engine {
     /// The database.
     pub db: Arc<Database>,
     sessions: Mutex<Vec<Weak<SessionState>>>,
+    started: i64,
 }
 
 impl Engine {
     /// The engine over an open database.
     pub fn new(db: Arc<Database>) -> Arc<Engine> {
-        Arc::new(Engine { db, sessions: Mutex::new(Vec::new()) })
+        Arc::new(Engine {
+            db,
+            sessions: Mutex::new(Vec::new()),
+            started: vicinity_types::datetime::clock(),
+        })
+    }
+
+    /// When the server started, microseconds since 2000-01-01 UTC.
+    pub fn started(&self) -> i64 {
+        self.started
     }
 
     /// Everybody connected.

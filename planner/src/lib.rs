@@ -1,6 +1,7 @@
 //! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
 
 pub mod call;
+pub mod catalog;
 pub mod context;
 pub mod df;
 pub mod engine;

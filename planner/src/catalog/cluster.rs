@@ -120,8 +120,7 @@ fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 11] {
 /// `pg_roles` hides verifiers; `pg_authid` shows them to superusers only.
 fn roles(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    let superuser =
-        ctx.catalog.role_named(&ctx.session.user()).is_some_and(|role| role.superuser);
+    let superuser = ctx.catalog.role_named(&ctx.session.user()).is_some_and(|role| role.superuser);
     for role in ctx.catalog.roles() {
         let shown = match table.name {
             "pg_authid" if superuser => optional_text(role.password.as_ref()),

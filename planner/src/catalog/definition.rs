@@ -3,8 +3,8 @@
 use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
-    ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language,
-    ReferentialAction, Relation, Trigger, TypeKind, ViewDef, Volatility, fixed,
+    ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
+    Relation, Trigger, TypeKind, ViewDef, Volatility, fixed,
 };
 use vicinity_types::{Oid, oid};
 
@@ -46,7 +46,9 @@ pub fn type_name(catalog: &Catalog, type_oid: Oid, typmod: i32) -> String {
     }
     if let Some(t) = catalog.type_def(type_oid) {
         return match catalog.schema(t.schema) {
-            Some(s) if t.schema != fixed::PUBLIC => format!("{}.{}", ident(&s.name), ident(&t.name)),
+            Some(s) if t.schema != fixed::PUBLIC => {
+                format!("{}.{}", ident(&s.name), ident(&t.name))
+            }
             _ => ident(&t.name),
         };
     }
@@ -99,8 +101,11 @@ pub fn index_column(catalog: &Catalog, relation: &Relation, number: i32) -> Opti
     let def = relation.index()?;
     let columns = &catalog.relation(def.table)?.table()?.columns;
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
-    let attribute =
-        def.keys.get(at).map(|k| k.column).or_else(|| def.include.get(at - def.keys.len()).copied());
+    let attribute = def
+        .keys
+        .get(at)
+        .map(|k| k.column)
+        .or_else(|| def.include.get(at - def.keys.len()).copied());
     Some(ident(&column_at(columns, attribute?)?.name))
 }
 
@@ -109,7 +114,11 @@ fn method_name(def: &IndexDef) -> &'static str {
     builtin::access_method_by_oid(method).map_or("btree", |m| m.name)
 }
 
-fn key(def: &IndexDef, columns: &[Column], key: &vicinity_storage::catalog::model::IndexKey) -> String {
+fn key(
+    def: &IndexDef,
+    columns: &[Column],
+    key: &vicinity_storage::catalog::model::IndexKey,
+) -> String {
     let column = column_at(columns, key.column);
     let mut text = column.map_or_else(|| "?".to_owned(), |c| ident(&c.name));
     let method = super::relations::method_oid(def.method);
@@ -134,11 +143,8 @@ fn key(def: &IndexDef, columns: &[Column], key: &vicinity_storage::catalog::mode
 /// `pg_get_constraintdef(oid)`.
 pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> String {
     let names = |columns: &[Column], numbers: &[i16]| {
-        let names: Vec<String> = numbers
-            .iter()
-            .filter_map(|n| column_at(columns, *n))
-            .map(|c| ident(&c.name))
-            .collect();
+        let names: Vec<String> =
+            numbers.iter().filter_map(|n| column_at(columns, *n)).map(|c| ident(&c.name)).collect();
         names.join(", ")
     };
     let own = relation.table().map_or(&[][..], |t| &t.columns);
@@ -166,11 +172,7 @@ pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constrain
 
 /// PostgreSQL deparses a check with its own parentheses around an operator expression.
 fn parenthesised(expr: &str) -> String {
-    if expr.starts_with('(') && expr.ends_with(')') {
-        expr.to_owned()
-    } else {
-        format!("({expr})")
-    }
+    if expr.starts_with('(') && expr.ends_with(')') { expr.to_owned() } else { format!("({expr})") }
 }
 
 fn action(a: ReferentialAction) -> Option<&'static str> {
@@ -277,7 +279,8 @@ pub fn builtin_result(catalog: &Catalog, p: &builtin::Proc) -> Option<String> {
     if p.kind == b'p' {
         return None;
     }
-    let columns = p.all_args.iter().enumerate().filter(|(i, _)| p.modes.chars().nth(*i) == Some('t'));
+    let columns =
+        p.all_args.iter().enumerate().filter(|(i, _)| p.modes.chars().nth(*i) == Some('t'));
     let table: Vec<String> =
         columns.map(|(i, ty)| table_column(catalog, p.names.get(i).unwrap_or(&""), *ty)).collect();
     Some(result_text(catalog, &table, p.ret, p.retset))

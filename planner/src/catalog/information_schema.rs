@@ -242,11 +242,14 @@ fn routines(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("routine_name", text(&f.name)),
             ("routine_type", text(if f.procedure { "PROCEDURE" } else { "FUNCTION" })),
             ("data_type", optional_text(definition::result(&ctx.catalog, f))),
-            ("routine_body", text(if f.language == vicinity_storage::catalog::model::Language::Sql {
-                "SQL"
-            } else {
-                "EXTERNAL"
-            })),
+            (
+                "routine_body",
+                text(if f.language == vicinity_storage::catalog::model::Language::Sql {
+                    "SQL"
+                } else {
+                    "EXTERNAL"
+                }),
+            ),
             ("routine_definition", text(&f.body)),
             ("external_language", text(definition::language_name(f.language).to_uppercase())),
             ("is_null_call", yes_no(f.strict)),
@@ -359,7 +362,8 @@ fn referential_constraints(ctx: &ExecContext, table: &VirtualTable) -> Result<Ve
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
         for c in relation.table().map_or(&[][..], |t| &t.constraints) {
-            let ConstraintKind::ForeignKey { table: target, columns, on_update, on_delete } = &c.kind
+            let ConstraintKind::ForeignKey { table: target, columns, on_update, on_delete } =
+                &c.kind
             else {
                 continue;
             };

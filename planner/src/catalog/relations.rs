@@ -212,9 +212,10 @@ fn physical(ctx: &ExecContext, type_oid: Oid) -> Physical {
             collation: info.collation,
         };
     }
-    let composite_like = ctx.catalog.type_def(type_oid).is_none_or(|t| {
-        !matches!(t.kind, vicinity_storage::catalog::model::TypeKind::Enum { .. })
-    });
+    let composite_like = ctx
+        .catalog
+        .type_def(type_oid)
+        .is_none_or(|t| !matches!(t.kind, vicinity_storage::catalog::model::TypeKind::Enum { .. }));
     if composite_like {
         Physical { len: -1, by_value: false, align: 'd', storage: 'x', collation: 0 }
     } else {
@@ -401,9 +402,15 @@ fn pg_index(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("indislive", flag(true)),
             ("indisreplident", flag(false)),
             ("indkey", int2vector(numbers)),
-            ("indcollation", oidvector(index.keys.iter().map(|k| key_collation(ctx, index, k.column)))),
+            (
+                "indcollation",
+                oidvector(index.keys.iter().map(|k| key_collation(ctx, index, k.column))),
+            ),
             ("indclass", oidvector(index.keys.iter().map(|k| k.opclass))),
-            ("indoption", int2vector(index.keys.iter().map(|k| option(k.descending, k.nulls_first)))),
+            (
+                "indoption",
+                int2vector(index.keys.iter().map(|k| option(k.descending, k.nulls_first))),
+            ),
         ]);
     }
     rows.done()

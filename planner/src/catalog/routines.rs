@@ -28,10 +28,9 @@ pub(super) fn language_oid(language: Language) -> Oid {
         Language::Internal => 12,
         Language::C => 13,
         Language::Sql => 14,
-        Language::PlPgSql => builtin::languages()
-            .iter()
-            .find(|l| l.name == "plpgsql")
-            .map_or(0, |l| l.oid),
+        Language::PlPgSql => {
+            builtin::languages().iter().find(|l| l.name == "plpgsql").map_or(0, |l| l.oid)
+        }
     }
 }
 
@@ -56,8 +55,7 @@ fn built_in_proc(p: &builtin::Proc) -> [(&'static str, Datum); 25] {
             array(oid::CHAR, p.modes.chars().map(ch)),
         )
     };
-    let defaults =
-        if p.defaults.is_empty() { Datum::Null } else { text(p.defaults.join(", ")) };
+    let defaults = if p.defaults.is_empty() { Datum::Null } else { text(p.defaults.join(", ")) };
     [
         ("oid", id(p.oid)),
         ("proname", text(p.name)),

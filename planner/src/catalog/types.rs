@@ -162,9 +162,7 @@ fn declared_type(t: &TypeDef) -> Option<UserType> {
 }
 
 fn push_user_type(rows: &mut Rows<'_>, t: &UserType) {
-    let proc = |name: &str| {
-        builtin::procs_named(name).next().map_or(id(0), |p| id(p.oid))
-    };
+    let proc = |name: &str| builtin::procs_named(name).next().map_or(id(0), |p| id(p.oid));
     let (input, output) = match t.kind {
         'e' => ("enum_in", "enum_out"),
         'd' => ("domain_in", "textout"),

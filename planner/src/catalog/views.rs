@@ -42,7 +42,10 @@ fn pg_tables(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>>
     }
     for system in super::tables().iter().filter(|t| t.kind == 'r') {
         rows.push([
-            ("schemaname", ctx.catalog.schema(system.schema).map_or(Datum::Null, |s| text(&s.name))),
+            (
+                "schemaname",
+                ctx.catalog.schema(system.schema).map_or(Datum::Null, |s| text(&s.name)),
+            ),
             ("tablename", text(system.name)),
             ("tableowner", text("postgres")),
             ("hasindexes", flag(false)),
@@ -107,6 +110,7 @@ fn pg_sequences(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum
 
 fn pg_settings(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
+    let own = ctx.session.settings();
     for s in settings::settings().iter().filter(|s| !s.hidden) {
         let choices = match &s.kind {
             SettingKind::Enum(labels) => text_array(labels.iter()),
@@ -114,19 +118,19 @@ fn pg_settings(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
         };
         rows.push([
             ("name", text(s.name)),
-            ("setting", optional_text(ctx.session.raw_setting(s.name))),
+            ("setting", optional_text(own.get(s.name))),
             ("unit", optional_text(s.unit)),
             ("category", text(s.category)),
             ("short_desc", text(s.short_desc)),
             ("extra_desc", optional_text(s.extra_desc)),
             ("context", text(s.context.as_str())),
             ("vartype", text(s.kind.as_str())),
-            ("source", text(ctx.session.setting_source(s.name))),
+            ("source", text(own.source(s.name))),
             ("min_val", optional_text(s.min)),
             ("max_val", optional_text(s.max)),
             ("enumvals", choices),
             ("boot_val", text(s.boot)),
-            ("reset_val", optional_text(ctx.session.reset_value(s.name))),
+            ("reset_val", optional_text(own.reset_value(s.name))),
             ("pending_restart", flag(false)),
         ]);
     }

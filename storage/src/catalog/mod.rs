@@ -97,7 +97,7 @@ impl Catalog {
     }
 
     /// What a new database begins with.
-    pub(crate) fn bootstrap() -> Catalog {
+    pub fn bootstrap() -> Catalog {
         let mut catalog = Catalog::empty();
         let schema = |oid, name: &str| {
             Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner: fixed::SUPERUSER }))

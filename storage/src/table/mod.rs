@@ -139,6 +139,11 @@ impl Table {
         self.store.index(index).map_or((0, 0), |i| (i.len(), i.memory()))
     }
 
+    /// Bytes an index takes.
+    pub fn index_memory(&self, index: Oid) -> u64 {
+        self.store.index(index).map_or(0, |i| i.memory() as u64)
+    }
+
     /// Counters for the planner, EXPLAIN and the statistics views.
     pub fn stats(&self) -> TableStats {
         self.store.stats()

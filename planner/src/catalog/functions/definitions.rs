@@ -125,8 +125,9 @@ fn function_result(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let function = oid_at(args, 0);
     Ok(text_or_null(match ctx.catalog.function(function) {
         Some(f) => definition::result(&ctx.catalog, f),
-        None => builtin::proc_by_oid(function)
-            .and_then(|p| definition::builtin_result(&ctx.catalog, p)),
+        None => {
+            builtin::proc_by_oid(function).and_then(|p| definition::builtin_result(&ctx.catalog, p))
+        }
     }))
 }
 
@@ -198,9 +199,7 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
             };
             format!("{kind} {}", definition::relation_name(&ctx.catalog, r))
         }),
-        "pg_type" => {
-            Some(format!("type {}", definition::type_name(&ctx.catalog, object, -1)))
-        }
+        "pg_type" => Some(format!("type {}", definition::type_name(&ctx.catalog, object, -1))),
         "pg_proc" => signature(ctx, object).map(|s| format!("function {s}")),
         "pg_namespace" => ctx.catalog.schema(object).map(|s| format!("schema {}", s.name)),
         "pg_extension" => ctx.catalog.extension(object).map(|e| format!("extension {}", e.name)),
@@ -218,9 +217,7 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 fn signature(ctx: &ExecContext, function: Oid) -> Option<String> {
     match ctx.catalog.function(function) {
-        Some(f) => {
-            Some(definition::procedure_signature(&ctx.catalog, &f.name, &f.input_types()))
-        }
+        Some(f) => Some(definition::procedure_signature(&ctx.catalog, &f.name, &f.input_types())),
         None => builtin::proc_by_oid(function)
             .map(|p| definition::procedure_signature(&ctx.catalog, p.name, &p.args)),
     }

@@ -26,7 +26,9 @@ fn allowed(_: &ExecContext, _: &[Datum]) -> Result<Datum> {
 fn table(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let Some(at) = args.len().checked_sub(2) else { return Ok(Datum::Null) };
     match args.get(at) {
-        Some(Datum::Oid(oid)) => Ok(if exists(ctx, *oid) { Datum::Bool(true) } else { Datum::Null }),
+        Some(Datum::Oid(oid)) => {
+            Ok(if exists(ctx, *oid) { Datum::Bool(true) } else { Datum::Null })
+        }
         Some(Datum::Text(name)) => match ctx.session.find_relation(&ctx.catalog, name)? {
             Some(_) => Ok(Datum::Bool(true)),
             None => Err(PgError::new(

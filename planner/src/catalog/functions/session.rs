@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
 use crate::context::ExecContext;
+use crate::exec::settings::Source;
 
 /// What `version()` says: drivers read the first two words.
 pub const VERSION: &str = concat!(
@@ -117,7 +118,11 @@ fn set_config(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         _ => None,
     };
     let local = matches!(args.get(2), Some(Datum::Bool(true)));
-    ctx.session.set(name, value, local)?;
+    let source = if local { Source::Local } else { Source::Session };
+    ctx.session.change_settings(|settings| match value {
+        Some(value) => settings.set(name, value, source, true),
+        None => settings.reset(name, source, true),
+    })?;
     Ok(text_or_null(ctx.session.setting(name)))
 }
 
@@ -188,7 +193,9 @@ fn current_xid_if_assigned(ctx: &ExecContext, _: &[Datum]) -> Result<Datum> {
 fn to_reg(ctx: &ExecContext, ty: Oid, args: &[Datum]) -> Result<Datum> {
     match crate::names::reg_in(&ctx.catalog, &ctx.session, ty, text_at(args, 0)) {
         Ok(found) => Ok(Datum::Oid(found)),
-        Err(e) if e.code() == SqlState::SYNTAX_ERROR || e.code() == SqlState::INVALID_NAME => Err(e),
+        Err(e) if e.code() == SqlState::SYNTAX_ERROR || e.code() == SqlState::INVALID_NAME => {
+            Err(e)
+        }
         Err(_) => Ok(Datum::Null),
     }
 }

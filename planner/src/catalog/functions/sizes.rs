@@ -24,7 +24,7 @@ fn bytes(ctx: &ExecContext, oid: Oid) -> Result<u64> {
         return Ok(ctx.engine.db.table(oid, &ctx.catalog)?.stats().bytes);
     }
     match relation.index() {
-        Some(index) => ctx.engine.db.table(index.table, &ctx.catalog)?.index_memory(oid),
+        Some(index) => Ok(ctx.engine.db.table(index.table, &ctx.catalog)?.index_memory(oid)),
         None => Ok(0),
     }
 }

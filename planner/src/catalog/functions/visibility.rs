@@ -66,9 +66,10 @@ fn r#type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         .or_else(|| ctx.catalog.relation_of_type(oid).map(|r| r.schema))
         .or_else(|| {
             let elem = ctx.catalog.element_of(oid)?;
-            ctx.catalog.type_def(elem).map(|t| t.schema).or_else(|| {
-                ctx.catalog.relation_of_type(elem).map(|r| r.schema)
-            })
+            ctx.catalog
+                .type_def(elem)
+                .map(|t| t.schema)
+                .or_else(|| ctx.catalog.relation_of_type(elem).map(|r| r.schema))
         });
     Ok(schema.map_or(Datum::Null, |s| Datum::Bool(path(ctx).contains(&s))))
 }
