@@ -9,5 +9,8 @@ pub mod exec;
 mod hooks;
 pub mod names;
 pub mod push;
+pub mod query;
+pub mod row;
+pub mod rows;
 pub mod session_state;
 pub mod sql;

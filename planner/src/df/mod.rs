@@ -2,11 +2,18 @@
 
 pub mod aggregate;
 mod aggregate_state;
+pub mod append;
+pub mod optimize;
+pub mod physical;
 pub mod project_set;
+pub mod run;
 pub mod set;
 pub mod source;
+pub mod stream;
+pub mod unary;
 
 pub use aggregate::{OrderKey, PgAggregate, SortKey, aggregate_expr};
+pub use optimize::optimize;
 pub use project_set::project_set;
 pub use set::{BuiltinSet, SetCall, SetCallable};
 pub use source::{StorageSource, SystemColumn, VirtualSource, scan};

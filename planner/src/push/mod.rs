@@ -1,7 +1,18 @@
 //! Push-down: from filters, orders and limits over a table to one scan.
+//!
+//! The optimised logical plan comes in; what leaves has a [`ScanNode`] for every table, with the
+//! conditions an index answers, the filter that remains, and whether the scan's order is the one asked
+//! for. Both lanes run the same node.
+
+pub mod access;
+pub mod lower;
+pub mod spec;
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::Expr;
+
+pub use lower::lower;
+pub use spec::{AccessSpec, KeyBound, ScanNode, ScanSource, ScanSpec};
 
 /// Whether a filter can run inside a scan: no subqueries in it.
 pub fn can_run_in_scan(filter: &Expr) -> bool {

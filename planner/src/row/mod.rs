@@ -4,16 +4,14 @@
 //! they lie in storage. Calls are the same [`Callable`](crate::call::Callable)s as the batch lane's;
 //! arithmetic on numbers has nodes of its own that never box a value ([`number`]).
 
+pub mod aggregate;
 pub mod compile;
-pub mod map;
 pub mod node;
 pub mod number;
 pub mod plan;
 pub mod scan;
-pub mod series;
 pub mod sort;
 
 pub use compile::{Compiler, Scope};
-pub use map::ArrayMap;
 pub use node::{Frame, Node, RowRef};
 pub use plan::{RowCursor, RowPlan};

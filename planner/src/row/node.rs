@@ -128,9 +128,21 @@ pub enum Node {
     /// `IS [NOT] DISTINCT FROM`
     Distinct(Box<Node>, Box<Node>, bool),
     /// Constant lists are hashed.
-    InSet { value: Box<Node>, set: HashSet<Vec<u8>>, has_null: bool, negated: bool },
-    InList { value: Box<Node>, list: Vec<Node>, negated: bool },
-    Case { when: Vec<(Node, Node)>, other: Option<Box<Node>> },
+    InSet {
+        value: Box<Node>,
+        set: HashSet<Vec<u8>>,
+        has_null: bool,
+        negated: bool,
+    },
+    InList {
+        value: Box<Node>,
+        list: Vec<Node>,
+        negated: bool,
+    },
+    Case {
+        when: Vec<(Node, Node)>,
+        other: Option<Box<Node>>,
+    },
 }
 
 impl Node {

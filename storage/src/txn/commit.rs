@@ -23,7 +23,7 @@ pub struct CommitTicket {
 impl Transaction {
     /// Commits: visible at once to everybody who begins later; durable when the ticket says so. On
     /// error everything is rolled back.
-    pub fn commit(self) -> Result<CommitTicket> {
+    pub fn commit(&self) -> Result<CommitTicket> {
         let xid = self.xid.load(Ordering::Relaxed);
         if xid == 0 {
             self.ended.store(true, Ordering::Release);

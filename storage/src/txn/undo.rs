@@ -70,8 +70,10 @@ impl Transaction {
     }
 
     /// Rolls everything back and gives all locks free.
-    pub fn rollback(self) {
-        drop(self);
+    pub fn rollback(&self) {
+        if !self.ended.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            self.abort();
+        }
     }
 
     pub(super) fn abort(&self) {

@@ -1,0 +1,206 @@
+//! From a lowered logical plan to a physical one, for one execution.
+
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::execution::context::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, WindowFunctionDefinition,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionConfig;
+use vicinity_types::{Datum, Kind, Result};
+
+use super::aggregate::PgAggregate;
+use super::append::Append;
+use super::project_set::ProjectSet;
+use super::stream::RowExec;
+use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
+use crate::call::{PgType, datum_to_scalar, external, internal, with_context};
+use crate::context::ExecContext;
+use crate::push::ScanNode;
+use crate::row::RowPlan;
+use crate::row::compile::parameter;
+use crate::rows::OutputColumn;
+
+/// DataFusion's own state: one for the server, as nothing in it is a session's.
+pub(crate) static STATE: LazyLock<SessionState> = LazyLock::new(|| {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(super::stream::BATCH)
+        .with_information_schema(false)
+        .with_repartition_joins(false)
+        .with_repartition_aggregations(false)
+        .with_repartition_windows(false)
+        .with_repartition_sorts(false);
+    let options = config.options_mut();
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_round_robin_repartition = false;
+    SessionStateBuilder::new().with_config(config).with_default_features().build()
+});
+
+/// The physical plan of one execution.
+pub fn physical(
+    plan: &LogicalPlan,
+    ctx: &ExecContext,
+    params: &Arc<[Datum]>,
+    kinds: &[Kind],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = instantiate(plan.clone(), ctx, params, kinds)?;
+    let ours = Ours { ctx: ctx.clone(), params: params.clone(), kinds: kinds.to_vec() };
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ours)]);
+    let future = planner.create_physical_plan(&plan, &*STATE);
+    super::run::block_on(future).map_err(internal)
+}
+
+/// Puts parameters' values and the context into the plan.
+fn instantiate(
+    plan: LogicalPlan,
+    ctx: &ExecContext,
+    params: &[Datum],
+    kinds: &[Kind],
+) -> Result<LogicalPlan> {
+    let done = plan.transform_up_with_subqueries(|plan| {
+        let names = NamePreserver::new(&plan);
+        let plan = plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|e| bind(e, ctx, params, kinds).map_err(external))?;
+            Ok(expr.update_data(|e| name.restore(e)))
+        })?;
+        Ok(plan.update_data(|plan| match plan {
+            LogicalPlan::Union(u) => {
+                let append = Append { inputs: u.inputs, schema: u.schema };
+                LogicalPlan::Extension(Extension { node: Arc::new(append) })
+            }
+            other => other,
+        }))
+    });
+    Ok(done.map_err(internal)?.data)
+}
+
+fn bind(
+    expr: Expr,
+    ctx: &ExecContext,
+    params: &[Datum],
+    kinds: &[Kind],
+) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::Placeholder(ref p) => {
+            let Some(i) = parameter(&p.id) else { return Ok(Transformed::no(expr)) };
+            let value = params.get(i).unwrap_or(&Datum::Null);
+            let kind = value.kind().or(kinds.get(i).copied()).unwrap_or(Kind::Text);
+            Transformed::yes(Expr::Literal(datum_to_scalar(kind, value)?, None))
+        }
+        Expr::ScalarFunction(f) => match with_context(&f, ctx) {
+            Some(bound) => Transformed::yes(Expr::ScalarFunction(bound)),
+            None => Transformed::no(Expr::ScalarFunction(f)),
+        },
+        Expr::AggregateFunction(mut f) => {
+            if let Some(bound) = bind_aggregate(&f.func, ctx)? {
+                f.func = bound;
+            }
+            Transformed::yes(Expr::AggregateFunction(f))
+        }
+        Expr::WindowFunction(mut w) => {
+            if let WindowFunctionDefinition::AggregateUDF(udaf) = &w.fun
+                && let Some(bound) = bind_aggregate(udaf, ctx)?
+            {
+                w.fun = WindowFunctionDefinition::AggregateUDF(bound);
+            }
+            Transformed::yes(Expr::WindowFunction(w))
+        }
+        other => Transformed::no(other),
+    })
+}
+
+fn bind_aggregate(udaf: &AggregateUDF, ctx: &ExecContext) -> Result<Option<Arc<AggregateUDF>>> {
+    let inner: &dyn std::any::Any = udaf.inner().as_ref();
+    let Some(ours) = inner.downcast_ref::<PgAggregate>() else { return Ok(None) };
+    Ok(Some(Arc::new(AggregateUDF::new_from_impl(ours.with_context(ctx)?))))
+}
+
+/// Plans our own nodes.
+struct Ours {
+    ctx: ExecContext,
+    params: Arc<[Datum]>,
+    kinds: Vec<Kind>,
+}
+
+impl Ours {
+    fn scan(&self, node: &ScanNode) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = node.spec.source.columns();
+        let types: Vec<PgType> =
+            node.spec.projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.ty).collect();
+        let outputs: Vec<OutputColumn> =
+            types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node.clone()) });
+        let compiled = RowPlan::compile(&plan, &outputs, &self.kinds, &self.ctx)?;
+        let compiled = compiled.ok_or_else(|| {
+            vicinity_types::PgError::unsupported(format!(
+                "a filter on table {}",
+                node.spec.source.name()
+            ))
+        })?;
+        let schema = Arc::clone(node.schema.inner());
+        Ok(Arc::new(RowExec::new(
+            Arc::new(compiled.with_rows(node.spec.limit)),
+            self.ctx.clone(),
+            self.params.clone(),
+            schema,
+            node.spec.source.name().to_owned(),
+        )))
+    }
+}
+
+#[async_trait]
+impl ExtensionPlanner for Ours {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        state: &dyn Session,
+        planning: &PhysicalPlanningContext,
+    ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(scan) = node.as_any().downcast_ref::<ScanNode>() {
+            return self.scan(scan).map(Some).map_err(external);
+        }
+        if let Some(append) = node.as_any().downcast_ref::<Append>() {
+            let schema = Arc::clone(append.schema.inner());
+            return Ok(Some(Arc::new(AppendExec::new(inputs.to_vec(), schema))));
+        }
+        let (Some(set), Some(input)) = (node.as_any().downcast_ref::<ProjectSet>(), inputs.first())
+        else {
+            return Ok(None);
+        };
+        let input_schema: &DFSchema = set.input.schema();
+        let mut calls = Vec::with_capacity(set.calls.len());
+        for call in &set.calls {
+            let args = call
+                .args
+                .iter()
+                .map(|a| planner.create_physical_expr(a, input_schema, state, planning));
+            calls.push(PhysicalCall {
+                function: call.function.clone(),
+                args: args.collect::<DfResult<_>>()?,
+            });
+        }
+        let schema = Arc::clone(node.schema().inner());
+        Ok(Some(Arc::new(ProjectSetExec::new(
+            input.clone(),
+            calls,
+            set.outer,
+            set.ordinality.is_some(),
+            self.ctx.clone(),
+            schema,
+        ))))
+    }
+}

@@ -1,0 +1,215 @@
+//! Puts [`ScanNode`]s where tables are scanned, and takes sorts away that a scan makes needless.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{
+    Expr, Extension, FetchType, Limit, LogicalPlan, Sort, SortExpr, TableScan,
+};
+use vicinity_storage::Catalog;
+use vicinity_types::{PgError, Result};
+
+use super::access::{Choice, choose, conjuncts};
+use super::spec::{AccessSpec, ScanNode, ScanSource, ScanSpec};
+use crate::call::internal;
+use crate::df::source::{StorageSource, VirtualSource};
+
+/// What is known from above about the rows wanted.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    /// A LIMIT stands above, with nothing between that needs all rows.
+    limited: bool,
+    /// It says so many, OFFSET included.
+    rows: Option<usize>,
+    /// The LIMIT is the direct parent.
+    parent: bool,
+}
+
+/// Lowers a plan that DataFusion's optimiser is done with.
+pub fn lower(plan: LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan> {
+    rewrite(plan, catalog, Wanted::default())
+}
+
+fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Limit(limit) => {
+            let rows = constant_rows(&limit);
+            let wanted = Wanted { limited: limit.fetch.is_some(), rows, parent: true };
+            let input = rewrite(Arc::unwrap_or_clone(limit.input), catalog, wanted)?;
+            Ok(LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit }))
+        }
+        LogicalPlan::Sort(sort) => rewrite_sort(sort, catalog, wanted),
+        LogicalPlan::TableScan(scan) => {
+            let wanted = match scan.fetch {
+                Some(n) => Wanted { limited: true, rows: Some(n), parent: false },
+                None => wanted,
+            };
+            let (scan, _) = place(scan, &[], catalog, wanted)?;
+            Ok(scan)
+        }
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            let wanted = Wanted { parent: false, ..wanted };
+            children(plan, catalog, wanted)
+        }
+        LogicalPlan::Filter(_) => {
+            // How many rows must be read for so many to pass is not known.
+            let wanted = Wanted { rows: None, parent: false, ..wanted };
+            children(plan, catalog, wanted)
+        }
+        other => children(other, catalog, Wanted::default()),
+    }
+}
+
+fn children(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+    let external = crate::call::external;
+    let plan = plan
+        .map_children(|child| {
+            rewrite(child, catalog, wanted).map(Transformed::yes).map_err(external)
+        })
+        .map_err(internal)?
+        .data;
+    let plan = plan.map_subqueries(|child| {
+        rewrite(child, catalog, Wanted::default()).map(Transformed::yes).map_err(external)
+    });
+    Ok(plan.map_err(internal)?.data)
+}
+
+fn constant_rows(limit: &Limit) -> Option<usize> {
+    let skip = match limit.get_skip_type().ok()? {
+        datafusion::logical_expr::SkipType::Literal(n) => n,
+        datafusion::logical_expr::SkipType::UnsupportedExpr => return None,
+    };
+    match limit.get_fetch_type().ok()? {
+        FetchType::Literal(Some(n)) => n.checked_add(skip),
+        _ => None,
+    }
+}
+
+fn rewrite_sort(sort: Sort, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+    let limited = wanted.limited || sort.fetch.is_some();
+    let rows = sort.fetch.or(wanted.rows);
+    let below = Wanted { limited, rows, parent: false };
+    let chained = chain(&sort.input, sort.expr.clone(), catalog, below)?;
+    if let Some(input) = chained {
+        return Ok(match sort.fetch {
+            Some(n) if !wanted.parent => LogicalPlan::Limit(Limit {
+                skip: None,
+                fetch: Some(Box::new(datafusion::logical_expr::lit(
+                    i64::try_from(n).unwrap_or(i64::MAX),
+                ))),
+                input: Arc::new(input),
+            }),
+            _ => input,
+        });
+    }
+    // All rows are needed to sort them.
+    children(LogicalPlan::Sort(sort), catalog, Wanted::default())
+}
+
+/// Follows a sort down to the table; the plan without the sort if the table's scan can give the order.
+fn chain(
+    plan: &LogicalPlan,
+    sort: Vec<SortExpr>,
+    catalog: &Catalog,
+    wanted: Wanted,
+) -> Result<Option<LogicalPlan>> {
+    let (input, sort) = match plan {
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
+            let (plan, ordered) = place(scan.clone(), &sort, catalog, wanted)?;
+            return Ok(ordered.then_some(plan));
+        }
+        LogicalPlan::Projection(p) => {
+            let map = |column: &datafusion::common::Column| {
+                let i = p.schema.index_of_column(column).ok()?;
+                p.expr.get(i).map(|e| e.clone().unalias())
+            };
+            (&p.input, substitute_sort(sort, &map)?)
+        }
+        LogicalPlan::SubqueryAlias(a) => {
+            let map = |column: &datafusion::common::Column| {
+                let i = a.schema.index_of_column(column).ok()?;
+                let (qualifier, field) = a.input.schema().qualified_field(i);
+                Some(Expr::Column((qualifier, field).into()))
+            };
+            (&a.input, substitute_sort(sort, &map)?)
+        }
+        LogicalPlan::Filter(f) => (&f.input, sort),
+        _ => return Ok(None),
+    };
+    let wanted = match plan {
+        LogicalPlan::Filter(_) => Wanted { rows: None, ..wanted },
+        _ => wanted,
+    };
+    let Some(input) = chain(input, sort, catalog, wanted)? else { return Ok(None) };
+    let exprs = plan.expressions();
+    plan.with_new_exprs(exprs, vec![input]).map(Some).map_err(internal)
+}
+
+type ColumnMap<'a> = dyn Fn(&datafusion::common::Column) -> Option<Expr> + 'a;
+
+/// Replaces columns by what they stand for one level down.
+pub(crate) fn substitute(expr: Expr, map: &ColumnMap<'_>) -> Result<Expr> {
+    let done = expr.transform_up(|e| {
+        Ok(match &e {
+            Expr::Column(column) => match map(column) {
+                Some(inner) => Transformed::yes(inner),
+                None => {
+                    return Err(crate::call::external(PgError::internal(format!(
+                        "column {column} comes from nowhere"
+                    ))));
+                }
+            },
+            _ => Transformed::no(e),
+        })
+    });
+    Ok(done.map_err(internal)?.data)
+}
+
+fn substitute_sort(sort: Vec<SortExpr>, map: &ColumnMap<'_>) -> Result<Vec<SortExpr>> {
+    sort.into_iter().map(|s| Ok(SortExpr { expr: substitute(s.expr, map)?, ..s })).collect()
+}
+
+/// The scan node of a table, and whether it gives the order.
+fn place(
+    scan: TableScan,
+    sort: &[SortExpr],
+    catalog: &Catalog,
+    wanted: Wanted,
+) -> Result<(LogicalPlan, bool)> {
+    let columns = scan.source.schema().fields().len();
+    let projection = scan.projection.clone().unwrap_or_else(|| (0..columns).collect());
+    let any: Arc<dyn std::any::Any + Send + Sync> = scan.source.clone();
+    let (source, choice) = match any.clone().downcast::<StorageSource>() {
+        Ok(storage) => {
+            let choice = choose(catalog, &storage, &scan.filters, sort, wanted.limited);
+            (ScanSource::Storage(storage), choice)
+        }
+        Err(any) => {
+            let source = any
+                .downcast::<VirtualSource>()
+                .map_err(|_| PgError::internal("a table is neither stored nor computed"))?;
+            let mut filter = Vec::new();
+            scan.filters.iter().for_each(|f| conjuncts(f, &mut filter));
+            let choice = Choice { access: AccessSpec::Seq, filter, ordered: false };
+            (ScanSource::Virtual(source), choice)
+        }
+    };
+    let in_order = sort.is_empty() || choice.ordered;
+    let spec = ScanSpec {
+        source,
+        qualifier: Some(scan.table_name.clone()),
+        projection,
+        access: choice.access,
+        filter: choice.filter,
+        limit: wanted.rows.filter(|_| in_order),
+    };
+    let node = ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone() };
+    let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+    Ok((plan, choice.ordered))
+}
+
+/// The scan a plan is, if it is one.
+pub fn scan_of(plan: &LogicalPlan) -> Option<&ScanNode> {
+    let LogicalPlan::Extension(e) = plan else { return None };
+    e.node.as_any().downcast_ref::<ScanNode>()
+}

@@ -1,0 +1,182 @@
+//! The description of a scan, and its place in a logical plan.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::common::{DFSchemaRef, TableReference};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use vicinity_storage::catalog::model::Relation;
+
+use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
+
+/// What is scanned.
+#[derive(Clone)]
+pub enum ScanSource {
+    /// A table.
+    Storage(Arc<StorageSource>),
+    /// A computed table.
+    Virtual(Arc<VirtualSource>),
+}
+
+impl ScanSource {
+    /// The source's columns.
+    pub fn columns(&self) -> &[SourceColumn] {
+        match self {
+            ScanSource::Storage(s) => s.columns(),
+            ScanSource::Virtual(v) => v.columns(),
+        }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        match self {
+            ScanSource::Storage(s) => &s.relation().name,
+            ScanSource::Virtual(v) => v.name(),
+        }
+    }
+}
+
+/// A bound of an index column.
+#[derive(Clone, Debug)]
+pub struct KeyBound {
+    /// The value: free of columns.
+    pub value: Expr,
+    /// Whether the value itself is inside.
+    pub inclusive: bool,
+}
+
+/// How a table is gone through.
+#[derive(Clone)]
+pub enum AccessSpec {
+    /// Front to back.
+    Seq,
+    /// A range of a btree.
+    Btree {
+        /// The index.
+        index: Arc<Relation>,
+        /// Values of the leading columns. The last may be a list (`IN`).
+        equal: Vec<Vec<Expr>>,
+        /// Bounds of the next column.
+        low: Option<KeyBound>,
+        /// Upper bound, in value order.
+        high: Option<KeyBound>,
+        /// From the end.
+        reverse: bool,
+        /// The conditions the index answers, for EXPLAIN.
+        conditions: Vec<Expr>,
+    },
+    /// By distance to a vector.
+    Vector {
+        /// The index.
+        index: Arc<Relation>,
+        /// The query: a `pase`, or a `float4[]`.
+        query: Expr,
+        /// The order as written, for EXPLAIN.
+        order: Expr,
+    },
+}
+
+/// A scan.
+#[derive(Clone)]
+pub struct ScanSpec {
+    /// What is scanned.
+    pub source: ScanSource,
+    /// Its alias in the query.
+    pub qualifier: Option<TableReference>,
+    /// The source's columns that come out, in order.
+    pub projection: Vec<usize>,
+    /// How.
+    pub access: AccessSpec,
+    /// What rows must also satisfy, over all of the source's columns.
+    pub filter: Vec<Expr>,
+    /// Rows asked for, OFFSET included, where a constant says.
+    pub limit: Option<usize>,
+}
+
+/// A scan as a node of a logical plan.
+#[derive(Clone)]
+pub struct ScanNode {
+    /// The scan.
+    pub spec: Arc<ScanSpec>,
+    /// Its output.
+    pub schema: DFSchemaRef,
+}
+
+impl ScanNode {
+    fn identity(&self) -> String {
+        let access = match &self.spec.access {
+            AccessSpec::Seq => "seq".to_owned(),
+            AccessSpec::Btree { index, conditions, reverse, .. } => {
+                format!("btree {} {conditions:?} {reverse}", index.oid)
+            }
+            AccessSpec::Vector { index, query, .. } => format!("vector {} {query:?}", index.oid),
+        };
+        format!(
+            "{} {:?} {:?} {access} {:?} {:?}",
+            self.spec.source.name(),
+            self.spec.qualifier,
+            self.spec.projection,
+            self.spec.filter,
+            self.spec.limit
+        )
+    }
+}
+
+impl fmt::Debug for ScanNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.identity())
+    }
+}
+
+impl PartialEq for ScanNode {
+    fn eq(&self, other: &ScanNode) -> bool {
+        Arc::ptr_eq(&self.spec, &other.spec) || self.identity() == other.identity()
+    }
+}
+
+impl Eq for ScanNode {}
+
+impl Hash for ScanNode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl PartialOrd for ScanNode {
+    fn partial_cmp(&self, other: &ScanNode) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for ScanNode {
+    fn name(&self) -> &str {
+        "Scan"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        // Compiled natively, with the parameters at hand: nothing here for DataFusion to rewrite.
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scan: {}", self.identity())
+    }
+
+    fn with_exprs_and_inputs(
+        &self,
+        _exprs: Vec<Expr>,
+        _inputs: Vec<LogicalPlan>,
+    ) -> datafusion::common::Result<Self> {
+        Ok(self.clone())
+    }
+}

@@ -1,0 +1,154 @@
+//! A query made ready to run, and its running: the row lane where its shape allows, else the batch
+//! lane.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::LogicalPlan;
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
+
+use crate::context::ExecContext;
+use crate::df::physical::physical;
+use crate::df::run::BatchCursor;
+use crate::row::{RowCursor, RowPlan};
+use crate::rows::{Collect, OutputColumn, RowSink};
+use crate::session_state::Lane;
+
+/// A query, planned once and run many times.
+pub struct QueryPlan {
+    /// The optimised plan with its scans in place, parameters still open.
+    pub logical: LogicalPlan,
+    /// What comes out.
+    pub columns: Vec<OutputColumn>,
+    kinds: Vec<Kind>,
+    row: Option<Arc<RowPlan>>,
+}
+
+impl QueryPlan {
+    /// Plans a bound query for `ctx`'s catalog; `params` are the parameters' types.
+    pub fn new(
+        ctx: &ExecContext,
+        plan: LogicalPlan,
+        columns: Vec<OutputColumn>,
+        params: &[Oid],
+    ) -> Result<QueryPlan> {
+        let kinds: Vec<Kind> = params.iter().map(|ty| ctx.catalog.kind_of(*ty)).collect();
+        let logical = crate::df::optimize(plan, ctx)?;
+        let row = RowPlan::compile(&logical, &columns, &kinds, ctx)?.map(Arc::new);
+        Ok(QueryPlan { logical, columns, kinds, row })
+    }
+
+    /// The row lane's plan, if the query has one.
+    pub fn row_plan(&self) -> Option<&Arc<RowPlan>> {
+        self.row.as_ref()
+    }
+
+    /// How the parameters are held.
+    pub fn param_kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// Whether it may run on a connection's own task (invariant *no-starvation*).
+    pub fn is_short(&self) -> bool {
+        self.row.as_ref().is_some_and(|r| r.is_short())
+    }
+
+    /// Begins an execution.
+    pub fn open(&self, ctx: &ExecContext, params: Vec<Datum>) -> Result<Cursor> {
+        let inner = match (&self.row, ctx.session.lane()) {
+            (Some(plan), Lane::Auto | Lane::Row) => {
+                Inner::Row(RowCursor::open(plan.clone(), ctx.clone(), params)?)
+            }
+            (None, Lane::Row) => {
+                return Err(PgError::unsupported("this statement in the row lane"));
+            }
+            _ => {
+                let plan = physical(&self.logical, ctx, &Arc::from(params), &self.kinds)?;
+                let types = self.columns.iter().map(|c| c.ty).collect();
+                Inner::Batch(Box::new(BatchCursor::open(&plan, types, ctx.clone())?))
+            }
+        };
+        Ok(Cursor { inner })
+    }
+
+    /// Runs it to the end; every row.
+    pub fn rows(&self, ctx: &ExecContext, params: Vec<Datum>) -> Result<Vec<Vec<Datum>>> {
+        let mut sink = Collect::default();
+        let mut cursor = self.open(ctx, params)?;
+        while !cursor.fill(&mut sink, usize::MAX)?.done {}
+        Ok(sink.rows)
+    }
+
+    /// Runs it for its first row's first value; NULL if there is no row.
+    pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
+        if let (Some(plan), Lane::Auto | Lane::Row) = (&self.row, ctx.session.lane()) {
+            return plan.scalar(ctx, params);
+        }
+        let mut sink = Collect::default();
+        self.open(ctx, params.to_vec())?.fill(&mut sink, 1)?;
+        Ok(sink.rows.into_iter().next().and_then(|r| r.into_iter().next()).unwrap_or_default())
+    }
+}
+
+enum Inner {
+    Row(RowCursor),
+    Batch(Box<BatchCursor>),
+    Memory { rows: std::vec::IntoIter<Vec<Datum>>, columns: Vec<OutputColumn> },
+}
+
+/// What a call to [`Cursor::fill`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Rows given out.
+    pub rows: usize,
+    /// Whether those were the last.
+    pub done: bool,
+}
+
+/// A query being run.
+pub struct Cursor {
+    inner: Inner,
+}
+
+impl Cursor {
+    /// A cursor over rows in memory.
+    pub fn memory(columns: Vec<OutputColumn>, rows: Vec<Vec<Datum>>) -> Cursor {
+        Cursor { inner: Inner::Memory { rows: rows.into_iter(), columns } }
+    }
+
+    /// Gives up to `max` rows to `sink`.
+    pub fn fill(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<Fetched> {
+        let (rows, done) = match &mut self.inner {
+            Inner::Row(cursor) => cursor.fill(sink, max)?,
+            Inner::Batch(cursor) => cursor.fill(sink, max)?,
+            Inner::Memory { rows, columns } => {
+                let mut given = 0;
+                while given < max {
+                    let Some(row) = rows.next() else { break };
+                    sink.begin(columns.len());
+                    for (value, column) in row.into_iter().zip(columns.iter()) {
+                        sink.datum(column.ty, value)?;
+                    }
+                    sink.end()?;
+                    given += 1;
+                }
+                (given, rows.len() == 0)
+            }
+        };
+        Ok(Fetched { rows, done })
+    }
+
+    /// The next row.
+    pub fn next_row(&mut self) -> Result<Option<Vec<Datum>>> {
+        let mut sink = Collect::default();
+        self.fill(&mut sink, 1)?;
+        Ok(sink.rows.pop())
+    }
+
+    /// Rows the row lane's filters turned away, for EXPLAIN.
+    pub fn removed(&self) -> u64 {
+        match &self.inner {
+            Inner::Row(cursor) => cursor.removed(),
+            _ => 0,
+        }
+    }
+}

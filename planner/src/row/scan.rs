@@ -1,0 +1,361 @@
+//! Scans made ready: keys and filters compiled, the table at hand.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::IndexKey;
+use vicinity_storage::{Access, Cursor, KeyRange, Snapshot, Table};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
+
+use super::compile::{Compiler, Scope};
+use super::node::{Frame, Node};
+use super::number::as_i64;
+use crate::context::ExecContext;
+use crate::df::source::{Origin, VirtualSource};
+use crate::push::{AccessSpec, ScanSource, ScanSpec};
+
+/// Where rows come from.
+pub enum Origins {
+    /// A table.
+    Table(Arc<Table>),
+    /// A computed one.
+    Virtual(Arc<VirtualSource>),
+}
+
+/// A bound of a key column.
+struct BoundNode {
+    value: Node,
+    inclusive: bool,
+}
+
+enum AccessPlan {
+    Seq,
+    Btree {
+        index: Oid,
+        keys: Vec<IndexKey>,
+        kinds: Vec<Kind>,
+        equal: Vec<Vec<Node>>,
+        low: Option<BoundNode>,
+        high: Option<BoundNode>,
+        reverse: bool,
+    },
+    Vector {
+        index: Oid,
+        query: Node,
+    },
+}
+
+/// A compiled scan.
+pub struct CompiledScan {
+    /// Where rows come from.
+    pub origins: Origins,
+    /// The table's id.
+    pub oid: Oid,
+    access: AccessPlan,
+    /// What rows must satisfy.
+    pub filter: Option<Node>,
+}
+
+impl CompiledScan {
+    /// Compiles a scan for a catalog; the compiler's scope is then the scan's columns.
+    pub fn new(
+        spec: &ScanSpec,
+        ctx: &ExecContext,
+        compiler: &mut Compiler,
+    ) -> Result<CompiledScan> {
+        compiler.set_scope(Scope::stored(spec.qualifier.as_ref(), spec.source.columns()));
+        let filter = compiler.conditions(&spec.filter)?;
+        let (origins, oid) = match &spec.source {
+            ScanSource::Storage(source) => {
+                let oid = source.relation().oid;
+                (Origins::Table(ctx.engine.db.table(oid, &ctx.catalog)?), oid)
+            }
+            ScanSource::Virtual(source) => (Origins::Virtual(source.clone()), source.oid()),
+        };
+        let access = access_plan(spec, &origins, compiler)?;
+        Ok(CompiledScan { origins, oid, access, filter })
+    }
+
+    /// Whether it is over quickly however big the table is, provided few rows are asked for.
+    pub fn is_short(&self) -> bool {
+        !matches!(self.access, AccessPlan::Seq)
+    }
+
+    /// Whether at most one row comes out.
+    pub fn is_single(&self) -> bool {
+        let (AccessPlan::Btree { index, keys, equal, .. }, Origins::Table(table)) =
+            (&self.access, &self.origins)
+        else {
+            return false;
+        };
+        equal.len() == keys.len()
+            && equal.iter().all(|e| e.len() == 1)
+            && table
+                .indexes()
+                .iter()
+                .any(|i| i.oid == *index && i.index().is_some_and(|d| d.unique))
+    }
+
+    /// Begins. `limit` is how many rows are wanted.
+    pub fn open(
+        &self,
+        table: &Arc<Table>,
+        snapshot: Snapshot,
+        frame: &Frame<'_>,
+        limit: usize,
+    ) -> Result<OpenScan> {
+        let mut ranges = VecDeque::new();
+        let (index, reverse) = match &self.access {
+            AccessPlan::Seq => {
+                let cursor = table.open(Access::Seq, snapshot)?;
+                return Ok(OpenScan::over(table, snapshot, cursor));
+            }
+            AccessPlan::Vector { index, query } => {
+                let Some((query, extra)) = query_vector(query.eval(frame)?)? else {
+                    return Ok(OpenScan::over(table, snapshot, table.open(Access::Seq, snapshot)?));
+                };
+                let access = Access::Vector { index: *index, query, extra, limit };
+                return Ok(OpenScan::over(table, snapshot, table.open(access, snapshot)?));
+            }
+            AccessPlan::Btree { index, keys, kinds, equal, low, high, reverse } => {
+                let values = Values { keys, kinds, equal, low, high };
+                values.ranges(frame, &mut ranges)?;
+                if *reverse {
+                    ranges = ranges.into_iter().rev().collect();
+                }
+                (*index, *reverse)
+            }
+        };
+        let mut open =
+            OpenScan { table: table.clone(), snapshot, index, reverse, ranges, cursor: None };
+        open.advance()?;
+        Ok(open)
+    }
+}
+
+fn access_plan(spec: &ScanSpec, origins: &Origins, compiler: &mut Compiler) -> Result<AccessPlan> {
+    let Origins::Table(table) = origins else { return Ok(AccessPlan::Seq) };
+    Ok(match &spec.access {
+        AccessSpec::Seq => AccessPlan::Seq,
+        AccessSpec::Vector { index, query, .. } => {
+            if !table.index_ready(index.oid) {
+                return Err(PgError::internal("vector index is not ready"));
+            }
+            let kind = compiler.kind_of(query).unwrap_or(Kind::Pase);
+            AccessPlan::Vector { index: index.oid, query: compiler.compile(query, kind)? }
+        }
+        AccessSpec::Btree { index, equal, low, high, reverse, .. } => {
+            let def = index.index().ok_or_else(|| PgError::internal("no index"))?;
+            let kinds: Vec<Kind> = def
+                .keys
+                .iter()
+                .map(|k| {
+                    let at = usize::try_from(k.column).unwrap_or(0).wrapping_sub(1);
+                    spec.source
+                        .columns()
+                        .iter()
+                        .find(|c| c.origin == Origin::Stored(at))
+                        .map_or(Kind::Text, |c| c.ty.kind)
+                })
+                .collect();
+            let mut nodes = Vec::with_capacity(equal.len());
+            for (values, kind) in equal.iter().zip(&kinds) {
+                nodes.push(
+                    values.iter().map(|v| key_node(compiler, v, *kind)).collect::<Result<_>>()?,
+                );
+            }
+            let next = kinds.get(equal.len()).copied().unwrap_or(Kind::Text);
+            let mut bound = |b: &Option<crate::push::KeyBound>| -> Result<Option<BoundNode>> {
+                Ok(match b {
+                    Some(b) => Some(BoundNode {
+                        value: key_node(compiler, &b.value, next)?,
+                        inclusive: b.inclusive,
+                    }),
+                    None => None,
+                })
+            };
+            let (low, high) = (bound(low)?, bound(high)?);
+            AccessPlan::Btree {
+                index: index.oid,
+                keys: def.keys.clone(),
+                kinds,
+                equal: nodes,
+                low,
+                high,
+                reverse: *reverse,
+            }
+        }
+    })
+}
+
+/// A key's value; its own kind if it knows one (integers of another width are brought to the key's).
+fn key_node(
+    compiler: &mut Compiler,
+    expr: &datafusion::logical_expr::Expr,
+    kind: Kind,
+) -> Result<Node> {
+    let own = match expr {
+        datafusion::logical_expr::Expr::Literal(value, _) => {
+            match crate::call::scalar_kind(value) {
+                k @ (Kind::Int2 | Kind::Int4 | Kind::Int8) if integer(kind) => Some(k),
+                _ => None,
+            }
+        }
+        other => compiler.kind_of(other),
+    };
+    compiler.compile(expr, own.unwrap_or(kind))
+}
+
+fn integer(kind: Kind) -> bool {
+    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
+}
+
+/// A value as a key of a kind: itself, or the integer brought to the key's width; how it compares to
+/// every value of that kind if it does not fit.
+fn to_key(value: Datum, kind: Kind) -> Result<Datum, std::cmp::Ordering> {
+    if !integer(kind) || value.kind() == Some(kind) {
+        return Ok(value);
+    }
+    let Some(v) = as_i64(&value) else { return Ok(value) };
+    let outside = if v < 0 { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+    match kind {
+        Kind::Int2 => i16::try_from(v).map(Datum::Int2).map_err(|_| outside),
+        Kind::Int4 => i32::try_from(v).map(Datum::Int4).map_err(|_| outside),
+        _ => Ok(Datum::Int8(v)),
+    }
+}
+
+struct Values<'a> {
+    keys: &'a [IndexKey],
+    kinds: &'a [Kind],
+    equal: &'a [Vec<Node>],
+    low: &'a Option<BoundNode>,
+    high: &'a Option<BoundNode>,
+}
+
+impl Values<'_> {
+    /// The ranges to go through, in index order.
+    fn ranges(&self, frame: &Frame<'_>, out: &mut VecDeque<KeyRange>) -> Result<()> {
+        let mut fixed: Vec<Datum> = Vec::with_capacity(self.equal.len());
+        let mut list: Option<Vec<Datum>> = None;
+        for (nodes, kind) in self.equal.iter().zip(self.kinds) {
+            if let [node] = nodes.as_slice() {
+                match to_key(node.eval(frame)?, *kind) {
+                    Ok(Datum::Null) | Err(_) => return Ok(()),
+                    Ok(value) => fixed.push(value),
+                }
+                continue;
+            }
+            let mut values = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                match to_key(node.eval(frame)?, *kind) {
+                    Ok(Datum::Null) | Err(_) => {}
+                    Ok(value) => values.push(value),
+                }
+            }
+            values.sort_by(vicinity_types::compare);
+            values.dedup_by(|a, b| vicinity_types::equal(a, b));
+            if self.keys.get(fixed.len()).is_some_and(|k| k.descending) {
+                values.reverse();
+            }
+            list = Some(values);
+        }
+        if let Some(list) = list {
+            for value in list {
+                let mut key = fixed.clone();
+                key.push(value);
+                out.push_back(KeyRange::equal(self.keys, &key));
+            }
+            return Ok(());
+        }
+        if self.low.is_none() && self.high.is_none() {
+            out.push_back(if fixed.is_empty() {
+                KeyRange::all()
+            } else {
+                KeyRange::equal(self.keys, &fixed)
+            });
+            return Ok(());
+        }
+        let kind = self.kinds.get(fixed.len()).copied().unwrap_or(Kind::Text);
+        let Some(low) = bound(self.low, kind, frame, std::cmp::Ordering::Greater)? else {
+            return Ok(());
+        };
+        let Some(high) = bound(self.high, kind, frame, std::cmp::Ordering::Less)? else {
+            return Ok(());
+        };
+        out.push_back(KeyRange::within(self.keys, &fixed, low.as_ref(), high.as_ref()));
+        Ok(())
+    }
+}
+
+/// A bound's value; `None` if no row can satisfy it. `empty` is the side on which a value that does
+/// not fit the key leaves nothing.
+fn bound(
+    node: &Option<BoundNode>,
+    kind: Kind,
+    frame: &Frame<'_>,
+    empty: std::cmp::Ordering,
+) -> Result<Option<Bound<Datum>>> {
+    let Some(node) = node else { return Ok(Some(Bound::Unbounded)) };
+    Ok(match to_key(node.value.eval(frame)?, kind) {
+        Ok(Datum::Null) => None,
+        Ok(value) if node.inclusive => Some(Bound::Included(value)),
+        Ok(value) => Some(Bound::Excluded(value)),
+        Err(side) if side == empty => None,
+        Err(_) => Some(Bound::Unbounded),
+    })
+}
+
+/// The vector of a query and its `extra`; `None` for NULL.
+fn query_vector(query: Datum) -> Result<Option<(Arc<[f32]>, i32)>> {
+    Ok(match query {
+        Datum::Pase(p) => Some((Arc::from(p.values.as_slice()), p.extra)),
+        Datum::Array(a) => match a.as_f32s() {
+            Some(values) => Some((Arc::from(values), 0)),
+            None => {
+                return Err(PgError::new(
+                    vicinity_types::SqlState::NULL_VALUE_NOT_ALLOWED,
+                    "vector must not contain NULL elements",
+                ));
+            }
+        },
+        _ => None,
+    })
+}
+
+/// A scan under way.
+pub struct OpenScan {
+    table: Arc<Table>,
+    snapshot: Snapshot,
+    index: Oid,
+    reverse: bool,
+    ranges: VecDeque<KeyRange>,
+    /// The range of now; `None` when all are done.
+    pub cursor: Option<Cursor>,
+}
+
+impl OpenScan {
+    fn over(table: &Arc<Table>, snapshot: Snapshot, cursor: Cursor) -> OpenScan {
+        OpenScan {
+            table: table.clone(),
+            snapshot,
+            index: 0,
+            reverse: false,
+            ranges: VecDeque::new(),
+            cursor: Some(cursor),
+        }
+    }
+
+    /// Goes on to the next range; false if there is none.
+    pub fn advance(&mut self) -> Result<bool> {
+        self.cursor = match self.ranges.pop_front() {
+            Some(range) => {
+                let access = Access::Btree { index: self.index, range, reverse: self.reverse };
+                Some(self.table.open(access, self.snapshot)?)
+            }
+            None => None,
+        };
+        Ok(self.cursor.is_some())
+    }
+}
