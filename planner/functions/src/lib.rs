@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | a function | [`Call::new`] (or [`scalar`] where the argument types do not matter) | one value |
 //! | a set-returning function | [`set_returning`] | rows |
+//! | one whose columns the query lists | [`record_rows`] | rows |
 //! | an aggregate | [`aggregate`] | a maker of [`Aggregate`] states |
 //!
 //! What is in [`PLANNER_SOURCES`] has a row in `pg_proc` and its implementation in the planner.
@@ -32,6 +33,7 @@ mod out;
 mod pase;
 mod registry;
 mod series;
+mod system;
 mod text;
 
 pub use aggregate::{Aggregate, MakeAggregate, aggregate};
@@ -46,5 +48,6 @@ pub use catalog::{
     type_named, types,
 };
 pub use env::Env;
+pub use json::record::record_rows;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
 pub use text::convert::{quote_ident, quote_literal};

@@ -2,7 +2,7 @@
 
 /// A table of scalar functions: `prosrc` names, argument patterns, a body.
 ///
-/// ```ignore
+/// ```text
 /// scalars! { pub(crate) INT4, env;
 ///     "int4pl" [Int4(a), Int4(b)] => a.checked_add(*b).ok_or_else(int4_range);
 ///     "booleq" | "boolsame" [Bool(a), Bool(b)] => a == b;

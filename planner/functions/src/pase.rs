@@ -6,11 +6,9 @@
 
 use vicinity_types::Datum::{Array as List, Int4, Pase as Query, Text};
 use vicinity_types::array::Array;
+use vicinity_types::io::pase as io;
 use vicinity_types::pase::Pase;
 use vicinity_types::{PgError, Result, SqlState};
-
-/// The most dimensions a vector may have.
-const MAX_DIMENSIONS: usize = 16_000;
 
 /// The floats of a `float4[]`: at least one, none of them NULL.
 pub(crate) fn vector(array: &Array) -> Result<&[f32]> {
@@ -29,25 +27,20 @@ pub(crate) fn vector(array: &Array) -> Result<&[f32]> {
 
 fn make(array: &Array, extra: i32, ds: i32) -> Result<Pase> {
     let values = vector(array)?;
-    if values.len() > MAX_DIMENSIONS {
-        return Err(PgError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("pase must not have more than {MAX_DIMENSIONS} dimensions"),
-        ));
-    }
-    check_ds(ds)?;
+    io::check_dimensions(values.len())?;
+    io::check_ds(ds)?;
     Ok(Pase { values: values.to_vec(), extra, ds })
 }
 
-fn check_ds(ds: i32) -> Result<()> {
-    if (0..=2).contains(&ds) {
-        return Ok(());
+/// The text is a vector alone, as numbers or base64; its width and distance are arguments.
+fn make_from_text(text: &str, extra: i32, ds: i32) -> Result<Pase> {
+    let mut query = io::parse(text)?;
+    if text.contains(':') {
+        return Err(PgError::invalid_input("pase", text));
     }
-    Err(PgError::new(
-        SqlState::INVALID_PARAMETER_VALUE,
-        format!("distance type {ds} is out of range"),
-    )
-    .hint("Use 0 for squared Euclidean distance, 1 for dot product, 2 for cosine distance."))
+    io::check_ds(ds)?;
+    (query.extra, query.ds) = (extra, ds);
+    Ok(query)
 }
 
 fn same_dimensions(left: &[f32], right: &[f32]) -> Result<()> {
@@ -105,20 +98,15 @@ fn vector_distance(left: &Array, right: &Array) -> Result<f32> {
 }
 
 /// A vector as base64 of little-endian `float4`s.
-pub(crate) fn decode_base64(text: &str) -> Result<Vec<f32>> {
-    use base64::Engine as _;
-    let refuse = || PgError::invalid_input("pase", text);
-    let bytes =
-        base64::engine::general_purpose::STANDARD.decode(text.trim()).map_err(|_| refuse())?;
-    let (floats, rest) = bytes.as_chunks::<4>();
-    if floats.is_empty() || !rest.is_empty() {
-        return Err(refuse());
-    }
-    Ok(floats.iter().map(|b| f32::from_le_bytes(*b)).collect())
+fn decode_base64(text: &str) -> Result<Vec<f32>> {
+    io::decode_base64(text).ok_or_else(|| {
+        PgError::invalid_input("pase", text).detail("The vector is not base64 of float4.")
+    })
 }
 
 scalars! { pub(crate) PASE, env;
     "pase_constructor" [List(a), Int4(extra), Int4(ds)] => make(a, *extra, *ds);
+    "pase_text_constructor" [Text(t), Int4(extra), Int4(ds)] => make_from_text(t, *extra, *ds);
     "g_pase_distance" [List(a), Query(q)] => vector(a).and_then(|a| distance(a, q));
     "g_pase_distance_3" [Text(a), Query(q)] => decode_base64(a).and_then(|a| distance(&a, q));
     "pase_vector_distance" [List(a), List(b)] => vector_distance(a, b);

@@ -37,6 +37,9 @@ const SCALARS: &[Table<ScalarFn>] = &[
     number::boolean::BOOLEAN,
     crate::pase::PASE,
     crate::order::COMPARE,
+    crate::system::hash::HASH,
+    crate::system::misc::MISC,
+    crate::system::size::SIZE,
     crate::formatting::number::NUMBER,
     crate::formatting::read::READ,
     crate::formatting::write::WRITE,
@@ -71,8 +74,13 @@ const SCALARS: &[Table<ScalarFn>] = &[
     text::regexp::REGEXP,
 ];
 
-const TYPED: &[Table<TypedFn>] =
-    &[crate::enums::ENUMS, array::functions::TYPED, json::build::TYPED, text::format::FORMAT];
+const TYPED: &[Table<TypedFn>] = &[
+    crate::enums::ENUMS,
+    array::functions::TYPED,
+    json::build::TYPED,
+    json::record::RECORD,
+    text::format::FORMAT,
+];
 
 const SETS: &[Table<SetFn>] =
     &[crate::series::SERIES, json::sets::SETS, text::search::SETS, text::regexp::SETS];
@@ -108,6 +116,7 @@ pub fn set_returning(src: &str) -> Option<SetFn> {
 pub(crate) fn implements(proc: &Proc) -> bool {
     match proc.kind {
         b'a' => aggregate::implements(proc),
+        b'f' if json::record::gives_rows(proc.src) => true,
         b'f' if proc.retset => SET_INDEX.contains_key(proc.src),
         b'f' => SCALAR_INDEX.contains_key(proc.src) || TYPED_INDEX.contains_key(proc.src),
         _ => false,

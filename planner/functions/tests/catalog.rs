@@ -51,7 +51,7 @@ fn lookups() {
 fn pase_is_listed_as_the_document_has_it() {
     let procs: Vec<_> =
         f::procs().iter().filter(|p| p.extension.is_some() && p.namespace == f::PUBLIC).collect();
-    assert_eq!(procs.len(), 15);
+    assert_eq!(procs.len(), 16);
     let search = procs.iter().find(|p| p.src == "ivfflat_search_cr_query").unwrap();
     assert_eq!(search.out_columns(), [("id", oid::TEXT), ("distance", oid::FLOAT4)]);
     let operators = f::operators().iter().filter(|o| o.extension.is_some());

@@ -3,8 +3,6 @@
 /// `prosrc` (or signature, where the body is SQL) of the functions that exist in the planner: their
 /// rows are in `pg_proc`, and [`crate::scalar`] knows nothing of them. Sorted.
 pub const PLANNER_SOURCES: &[&str] = &[
-    "PG_char_to_encoding",
-    "PG_encoding_to_char",
     "RI_FKey_cascade_del",
     "RI_FKey_cascade_upd",
     "RI_FKey_check_ins",
@@ -29,11 +27,15 @@ pub const PLANNER_SOURCES: &[&str] = &[
     "current_schemas",
     "current_user",
     "currval_oid",
+    "domain_in",
+    "enum_in",
+    "enum_out",
+    "enum_recv",
+    "enum_send",
     "fmgr_c_validator",
     "fmgr_internal_validator",
     "fmgr_sql_validator",
     "format_type",
-    "getdatabaseencoding",
     "ginhandler",
     "gisthandler",
     "has_any_column_privilege_id",

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod binary;
 pub(crate) mod build;
 pub(crate) mod modify;
+pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod sets;
 pub(crate) mod write;
