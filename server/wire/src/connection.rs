@@ -176,9 +176,10 @@ impl<B: Backend> Connection<B> {
             };
             due |= matches!(tag, b'S' | b'Q' | b'H' | b'F');
             let bytes = self.wire.buffer.get(body);
+            let mark = protocol.out.len();
             let step = catch_unwind(AssertUnwindSafe(|| protocol.on_message(tag, bytes)))
                 .unwrap_or_else(|_| {
-                    protocol.panicked(tag);
+                    protocol.panicked(tag, mark);
                     Step::Next
                 });
             match step {
@@ -234,7 +235,7 @@ impl<B: Backend> Connection<B> {
             let sink = Sink(sender);
             let ran = catch_unwind(AssertUnwindSafe(|| protocol.do_job(job, &sink)));
             if ran.is_err() {
-                protocol.panicked(tag);
+                protocol.panicked(tag, 0);
             }
             drop(sink);
             let _ = back.send(protocol);

@@ -174,8 +174,10 @@ impl<B: Backend> Protocol<B> {
         self.transaction_over();
     }
 
-    /// After a panic inside a message: the session is told and goes on.
-    pub fn panicked(&mut self, tag: u8) {
+    /// After a panic inside a message: the session is told and goes on. `mark`: where `out` held
+    /// whole messages for sure.
+    pub fn panicked(&mut self, tag: u8, mark: usize) {
+        run::whole_messages(&mut self.out, mark);
         self.fail(PgError::internal("the statement failed inside the server"));
         match tag {
             b'Q' | b'F' | b'S' => self.ready(),

@@ -42,6 +42,19 @@ pub fn durable<B: Backend>(backend: &B, lsn: u64) -> oneshot::Receiver<Result<()
     waiting
 }
 
+/// Cuts off a row that was left half written after `from`, where a message begins.
+pub(super) fn whole_messages(out: &mut BytesMut, from: usize) {
+    let mut at = from;
+    while let Some(&[_, a, b, c, d]) = out.get(at..).and_then(|rest| rest.first_chunk::<5>()) {
+        let end = at + 1 + u32::from_be_bytes([a, b, c, d]) as usize;
+        if end < at + 5 || end > out.len() {
+            break;
+        }
+        at = end;
+    }
+    out.truncate(at);
+}
+
 /// How a run ended.
 pub(super) enum Ran {
     /// At its end.
@@ -64,9 +77,14 @@ impl<B: Backend> Protocol<B> {
         let limit = if limit == 0 { u64::MAX } else { limit };
         loop {
             let ask = CHUNK_ROWS.min(limit - rows);
-            match self.backend.execute(portal, ask, &mut self.out)? {
-                Progress::Done(n, tag) => return Ok(Ran::Done(rows + n, tag)),
-                Progress::More(n) => rows = rows.saturating_add(n),
+            let mark = self.out.len();
+            match self.backend.execute(portal, ask, &mut self.out) {
+                Ok(Progress::Done(n, tag)) => return Ok(Ran::Done(rows + n, tag)),
+                Ok(Progress::More(n)) => rows = rows.saturating_add(n),
+                Err(error) => {
+                    whole_messages(&mut self.out, mark);
+                    return Err(error);
+                }
             }
             if rows >= limit {
                 return Ok(Ran::Suspended);
@@ -121,5 +139,17 @@ impl<B: Backend> Protocol<B> {
             self.fail(error);
             self.skipping = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_row_is_cut_off() {
+        let mut out = BytesMut::from(&b"xxD\0\0\0\x05aD\0\0\0\x04D\0\0\0\0\0\x02"[..]);
+        whole_messages(&mut out, 2);
+        assert_eq!(&out[..], b"xxD\0\0\0\x05aD\0\0\0\x04");
     }
 }
