@@ -5,12 +5,15 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use vicinity_storage::Database;
 
+use crate::prepared::PlanCache;
 use crate::session_state::SessionState;
 
 /// The database with everything that is kept beside it: plans, compiled functions, who is connected.
 pub struct Engine {
     /// The database.
     pub db: Arc<Database>,
+    /// Plans of all sessions.
+    pub plans: PlanCache,
     sessions: Mutex<Vec<Weak<SessionState>>>,
     started: i64,
 }
@@ -20,6 +23,7 @@ impl Engine {
     pub fn new(db: Arc<Database>) -> Arc<Engine> {
         Arc::new(Engine {
             db,
+            plans: PlanCache::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),
         })

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
-use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Relation, fixed};
+use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::exec::settings::Settings;
@@ -35,6 +35,10 @@ pub struct SessionState {
     style: ArcSwap<IoStyle>,
     path: ArcSwap<SearchPath>,
     lane: AtomicU8,
+    /// What implicit transactions begin with: isolation (2 bits), read only, asynchronous commit.
+    transaction: AtomicU8,
+    /// Milliseconds, 0 for none.
+    lock_timeout: AtomicI64,
     /// Milliseconds, 0 for none.
     statement_timeout: AtomicI64,
     notices: Mutex<Vec<Notice>>,
@@ -72,6 +76,8 @@ impl SessionState {
             path: ArcSwap::from_pointee(path_of(&settings)),
             settings: Mutex::new(settings),
             lane: AtomicU8::new(0),
+            transaction: AtomicU8::new(0),
+            lock_timeout: AtomicI64::new(0),
             statement_timeout: AtomicI64::new(0),
             notices: Mutex::new(Vec::new()),
             cancel: Arc::default(),
@@ -154,7 +160,58 @@ impl SessionState {
             _ => 0,
         };
         self.lane.store(lane, Ordering::Relaxed);
+        let mut flags = match settings.get("default_transaction_isolation") {
+            Some("repeatable read") => 1,
+            Some("serializable") => 2,
+            _ => 0,
+        };
+        if settings.is_on("default_transaction_read_only") {
+            flags |= 4;
+        }
+        if settings.get("synchronous_commit") == Some("off") {
+            flags |= 8;
+        }
+        self.transaction.store(flags, Ordering::Relaxed);
+        self.lock_timeout.store(settings.integer("lock_timeout"), Ordering::Relaxed);
         self.statement_timeout.store(settings.integer("statement_timeout"), Ordering::Relaxed);
+    }
+
+    /// The isolation level and access mode implicit transactions begin with.
+    #[inline]
+    pub fn transaction_defaults(&self) -> (Isolation, bool) {
+        let flags = self.transaction.load(Ordering::Relaxed);
+        let isolation = match flags & 3 {
+            1 => Isolation::RepeatableRead,
+            2 => Isolation::Serializable,
+            _ => Isolation::ReadCommitted,
+        };
+        (isolation, flags & 4 != 0)
+    }
+
+    /// Whether commits wait for the disk (`synchronous_commit`).
+    #[inline]
+    pub fn is_synchronous(&self) -> bool {
+        self.transaction.load(Ordering::Relaxed) & 8 == 0
+    }
+
+    /// `lock_timeout`
+    pub fn lock_timeout(&self) -> Option<Duration> {
+        match self.lock_timeout.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+        }
+    }
+
+    /// The transaction was rolled back: so are its settings.
+    #[inline]
+    pub fn rollback_settings(&self) {
+        self.change_settings(Settings::rollback);
+    }
+
+    /// The transaction was committed: `SET LOCAL` ends.
+    #[inline]
+    pub fn commit_settings(&self) {
+        self.change_settings(Settings::commit);
     }
 
     /// The search path as set.

@@ -1,0 +1,125 @@
+//! Prepared statements, and the cache all sessions share.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use vicinity_types::Oid;
+
+use crate::explain::{Explained, Options};
+use crate::hooks::DmlPlan;
+use crate::query::QueryPlan;
+use crate::rows::OutputColumn;
+use crate::sql::Parsed;
+
+/// What a statement is, as far as running it goes.
+pub enum Kind {
+    /// A query.
+    Query(Arc<QueryPlan>),
+    /// INSERT, UPDATE, DELETE.
+    Dml(Arc<DmlPlan>),
+    /// EXPLAIN of one of those.
+    Explain(Options, Arc<Explained>),
+    /// BEGIN, COMMIT, SAVEPOINT ...
+    Transaction,
+    /// PREPARE, EXECUTE, DEALLOCATE, DISCARD.
+    Session,
+    /// Everything else.
+    Utility,
+}
+
+impl Kind {
+    pub(crate) fn depends_on_catalog(&self) -> bool {
+        matches!(self, Kind::Query(_) | Kind::Dml(_) | Kind::Explain(..))
+    }
+}
+
+/// A statement, planned.
+pub struct Prepared {
+    /// As parsed.
+    pub parsed: Parsed,
+    /// What it is.
+    pub kind: Kind,
+    /// Its result's columns; `None` if it returns no rows.
+    pub columns: Option<Vec<OutputColumn>>,
+    /// Its parameters' types.
+    pub params: Vec<Oid>,
+    pub(crate) version: u64,
+    pub(crate) path_key: u64,
+    pub(crate) declared: Vec<Oid>,
+}
+
+impl Prepared {
+    /// Whether it may run on a connection's own task (invariant *no-starvation*).
+    pub fn is_short(&self) -> bool {
+        match &self.kind {
+            Kind::Query(plan) => plan.is_short(),
+            Kind::Dml(plan) => plan.is_short(),
+            Kind::Transaction => true,
+            _ => false,
+        }
+    }
+}
+
+/// Statements kept (invariant *bounded*).
+const CAPACITY: usize = 4096;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    text: String,
+    types: Vec<Oid>,
+    path: u64,
+}
+
+#[derive(Default)]
+struct Plans {
+    /// The catalog version all of them are for.
+    version: u64,
+    plans: HashMap<Key, Arc<Prepared>>,
+}
+
+/// Plans by text, declared types, search path and catalog version.
+#[derive(Default)]
+pub struct PlanCache(RwLock<Plans>);
+
+impl PlanCache {
+    pub(crate) fn get(
+        &self,
+        text: &str,
+        types: &[Oid],
+        path: u64,
+        version: u64,
+    ) -> Option<Arc<Prepared>> {
+        let plans = self.0.read();
+        if plans.version != version {
+            return None;
+        }
+        let key = Key { text: text.to_owned(), types: types.to_vec(), path };
+        plans.plans.get(&key).cloned()
+    }
+
+    pub(crate) fn put(&self, types: &[Oid], prepared: &Arc<Prepared>) {
+        if !prepared.kind.depends_on_catalog() {
+            return;
+        }
+        let mut plans = self.0.write();
+        if plans.version > prepared.version {
+            return;
+        }
+        if plans.version < prepared.version || plans.plans.len() >= CAPACITY {
+            plans.plans.clear();
+            plans.version = prepared.version;
+        }
+        let key = Key {
+            text: prepared.parsed.text.clone(),
+            types: types.to_vec(),
+            path: prepared.path_key,
+        };
+        plans.plans.insert(key, prepared.clone());
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.0.write().plans.clear();
+    }
+}

@@ -1,0 +1,630 @@
+//! A session: statements prepared and run, transactions begun and ended around them.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, Transaction};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+
+use crate::context::ExecContext;
+use crate::engine::Engine;
+use crate::exec::transaction::{self, Modes};
+use crate::exec::{Outcome, utility};
+use crate::explain;
+use crate::hooks;
+use crate::prepared::{Kind, Prepared};
+use crate::query::{Cursor, QueryPlan};
+use crate::rows::OutputColumn;
+use crate::session_state::SessionState;
+use crate::sql::{Parsed, Statement};
+
+/// Where a transaction block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    /// None is open: each statement is its own transaction.
+    None,
+    /// Between BEGIN and COMMIT.
+    Open,
+    /// After an error in one: only ROLLBACK goes.
+    Failed,
+}
+
+/// What a statement's execution gives.
+pub enum Execution {
+    /// It is done; the command tag.
+    Done(String),
+    /// Rows to fetch; `tag` is the verb before their number, or the whole tag of a write.
+    Rows {
+        /// The rows.
+        cursor: Cursor,
+        /// `SELECT` and the like.
+        tag: RowsTag,
+    },
+}
+
+/// How a row-returning statement's tag is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowsTag {
+    /// The verb, then the number of rows fetched.
+    Count(&'static str),
+    /// All of it.
+    Text(String),
+}
+
+struct NamedSavepoint {
+    name: String,
+    storage: Savepoint,
+    settings: crate::exec::settings::Mark,
+}
+
+/// A session.
+pub struct Session {
+    engine: Arc<Engine>,
+    state: Arc<SessionState>,
+    txn: Option<Arc<Transaction>>,
+    block: Block,
+    savepoints: Vec<NamedSavepoint>,
+    interrupt: Interrupt,
+    /// Statements of PREPARE, by name.
+    named: std::collections::HashMap<String, Arc<Prepared>>,
+    /// Cursors of DECLARE, by name.
+    cursors: std::collections::HashMap<String, Cursor>,
+}
+
+impl Session {
+    /// A session over an engine, with a state that is already set up.
+    pub fn new(engine: Arc<Engine>, state: Arc<SessionState>) -> Session {
+        engine.register(&state);
+        let watched = state.clone();
+        Session {
+            engine,
+            state,
+            txn: None,
+            block: Block::None,
+            savepoints: Vec::new(),
+            interrupt: Arc::new(move || watched.check_cancel()),
+            named: std::collections::HashMap::new(),
+            cursors: std::collections::HashMap::new(),
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// What is shared with running statements.
+    pub fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+
+    /// `I`, `T` or `E`, as ReadyForQuery says.
+    pub fn transaction_status(&self) -> u8 {
+        match self.block {
+            Block::None => b'I',
+            Block::Open => b'T',
+            Block::Failed => b'E',
+        }
+    }
+
+    /// Splits a query string.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Parsed>> {
+        crate::sql::parse(sql)
+    }
+
+    /// The surroundings for the statement that begins now.
+    fn context(&mut self) -> Result<ExecContext> {
+        let txn = match &self.txn {
+            Some(txn) => txn.clone(),
+            None => {
+                let (isolation, read_only) = self.state.transaction_defaults();
+                self.begin(isolation, read_only)?
+            }
+        };
+        Ok(ExecContext {
+            engine: self.engine.clone(),
+            session: self.state.clone(),
+            snapshot: txn.snapshot(),
+            catalog: txn.catalog(),
+            style: self.state.style(),
+            txn,
+            depth: 0,
+        })
+    }
+
+    fn begin(&mut self, isolation: Isolation, read_only: bool) -> Result<Arc<Transaction>> {
+        let txn = self.engine.db.begin(isolation, read_only)?;
+        txn.set_process(self.state.pid());
+        txn.set_interrupt(self.interrupt.clone());
+        txn.set_lock_timeout(self.state.lock_timeout());
+        let txn = Arc::new(txn);
+        self.state.begin_transaction();
+        self.txn = Some(txn.clone());
+        Ok(txn)
+    }
+
+    /// A plan that is still good, if there is one: what [`Session::prepare`] would give at once.
+    pub fn cached(&self, parsed: &Parsed, types: &[Oid]) -> Option<Arc<Prepared>> {
+        if self.txn.as_ref().is_some_and(|t| t.xid().is_some()) {
+            // The transaction may have a catalog of its own.
+            return None;
+        }
+        let version = self.engine.db.catalog().version();
+        self.engine.plans.get(&parsed.text, types, self.state.path_key(), version)
+    }
+
+    /// Plans a statement. `types` are the declared parameter types, 0 for unknown.
+    pub fn prepare(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Arc<Prepared>> {
+        if let Some(found) = self.cached(parsed, types) {
+            return Ok(found);
+        }
+        if self.block == Block::Failed && !ends_block(&parsed.stmt) {
+            return Err(transaction::aborted());
+        }
+        self.state.begin_statement();
+        let alone = self.txn.is_none();
+        let ctx = self.context()?;
+        let prepared = self.plan(&ctx, parsed, types);
+        let private = ctx.txn.xid().is_some();
+        drop(ctx);
+        if alone {
+            self.txn = None;
+        }
+        let prepared = Arc::new(prepared?);
+        if !private {
+            self.engine.plans.put(types, &prepared);
+        }
+        Ok(prepared)
+    }
+
+    fn plan(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            parsed: parsed.clone(),
+            kind: Kind::Utility,
+            columns: None,
+            params: Vec::new(),
+            version: ctx.catalog.version(),
+            path_key: self.state.path_key(),
+            declared: types.to_vec(),
+        };
+        let Statement::Sql(stmt) = &parsed.stmt else { return Ok(prepared) };
+        match &**stmt {
+            ast::Statement::Query(query) => {
+                let (plan, params) = plan_query(ctx, query, types)?;
+                prepared.columns = Some(plan.columns.clone());
+                prepared.params = params;
+                prepared.kind = Kind::Query(Arc::new(plan));
+            }
+            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+                let plan = hooks::prepare_dml(ctx, stmt, types)?;
+                prepared.columns = plan.columns().map(<[OutputColumn]>::to_vec);
+                prepared.params = plan.params().to_vec();
+                prepared.kind = Kind::Dml(Arc::new(plan));
+            }
+            ast::Statement::Explain { .. } => {
+                let (options, inner) = explain::read(stmt)?;
+                let (plan, params) = explain::prepare(ctx, inner, types)?;
+                prepared.params = params;
+                prepared.columns = Some(vec![options.column()]);
+                prepared.kind = Kind::Explain(options, Arc::new(plan));
+            }
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. }
+            | ast::Statement::Savepoint { .. }
+            | ast::Statement::ReleaseSavepoint { .. } => prepared.kind = Kind::Transaction,
+            ast::Statement::Prepare { .. }
+            | ast::Statement::Deallocate { .. }
+            | ast::Statement::Discard { .. } => prepared.kind = Kind::Session,
+            ast::Statement::Execute { name: Some(name), .. } => {
+                let inner = self.named_statement(&object(name))?;
+                prepared.columns = inner.columns.clone();
+                prepared.kind = Kind::Session;
+            }
+            _ => {
+                let columns = utility::columns(&parsed.stmt);
+                if !columns.is_empty() {
+                    let columns = columns.into_iter();
+                    prepared.columns =
+                        Some(columns.map(|(n, ty)| OutputColumn::computed(n, ty)).collect());
+                }
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// The same statement against the catalog of now.
+    fn fresh(&mut self, ctx: &ExecContext, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        let same =
+            prepared.version == ctx.catalog.version() && prepared.path_key == self.state.path_key();
+        if same || !prepared.kind.depends_on_catalog() {
+            return Ok(prepared.clone());
+        }
+        let again = self.plan(ctx, &prepared.parsed, &prepared.params)?;
+        let shape = |p: &Prepared| -> Option<Vec<crate::call::PgType>> {
+            p.columns.as_ref().map(|c| c.iter().map(|c| c.ty).collect())
+        };
+        if shape(&again) != shape(prepared) {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        let again = Arc::new(again);
+        if ctx.txn.xid().is_none() {
+            self.engine.plans.put(&prepared.declared, &again);
+        }
+        Ok(again)
+    }
+
+    /// Runs a prepared statement; begins a transaction if none is open. Ended by [`Session::end`].
+    pub fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Datum>) -> Result<Execution> {
+        if self.block == Block::Failed && !ends_block(&prepared.parsed.stmt) {
+            return Err(transaction::aborted());
+        }
+        self.state.begin_statement();
+        match &prepared.kind {
+            Kind::Transaction => return self.transaction_control(&prepared.parsed.stmt),
+            Kind::Session => return self.session_statement(&prepared.parsed.stmt, params),
+            _ => {}
+        }
+        let ctx = self.context()?;
+        let prepared = self.fresh(&ctx, prepared)?;
+        if let Some(what) = utility::writes(&prepared.parsed.stmt)
+            && ctx.txn.read_only()
+        {
+            return Err(transaction::read_only(&what));
+        }
+        match &prepared.kind {
+            Kind::Query(plan) => {
+                let cursor = plan.open(&ctx, params)?;
+                Ok(Execution::Rows { cursor, tag: RowsTag::Count("SELECT") })
+            }
+            Kind::Dml(plan) => Ok(outcome(plan.run(&ctx, &params)?, prepared.columns.as_deref())),
+            Kind::Explain(options, plan) => {
+                let rows = explain::run(options, plan, &ctx, params)?;
+                let cursor = Cursor::memory(vec![options.column()], rows);
+                Ok(Execution::Rows { cursor, tag: RowsTag::Text("EXPLAIN".to_owned()) })
+            }
+            _ => {
+                let in_block = self.block != Block::None;
+                let done = utility::run(&ctx, &prepared.parsed.stmt, in_block)?;
+                Ok(outcome(done, prepared.columns.as_deref()))
+            }
+        }
+    }
+
+    /// Ends what the statement left open: the implicit transaction is committed, or rolled back after
+    /// an error; an error fails an explicit one. Acknowledge only when the log is durable up to the
+    /// returned place.
+    pub fn end(&mut self, ok: bool) -> Result<Option<Lsn>> {
+        if self.block != Block::None {
+            if !ok {
+                self.block = Block::Failed;
+            } else if let Some(txn) = &self.txn {
+                txn.end_statement();
+            }
+            return Ok(None);
+        }
+        self.cursors.clear();
+        if ok { self.commit() } else { Ok(self.abort()) }
+    }
+
+    fn commit(&mut self) -> Result<Option<Lsn>> {
+        let Some(txn) = self.txn.take() else { return Ok(None) };
+        self.savepoints.clear();
+        txn.set_synchronous(self.state.is_synchronous());
+        match txn.commit() {
+            Ok(ticket) => {
+                self.state.commit_settings();
+                Ok(ticket.lsn)
+            }
+            Err(e) => {
+                txn.rollback();
+                self.state.rollback_settings();
+                Err(e)
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Option<Lsn> {
+        self.savepoints.clear();
+        self.cursors.clear();
+        if let Some(txn) = self.txn.take() {
+            txn.rollback();
+        }
+        self.state.rollback_settings();
+        None
+    }
+
+    fn transaction_control(&mut self, stmt: &Statement) -> Result<Execution> {
+        let Statement::Sql(stmt) = stmt else { return Err(PgError::internal("no SQL")) };
+        let tag = match &**stmt {
+            ast::Statement::StartTransaction { modes, begin, .. } => {
+                self.begin_block(&transaction::modes(modes)?)?;
+                if *begin { "BEGIN" } else { "START TRANSACTION" }
+            }
+            ast::Statement::Commit { chain, .. } => return self.commit_block(*chain),
+            ast::Statement::Rollback { savepoint: Some(name), .. } => {
+                self.rollback_to(&crate::exec::name::ident(name))?;
+                "ROLLBACK"
+            }
+            ast::Statement::Rollback { chain, .. } => {
+                self.rollback_block(*chain)?;
+                "ROLLBACK"
+            }
+            ast::Statement::Savepoint { name } => {
+                self.savepoint(crate::exec::name::ident(name))?;
+                "SAVEPOINT"
+            }
+            ast::Statement::ReleaseSavepoint { name } => {
+                self.release(&crate::exec::name::ident(name))?;
+                "RELEASE"
+            }
+            _ => return Err(PgError::internal("no transaction control")),
+        };
+        Ok(Execution::Done(tag.to_owned()))
+    }
+
+    fn begin_block(&mut self, modes: &Modes) -> Result<()> {
+        if self.block != Block::None {
+            transaction::warn_in_progress(&self.state);
+            return Ok(());
+        }
+        let (isolation, read_only) = transaction::initial(&self.state, *modes);
+        match &self.txn {
+            // Statements of the same batch came before: they become part of the block.
+            Some(txn) => {
+                if modes.isolation.is_some() {
+                    txn.set_isolation(isolation)?;
+                }
+                txn.set_read_only(read_only);
+            }
+            None => {
+                self.begin(isolation, read_only)?;
+            }
+        }
+        self.block = Block::Open;
+        Ok(())
+    }
+
+    fn commit_block(&mut self, chain: bool) -> Result<Execution> {
+        let modes = self.modes_now();
+        match self.block {
+            Block::None => {
+                transaction::warn_none(&self.state);
+                Ok(Execution::Done("COMMIT".to_owned()))
+            }
+            Block::Failed => {
+                self.block = Block::None;
+                self.abort();
+                if chain {
+                    self.begin_block(&modes)?;
+                }
+                Ok(Execution::Done("ROLLBACK".to_owned()))
+            }
+            // The transaction itself is committed by `end`, as an implicit one.
+            Block::Open => {
+                self.block = Block::None;
+                if chain {
+                    let lsn = self.commit()?;
+                    if let Some(lsn) = lsn {
+                        self.engine.db.wal().wait_durable(lsn)?;
+                    }
+                    self.begin_block(&modes)?;
+                }
+                Ok(Execution::Done("COMMIT".to_owned()))
+            }
+        }
+    }
+
+    fn modes_now(&self) -> Modes {
+        self.txn.as_ref().map_or_else(Modes::default, |t| Modes {
+            isolation: Some(t.isolation()),
+            read_only: Some(t.read_only()),
+        })
+    }
+
+    fn rollback_block(&mut self, chain: bool) -> Result<()> {
+        let modes = self.modes_now();
+        if self.block == Block::None {
+            transaction::warn_none(&self.state);
+        }
+        self.block = Block::None;
+        self.abort();
+        if chain {
+            self.begin_block(&modes)?;
+        }
+        Ok(())
+    }
+
+    fn savepoint(&mut self, name: String) -> Result<()> {
+        if self.block == Block::None {
+            return Err(transaction::needs_block("SAVEPOINT"));
+        }
+        let Some(txn) = &self.txn else { return Err(PgError::internal("no transaction")) };
+        let settings = self.state.settings().mark();
+        self.savepoints.push(NamedSavepoint { name, storage: txn.savepoint(), settings });
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        let found = self.savepoints.iter().rposition(|s| s.name == name);
+        found.ok_or_else(|| transaction::no_savepoint(name))
+    }
+
+    fn rollback_to(&mut self, name: &str) -> Result<()> {
+        if self.block == Block::None {
+            return Err(transaction::needs_block("ROLLBACK TO SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        self.savepoints.truncate(at + 1);
+        let (Some(txn), Some(savepoint)) = (&self.txn, self.savepoints.last()) else {
+            return Err(PgError::internal("no transaction"));
+        };
+        txn.rollback_to(&savepoint.storage)?;
+        let mark = savepoint.settings;
+        self.state.change_settings(|s| s.rollback_to(mark));
+        self.block = Block::Open;
+        Ok(())
+    }
+
+    fn release(&mut self, name: &str) -> Result<()> {
+        if self.block == Block::None {
+            return Err(transaction::needs_block("RELEASE SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        let Some(txn) = self.txn.clone() else { return Err(PgError::internal("no transaction")) };
+        while self.savepoints.len() > at {
+            if let Some(savepoint) = self.savepoints.pop() {
+                txn.release(savepoint.storage);
+            }
+        }
+        Ok(())
+    }
+
+    fn named_statement(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.named.get(name).cloned().ok_or_else(|| {
+            PgError::new(
+                SqlState::INVALID_SQL_STATEMENT_NAME,
+                format!("prepared statement \"{name}\" does not exist"),
+            )
+        })
+    }
+
+    /// PREPARE, EXECUTE, DEALLOCATE, DISCARD.
+    fn session_statement(&mut self, stmt: &Statement, _params: Vec<Datum>) -> Result<Execution> {
+        let Statement::Sql(stmt) = stmt else { return Err(PgError::internal("no SQL")) };
+        match &**stmt {
+            ast::Statement::Prepare { name, data_types, statement } => {
+                let name = crate::exec::name::ident(name);
+                if self.named.contains_key(&name) {
+                    return Err(PgError::new(
+                        SqlState::DUPLICATE_PREPARED_STATEMENT,
+                        format!("prepared statement \"{name}\" already exists"),
+                    ));
+                }
+                let ctx = self.context()?;
+                let types: Vec<Oid> = data_types
+                    .iter()
+                    .map(|t| hooks::bind_type(&ctx, t).map(|t| t.oid))
+                    .collect::<Result<_>>()?;
+                let text = statement.to_string();
+                let parsed = Parsed { stmt: Statement::Sql(statement.clone()), text, offset: 0 };
+                let prepared = Arc::new(self.plan(&ctx, &parsed, &types)?);
+                self.named.insert(name, prepared);
+                Ok(Execution::Done("PREPARE".to_owned()))
+            }
+            ast::Statement::Execute { name: Some(name), parameters, .. } => {
+                let prepared = self.named_statement(&object(name))?;
+                let values = self.execute_values(&prepared, parameters)?;
+                self.execute(&prepared, values)
+            }
+            ast::Statement::Deallocate { name, .. } => {
+                let name = crate::exec::name::ident(name);
+                if name.eq_ignore_ascii_case("all") {
+                    self.named.clear();
+                    return Ok(Execution::Done("DEALLOCATE ALL".to_owned()));
+                }
+                self.named_statement(&name)?;
+                self.named.remove(&name);
+                Ok(Execution::Done("DEALLOCATE".to_owned()))
+            }
+            ast::Statement::Discard { object_type } => {
+                if matches!(object_type, ast::DiscardObject::ALL) {
+                    if self.block != Block::None {
+                        return Err(transaction::refuse_block("DISCARD ALL"));
+                    }
+                    self.named.clear();
+                    self.cursors.clear();
+                    self.state.change_settings(|s| s.reset_all());
+                    self.state.forget_sequences();
+                } else if matches!(object_type, ast::DiscardObject::SEQUENCES) {
+                    self.state.forget_sequences();
+                }
+                Ok(Execution::Done(format!("DISCARD {object_type}")))
+            }
+            _ => Err(PgError::internal("no statement of the session")),
+        }
+    }
+
+    fn execute_values(&mut self, prepared: &Prepared, exprs: &[ast::Expr]) -> Result<Vec<Datum>> {
+        if exprs.len() != prepared.params.len() {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                "wrong number of parameters for prepared statement",
+            )
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.params.len(),
+                exprs.len()
+            )));
+        }
+        let ctx = self.context()?;
+        let mut values = Vec::with_capacity(exprs.len());
+        for (expr, ty) in exprs.iter().zip(&prepared.params) {
+            let kind = ctx.catalog.kind_of(*ty);
+            let target = crate::call::PgType::with_kind(*ty, -1, kind);
+            let typed = hooks::bind_assign(&ctx, expr, target)?;
+            let mut compiler = crate::row::Compiler::new(crate::row::Scope::empty(), Vec::new());
+            let node = compiler.compile(&typed.expr, kind)?;
+            let frame = crate::row::Frame {
+                ctx: &ctx,
+                params: &[],
+                once: &[],
+                row: crate::row::RowRef::None,
+            };
+            values.push(node.eval(&frame)?);
+        }
+        Ok(values)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// Binds and plans a query.
+pub fn plan_query(
+    ctx: &ExecContext,
+    query: &ast::Query,
+    types: &[Oid],
+) -> Result<(QueryPlan, Vec<Oid>)> {
+    let bound = hooks::bind_query(ctx, query, types)?;
+    if bound.locked {
+        return Err(PgError::unsupported("SELECT ... FOR UPDATE/SHARE"));
+    }
+    let params = bound.params.clone();
+    let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
+    Ok((plan, params))
+}
+
+/// What a statement of `exec` gave, as an execution.
+fn outcome(done: Outcome, columns: Option<&[OutputColumn]>) -> Execution {
+    match done.rows {
+        Some(rows) => {
+            let columns = match columns {
+                Some(columns) => columns.to_vec(),
+                None => {
+                    rows.columns.into_iter().map(|(n, ty)| OutputColumn::computed(n, ty)).collect()
+                }
+            };
+            let cursor = Cursor::memory(columns, rows.rows);
+            Execution::Rows { cursor, tag: RowsTag::Text(done.tag.to_string()) }
+        }
+        None => Execution::Done(done.tag.to_string()),
+    }
+}
+
+/// An unqualified name.
+fn object(name: &ast::ObjectName) -> String {
+    name.0.last().and_then(|p| p.as_ident()).map(crate::exec::name::ident).unwrap_or_default()
+}
+
+/// Whether a failed transaction block lets a statement through.
+fn ends_block(stmt: &Statement) -> bool {
+    let Statement::Sql(stmt) = stmt else { return false };
+    matches!(&**stmt, ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
+}
