@@ -14,6 +14,7 @@ use vicinity_indexes::{
 };
 use vicinity_types::{PgError, Result};
 
+use crate::cpu;
 use data::Data;
 
 /// Neighbours that are looked for.
@@ -306,12 +307,4 @@ fn rss() -> f64 {
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
     kb.unwrap_or(0.0) * 1024.0
-}
-
-/// Seconds of CPU this process took so far: steadier than the clock when the machine is shared.
-fn cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).flat_map(str::parse::<f64>).sum();
-    ticks / 100.0
 }

@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     /// Recall and time of the vector indexes.
     Ann(vicinity_bench::ann::Args),
+    /// Point lookups, inserts and memory of the ordered index.
+    Btree(vicinity_bench::btree::Args),
     /// A server of canned answers over the engine's connection loop.
     Ceiling(vicinity_bench::ceiling::Args),
 }
@@ -25,6 +27,10 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Ann(args) => vicinity_bench::ann::run(&args),
+        Command::Btree(args) => {
+            vicinity_bench::btree::run(&args);
+            Ok(())
+        }
         Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
     };
     match done {

@@ -5,9 +5,13 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch::{Atomic, Guard, Owned, Shared};
+use crossbeam_epoch::{Atomic, Guard, Owned, Pointer, Shared};
 
 use super::inner::Inner;
+use crate::vector::prefetch_lines;
+
+/// Cache lines of a leaf of integers: header, rows and keys.
+const LINES: usize = 10;
 
 /// A pointer to a leaf's block: its length and its bytes lie in one allocation.
 pub(super) struct LeafSlot(Atomic<[MaybeUninit<u64>]>);
@@ -37,6 +41,9 @@ impl LeafSlot {
     #[inline]
     pub(super) fn load<'g>(&self, guard: &'g Guard) -> &'g [u8] {
         let shared = self.0.load(Ordering::Acquire, guard);
+        // All lines at once instead of one after the other as the search asks for them.
+        let start: *const u8 = std::ptr::with_exposed_provenance(shared.into_usize());
+        prefetch_lines::<LINES>(start);
         // SAFETY: a slot is never null; `allocate` initialised every word; the block lives at least as long as the
         // guard, because it is freed only by `defer_destroy` after it was taken out of the slot.
         unsafe {

@@ -6,7 +6,7 @@ use crossbeam_epoch::Guard;
 use parking_lot::Mutex;
 
 use super::cell::{InnerSlot, LeafSlot};
-use super::leaf::{common, head};
+use super::leaf::{common, head, strip};
 use crate::RowId;
 
 /// The least entry that a child may hold.
@@ -70,7 +70,7 @@ impl Inner {
     /// How many separators are below; `tie` decides among those that begin like the key.
     #[inline]
     fn below(&self, key: &[u8], tie: impl Fn(&Fence) -> bool) -> usize {
-        let Some(rest) = key.strip_prefix(&*self.prefix) else {
+        let Some(rest) = strip(key, &self.prefix) else {
             return if key < &*self.prefix { 0 } else { self.fences.len() };
         };
         let head = head(rest);

@@ -16,6 +16,7 @@
 #![allow(clippy::indexing_slicing)] // offsets come from the block's own header
 
 use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
 use crate::RowId;
 
@@ -135,7 +136,7 @@ impl<'a> Leaf<'a> {
     /// Whether key `i` starts with `probe`.
     #[inline]
     pub(super) fn starts_with(&self, i: usize, probe: &[u8]) -> bool {
-        match probe.strip_prefix(self.prefix()) {
+        match strip(probe, self.prefix()) {
             Some(rest) => self.suffix(i).starts_with(rest),
             None => self.prefix().starts_with(probe),
         }
@@ -144,7 +145,7 @@ impl<'a> Leaf<'a> {
     /// How many entries are less than (key, row).
     #[inline]
     pub(super) fn lower_bound(&self, key: &[u8], row: RowId) -> usize {
-        let Some(rest) = key.strip_prefix(self.prefix()) else {
+        let Some(rest) = strip(key, self.prefix()) else {
             return if key < self.prefix() { 0 } else { self.count };
         };
         if self.width > 8 {
@@ -160,28 +161,30 @@ impl<'a> Leaf<'a> {
             let word = u64::from_be_bytes(word(self.bytes, keys + i * self.width));
             word.checked_shr(shift).unwrap_or(0)
         };
+        let first = partition(self.count, |i| value(i) < probe);
         // Among equals a key is less than a longer one; one of the same length is told by its row.
-        let tie = rest.len().cmp(&self.width);
-        partition(self.count, |i| {
-            let v = value(i);
-            v < probe
-                || v == probe
-                    && (tie == Ordering::Greater || tie == Ordering::Equal && self.row(i) < row)
-        })
+        match rest.len().cmp(&self.width) {
+            Ordering::Less => first,
+            Ordering::Equal if row == 0 => first,
+            longer_or_same => {
+                let longer = longer_or_same == Ordering::Greater;
+                let less =
+                    |i: usize| value(first + i) == probe && (longer || self.row(first + i) < row);
+                first + partition(self.count - first, less)
+            }
+        }
     }
 
     /// Whether entry `i` is (key, row).
     pub(super) fn is(&self, i: usize, key: &[u8], row: RowId) -> bool {
-        i < self.count
-            && self.row(i) == row
-            && key.strip_prefix(self.prefix()) == Some(self.suffix(i))
+        i < self.count && self.row(i) == row && strip(key, self.prefix()) == Some(self.suffix(i))
     }
 
     /// A block with one more entry at `i`, into `out`.
     pub(super) fn with(&self, i: usize, key: &[u8], row: RowId, out: &mut Vec<u8>) {
         let bits = row.wrapping_sub(self.base);
         let fits = row >= self.base && bits <= mask(self.row_width);
-        match key.strip_prefix(self.prefix()) {
+        match strip(key, self.prefix()) {
             Some(rest)
                 if fits && self.count > 0 && (self.width == VARIES || self.width == rest.len()) =>
             {
@@ -253,20 +256,29 @@ fn mask(width: usize) -> u64 {
     if width >= 8 { u64::MAX } else { (1 << (8 * width)) - 1 }
 }
 
-/// The first of `0..n` for which `less` does not hold.
+/// The first of `0..n` for which `less` does not hold. Without branches: which way it goes cannot be predicted.
 #[inline(always)]
 fn partition(n: usize, less: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut left) = (0, n);
-    while left > 0 {
-        let half = left / 2;
-        if less(low + half) {
-            low += half + 1;
-            left -= half + 1;
-        } else {
-            left = half;
-        }
+    if n == 0 {
+        return 0;
     }
-    low
+    let (mut low, mut left) = (0, n);
+    while left > 1 {
+        let half = left / 2;
+        low = select_unpredictable(less(low + half), low + half, low);
+        left -= half;
+    }
+    low + usize::from(less(low))
+}
+
+/// `key` behind `prefix`, as `strip_prefix` has it, without a call for the few bytes a prefix mostly has.
+#[inline(always)]
+pub(super) fn strip<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
+    if prefix.len() > 8 {
+        return key.strip_prefix(prefix);
+    }
+    let (start, rest) = key.split_at_checked(prefix.len())?;
+    start.iter().eq(prefix).then_some(rest)
 }
 
 pub(super) fn common(a: &[u8], b: &[u8]) -> usize {

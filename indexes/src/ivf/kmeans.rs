@@ -16,6 +16,9 @@ const ITERATIONS: usize = 12;
 const ENOUGH: f64 = 0.002;
 /// Vectors per centroid that the start looks at.
 const START_PER_CENTROID: usize = 16;
+/// Up to this many vectors stay on the calling thread, which may hold a lock and must not wait for a pool that is
+/// busy with another build.
+pub(super) const SMALL: usize = 4096;
 
 /// At most `k` centroids of `sample` (`dim` values each, in random order); fewer if it has fewer vectors.
 pub(crate) fn kmeans(
@@ -67,16 +70,18 @@ fn plus_plus(
             return Ok(chosen);
         }
         progress.check()?;
-        let sums: Vec<f64> = sample
-            .par_chunks(AT_ONCE * dim)
-            .zip(far.par_chunks_mut(AT_ONCE))
-            .map(|(vs, far)| {
-                for (v, d) in vs.chunks_exact(dim).zip(far.iter_mut()) {
-                    *d = d.min(l2(v, &c));
-                }
-                far.iter().map(|d| f64::from(*d)).sum::<f64>()
-            })
-            .collect();
+        let lower = |vs: &[f32], far: &mut [f32]| {
+            for (v, d) in vs.chunks_exact(dim).zip(far.iter_mut()) {
+                *d = d.min(l2(v, &c));
+            }
+            far.iter().map(|d| f64::from(*d)).sum::<f64>()
+        };
+        let sums: Vec<f64> = if n <= SMALL {
+            vec![lower(sample, &mut far)]
+        } else {
+            let parts = sample.par_chunks(AT_ONCE * dim).zip(far.par_chunks_mut(AT_ONCE));
+            parts.map(|(vs, far)| lower(vs, far)).collect()
+        };
         let mut target = rng.random::<f64>() * sums.iter().sum::<f64>();
         // All left are copies of chosen ones: any will do.
         pick = rng.random_range(0..n);
@@ -110,7 +115,7 @@ fn means(sample: &[f32], dim: usize, k: usize, nearest: &[(u32, f32)], old: &[f3
         members[*c as usize].push(i as u32);
     }
     let mut out = vec![0f32; k * dim];
-    out.par_chunks_mut(dim).zip(&members).enumerate().for_each(|(c, (out, members))| {
+    let mean = |(c, (out, members)): (usize, (&mut [f32], &Vec<u32>))| {
         let mut sum = vec![0f64; dim];
         for i in members {
             let v = &sample[*i as usize * dim..][..dim];
@@ -125,7 +130,12 @@ fn means(sample: &[f32], dim: usize, k: usize, nearest: &[(u32, f32)], old: &[f3
                 (s / members.len() as f64) as f32
             };
         }
-    });
+    };
+    if nearest.len() <= SMALL {
+        out.chunks_mut(dim).zip(&members).enumerate().for_each(mean);
+    } else {
+        out.par_chunks_mut(dim).zip(&members).enumerate().for_each(mean);
+    }
     let mut sizes: Vec<usize> = members.iter().map(Vec::len).collect();
     for c in 0..k {
         if sizes[c] == 0 {

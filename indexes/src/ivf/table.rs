@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::kmeans::SMALL;
 use crate::vector::{LANES, ROWS, kernels};
 
 /// Centroids in blocks of [`LANES`], dimension by dimension, and the halves of their squared norms.
@@ -90,10 +91,14 @@ impl Table {
         }
     }
 
-    /// [`Table::nearest`] on all threads of the pool.
+    /// [`Table::nearest`] on all threads of the pool, if there are many vectors.
     pub(crate) fn nearest_parallel(&self, vectors: &[f32]) -> Vec<(u32, f32)> {
         const AT_ONCE: usize = 64 * ROWS;
         let mut out = vec![(0, 0.0); vectors.len() / self.dim];
+        if out.len() <= SMALL {
+            self.nearest(vectors, &mut out);
+            return out;
+        }
         vectors
             .par_chunks(AT_ONCE * self.dim)
             .zip(out.par_chunks_mut(AT_ONCE))
@@ -103,21 +108,16 @@ impl Table {
 
     /// The nearest centroid of one vector; it must have one.
     pub(crate) fn nearest_one(&self, v: &[f32]) -> usize {
-        let mut out = [(0, 0.0)];
-        self.nearest(v, &mut out);
-        out[0].0 as usize
+        let all = self.all(v);
+        all.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |a| a.1 as usize)
     }
 
     /// All centroids with a key that grows with their distance to `v`; not in order.
     pub(crate) fn all(&self, v: &[f32]) -> Vec<(f32, u32)> {
-        let mut out = Vec::with_capacity(self.half_norms.len());
-        self.compare(&[v; ROWS], |r, b, ds| {
-            if r == 0 {
-                out.extend(ds.iter().zip(b * LANES..).map(|(d, c)| (*d, c as u32)));
-            }
-        });
-        out.truncate(self.len);
-        out
+        let mut dots = vec![0f32; self.half_norms.len()];
+        kernels().dots_one(v, &self.blocks, &mut dots);
+        let keys = self.half_norms.iter().zip(dots).map(|(n, d)| n - d);
+        keys.zip(0u32..).take(self.len).collect()
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -27,6 +27,7 @@ pub(crate) struct Kernels {
     pair_u8: unsafe fn(&[u8], &[u8]) -> u32,
     l2_f32: unsafe fn(&[f32], &[u8]) -> f32,
     dots: DotsFn,
+    dots_one: unsafe fn(&[f32], &[f32], &mut [f32]),
 }
 
 /// The kernels for this process.
@@ -103,21 +104,39 @@ impl Kernels {
     }
 }
 
+impl Kernels {
+    /// Dot products of one vector with centroids in blocks as [`Kernels::dots`] takes them, all blocks in a row.
+    #[inline]
+    pub(crate) fn dots_one(&self, row: &[f32], blocks: &[f32], out: &mut [f32]) {
+        assert!(row.len() * out.len() == blocks.len() && out.len().is_multiple_of(LANES));
+        // SAFETY: the pointer was chosen for this CPU; lengths were just checked.
+        unsafe { (self.dots_one)(row, blocks, out) }
+    }
+}
+
 /// Asks the cache for the lines of `bytes`.
 #[inline(always)]
 pub(crate) fn prefetch(bytes: &[u8]) {
+    let mut at = 0;
+    while at < bytes.len() {
+        prefetch_lines::<1>(bytes.as_ptr().wrapping_add(at));
+        at += 64;
+    }
+}
+
+/// Asks the cache for `N` lines from an address on, which may be any.
+#[inline(always)]
+pub(crate) fn prefetch_lines<const N: usize>(start: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let mut at = 0;
-        while at < bytes.len() {
+        for line in 0..N {
             // SAFETY: a prefetch has no effect on memory and may be given any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().add(at).cast()) };
-            at += 64;
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
+    let _ = start;
 }
 
 const SCALAR: Kernels = Kernels {
@@ -127,6 +146,7 @@ const SCALAR: Kernels = Kernels {
     pair_u8: scalar::pair_u8,
     l2_f32: scalar::l2_f32,
     dots: scalar::dots,
+    dots_one: scalar::dots_one,
 };
 
 /// Written so that the compiler vectorises them with whatever features the caller enables.
@@ -179,6 +199,20 @@ mod scalar {
         }
         *out = sums;
     }
+
+    #[inline(always)]
+    pub(super) fn dots_one(row: &[f32], blocks: &[f32], out: &mut [f32]) {
+        for (block, out) in blocks.chunks_exact(row.len() * LANES).zip(out.chunks_exact_mut(LANES))
+        {
+            let mut sums = [0f32; LANES];
+            for (x, lane) in row.iter().zip(block.chunks_exact(LANES)) {
+                for (s, c) in sums.iter_mut().zip(lane) {
+                    *s += x * c;
+                }
+            }
+            out.copy_from_slice(&sums);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -194,6 +228,7 @@ mod x86 {
         pair_u8: pair_u8_512,
         l2_f32: l2_f32_512,
         dots: dots_512,
+        dots_one: dots_one_512,
     };
 
     pub(super) const AVX2: Kernels = Kernels {
@@ -203,6 +238,7 @@ mod x86 {
         pair_u8: pair_u8_256,
         l2_f32: l2_f32_256,
         dots: dots_256,
+        dots_one: dots_one_256,
     };
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
@@ -306,6 +342,35 @@ mod x86 {
         }
     }
 
+    #[target_feature(enable = "avx512f")]
+    unsafe fn dots_one_512(row: &[f32], blocks: &[f32], out: &mut [f32]) {
+        const AT_ONCE: usize = 4;
+        let size = row.len() * LANES;
+        let mut quads = blocks.chunks_exact(size * AT_ONCE);
+        let mut outs = out.chunks_exact_mut(LANES * AT_ONCE);
+        for (quad, out) in (&mut quads).zip(&mut outs) {
+            let mut sums = [_mm512_setzero_ps(); AT_ONCE];
+            for (d, x) in row.iter().enumerate() {
+                let x = _mm512_set1_ps(*x);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: each of the four blocks has 16 values per dimension.
+                    let c = unsafe { _mm512_loadu_ps(quad.as_ptr().add(i * size + d * LANES)) };
+                    *sum = _mm512_fmadd_ps(x, c, *sum);
+                }
+            }
+            for (out, sum) in out.chunks_exact_mut(LANES).zip(sums) {
+                // SAFETY: `out` has 16 elements.
+                unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
+            }
+        }
+        scalar::dots_one(row, quads.remainder(), outs.into_remainder());
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn dots_one_256(row: &[f32], blocks: &[f32], out: &mut [f32]) {
+        scalar::dots_one(row, blocks, out);
+    }
+
     #[target_feature(enable = "avx2")]
     #[inline]
     fn sum_256(v: __m256i) -> u32 {
@@ -396,6 +461,11 @@ mod neon {
     unsafe fn dots(rows: &[&[f32]; ROWS], block: &[f32], out: &mut [[f32; LANES]; ROWS]) {
         scalar::dots(rows, block, out);
     }
+
+    #[target_feature(enable = "neon")]
+    unsafe fn dots_one(row: &[f32], blocks: &[f32], out: &mut [f32]) {
+        scalar::dots_one(row, blocks, out);
+    }
 }
 
 #[cfg(test)]
@@ -444,6 +514,11 @@ mod tests {
                 let mut got = [[0f32; LANES]; ROWS];
                 k.dots(&rows, &block, &mut got);
                 for (a, b) in got.iter().flatten().zip(want.iter().flatten()) {
+                    assert!((a - b).abs() <= b.abs() * 1e-4 + 1e-2, "{} {dim} {a} {b}", k.name);
+                }
+                let mut ones = [0f32; LANES * 6];
+                k.dots_one(&floats, &block.repeat(6), &mut ones);
+                for (a, b) in ones.iter().zip(want[0].iter().cycle()) {
                     assert!((a - b).abs() <= b.abs() * 1e-4 + 1e-2, "{} {dim} {a} {b}", k.name);
                 }
             }

@@ -11,7 +11,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::RowId;
 
 pub(crate) use coder::{Coder, Query};
-pub(crate) use kernels::{LANES, ROWS, kernels, prefetch};
+pub(crate) use kernels::{LANES, ROWS, kernels, prefetch, prefetch_lines};
 pub(crate) use survey::Survey;
 
 /// The most dimensions a vector may have.
