@@ -1,15 +1,32 @@
 //! Comparison of the kinds that have nothing special about it, by their btree order.
 
+use std::cmp::Ordering;
+
+use vicinity_types::Datum::Array as Arr;
+use vicinity_types::array::Array;
 use vicinity_types::{compare, equal};
 
+/// An `oidvector` is first ordered by its length.
+fn vectors(a: &Array, b: &Array) -> Ordering {
+    let order = || a.iter().zip(b.iter()).map(|(x, y)| compare(&x, &y)).find(|o| o.is_ne());
+    a.len().cmp(&b.len()).then_with(|| order().unwrap_or(Ordering::Equal))
+}
+
 scalars! { pub(crate) COMPARE, env;
-    "date_eq" | "time_eq" | "timetz_eq" | "timestamp_eq" | "interval_eq" | "uuid_eq" | "pg_lsn_eq" | "array_eq" | "record_eq" | "jsonb_eq" | "record_image_eq" | "xid8eq" | "tideq" | "oidvectoreq" [a, b] => equal(a, b);
-    "date_ne" | "time_ne" | "timetz_ne" | "timestamp_ne" | "interval_ne" | "uuid_ne" | "pg_lsn_ne" | "array_ne" | "record_ne" | "jsonb_ne" | "record_image_ne" | "xid8ne" | "tidne" | "oidvectorne" [a, b] => !equal(a, b);
-    "date_lt" | "time_lt" | "timetz_lt" | "timestamp_lt" | "interval_lt" | "uuid_lt" | "pg_lsn_lt" | "array_lt" | "record_lt" | "jsonb_lt" | "record_image_lt" | "xid8lt" | "tidlt" | "oidvectorlt" [a, b] => compare(a, b).is_lt();
-    "date_le" | "time_le" | "timetz_le" | "timestamp_le" | "interval_le" | "uuid_le" | "pg_lsn_le" | "array_le" | "record_le" | "jsonb_le" | "record_image_le" | "xid8le" | "tidle" | "oidvectorle" [a, b] => compare(a, b).is_le();
-    "date_gt" | "time_gt" | "timetz_gt" | "timestamp_gt" | "interval_gt" | "uuid_gt" | "pg_lsn_gt" | "array_gt" | "record_gt" | "jsonb_gt" | "record_image_gt" | "xid8gt" | "tidgt" | "oidvectorgt" [a, b] => compare(a, b).is_gt();
-    "date_ge" | "time_ge" | "timetz_ge" | "timestamp_ge" | "interval_ge" | "uuid_ge" | "pg_lsn_ge" | "array_ge" | "record_ge" | "jsonb_ge" | "record_image_ge" | "xid8ge" | "tidge" | "oidvectorge" [a, b] => compare(a, b).is_ge();
-    "date_cmp" | "time_cmp" | "timetz_cmp" | "timestamp_cmp" | "interval_cmp" | "uuid_cmp" | "pg_lsn_cmp" | "jsonb_cmp" | "xid8cmp" | "bttidcmp" | "btoidvectorcmp" | "btarraycmp" | "btrecordcmp" | "btrecordimagecmp" [a, b] => compare(a, b) as i32;
+    "date_eq" | "time_eq" | "timetz_eq" | "timestamp_eq" | "interval_eq" | "uuid_eq" | "pg_lsn_eq" | "array_eq" | "record_eq" | "jsonb_eq" | "record_image_eq" | "xid8eq" | "tideq" [a, b] => equal(a, b);
+    "date_ne" | "time_ne" | "timetz_ne" | "timestamp_ne" | "interval_ne" | "uuid_ne" | "pg_lsn_ne" | "array_ne" | "record_ne" | "jsonb_ne" | "record_image_ne" | "xid8ne" | "tidne" [a, b] => !equal(a, b);
+    "date_lt" | "time_lt" | "timetz_lt" | "timestamp_lt" | "interval_lt" | "uuid_lt" | "pg_lsn_lt" | "array_lt" | "record_lt" | "jsonb_lt" | "record_image_lt" | "xid8lt" | "tidlt" [a, b] => compare(a, b).is_lt();
+    "date_le" | "time_le" | "timetz_le" | "timestamp_le" | "interval_le" | "uuid_le" | "pg_lsn_le" | "array_le" | "record_le" | "jsonb_le" | "record_image_le" | "xid8le" | "tidle" [a, b] => compare(a, b).is_le();
+    "date_gt" | "time_gt" | "timetz_gt" | "timestamp_gt" | "interval_gt" | "uuid_gt" | "pg_lsn_gt" | "array_gt" | "record_gt" | "jsonb_gt" | "record_image_gt" | "xid8gt" | "tidgt" [a, b] => compare(a, b).is_gt();
+    "date_ge" | "time_ge" | "timetz_ge" | "timestamp_ge" | "interval_ge" | "uuid_ge" | "pg_lsn_ge" | "array_ge" | "record_ge" | "jsonb_ge" | "record_image_ge" | "xid8ge" | "tidge" [a, b] => compare(a, b).is_ge();
+    "date_cmp" | "time_cmp" | "timetz_cmp" | "timestamp_cmp" | "interval_cmp" | "uuid_cmp" | "pg_lsn_cmp" | "jsonb_cmp" | "xid8cmp" | "bttidcmp" | "btarraycmp" | "btrecordcmp" | "btrecordimagecmp" [a, b] => compare(a, b) as i32;
     "date_larger" | "time_larger" | "timetz_larger" | "timestamp_larger" | "interval_larger" | "pg_lsn_larger" | "array_larger" | "xid8_larger" | "tidlarger" [a, b] => if compare(a, b).is_gt() { a.clone() } else { b.clone() };
     "date_smaller" | "time_smaller" | "timetz_smaller" | "timestamp_smaller" | "interval_smaller" | "pg_lsn_smaller" | "array_smaller" | "xid8_smaller" | "tidsmaller" [a, b] => if compare(a, b).is_lt() { a.clone() } else { b.clone() };
+    "oidvectoreq" [Arr(a), Arr(b)] => vectors(a, b).is_eq();
+    "oidvectorne" [Arr(a), Arr(b)] => vectors(a, b).is_ne();
+    "oidvectorlt" [Arr(a), Arr(b)] => vectors(a, b).is_lt();
+    "oidvectorle" [Arr(a), Arr(b)] => vectors(a, b).is_le();
+    "oidvectorgt" [Arr(a), Arr(b)] => vectors(a, b).is_gt();
+    "oidvectorge" [Arr(a), Arr(b)] => vectors(a, b).is_ge();
+    "btoidvectorcmp" [Arr(a), Arr(b)] => vectors(a, b) as i32;
 }

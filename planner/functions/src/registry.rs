@@ -57,7 +57,6 @@ const SCALARS: &[Table<ScalarFn>] = &[
     numeric::arithmetic::ARITHMETIC,
     numeric::cast::CAST,
     numeric::functions::FUNCTIONS,
-    numeric::transcendental::TRANSCENDENTAL,
     geo::point::POINT,
     geo::boxes::BOXES,
     geo::line::LINE,

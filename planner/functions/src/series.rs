@@ -12,7 +12,6 @@ use vicinity_types::numeric::Numeric;
 use vicinity_types::{PgError, Result, SqlState, Zone};
 
 use crate::datetime::arithmetic::{add, add_tz};
-use crate::numeric::arithmetic::add as add_numeric;
 use crate::registry::Rows;
 
 fn refuse(what: &str) -> PgError {
@@ -61,7 +60,7 @@ fn numeric(start: &Numeric, end: &Numeric, step: &Numeric) -> Result<Rows> {
     let mut next = Some(start.clone());
     Ok(Box::new(std::iter::from_fn(move || {
         let value = next.take().filter(|v| if rising { *v <= end } else { *v >= end })?;
-        match add_numeric(&value, &step) {
+        match value.add(&step) {
             Ok(following) => next = Some(following),
             Err(e) => return Some(Err(e)),
         }

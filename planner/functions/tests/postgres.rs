@@ -32,6 +32,9 @@ fn type_of(name: &str) -> Oid {
     if let Some(elem) = name.strip_suffix("[]") {
         return oid::array_of(type_of(elem)).unwrap();
     }
+    if name == "\"char\"" {
+        return oid::CHAR;
+    }
     if name == "bool" {
         return oid::BOOL;
     }
@@ -167,4 +170,10 @@ fn json_and_arrays() {
 #[test]
 fn geometry() {
     check(include_str!("cases/geometry.txt"));
+}
+
+/// Every immutable function over sample values of its argument types.
+#[test]
+fn sweep() {
+    check(include_str!("cases/sweep.txt"));
 }

@@ -12,9 +12,7 @@ use vicinity_types::{Datum, Oid, Result, oid};
 use super::{Aggregate, MakeAggregate, maker};
 use crate::env::Env;
 use crate::number::float::overflow;
-use crate::numeric::arithmetic::quotient_scale;
-use crate::numeric::transcendental::sqrt_at;
-use crate::numeric::{divide_round, rescale, ten};
+use crate::numeric::{sqrt_at, ten};
 
 pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
     let (root, sample) = match name {
@@ -192,24 +190,20 @@ impl Exact {
             self.squares *= ten(2 * up);
             self.scale = scale;
         }
-        let digits = rescale(digits, scale, self.scale);
+        let digits = digits * ten(self.scale - scale);
         self.squares += &digits * &digits;
         self.sum += digits;
     }
 
-    fn result(&self) -> Numeric {
+    fn result(&self) -> Result<Numeric> {
         let n = BigInt::from(self.n);
         let spread = &self.squares * &n - &self.sum * &self.sum;
         if !spread.is_positive() {
-            return Numeric::from(0);
+            return Ok(Numeric::from(0));
         }
         let divisor = if self.sample { &n * (&n - 1) } else { &n * &n };
-        let scale = quotient_scale((&spread, 2 * self.scale), (&divisor, 0));
-        let quotient = divide_round(&(spread * ten(scale)), &(divisor * ten(2 * self.scale)));
-        if self.root {
-            return sqrt_at(quotient, scale, scale);
-        }
-        Numeric::new(quotient, scale)
+        let quotient = Numeric::new(spread, 2 * self.scale).div(&Numeric::new(divisor, 0))?;
+        Ok(if self.root { sqrt_at(&quotient, quotient.scale()) } else { quotient })
     }
 }
 
@@ -234,7 +228,7 @@ impl Aggregate for Exact {
         if self.n < least {
             return Ok(Datum::Null);
         }
-        let value = if self.special { Numeric::NaN } else { self.result() };
+        let value = if self.special { Numeric::NaN } else { self.result()? };
         Ok(Datum::Numeric(Arc::new(value)))
     }
 

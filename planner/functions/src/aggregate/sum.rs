@@ -12,7 +12,6 @@ use crate::datetime::interval;
 use crate::env::Env;
 use crate::number::float::{double, single};
 use crate::number::int::int8_range;
-use crate::numeric::arithmetic::{add, divide};
 
 pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
     match (name, ty) {
@@ -111,7 +110,7 @@ impl Aggregate for SumWide {
             return Ok(Datum::Null);
         }
         let sum = Numeric::new(BigInt::from(self.sum), 0);
-        let value = if self.average { divide(&sum, &Numeric::from(self.n))? } else { sum };
+        let value = if self.average { sum.div(&Numeric::from(self.n))? } else { sum };
         Ok(Datum::Numeric(Arc::new(value)))
     }
 
@@ -190,7 +189,7 @@ impl Aggregate for SumNumeric {
     fn step(&mut self, _: &dyn Env, args: &[Datum]) -> Result<()> {
         if let [Datum::Numeric(v)] = args {
             self.n += 1;
-            self.sum = add(&self.sum, v)?;
+            self.sum = self.sum.add(v)?;
         }
         Ok(())
     }
@@ -200,7 +199,7 @@ impl Aggregate for SumNumeric {
             return Ok(Datum::Null);
         }
         let value = match self.average {
-            true => divide(&self.sum, &Numeric::from(self.n))?,
+            true => self.sum.div(&Numeric::from(self.n))?,
             false => self.sum.clone(),
         };
         Ok(Datum::Numeric(Arc::new(value)))

@@ -5,6 +5,7 @@ use vicinity_types::Datum::{
 };
 use vicinity_types::datetime::{self, DAY, EPOCH_SECONDS, HOUR, MINUTE, SECOND};
 use vicinity_types::interval::Interval;
+use vicinity_types::io::to_text;
 use vicinity_types::{Datum, PgError, Result, SqlState, TimeTz, Zone, apply_typmod, oid};
 
 use super::calendar::{
@@ -68,11 +69,12 @@ pub(crate) fn zone(name: &str) -> Result<Zone> {
     })
 }
 
-fn interval_zone(i: &Interval) -> Result<Zone> {
+fn interval_zone(env: &dyn Env, i: &Interval) -> Result<Zone> {
     if i.months != 0 || i.days != 0 {
+        let shown = to_text(oid::INTERVAL, &Iv(*i), &env.io());
         return Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            "interval time zone must not include months or days",
+            format!("interval time zone \"{shown}\" must not include months or days"),
         ));
     }
     i32::try_from(i.micros / SECOND).map(Zone::fixed).map_err(|_| super::interval::interval_range())
@@ -84,6 +86,15 @@ fn to_utc(t: i64, zone: &Zone) -> Result<i64> {
 
 fn to_local(t: i64, zone: &Zone) -> Result<i64> {
     if is_infinite(t) { Ok(t) } else { checked(zone.to_local(t)) }
+}
+
+/// Infinity is the same in every zone, even one nobody knows.
+fn shift_infinite(t: &Datum) -> Datum {
+    match t {
+        Timestamp(t) => TimestampTz(*t),
+        TimestampTz(t) => Timestamp(*t),
+        other => other.clone(),
+    }
 }
 
 fn timetz_in_zone(env: &dyn Env, t: &TimeTz, zone: &Zone) -> TimeTz {
@@ -197,6 +208,12 @@ fn time_of_day(env: &dyn Env) -> String {
 }
 
 fn with_typmod(ty: u32, value: Datum, typmod: i32) -> Result<Datum> {
+    if typmod < 0 && matches!(value, Timestamp(_) | TimestampTz(_)) {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("timestamp({typmod}) precision must be between 0 and 6"),
+        ));
+    }
     apply_typmod(ty, typmod, value, true)
 }
 
@@ -224,12 +241,12 @@ scalars! { pub(crate) CONVERT, env;
     "timestamptz_scale" [t @ TimestampTz(_), Int4(m)] => with_typmod(oid::TIMESTAMPTZ, t.clone(), *m);
     "time_scale" [t @ Time(_), Int4(m)] => with_typmod(oid::TIME, t.clone(), *m);
     "timetz_scale" [t @ Tz(_), Int4(m)] => with_typmod(oid::TIMETZ, t.clone(), *m);
-    "timestamp_zone" [Text(z), Timestamp(t)] => zone(z).and_then(|z| to_utc(*t, &z)).map(TimestampTz);
-    "timestamptz_zone" [Text(z), TimestampTz(t)] => zone(z).and_then(|z| to_local(*t, &z)).map(Timestamp);
+    "timestamp_zone" [Text(_), t @ Timestamp(i64::MIN | i64::MAX)] => shift_infinite(t), [Text(z), Timestamp(t)] => zone(z).and_then(|z| to_utc(*t, &z)).map(TimestampTz);
+    "timestamptz_zone" [Text(_), t @ TimestampTz(i64::MIN | i64::MAX)] => shift_infinite(t), [Text(z), TimestampTz(t)] => zone(z).and_then(|z| to_local(*t, &z)).map(Timestamp);
     "timetz_zone" [Text(z), Tz(t)] => zone(z).map(|z| timetz_in_zone(env, t, &z));
-    "timestamp_izone" [Iv(z), Timestamp(t)] => interval_zone(z).and_then(|z| to_utc(*t, &z)).map(TimestampTz);
-    "timestamptz_izone" [Iv(z), TimestampTz(t)] => interval_zone(z).and_then(|z| to_local(*t, &z)).map(Timestamp);
-    "timetz_izone" [Iv(z), Tz(t)] => interval_zone(z).map(|z| timetz_in_zone(env, t, &z));
+    "timestamp_izone" [Iv(z), Timestamp(t)] => interval_zone(env, z).and_then(|z| to_utc(*t, &z)).map(TimestampTz);
+    "timestamptz_izone" [Iv(z), TimestampTz(t)] => interval_zone(env, z).and_then(|z| to_local(*t, &z)).map(Timestamp);
+    "timetz_izone" [Iv(z), Tz(t)] => interval_zone(env, z).map(|z| timetz_in_zone(env, t, &z));
     "float8_timestamptz" [Float8(s)] => from_epoch(*s).map(TimestampTz);
     "make_date" [Int4(y), Int4(m), Int4(d)] => make_date(*y, *m, *d).map(Date);
     "make_time" [Int4(h), Int4(m), Float8(s)] => make_time(*h, *m, *s).map(Time);

@@ -14,7 +14,6 @@ use vicinity_types::{Result, TimeTz};
 use super::calendar::{Parts, is_infinite, is_infinite_date, iso_weekday, midnight, shown_year};
 use super::field::{Field, unit, unsupported};
 use crate::env::Env;
-use crate::numeric::cast::approximate;
 
 /// A field's value: units of 10^-scale.
 struct Value(i128, i64);
@@ -104,7 +103,8 @@ fn infinite(field: Field, positive: bool) -> Option<Numeric> {
 
 fn special(field: Field, positive: bool, float: bool) -> Datum {
     match infinite(field, positive) {
-        Some(n) if float => Datum::Float8(approximate(&n)),
+        Some(_) if float && positive => Datum::Float8(f64::INFINITY),
+        Some(_) if float => Datum::Float8(f64::NEG_INFINITY),
         Some(n) => Datum::Numeric(Arc::new(n)),
         None => Null,
     }

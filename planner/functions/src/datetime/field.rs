@@ -60,7 +60,7 @@ pub(crate) fn unit(name: &str, ty: &str) -> Result<Field> {
         _ => {
             return Err(PgError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
-                format!("unit \"{name}\" not recognized for type {ty}"),
+                format!("unit \"{}\" not recognized for type {ty}", name.to_ascii_lowercase()),
             ));
         }
     })

@@ -1,9 +1,9 @@
 //! `interval`.
 
-use vicinity_types::Datum::{Float8, Interval as Iv, Text};
+use vicinity_types::Datum::{self, Float8, Int4, Interval as Iv, Text};
 use vicinity_types::datetime::{DAY, HOUR, MINUTE, SECOND};
 use vicinity_types::interval::Interval;
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result, SqlState, apply_typmod, oid};
 
 use crate::number::int::division_by_zero;
 
@@ -190,6 +190,18 @@ fn truncate(field: &str, a: &Interval) -> Result<Interval> {
     })
 }
 
+/// The field combinations an interval type may name, as bits of its modifier.
+const FIELDS: [i32; 14] =
+    [4, 2, 8, 1024, 2048, 4096, 6, 1032, 3080, 7176, 3072, 7168, 6144, 0x7fff];
+
+/// Brings an interval to a modifier, which SQL can name only in the forms above.
+fn rescale(a: &Interval, typmod: i32) -> Result<Datum> {
+    if typmod >= 0 && !FIELDS.contains(&(typmod >> 16 & 0x7fff)) {
+        return Err(PgError::internal(format!("unrecognized interval typmod: {typmod}")));
+    }
+    apply_typmod(oid::INTERVAL, typmod, Iv(*a), true)
+}
+
 scalars! { pub(crate) INTERVAL, env;
     "interval_pl" [Iv(a), Iv(b)] => add(a, b);
     "interval_mi" [Iv(a), Iv(b)] => subtract(a, b);
@@ -202,9 +214,9 @@ scalars! { pub(crate) INTERVAL, env;
     "interval_justify_days" [Iv(a)] => justify_days(a);
     "interval_justify_interval" [Iv(a)] => justify_interval(a);
     "interval_trunc" [Text(f), Iv(a)] => truncate(f, a);
-    "interval_scale" [Iv(a), vicinity_types::Datum::Int4(m)] => vicinity_types::apply_typmod(vicinity_types::oid::INTERVAL, *m, Iv(*a), true);
+    "interval_scale" [Iv(a), Int4(m)] => rescale(a, *m);
     "make_interval" [
-        vicinity_types::Datum::Int4(y), vicinity_types::Datum::Int4(mo), vicinity_types::Datum::Int4(w),
-        vicinity_types::Datum::Int4(d), vicinity_types::Datum::Int4(h), vicinity_types::Datum::Int4(mi), Float8(s)
+        Int4(y), Int4(mo), Int4(w),
+        Int4(d), Int4(h), Int4(mi), Float8(s)
     ] => make([*y, *mo, *w, *d, *h, *mi], *s);
 }

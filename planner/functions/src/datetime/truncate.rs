@@ -39,16 +39,16 @@ fn start(name: &str, field: Field, t: i64, ty: &str) -> Result<i64> {
 
 fn timestamp(name: &str, t: i64) -> Result<i64> {
     let ty = "timestamp without time zone";
-    let field = unit(name, ty)?;
-    if is_infinite(t) { Ok(t) } else { start(name, field, t, ty) }
+    // Infinity is returned before the unit is looked at, as PostgreSQL 15 does.
+    if is_infinite(t) { Ok(t) } else { start(name, unit(name, ty)?, t, ty) }
 }
 
 fn timestamptz(name: &str, t: i64, zone: &Zone) -> Result<i64> {
     let ty = "timestamp with time zone";
-    let field = unit(name, ty)?;
     if is_infinite(t) {
         return Ok(t);
     }
+    let field = unit(name, ty)?;
     let local = zone.to_local(t);
     let begin = start(name, field, local, ty)?;
     let below_a_day = matches!(
@@ -57,6 +57,10 @@ fn timestamptz(name: &str, t: i64, zone: &Zone) -> Result<i64> {
     );
     // Within the hour the offset stays what it is, also where clocks change.
     checked(if below_a_day { t - (local - begin) } else { zone.to_utc(begin) })
+}
+
+fn in_zone(name: &str, t: i64, zone: &str) -> Result<i64> {
+    if is_infinite(t) { Ok(t) } else { timestamptz(name, t, &super::convert::zone(zone)?) }
 }
 
 fn bin(stride: &Interval, t: i64, origin: i64) -> Result<i64> {
@@ -89,7 +93,7 @@ fn bin(stride: &Interval, t: i64, origin: i64) -> Result<i64> {
 scalars! { pub(crate) TRUNCATE, env;
     "timestamp_trunc" [Text(f), Timestamp(t)] => timestamp(f, *t).map(Timestamp);
     "timestamptz_trunc" [Text(f), TimestampTz(t)] => timestamptz(f, *t, &env.io().style.time_zone).map(TimestampTz);
-    "timestamptz_trunc_zone" [Text(f), TimestampTz(t), Text(z)] => super::convert::zone(z).and_then(|z| timestamptz(f, *t, &z)).map(TimestampTz);
+    "timestamptz_trunc_zone" [Text(f), TimestampTz(t), Text(z)] => in_zone(f, *t, z).map(TimestampTz);
     "timestamp_bin" [Iv(s), Timestamp(t), Timestamp(o)] => bin(s, *t, *o).map(Timestamp);
     "timestamptz_bin" [Iv(s), TimestampTz(t), TimestampTz(o)] => bin(s, *t, *o).map(TimestampTz);
 }

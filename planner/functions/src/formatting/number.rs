@@ -4,7 +4,6 @@ use vicinity_types::Datum::{Float4, Float8, Int4, Int8, Numeric as Num, Text};
 use vicinity_types::numeric::{Numeric, text as numeric_text};
 use vicinity_types::{PgError, Result, SqlState};
 
-use crate::numeric::arithmetic::{absolute, multiply};
 use crate::numeric::ten;
 
 /// An element of a picture.
@@ -499,18 +498,18 @@ fn numeric(n: &Numeric, format: &str) -> Result<String> {
     let mut n = n.clone();
     if picture.multiplies {
         let factor = Numeric::new(ten(picture.multiply), 0);
-        n = multiply(&n, &factor)?;
+        n = n.mul(&factor)?;
         picture.before += usize::try_from(picture.multiply).unwrap_or(0);
     }
     let n = n.round(i64::try_from(picture.after).unwrap_or(0));
-    Ok(write(&picture, &plain(&absolute(&n)), n.signum() < 0))
+    Ok(write(&picture, &plain(&n.abs()), n.signum() < 0))
 }
 
 /// Floats show no more digits than they have.
 fn float(value: f64, digits: usize, format: &str) -> Result<String> {
     let mut picture = Picture::parse(format)?;
     if picture.roman {
-        return Ok(numeral(&picture, &crate::numeric::cast::from_float(value, 17)));
+        return Ok(numeral(&picture, &Numeric::from_f64(value)));
     }
     if picture.exponent {
         if !value.is_finite() {
@@ -587,9 +586,7 @@ fn to_number(text: &str, format: &str) -> Result<Numeric> {
     }
     let number = digits.trim_end_matches('.');
     let number = numeric_text::parse(&format!("{}{number}", if negative { "-" } else { "" }))
-        .map_err(|_| {
-            PgError::invalid_input("numeric", if text.trim().is_empty() { " " } else { text })
-        })?;
+        .map_err(|_| PgError::invalid_input("numeric", " "))?;
     let places = i64::try_from(picture.after).unwrap_or(0);
     Ok(number.round(if picture.point { places } else { 0 }))
 }

@@ -8,9 +8,6 @@ use vicinity_types::numeric::Numeric;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::access::place;
-use crate::number::float::narrow;
-use crate::number::int::{int2_range, int4_range, int8_range};
-use crate::numeric::cast;
 
 pub(crate) fn doc(value: &Value) -> Datum {
     Doc(std::sync::Arc::new(Jsonb(value.clone())))
@@ -171,9 +168,9 @@ scalars! { pub(crate) BINARY, env;
     "jsonb_pretty" [Doc(j)] => print::pretty(&j.0);
     "jsonb_bool" [Doc(j)] => boolean(&j.0);
     "jsonb_numeric" [Doc(j)] => number(&j.0, "numeric");
-    "jsonb_int2" [Doc(j)] => number(&j.0, "smallint").and_then(|n| cast::integer::<i16>(&n, "smallint", int2_range));
-    "jsonb_int4" [Doc(j)] => number(&j.0, "integer").and_then(|n| cast::integer::<i32>(&n, "integer", int4_range));
-    "jsonb_int8" [Doc(j)] => number(&j.0, "bigint").and_then(|n| cast::integer::<i64>(&n, "bigint", int8_range));
-    "jsonb_float4" [Doc(j)] => number(&j.0, "real").and_then(|n| cast::float8(&n)).and_then(narrow);
-    "jsonb_float8" [Doc(j)] => number(&j.0, "double precision").and_then(|n| cast::float8(&n));
+    "jsonb_int2" [Doc(j)] => number(&j.0, "smallint").and_then(|n| n.to_i16());
+    "jsonb_int4" [Doc(j)] => number(&j.0, "integer").and_then(|n| n.to_i32());
+    "jsonb_int8" [Doc(j)] => number(&j.0, "bigint").and_then(|n| n.to_i64());
+    "jsonb_float4" [Doc(j)] => number(&j.0, "real").and_then(|n| n.to_f32());
+    "jsonb_float8" [Doc(j)] => number(&j.0, "double precision").and_then(|n| n.to_f64());
 }

@@ -152,8 +152,8 @@ scalars! { pub(crate) COMPARE, env;
     "btoidcmp" [Oid(a), Oid(b)] => order(a, b);
     "oidlarger" [Oid(a), Oid(b)] => *a.max(b);
     "oidsmaller" [Oid(a), Oid(b)] => *a.min(b);
-    "xideq" | "cideq" [Oid(a), Oid(b)] => a == b;
-    "xidneq" [Oid(a), Oid(b)] => a != b;
+    "xideq" | "cideq" [Oid(a), Oid(b)] => a == b, [Oid(a), Int4(b)] => *a == b.cast_unsigned();
+    "xidneq" [Oid(a), Oid(b)] => a != b, [Oid(a), Int4(b)] => *a != b.cast_unsigned();
 }
 
 scalars! { pub(crate) ARITHMETIC, env;

@@ -1,49 +1,21 @@
 //! Rounding, scales, factorial, `width_bucket`.
 
-use num_bigint::BigInt;
-use num_traits::Zero;
 use vicinity_types::Datum::{Int4, Int8, Numeric as Num};
-use vicinity_types::numeric::{Numeric, overflow};
+use vicinity_types::numeric::Numeric;
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::arithmetic::{divide, multiply, subtract};
 use crate::number::int::int4_range;
 
 fn scale_of(n: i32) -> i64 {
     i64::from(n).clamp(-2000, 2000)
 }
 
-/// Digits after the point that are not zeroes at the end.
 fn min_scale(a: &Numeric) -> Option<i32> {
-    let (mut digits, mut scale) = a.parts()?;
-    if digits.is_zero() {
-        return Some(0);
-    }
-    while scale > 0 && (&digits % 10u32).is_zero() {
-        digits /= 10u32;
-        scale -= 1;
-    }
-    i32::try_from(scale).ok()
+    a.min_scale().and_then(|scale| i32::try_from(scale).ok())
 }
 
 fn trim_scale(a: &Numeric) -> Numeric {
-    match min_scale(a) {
-        Some(scale) => a.trunc(i64::from(scale)),
-        None => a.clone(),
-    }
-}
-
-fn factorial(n: i64) -> Result<Numeric> {
-    if n < 0 {
-        return Err(PgError::new(
-            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            "factorial of a negative number is undefined",
-        ));
-    }
-    if n > 32_177 {
-        return Err(overflow());
-    }
-    Ok(Numeric::new((2..=n).fold(BigInt::from(1), |product, k| product * k), 0))
+    a.min_scale().map_or_else(|| a.clone(), |scale| a.trunc(scale))
 }
 
 fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Result<i32> {
@@ -68,11 +40,11 @@ fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) ->
         return count.checked_add(1).ok_or_else(int4_range);
     }
     let (part, whole) = if rising {
-        (subtract(operand, low)?, subtract(high, low)?)
+        (operand.sub(low)?, high.sub(low)?)
     } else {
-        (subtract(low, operand)?, subtract(low, high)?)
+        (low.sub(operand)?, low.sub(high)?)
     };
-    let share = divide(&multiply(&part, &Numeric::from(count))?, &whole)?;
+    let share = part.mul(&Numeric::from(count))?.div(&whole)?;
     let bucket = share.floor().parts().and_then(|(n, _)| i32::try_from(n).ok());
     Ok(bucket.ok_or_else(int4_range)?.min(count - 1) + 1)
 }
@@ -92,6 +64,6 @@ scalars! { pub(crate) FUNCTIONS, env;
     "numeric_scale" [Num(a)] => scale(a);
     "numeric_min_scale" [Num(a)] => min_scale(a);
     "numeric_trim_scale" [Num(a)] => trim_scale(a);
-    "numeric_fac" [Int8(n)] => factorial(*n);
+    "numeric_fac" [Int8(n)] => Numeric::factorial(*n);
     "width_bucket_numeric" [Num(a), Num(low), Num(high), Int4(n)] => width_bucket(a, low, high, *n);
 }

@@ -34,7 +34,11 @@ fn pretty(size: &BigInt) -> String {
     size.to_string()
 }
 
+/// Below 10 kB a fraction of a byte is shown as given.
 fn pretty_numeric(n: &Numeric) -> String {
+    if !n.is_nan() && n.abs() < Numeric::from(10 * 1024) {
+        return format!("{n} bytes");
+    }
     match n.round(0).parts() {
         Some((digits, _)) => pretty(&digits),
         None => "NaN bytes".to_owned(),
@@ -88,10 +92,11 @@ fn moved(lsn: i64, by: &Numeric, sign: i32) -> Result<i64> {
             if sign > 0 { "cannot add NaN to pg_lsn" } else { "cannot subtract NaN from pg_lsn" };
         return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, what));
     }
-    let range = || PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "pg_lsn out of range");
-    let (by, _) = by.round(0).parts().ok_or_else(range)?;
-    let to = BigInt::from(lsn.cast_unsigned()) + by * sign;
-    to.to_u64().map(u64::cast_signed).ok_or_else(range)
+    let range = || PgError::new(SqlState::INVALID_PARAMETER_VALUE, "pg_lsn out of range");
+    let from = Numeric::new(BigInt::from(lsn.cast_unsigned()), 0);
+    let to = if sign > 0 { from.add(by)? } else { from.sub(by)? };
+    let whole = to.round(0).parts().and_then(|(digits, _)| digits.to_u64());
+    whole.map(u64::cast_signed).ok_or_else(range)
 }
 
 scalars! { pub(crate) SIZE, env;

@@ -177,12 +177,12 @@ fn set_bit(data: &[u8], n: i64, value: i32) -> Result<Vec<u8>> {
     Ok(data)
 }
 
-fn check_utf8(name: &str) -> Result<()> {
+fn check_utf8(name: &str, role: &str) -> Result<()> {
     match name.to_ascii_uppercase().replace('-', "").as_str() {
         "UTF8" | "UNICODE" | "SQL_ASCII" => Ok(()),
         _ => Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("invalid source encoding name \"{name}\""),
+            format!("invalid {role}encoding name \"{name}\""),
         )),
     }
 }
@@ -231,8 +231,8 @@ scalars! { pub(crate) BYTES, env;
     "sha256_bytea" [Bytea(a)] => bytes(Sha256::digest(a));
     "sha384_bytea" [Bytea(a)] => bytes(Sha384::digest(a));
     "sha512_bytea" [Bytea(a)] => bytes(Sha512::digest(a));
-    "pg_convert_from" [Bytea(a), Text(from)] => check_utf8(from).and_then(|()| utf8(a).map(str::to_owned));
-    "pg_convert_to" [Text(a), Text(to)] => check_utf8(to).map(|()| a.as_bytes().to_vec());
-    "pg_convert" [Bytea(a), Text(from), Text(to)] => check_utf8(from).and_then(|()| check_utf8(to)).and_then(|()| utf8(a).map(|a| a.as_bytes().to_vec()));
-    "length_in_encoding" [Bytea(a), Text(from)] => check_utf8(from).and_then(|()| utf8(a).map(|a| int4(super::length(a))));
+    "pg_convert_from" [Bytea(a), Text(from)] => check_utf8(from, "source ").and_then(|()| utf8(a).map(str::to_owned));
+    "pg_convert_to" [Text(a), Text(to)] => check_utf8(to, "destination ").map(|()| a.as_bytes().to_vec());
+    "pg_convert" [Bytea(a), Text(from), Text(to)] => check_utf8(from, "source ").and_then(|()| check_utf8(to, "destination ")).and_then(|()| utf8(a).map(|a| a.as_bytes().to_vec()));
+    "length_in_encoding" [Bytea(a), Text(from)] => check_utf8(from, "").and_then(|()| utf8(a).map(|a| int4(super::length(a))));
 }

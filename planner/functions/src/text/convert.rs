@@ -1,43 +1,19 @@
 //! Casts among the text types, and quoting.
 
-use vicinity_types::Datum::{Bool, Int4, Null, Text};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::Datum::{self, Bool, Int4, Null, Text};
+use vicinity_types::{Oid, PgError, Result, SqlState, apply_typmod, oid};
 
 use super::compare::unpadded;
-use super::{length, offset, slice};
+use super::slice;
 
 /// Cuts to a number of bytes without splitting a character, as `name` is cut at 63.
 pub(crate) fn name(text: &str, bytes: usize) -> &str {
     slice(text, 0, text.floor_char_boundary(bytes))
 }
 
-/// `varchar(n)`: an explicit cast cuts; an assignment only drops blanks.
-fn varchar(text: &str, typmod: i32, explicit: bool) -> Result<&str> {
-    let limit = match usize::try_from(typmod - 4) {
-        Ok(limit) if typmod >= 4 => limit,
-        _ => return Ok(text),
-    };
-    cut(text, limit, explicit, "character varying")
-}
-
-fn cut<'t>(text: &'t str, limit: usize, explicit: bool, ty: &str) -> Result<&'t str> {
-    let end = offset(text, limit);
-    if !explicit && slice(text, end, text.len()).bytes().any(|b| b != b' ') {
-        return Err(PgError::new(
-            SqlState::STRING_DATA_RIGHT_TRUNCATION,
-            format!("value too long for type {ty}({limit})"),
-        ));
-    }
-    Ok(slice(text, 0, end))
-}
-
-fn bpchar(text: &str, typmod: i32, explicit: bool) -> Result<String> {
-    let limit = match usize::try_from(typmod - 4) {
-        Ok(limit) if typmod >= 4 => limit,
-        _ => return Ok(text.to_owned()),
-    };
-    let kept = cut(text, limit, explicit, "character")?;
-    Ok(kept.to_owned() + &" ".repeat(limit - length(kept)))
+/// `varchar(n)` and `char(n)`: a modifier below 4 stands for no length.
+fn fit(ty: Oid, typmod: i32, value: &Datum, explicit: bool) -> Result<Datum> {
+    if typmod < 4 { Ok(value.clone()) } else { apply_typmod(ty, typmod, value.clone(), explicit) }
 }
 
 /// `"char"` holds one byte.
@@ -45,13 +21,24 @@ fn single(text: &str) -> &str {
     slice(text, 0, text.chars().next().map_or(0, char::len_utf8))
 }
 
+/// A `"char"` above ASCII is held as its output, `\nnn`.
 fn char_of(code: i32) -> Result<String> {
     let byte = i8::try_from(code)
         .map_err(|_| PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range"))?;
-    Ok(match byte {
+    Ok(match byte.cast_unsigned() {
         0 => String::new(),
-        b => char::from(b.cast_unsigned()).to_string(),
+        b @ 0x80.. => format!("\\{b:03o}"),
+        b => char::from(b).to_string(),
     })
+}
+
+fn code_of(text: &str) -> i32 {
+    let octal = text.strip_prefix('\\').filter(|d| d.len() == 3);
+    let byte = match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+        Some(byte) => byte,
+        None => text.bytes().next().unwrap_or(0),
+    };
+    i32::from(byte.cast_signed())
 }
 
 /// Words the grammar reserves (or keeps for types and functions, or columns): `quote_ident` quotes
@@ -232,10 +219,10 @@ scalars! { pub(crate) CONVERT, env;
     "text_name" | "bpchar_name" [Text(a)] => name(unpadded(a), 63);
     "name_text" | "name_bpchar" | "char_text" | "char_bpchar" [Text(a)] => a.clone();
     "text_char" [Text(a)] => single(a);
-    "chartoi4" [Text(a)] => a.chars().next().map_or(0, |c| i32::from(u8::try_from(c).unwrap_or(0).cast_signed()));
+    "chartoi4" [Text(a)] => code_of(a);
     "i4tochar" [Int4(a)] => char_of(*a);
-    "varchar" [Text(a), Int4(m), Bool(explicit)] => varchar(a, *m, *explicit);
-    "bpchar" [Text(a), Int4(m), Bool(explicit)] => bpchar(a, *m, *explicit);
+    "varchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::VARCHAR, *m, v, *explicit);
+    "bpchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::BPCHAR, *m, v, *explicit);
     "quote_ident" [Text(a)] => quote_ident(a);
     "quote_literal" [Text(a)] => quote_literal(a);
     "quote_nullable" [Text(a)] => quote_literal(a), [Null] => "NULL";

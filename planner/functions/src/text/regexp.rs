@@ -194,6 +194,8 @@ impl Wanted<'_> {
 }
 
 fn instr(text: &str, pattern: &str, wanted: Wanted<'_>, end: i32) -> Result<i32> {
+    positive("start", wanted.start, 1)?;
+    positive("n", wanted.n, 1)?;
     if !(0..=1).contains(&end) {
         return Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
@@ -201,8 +203,8 @@ fn instr(text: &str, pattern: &str, wanted: Wanted<'_>, end: i32) -> Result<i32>
         ));
     }
     let found = wanted.find(text, pattern, "regexp_instr()")?;
-    Ok(found
-        .map_or(0, |(from, to)| int4(length(slice(text, 0, if end == 1 { to } else { from })) + 1)))
+    let place = |at| int4(length(slice(text, 0, at)) + 1);
+    Ok(found.map_or(0, |(from, to)| place(if end == 1 { to } else { from })))
 }
 
 fn substr(text: &str, pattern: &str, wanted: Wanted<'_>) -> Result<Datum> {
@@ -238,7 +240,7 @@ scalars! { pub(crate) REGEXP, env;
     "textregexreplace" [Text(a), Text(p), Text(r), Text(f)] => replace_flags(a, p, r, f);
     "textregexreplace_extended_no_n" [Text(a), Text(p), Text(r), Int4(s)] => replace(a, p, r, *s, 1, Flags::default());
     "textregexreplace_extended_no_flags" [Text(a), Text(p), Text(r), Int4(s), Int4(n)] => replace(a, p, r, *s, *n, Flags::default());
-    "textregexreplace_extended" [Text(a), Text(p), Text(r), Int4(s), Int4(n), Text(f)] => Flags::parse(f).and_then(|f| replace(a, p, r, *s, *n, f));
+    "textregexreplace_extended" [Text(a), Text(p), Text(r), Int4(s), Int4(n), Text(f)] => positive("start", *s, 1).and_then(|()| positive("n", *n, 0)).and_then(|()| Flags::parse(f)).and_then(|f| replace(a, p, r, *s, *n, f));
     "regexp_match_no_flags" [Text(a), Text(p)] => first_match(a, p, "");
     "regexp_match" [Text(a), Text(p), Text(f)] => first_match(a, p, f);
     "regexp_split_to_array_no_flags" [Text(a), Text(p)] => split_array(a, p, "");
