@@ -1,5 +1,6 @@
 //! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
 
+pub mod bind;
 pub mod call;
 pub mod catalog;
 pub mod context;
@@ -12,8 +13,11 @@ pub mod names;
 pub mod prepared;
 pub mod push;
 pub mod query;
+pub mod resolve;
 pub mod row;
 pub mod rows;
 pub mod session;
 pub mod session_state;
+pub mod single_row;
 pub mod sql;
+pub mod user_call;

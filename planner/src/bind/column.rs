@@ -1,0 +1,235 @@
+//! Column references.
+
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Placeholder;
+use sqlparser::ast::{self, Ident};
+use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+
+use super::scope::{Item, Scope, ScopeColumn};
+use super::{Binder, Outer, fold, position, special};
+use crate::call::{PgType, Typed, placeholder};
+
+impl Binder<'_> {
+    /// `a`, `t.a`, `s.t.a`, or a whole row.
+    pub(super) fn column(&mut self, idents: &[Ident]) -> Result<Typed> {
+        let place = idents.first().and_then(|i| position(i.span));
+        let parts: Vec<String> = idents.iter().map(fold).collect();
+        let variable = self.variable(&parts);
+        for level in (0..self.levels.len()).rev() {
+            let Some(scope) = self.levels.get(level).map(|l| &l.scope) else { continue };
+            let Some(found) = lookup(scope, &parts).map_err(|e| e.or_at(place))? else { continue };
+            if variable.is_some() {
+                return Err(ambiguous(parts.last().map_or("", String::as_str))
+                    .detail("It could refer to either a PL/pgSQL variable or a table column.")
+                    .or_at(place));
+            }
+            return Ok(self.at_level(level, found, place));
+        }
+        if let Some((number, ty)) = variable {
+            return Ok(Typed::new(placeholder(number, ty), ty));
+        }
+        // whole rows and functions' values come after columns, variables included
+        for level in (0..self.levels.len()).rev() {
+            let Some(scope) = self.levels.get(level).map(|l| &l.scope) else { continue };
+            if let [name] = parts.as_slice()
+                && let Some(item) = scope.items.iter().find(|i| i.alias == *name).cloned()
+            {
+                let whole = self.whole_row(&item);
+                return Ok(self.outer_value(level, whole));
+            }
+        }
+        Err(self.no_such_column(&parts).or_at(place))
+    }
+
+    fn variable(&self, parts: &[String]) -> Option<(usize, PgType)> {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.variables?.lookup(&parts)
+    }
+
+    /// A column of a level: as it is in the innermost, as a parameter in the others.
+    fn at_level(&mut self, level: usize, found: ScopeColumn, place: Option<usize>) -> Typed {
+        if let (Some(place), Expr::Column(c)) = (place, &found.expr) {
+            self.places.entry(c.flat_name()).or_insert(place);
+        }
+        self.outer_value(level, found.typed())
+    }
+
+    fn outer_value(&mut self, level: usize, value: Typed) -> Typed {
+        if level + 1 == self.levels.len() {
+            return value;
+        }
+        let known = self.outers.iter().position(|o| o.level == level && o.expr == value.expr);
+        let index = known.unwrap_or_else(|| {
+            self.outers.push(Outer { level, expr: value.expr.clone(), ty: value.ty });
+            self.outers.len() - 1
+        });
+        let field = arrow::datatypes::Field::new("outer", value.ty.arrow(), true);
+        let id = format!("$outer{index}");
+        Typed::new(
+            Expr::Placeholder(Placeholder { id, field: Some(std::sync::Arc::new(field)) }),
+            value.ty,
+        )
+    }
+
+    /// A row of an item as one value.
+    pub(super) fn whole_row(&self, item: &Item) -> Typed {
+        let mut visible = item.columns.iter().filter(|c| !c.hidden);
+        if item.scalar
+            && let Some(column) = visible.next()
+        {
+            return column.typed();
+        }
+        let fields: Vec<Typed> =
+            item.columns.iter().filter(|c| !c.hidden).map(ScopeColumn::typed).collect();
+        let ty = PgType::with_kind(item.row_type.unwrap_or(oid::RECORD), -1, Kind::Record);
+        special::row_ctor(fields, ty)
+    }
+
+    fn no_such_column(&self, parts: &[String]) -> PgError {
+        let undefined = |text: String| PgError::new(SqlState::UNDEFINED_COLUMN, text);
+        match parts {
+            [name] => {
+                let error = undefined(format!("column \"{name}\" does not exist"));
+                match self.suggestion(name, None) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            }
+            [.., table, name] => {
+                let known =
+                    self.levels.iter().any(|l| l.scope.items.iter().any(|i| i.alias == *table));
+                if known {
+                    let error = undefined(format!("column {table}.{name} does not exist"));
+                    match self.suggestion(name, Some(table)) {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    }
+                } else {
+                    missing_from(table)
+                }
+            }
+            [] => undefined("column does not exist".to_owned()),
+        }
+    }
+
+    /// PostgreSQL proposes the closest names.
+    fn suggestion(&self, name: &str, table: Option<&str>) -> Option<String> {
+        let level = self.levels.last()?;
+        let mut best: Option<(usize, Vec<String>)> = None;
+        for item in level.scope.items.iter().filter(|i| table.is_none_or(|t| i.alias == t)) {
+            for column in item.columns.iter().filter(|c| !c.hidden) {
+                let distance = distance(name, &column.name);
+                if distance > 3 || distance * 2 > name.len().max(1) {
+                    continue;
+                }
+                let shown = format!("\"{}.{}\"", item.alias, column.name);
+                match &mut best {
+                    Some((have, list)) if *have == distance => list.push(shown),
+                    Some((have, _)) if *have < distance => {}
+                    _ => best = Some((distance, vec![shown])),
+                }
+            }
+        }
+        match best?.1.as_slice() {
+            [one] => Some(format!("Perhaps you meant to reference the column {one}.")),
+            [one, two] => Some(format!(
+                "Perhaps you meant to reference the column {one} or the column {two}."
+            )),
+            _ => None,
+        }
+    }
+
+    /// The item a qualifier means, with its level.
+    pub(super) fn item(&self, parts: &[String]) -> Option<(usize, Item)> {
+        (0..self.levels.len()).rev().find_map(|level| {
+            let scope = &self.levels.get(level)?.scope;
+            find_item(scope, parts).map(|item| (level, item.clone()))
+        })
+    }
+
+    /// The columns `t.*` means.
+    pub(super) fn item_columns(
+        &mut self,
+        name: &ast::ObjectName,
+    ) -> Result<Vec<(String, Typed, u32, i16)>> {
+        let parts = super::name_parts(name);
+        let place = super::name_position(name);
+        let (level, item) = self
+            .item(&parts)
+            .ok_or_else(|| missing_from(parts.last().map_or("", String::as_str)).or_at(place))?;
+        let columns: Vec<ScopeColumn> = item.columns.into_iter().filter(|c| !c.hidden).collect();
+        Ok(columns
+            .into_iter()
+            .map(|c| {
+                let (name, table, attr) = (c.name.clone(), c.table, c.attr);
+                (name, self.at_level(level, c, place), table, attr)
+            })
+            .collect())
+    }
+}
+
+pub(super) fn missing_from(table: &str) -> PgError {
+    PgError::new(
+        SqlState::UNDEFINED_TABLE,
+        format!("missing FROM-clause entry for table \"{table}\""),
+    )
+}
+
+fn ambiguous(name: &str) -> PgError {
+    PgError::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{name}\" is ambiguous"))
+}
+
+fn find_item<'s>(scope: &'s Scope, parts: &[String]) -> Option<&'s Item> {
+    match parts {
+        [name] => scope.items.iter().find(|i| i.alias == *name),
+        [schema, name] | [_, schema, name] => scope
+            .items
+            .iter()
+            .find(|i| i.alias == *name && i.schema.as_deref() == Some(schema.as_str())),
+        _ => None,
+    }
+}
+
+fn lookup(scope: &Scope, parts: &[String]) -> Result<Option<ScopeColumn>> {
+    let pick = |columns: &[ScopeColumn], name: &str| {
+        let mut found = columns.iter().filter(|c| c.name == name && !c.hidden);
+        match (found.next(), found.next()) {
+            (Some(_), Some(_)) => Err(ambiguous(name)),
+            (Some(one), None) => Ok(Some(one.clone())),
+            (None, _) => {
+                let mut hidden = columns.iter().filter(|c| c.name == name && c.hidden);
+                match (hidden.next(), hidden.next()) {
+                    (Some(_), Some(_)) => Err(ambiguous(name)),
+                    (found, _) => Ok(found.cloned()),
+                }
+            }
+        }
+    };
+    match parts {
+        [name] => pick(&scope.columns, name),
+        [qualifier @ .., name] => match find_item(scope, qualifier) {
+            Some(item) => pick(&item.columns, name),
+            None => Ok(None),
+        },
+        [] => Ok(None),
+    }
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut last = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (cb, above) in b.iter().zip(row.iter().skip(1)) {
+            let cost = last + usize::from(ca != *cb);
+            left = cost.min(above + 1).min(left + 1);
+            last = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,496 @@
+//! Expressions.
+
+use datafusion::logical_expr::{Case, Expr, expr::InList};
+use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
+use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+
+use super::{Binder, fold, special};
+use crate::call::{PgType, Typed};
+use crate::resolve::Context;
+use crate::resolve::common::require_common;
+
+/// How deep expressions may nest while they are bound.
+const DEPTH: usize = 1500;
+
+impl Binder<'_> {
+    /// Binds an expression.
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Result<Typed> {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(crate::sql::too_deep());
+        }
+        let bound = self.expr_inner(expr);
+        self.depth -= 1;
+        bound
+    }
+
+    fn expr_inner(&mut self, expr: &ast::Expr) -> Result<Typed> {
+        use ast::Expr as E;
+        match expr {
+            E::Identifier(ident) => self.identifier(ident),
+            E::CompoundIdentifier(idents) => self.column(idents),
+            E::Value(value) => self.value(value),
+            E::Nested(inner) => self.expr(inner),
+            E::BinaryOp { left, op, right } => self.binary(left, op, right),
+            E::UnaryOp { op, expr } => self.unary(*op, expr),
+            E::Prefixed { prefix, value } => {
+                let place = super::position(prefix.span);
+                let value = self.expr(value)?;
+                self.prefix_operation(&prefix.value, value).map_err(|e| e.or_at(place))
+            }
+            E::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr,
+                data_type,
+                array: false,
+                format: None,
+            } => self.cast(expr, data_type),
+            E::TypedString(typed) => {
+                let target = self.resolve_type(&typed.data_type)?;
+                let text = typed.value.value.clone().into_string();
+                let place = super::position(typed.value.span);
+                let constant = super::literal::unknown(text.as_deref());
+                self.coerce(constant, target, Context::Explicit, place)
+            }
+            E::Interval(interval) => self.interval(interval),
+            E::Function(function) => self.function(function),
+            E::IsNull(inner) => self.is_null(inner, true),
+            E::IsNotNull(inner) => self.is_null(inner, false),
+            E::IsTrue(e) => self.truth(e, "IS TRUE", Expr::IsTrue),
+            E::IsNotTrue(e) => self.truth(e, "IS NOT TRUE", Expr::IsNotTrue),
+            E::IsFalse(e) => self.truth(e, "IS FALSE", Expr::IsFalse),
+            E::IsNotFalse(e) => self.truth(e, "IS NOT FALSE", Expr::IsNotFalse),
+            E::IsUnknown(e) => self.truth(e, "IS UNKNOWN", Expr::IsUnknown),
+            E::IsNotUnknown(e) => self.truth(e, "IS NOT UNKNOWN", Expr::IsNotUnknown),
+            E::IsDistinctFrom(l, r) => self.distinct(l, r, false),
+            E::IsNotDistinctFrom(l, r) => self.distinct(l, r, true),
+            E::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            E::Between { expr, negated, low, high } => self.between(expr, *negated, low, high),
+            E::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            E::Array(array) => self.array(array),
+            E::Tuple(fields) => {
+                let fields = fields.iter().map(|f| self.expr(f)).collect::<Result<Vec<_>>>()?;
+                self.row(fields)
+            }
+            E::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
+            E::AnyOp { left, compare_op, right, .. } => {
+                self.quantified(left, compare_op, right, true)
+            }
+            E::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
+            E::Exists { subquery, negated } => self.exists(subquery, *negated),
+            E::Subquery(query) => self.scalar_subquery(query),
+            E::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
+            other => self.form(other),
+        }
+    }
+
+    /// A name, or one of SQL's values that look like names.
+    fn identifier(&mut self, ident: &ast::Ident) -> Result<Typed> {
+        if ident.quote_style.is_none()
+            && let Some(value) = self.sql_value(&ident.value.to_lowercase())?
+        {
+            return Ok(value);
+        }
+        self.column(std::slice::from_ref(ident))
+    }
+
+    fn cast(&mut self, expr: &ast::Expr, data_type: &ast::DataType) -> Result<Typed> {
+        let target = self.resolve_type(data_type)?;
+        let place = self.place(expr);
+        // ARRAY[]::type[] knows its elements' type from here
+        if let ast::Expr::Array(array) = expr
+            && let Some(elem) = self.types.element(target.oid)
+        {
+            let elem = self.types.pg(elem, target.typmod);
+            return self.array_of(&array.elem, elem, target);
+        }
+        let value = self.expr(expr)?;
+        self.coerce(value, target, Context::Explicit, place)
+    }
+
+    fn is_null(&mut self, inner: &ast::Expr, want: bool) -> Result<Typed> {
+        let value = self.expr(inner)?;
+        let value = self.settled(value)?;
+        if value.ty.kind == Kind::Record {
+            return Ok(special::row_is_null(value, want));
+        }
+        let expr = Box::new(value.expr);
+        let expr = if want { Expr::IsNull(expr) } else { Expr::IsNotNull(expr) };
+        Ok(Typed::new(expr, PgType::new(oid::BOOL)))
+    }
+
+    fn truth(
+        &mut self,
+        inner: &ast::Expr,
+        clause: &str,
+        make: fn(Box<Expr>) -> Expr,
+    ) -> Result<Typed> {
+        let place = self.place(inner);
+        let value = self.expr(inner)?;
+        let value = self.boolean(value, clause, place)?;
+        Ok(Typed::new(make(Box::new(value.expr)), PgType::new(oid::BOOL)))
+    }
+
+    fn distinct(&mut self, l: &ast::Expr, r: &ast::Expr, negated: bool) -> Result<Typed> {
+        let place = self.place(l);
+        let (l, r) = (self.expr(l)?, self.expr(r)?);
+        // the operator must exist, though only its operand types are used
+        let op = crate::resolve::operator::binary(&self.types, None, "=", l.ty.oid, r.ty.oid)
+            .map_err(|e| e.or_at(place))?;
+        let same = op.left == op.right && !vicinity_functions::is_polymorphic(op.left);
+        let ty = if same {
+            op.left
+        } else {
+            require_common(&self.types, &[l.ty.oid, r.ty.oid], "IS DISTINCT FROM")?
+        };
+        let l = self.coerce(l, self.ty(ty), Context::Implicit, None)?;
+        let r = self.coerce(r, self.ty(ty), Context::Implicit, None)?;
+        Ok(special::distinct_from(l, r, negated))
+    }
+
+    fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
+        let place = self.place(expr);
+        let rows = matches!(expr, ast::Expr::Tuple(_));
+        let word = if negated { "<>" } else { "=" };
+        let native_op = if negated {
+            datafusion::logical_expr::Operator::And
+        } else {
+            datafusion::logical_expr::Operator::Or
+        };
+        if !rows {
+            let value = self.expr(expr)?;
+            let items = list.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>()?;
+            let mut inputs = vec![value.ty.oid];
+            inputs.extend(items.iter().map(|i| i.ty.oid));
+            if let Ok(common) = require_common(&self.types, &inputs, "IN") {
+                let ty = self.ty(common);
+                if plain_equality(common) {
+                    let value = self.coerce(value, ty, Context::Implicit, place)?;
+                    let list = self.coerce_all(items, ty)?.into_iter().map(|i| i.expr).collect();
+                    let expr = Expr::InList(InList::new(Box::new(value.expr), list, negated));
+                    return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
+                }
+            }
+            let mut tests = Vec::new();
+            for item in items {
+                let test = self.operation(None, word, value.clone(), item);
+                tests.push(test.map_err(|e| e.or_at(place))?.expr);
+            }
+            let expr = super::operator::balanced(tests, native_op);
+            return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
+        }
+        let mut tests = Vec::new();
+        let op = if negated { ast::BinaryOperator::NotEq } else { ast::BinaryOperator::Eq };
+        for item in list {
+            tests.push(self.binary(expr, &op, item)?.expr);
+        }
+        Ok(Typed::new(super::operator::balanced(tests, native_op), PgType::new(oid::BOOL)))
+    }
+
+    fn between(
+        &mut self,
+        expr: &ast::Expr,
+        negated: bool,
+        low: &ast::Expr,
+        high: &ast::Expr,
+    ) -> Result<Typed> {
+        let place = self.place(expr);
+        let value = self.expr(expr)?;
+        let (low, high) = (self.expr(low)?, self.expr(high)?);
+        let (from, to, op) = if negated {
+            ("<", ">", datafusion::logical_expr::Operator::Or)
+        } else {
+            (">=", "<=", datafusion::logical_expr::Operator::And)
+        };
+        let from = self.operation(None, from, value.clone(), low).map_err(|e| e.or_at(place))?;
+        let to = self.operation(None, to, value, high).map_err(|e| e.or_at(place))?;
+        let both = super::operator::balanced(vec![from.expr, to.expr], op);
+        Ok(Typed::new(both, PgType::new(oid::BOOL)))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&ast::Expr>,
+    ) -> Result<Typed> {
+        let operand = match operand {
+            Some(operand) => {
+                let value = self.expr(operand)?;
+                Some(self.settled(value)?)
+            }
+            None => None,
+        };
+        let mut whens = Vec::new();
+        let mut results = Vec::new();
+        for when in conditions {
+            let place = self.place(&when.condition);
+            let condition = self.expr(&when.condition)?;
+            whens.push(match &operand {
+                Some(operand) => self
+                    .operation(None, "=", operand.clone(), condition)
+                    .map_err(|e| e.or_at(place))?,
+                None => self.boolean(condition, "CASE/WHEN", place)?,
+            });
+            results.push(self.expr(&when.result)?);
+        }
+        let has_else = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            // PostgreSQL looks at ELSE first
+            results.insert(0, self.expr(otherwise)?);
+        }
+        let inputs: Vec<u32> = results.iter().map(|r| r.ty.oid).collect();
+        let ty = require_common(&self.types, &inputs, "CASE")?;
+        let ty = self.ty(ty);
+        let mut results = self.coerce_all(results, ty)?;
+        let otherwise = if has_else {
+            results.remove(0).expr
+        } else {
+            crate::call::literal(&vicinity_types::Datum::Null, ty)?
+        };
+        let pairs = whens
+            .into_iter()
+            .zip(results)
+            .map(|(w, r)| (Box::new(w.expr), Box::new(r.expr)))
+            .collect();
+        Ok(Typed::new(Expr::Case(Case::new(None, pairs, Some(Box::new(otherwise)))), ty))
+    }
+
+    fn array(&mut self, array: &ast::Array) -> Result<Typed> {
+        let mut values = Vec::new();
+        for element in &array.elem {
+            // `ARRAY[[1,2],[3,4]]`
+            values.push(self.expr(element)?);
+        }
+        if values.is_empty() {
+            return Err(PgError::new(
+                SqlState::INDETERMINATE_DATATYPE,
+                "cannot determine type of empty array",
+            )
+            .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."));
+        }
+        let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
+        let common = require_common(&self.types, &inputs, "ARRAY")?;
+        if let Some(elem) = self.types.element(common) {
+            let ty = self.ty(common);
+            let values = self.coerce_all(values, ty)?;
+            return Ok(special::array_ctor(values, ty, elem, true));
+        }
+        let array = self.types.array(common).ok_or_else(|| {
+            PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("could not find array type for data type {}", self.types.name(common)),
+            )
+        })?;
+        let values = self.coerce_all(values, self.ty(common))?;
+        Ok(special::array_ctor(values, self.ty(array), common, false))
+    }
+
+    /// An array constructor whose element type a cast told.
+    fn array_of(&mut self, elements: &[ast::Expr], elem: PgType, target: PgType) -> Result<Typed> {
+        let mut nested = false;
+        let mut values = Vec::new();
+        for element in elements {
+            let place = self.place(element);
+            if let ast::Expr::Array(inner) = element {
+                nested = true;
+                values.push(self.array_of(&inner.elem, elem, target)?);
+                continue;
+            }
+            let value = self.expr(element)?;
+            if self.types.element(value.ty.oid).is_some() {
+                nested = true;
+                values.push(self.coerce(value, target, Context::Explicit, place)?);
+            } else {
+                values.push(self.coerce(value, elem, Context::Explicit, place)?);
+            }
+        }
+        Ok(special::array_ctor(values, PgType { typmod: -1, ..target }, elem.oid, nested))
+    }
+
+    /// `ROW(...)`
+    pub(super) fn row(&mut self, fields: Vec<Typed>) -> Result<Typed> {
+        let fields = fields.into_iter().map(|f| self.settled(f)).collect::<Result<Vec<_>>>()?;
+        Ok(special::row_ctor(fields, PgType::new(oid::RECORD)))
+    }
+
+    /// `a[1]`, `a[1:2]`, `(c).f`, and chains of them.
+    fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> Result<Typed> {
+        let (mut value, mut rest) = self.access_root(root, chain)?;
+        while let Some(step) = rest.first() {
+            match step {
+                AccessExpr::Dot(field) => {
+                    value = self.field(value, field)?;
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+                AccessExpr::Subscript(_) => {
+                    let count =
+                        rest.iter().take_while(|s| matches!(s, AccessExpr::Subscript(_))).count();
+                    let (subscripts, tail) = rest.split_at(count);
+                    value = self.subscripts(value, subscripts)?;
+                    rest = tail;
+                }
+            }
+        }
+        Ok(value)
+    }
+
+    /// `t.a[1]` begins with a column, `(t.a).b` with a value.
+    fn access_root<'c>(
+        &mut self,
+        root: &ast::Expr,
+        chain: &'c [AccessExpr],
+    ) -> Result<(Typed, &'c [AccessExpr])> {
+        if let ast::Expr::Identifier(first) = root {
+            let mut idents = vec![first.clone()];
+            for step in chain {
+                match step {
+                    AccessExpr::Dot(ast::Expr::Identifier(ident)) => idents.push(ident.clone()),
+                    _ => break,
+                }
+            }
+            for count in (1..=idents.len()).rev() {
+                let Some(part) = idents.get(..count) else { continue };
+                match self.column(part) {
+                    Ok(value) => return Ok((value, chain.get(count - 1..).unwrap_or_default())),
+                    Err(e) if count == 1 => return Err(e),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok((self.expr(root)?, chain))
+    }
+
+    fn field(&mut self, value: Typed, field: &ast::Expr) -> Result<Typed> {
+        let ast::Expr::Identifier(ident) = field else {
+            return Err(PgError::unsupported("this field selection"));
+        };
+        let name = fold(ident);
+        let place = super::position(ident.span);
+        let fields = self.row_fields(&value);
+        let found = fields.iter().position(|(n, _)| *n == name);
+        match found.and_then(|i| fields.get(i).map(|(_, ty)| (i, *ty))) {
+            Some((i, ty)) => Ok(special::field_select(value, i, name, ty)),
+            None if fields.is_empty() && value.ty.kind != Kind::Record => Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!(
+                    "column notation .{name} applied to type {}, which is not a composite type",
+                    self.types.name(value.ty.oid)
+                ),
+            )
+            .or_at(place)),
+            None if value.ty.oid == oid::RECORD => Err(PgError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("could not identify column \"{name}\" in record data type"),
+            )
+            .or_at(place)),
+            None => Err(PgError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!(
+                    "column \"{name}\" not found in data type {}",
+                    self.types.name(value.ty.oid)
+                ),
+            )
+            .or_at(place)),
+        }
+    }
+
+    /// Names and types of a row's fields: the type's, or `f1`, `f2`... of a constructor.
+    pub(super) fn row_fields(&self, value: &Typed) -> Vec<(String, PgType)> {
+        if let Some(fields) = self.types.fields(value.ty.oid) {
+            let typed = |c: vicinity_storage::catalog::model::Column| {
+                let ty = self.types.pg(c.type_oid, c.typmod);
+                (c.name, ty)
+            };
+            return fields.into_iter().map(typed).collect();
+        }
+        match crate::call::callable_of(&value.expr) {
+            Some((call, _)) if call.name() == "row" => {
+                call.args().iter().enumerate().map(|(i, ty)| (format!("f{}", i + 1), *ty)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn subscripts(&mut self, value: Typed, steps: &[AccessExpr]) -> Result<Typed> {
+        let elem = match value.ty.oid {
+            oid::INT2VECTOR => Some(oid::INT2),
+            oid::OIDVECTOR => Some(oid::OID),
+            ty => self.types.element(ty),
+        };
+        let Some(elem) = elem else {
+            return Err(PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    self.types.name(value.ty.oid)
+                ),
+            ));
+        };
+        let sliced =
+            steps.iter().any(|s| matches!(s, AccessExpr::Subscript(Subscript::Slice { .. })));
+        let mut indices = Vec::new();
+        let mut bounds = Vec::new();
+        for step in steps {
+            match step {
+                AccessExpr::Subscript(Subscript::Index { index }) if sliced => {
+                    let one = super::literal::number("1", false)?;
+                    bounds.push((Some(one), Some(self.index(index)?)));
+                }
+                AccessExpr::Subscript(Subscript::Index { index }) => {
+                    indices.push(self.index(index)?)
+                }
+                AccessExpr::Subscript(Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    stride: None,
+                }) => {
+                    let lower = lower_bound.as_ref().map(|b| self.index(b)).transpose()?;
+                    let upper = upper_bound.as_ref().map(|b| self.index(b)).transpose()?;
+                    bounds.push((lower, upper));
+                }
+                _ => return Err(PgError::unsupported("this subscript")),
+            }
+        }
+        if sliced {
+            return special::slice(value, bounds);
+        }
+        let zero_based = matches!(value.ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
+        let _ = zero_based;
+        Ok(special::subscript(value, indices, self.ty(elem)))
+    }
+
+    fn index(&mut self, index: &ast::Expr) -> Result<Typed> {
+        let place = self.place(index);
+        let value = self.expr(index)?;
+        self.coerce(value, PgType::new(oid::INT4), Context::Assignment, place).map_err(|_| {
+            PgError::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer")
+                .or_at(place)
+        })
+    }
+}
+
+/// Types whose equality is Arrow's.
+pub(super) fn plain_equality(ty: u32) -> bool {
+    matches!(
+        ty,
+        oid::BOOL
+            | oid::INT2
+            | oid::INT4
+            | oid::INT8
+            | oid::FLOAT4
+            | oid::FLOAT8
+            | oid::TEXT
+            | oid::VARCHAR
+            | oid::NAME
+            | oid::CHAR
+            | oid::DATE
+            | oid::TIME
+            | oid::TIMESTAMP
+            | oid::TIMESTAMPTZ
+            | oid::UUID
+            | oid::OID
+    )
+}

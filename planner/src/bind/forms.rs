@@ -1,0 +1,287 @@
+//! SQL's special forms: value functions, LIKE, AT TIME ZONE, EXTRACT, SUBSTRING and the like.
+
+use sqlparser::ast::{self, FunctionArguments, TrimWhereField};
+use vicinity_types::{PgError, Result, SqlState, oid};
+
+use super::function::Arguments;
+use super::{Binder, special};
+use crate::call::{PgType, Typed};
+use crate::resolve::Context;
+use crate::resolve::common::require_common;
+
+fn plain(values: Vec<Typed>) -> Arguments {
+    Arguments { values, names: Vec::new(), variadic: false, star: false }
+}
+
+impl Binder<'_> {
+    fn builtin(&mut self, name: &str, values: Vec<Typed>) -> Result<Typed> {
+        self.call(Some("pg_catalog"), name, plain(values))
+    }
+
+    fn text(&mut self, text: &str) -> Result<Typed> {
+        let unknown = super::literal::unknown(Some(text));
+        self.coerce(unknown, PgType::new(oid::TEXT), Context::Implicit, None)
+    }
+
+    /// `CURRENT_DATE`, `USER`...; None if the word is no such value.
+    pub(super) fn sql_value(&mut self, word: &str) -> Result<Option<Typed>> {
+        let cast = |binder: &mut Self, ty: u32| {
+            let now = binder.builtin("now", Vec::new())?;
+            binder.coerce(now, PgType::new(ty), Context::Explicit, None)
+        };
+        Ok(Some(match word {
+            "current_date" => cast(self, oid::DATE)?,
+            "current_time" => cast(self, oid::TIMETZ)?,
+            "current_timestamp" => self.builtin("now", Vec::new())?,
+            "localtime" => cast(self, oid::TIME)?,
+            "localtimestamp" => cast(self, oid::TIMESTAMP)?,
+            "current_user" | "user" | "current_role" => self.builtin("current_user", Vec::new())?,
+            "session_user" => self.builtin("session_user", Vec::new())?,
+            "current_catalog" => self.builtin("current_database", Vec::new())?,
+            "current_schema" => self.builtin("current_schema", Vec::new())?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Calls whose grammar or typing is their own: COALESCE, NULLIF, GREATEST, ROW...
+    pub(super) fn special_function(
+        &mut self,
+        f: &ast::Function,
+        parts: &[String],
+    ) -> Result<Option<Typed>> {
+        let [name] = parts else { return Ok(None) };
+        let quoted = matches!(f.name.0.first(),
+            Some(ast::ObjectNamePart::Identifier(i)) if i.quote_style.is_some());
+        if quoted {
+            return Ok(None);
+        }
+        match name.as_str() {
+            "coalesce" => self.coalesce(&f.args).map(Some),
+            "greatest" | "least" => {
+                let values = self.arguments(&f.args)?.values;
+                let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
+                let ty = require_common(&self.types, &inputs, &name.to_uppercase())?;
+                let ty = self.ty(ty);
+                let values = self.coerce_all(values, ty)?;
+                Ok(Some(special::greatest_least(values, ty, name == "greatest")))
+            }
+            "nullif" => self.nullif(&f.args).map(Some),
+            "row" => {
+                let values = self.arguments(&f.args)?.values;
+                self.row(values).map(Some)
+            }
+            "array" => match &f.args {
+                FunctionArguments::Subquery(query) => self.array_subquery(query).map(Some),
+                _ => Ok(None),
+            },
+            "current_timestamp" | "current_time" | "localtime" | "localtimestamp" => {
+                let args = self.arguments(&f.args)?;
+                let value = self.sql_value(name)?;
+                match (value, args.values.is_empty()) {
+                    (Some(value), true) => Ok(Some(value)),
+                    (Some(value), false) => self.with_precision(value, &args.values).map(Some),
+                    _ => Ok(None),
+                }
+            }
+            "grouping" => Err(PgError::unsupported("GROUPING")),
+            _ => Ok(None),
+        }
+    }
+
+    fn with_precision(&mut self, value: Typed, args: &[Typed]) -> Result<Typed> {
+        let precision = args
+            .first()
+            .and_then(|a| super::query::constant_int(&a.expr))
+            .and_then(|p| i32::try_from(p.clamp(0, 6)).ok())
+            .ok_or_else(|| super::literal::not_constant("precision"))?;
+        let target = value.ty.typmod(precision);
+        self.coerce(value, target, Context::Explicit, None)
+    }
+
+    fn coalesce(&mut self, args: &FunctionArguments) -> Result<Typed> {
+        let values = self.arguments(args)?.values;
+        let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
+        let ty = require_common(&self.types, &inputs, "COALESCE")?;
+        let ty = self.ty(ty);
+        let mut values = self.coerce_all(values, ty)?;
+        let Some(last) = values.pop() else {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""));
+        };
+        // CASE evaluates later arguments only where they are needed, as COALESCE must
+        let pairs = values
+            .into_iter()
+            .map(|v| {
+                let test = datafusion::logical_expr::Expr::IsNotNull(Box::new(v.expr.clone()));
+                (Box::new(test), Box::new(v.expr))
+            })
+            .collect::<Vec<_>>();
+        if pairs.is_empty() {
+            return Ok(last);
+        }
+        let case = datafusion::logical_expr::Case::new(None, pairs, Some(Box::new(last.expr)));
+        Ok(Typed::new(datafusion::logical_expr::Expr::Case(case), ty))
+    }
+
+    fn nullif(&mut self, args: &FunctionArguments) -> Result<Typed> {
+        let values = self.arguments(args)?.values;
+        let [left, right] = values.as_slice() else {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, "NULLIF requires two arguments"));
+        };
+        let left = self.settled(left.clone())?;
+        let same = self.operation(None, "=", left.clone(), right.clone())?;
+        let null = crate::call::literal(&vicinity_types::Datum::Null, left.ty)?;
+        let case = datafusion::logical_expr::Case::new(
+            None,
+            vec![(Box::new(same.expr), Box::new(null))],
+            Some(Box::new(left.expr)),
+        );
+        Ok(Typed::new(datafusion::logical_expr::Expr::Case(case), left.ty))
+    }
+
+    /// The rest of sqlparser's expressions.
+    pub(super) fn form(&mut self, expr: &ast::Expr) -> Result<Typed> {
+        use ast::Expr as E;
+        let place = self.place(expr);
+        match expr {
+            E::Like { negated, any: false, expr, pattern, escape_char } => {
+                let op = if *negated { "!~~" } else { "~~" };
+                self.like(op, expr, pattern, escape_char.as_ref())
+            }
+            E::ILike { negated, any: false, expr, pattern, escape_char } => {
+                let op = if *negated { "!~~*" } else { "~~*" };
+                self.like(op, expr, pattern, escape_char.as_ref())
+            }
+            E::SimilarTo { negated, expr, pattern, escape_char } => {
+                let value = self.expr(expr)?;
+                let mut args = vec![self.expr(pattern)?];
+                if let Some(escape) = escape_char {
+                    args.push(self.value(escape)?);
+                }
+                let pattern = self.builtin("similar_to_escape", args)?;
+                let op = if *negated { "!~" } else { "~" };
+                self.operation(Some("pg_catalog"), op, value, pattern)
+            }
+            E::AtTimeZone { timestamp, time_zone } => {
+                let value = self.expr(timestamp)?;
+                let zone = self.expr(time_zone)?;
+                self.builtin("timezone", vec![zone, value])
+            }
+            E::Extract { field, expr, .. } => {
+                let name = field.to_string().trim_matches('\'').to_lowercase();
+                let field = self.text(&name)?;
+                let value = self.expr(expr)?;
+                self.builtin("extract", vec![field, value]).map_err(|e| e.or_at(place))
+            }
+            E::Ceil {
+                expr,
+                field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime),
+            } => {
+                let value = self.expr(expr)?;
+                self.builtin("ceil", vec![value])
+            }
+            E::Floor {
+                expr,
+                field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime),
+            } => {
+                let value = self.expr(expr)?;
+                self.builtin("floor", vec![value])
+            }
+            E::Position { expr, r#in } => {
+                let (needle, text) = (self.expr(expr)?, self.expr(r#in)?);
+                self.builtin("position", vec![text, needle])
+            }
+            E::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![self.expr(expr)?];
+                match (substring_from, substring_for) {
+                    (Some(from), length) => {
+                        args.push(self.expr(from)?);
+                        if let Some(length) = length {
+                            args.push(self.expr(length)?);
+                        }
+                    }
+                    (None, Some(length)) => {
+                        args.push(super::literal::number("1", false)?);
+                        args.push(self.expr(length)?);
+                    }
+                    (None, None) => {}
+                }
+                self.builtin("substring", args)
+            }
+            E::Trim { trim_where, trim_what, expr, trim_characters } => {
+                let name = match trim_where {
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                    _ => "btrim",
+                };
+                let mut args = vec![self.expr(expr)?];
+                if let Some(what) = trim_what {
+                    args.push(self.expr(what)?);
+                }
+                for what in trim_characters.iter().flatten() {
+                    args.push(self.expr(what)?);
+                }
+                self.builtin(name, args)
+            }
+            E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut args =
+                    vec![self.expr(expr)?, self.expr(overlay_what)?, self.expr(overlay_from)?];
+                if let Some(length) = overlay_for {
+                    args.push(self.expr(length)?);
+                }
+                self.builtin("overlay", args)
+            }
+            E::Collate { expr, collation } => {
+                let name = super::name_parts(collation).pop().unwrap_or_default();
+                let known = vicinity_functions::collations().iter().any(|c| c.name == name);
+                if !known && name != "default" {
+                    return Err(PgError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("collation \"{name}\" for encoding \"UTF8\" does not exist"),
+                    )
+                    .or_at(place));
+                }
+                self.expr(expr)
+            }
+            E::IsNormalized { .. } => Err(PgError::unsupported("IS NORMALIZED").or_at(place)),
+            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
+                Err(PgError::unsupported("GROUPING SETS").or_at(place))
+            }
+            other => Err(PgError::unsupported(format!("expression {other}")).or_at(place)),
+        }
+    }
+
+    fn like(
+        &mut self,
+        op: &str,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        escape: Option<&ast::ValueWithSpan>,
+    ) -> Result<Typed> {
+        let place = self.place(expr);
+        let value = self.expr(expr)?;
+        let mut pattern = self.expr(pattern)?;
+        if let Some(escape) = escape {
+            let escape = self.value(escape)?;
+            pattern = self.builtin("like_escape", vec![pattern, escape])?;
+        }
+        self.operation(Some("pg_catalog"), op, value, pattern).map_err(|e| e.or_at(place))
+    }
+
+    /// `INTERVAL '1' DAY`
+    pub(super) fn interval(&mut self, interval: &ast::Interval) -> Result<Typed> {
+        let ast::Expr::Value(value) = interval.value.as_ref() else {
+            return Err(PgError::unsupported("INTERVAL of an expression"));
+        };
+        let place = super::position(value.span);
+        let mut text = value.value.clone().into_string().unwrap_or_default();
+        if let Some(field) = &interval.leading_field {
+            // a bare number counts the last unit named
+            let unit = interval.last_field.as_ref().unwrap_or(field).to_string();
+            if text.trim().parse::<f64>().is_ok() {
+                text = format!("{text} {unit}");
+            }
+        }
+        let unknown = super::literal::unknown(Some(&text));
+        self.coerce(unknown, PgType::new(oid::INTERVAL), Context::Explicit, place)
+    }
+}

@@ -1,0 +1,435 @@
+//! Function calls.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
+use vicinity_functions::Proc;
+use vicinity_storage::catalog::model::{ArgMode, Function};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
+
+use super::{Binder, fold, name_parts, name_position, special};
+use crate::call::{Builtin, PgType, Typed, call_expr};
+use crate::df::{BuiltinSet, SetCallable};
+use crate::resolve::function::{Call, Candidate, Target, find};
+use crate::resolve::{Context, polymorphic};
+use crate::user_call::{UserCall, UserSet};
+
+/// A call's arguments as written.
+pub(super) struct Arguments {
+    pub values: Vec<Typed>,
+    pub names: Vec<String>,
+    pub variadic: bool,
+    /// `f(*)`
+    pub star: bool,
+}
+
+/// A call, resolved, its arguments converted.
+pub(super) struct Resolved {
+    pub target: Target,
+    pub args: Vec<Typed>,
+    pub ret: Oid,
+    pub variadic: bool,
+}
+
+impl Binder<'_> {
+    /// Any call in an expression.
+    pub(super) fn function(&mut self, f: &ast::Function) -> Result<Typed> {
+        let place = name_position(&f.name);
+        self.function_inner(f).map_err(|e| e.or_at(place))
+    }
+
+    fn function_inner(&mut self, f: &ast::Function) -> Result<Typed> {
+        let parts = name_parts(&f.name);
+        if let FunctionArguments::None = f.args
+            && let [name] = parts.as_slice()
+            && let Some(value) = self.sql_value(name)?
+        {
+            return Ok(value);
+        }
+        if let Some(special) = self.special_function(f, &parts)? {
+            return Ok(special);
+        }
+        let (schema, name) = match parts.as_slice() {
+            [name] => (None, name.as_str()),
+            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name.as_str()),
+            _ => return Err(PgError::unsupported("this function name")),
+        };
+        if self.is_aggregate(name, schema) || f.over.is_some() {
+            return self.aggregate_or_window(f, schema, name);
+        }
+        for (used, what) in [
+            (f.filter.is_some(), "FILTER specified, but"),
+            (!f.within_group.is_empty(), "WITHIN GROUP specified, but"),
+            (has_clauses(&f.args), "ORDER BY specified, but"),
+        ] {
+            if used {
+                return Err(PgError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("{what} {name} is not an aggregate function"),
+                ));
+            }
+        }
+        if is_distinct(&f.args) {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("DISTINCT specified, but {name} is not an aggregate function"),
+            ));
+        }
+        let args = self.arguments(&f.args)?;
+        if args.star {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}(*) specified, but {name} is not an aggregate function"),
+            ));
+        }
+        self.call(schema, name, args)
+    }
+
+    /// Binds arguments.
+    pub(super) fn arguments(&mut self, args: &FunctionArguments) -> Result<Arguments> {
+        let mut out =
+            Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
+        let list = match args {
+            FunctionArguments::None => return Ok(out),
+            FunctionArguments::Subquery(query) => {
+                out.values.push(self.scalar_subquery(query)?);
+                return Ok(out);
+            }
+            FunctionArguments::List(list) => &list.args,
+        };
+        self.argument_list(list, &mut out)?;
+        Ok(out)
+    }
+
+    pub(super) fn argument_list(
+        &mut self,
+        list: &[FunctionArg],
+        out: &mut Arguments,
+    ) -> Result<()> {
+        for arg in list {
+            let (name, arg) = match arg {
+                FunctionArg::Unnamed(arg) => (None, arg),
+                FunctionArg::Named { name, arg, .. } => (Some(fold(name)), arg),
+                FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg, .. } => {
+                    (Some(fold(name)), arg)
+                }
+                FunctionArg::ExprNamed { .. } => {
+                    return Err(PgError::unsupported("this argument name"));
+                }
+            };
+            match arg {
+                FunctionArgExpr::Expr(expr) => {
+                    let (expr, variadic) = match expr {
+                        ast::Expr::Prefixed { prefix, value } if prefix.value == "VARIADIC" => {
+                            (value.as_ref(), true)
+                        }
+                        other => (other, false),
+                    };
+                    out.variadic |= variadic;
+                    out.values.push(self.expr(expr)?);
+                }
+                FunctionArgExpr::QualifiedWildcard(item) => {
+                    let columns = self.item_columns(item)?;
+                    out.values.extend(columns.into_iter().map(|(_, value, ..)| value));
+                }
+                FunctionArgExpr::Wildcard => out.star = true,
+                _ => return Err(PgError::unsupported("this argument")),
+            }
+            match name {
+                Some(name) => out.names.push(name),
+                None if !out.names.is_empty() => {
+                    return Err(PgError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "positional argument cannot follow named argument",
+                    ));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a plain function by name.
+    pub(super) fn call(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        args: Arguments,
+    ) -> Result<Typed> {
+        // `type(value)` is a cast, `row.column` may be written `column(row)`
+        if let Some(cast) = self.cast_call(schema, name, &args)? {
+            return Ok(cast);
+        }
+        let resolved = match self.resolve(schema, name, args) {
+            Ok(resolved) => resolved,
+            Err(Unresolved::Field(value)) => return Ok(value),
+            Err(Unresolved::Error(e)) => return Err(e),
+        };
+        if resolved.target.kind() == b'p' {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}({}) is a procedure", self.type_names(&resolved.args)),
+            )
+            .hint("To call a procedure, use CALL."));
+        }
+        if resolved.target.returns_set() {
+            return self.set_in_target(resolved);
+        }
+        self.scalar_call(resolved)
+    }
+
+    fn type_names(&self, args: &[Typed]) -> String {
+        let names: Vec<String> = args.iter().map(|a| self.types.name(a.ty.oid)).collect();
+        names.join(", ")
+    }
+
+    /// The call of a function that returns one value.
+    pub(super) fn scalar_call(&mut self, resolved: Resolved) -> Result<Typed> {
+        let ret = self.ty(resolved.ret);
+        let types: Vec<PgType> = resolved.args.iter().map(|a| a.ty).collect();
+        let exprs = resolved.args.into_iter().map(|a| a.expr).collect();
+        Ok(match resolved.target {
+            Target::Builtin(proc) => {
+                let call = Builtin::new(proc, None, types, ret, resolved.variadic)?;
+                Typed::new(call_expr(Arc::new(call), exprs), ret)
+            }
+            Target::User(function) => {
+                let call = UserCall::new(function, types, ret);
+                Typed::new(call_expr(Arc::new(call), exprs), ret)
+            }
+        })
+    }
+
+    /// Finds the function and converts its arguments.
+    pub(super) fn resolve(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        args: Arguments,
+    ) -> std::result::Result<Resolved, Unresolved> {
+        let inputs: Vec<Oid> = args.values.iter().map(|v| v.ty.oid).collect();
+        let call =
+            Call { schema, name, args: &inputs, names: &args.names, variadic: args.variadic };
+        let candidate = match find(&self.types, &self.path, &call) {
+            Ok(candidate) => candidate,
+            Err(e) => {
+                // a field of a row, in function notation
+                if let [value] = args.values.as_slice()
+                    && value.ty.kind == Kind::Record
+                {
+                    let fields = self.row_fields(value);
+                    let found = fields.iter().position(|(n, _)| n == name);
+                    if let Some((i, (n, ty))) =
+                        found.and_then(|i| Some((i, fields.get(i)?.clone())))
+                    {
+                        return Err(Unresolved::Field(special::field_select(
+                            value.clone(),
+                            i,
+                            n,
+                            ty,
+                        )));
+                    }
+                }
+                return Err(Unresolved::Error(e));
+            }
+        };
+        self.place_arguments(candidate, args).map_err(Unresolved::Error)
+    }
+
+    fn place_arguments(&mut self, candidate: Candidate, args: Arguments) -> Result<Resolved> {
+        let mut values = Vec::with_capacity(candidate.order.len());
+        for (at, given) in candidate.order.iter().enumerate() {
+            match given.and_then(|i| args.values.get(i)) {
+                Some(value) => values.push(value.clone()),
+                None => values.push(self.default_argument(&candidate, at)?),
+            }
+        }
+        let inputs: Vec<Oid> = values.iter().map(|v| v.ty.oid).collect();
+        let mut declared = candidate.args.clone();
+        let ret = polymorphic::resolve(&self.types, &inputs, &mut declared, candidate.ret)?;
+        let mut converted = Vec::with_capacity(values.len());
+        for (value, ty) in values.into_iter().zip(&declared) {
+            let target = if *ty == oid::ANY { value.ty } else { self.ty(*ty) };
+            let value = if *ty == oid::ANY { self.settled(value)? } else { value };
+            converted.push(if *ty == oid::ANY {
+                value
+            } else {
+                self.coerce(value, target, Context::Implicit, None)?
+            });
+        }
+        if let Some(from) = candidate.packed_from {
+            let packed = converted.split_off(from);
+            let elem = declared.get(from).copied().unwrap_or(oid::TEXT);
+            let array = self.types.array(elem).ok_or_else(|| {
+                PgError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("could not find array type for data type {}", self.types.name(elem)),
+                )
+            })?;
+            converted.push(special::array_ctor(packed, self.ty(array), elem, false));
+        }
+        Ok(Resolved { target: candidate.target, args: converted, ret, variadic: args.variadic })
+    }
+
+    /// The default of an argument that was not given.
+    fn default_argument(&mut self, candidate: &Candidate, at: usize) -> Result<Typed> {
+        let text = match &candidate.target {
+            Target::Builtin(proc) => {
+                let first = proc.args.len().saturating_sub(proc.defaults.len());
+                at.checked_sub(first).and_then(|i| proc.defaults.get(i)).map(|s| (*s).to_owned())
+            }
+            Target::User(function) => inputs(function).nth(at).and_then(|a| a.default.clone()),
+        };
+        let text = text.ok_or_else(|| PgError::internal("argument without default"))?;
+        let parsed = crate::sql::parse_expression(&text)?;
+        self.expr_over(&parsed, &super::Scope::empty())
+    }
+
+    /// `int4(x)`, `text(x)`: a cast if a type has the name and no function fits exactly.
+    fn cast_call(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        args: &Arguments,
+    ) -> Result<Option<Typed>> {
+        let [value] = args.values.as_slice() else { return Ok(None) };
+        if !args.names.is_empty() || args.variadic {
+            return Ok(None);
+        }
+        let known = |ty: &'static vicinity_functions::TypeInfo| {
+            self.types.extension_exists(ty.extension).then_some(ty.oid)
+        };
+        let Some(target) = vicinity_functions::type_named(name).and_then(known) else {
+            return Ok(None);
+        };
+        let exact = vicinity_functions::procs_named(name).any(|p| p.args == [value.ty.oid]);
+        let unknown = value.ty.oid == oid::UNKNOWN;
+        if exact || schema.is_some_and(|s| s != "pg_catalog") || target == oid::RECORD {
+            return Ok(None);
+        }
+        let path =
+            crate::resolve::cast::pathway(&self.types, value.ty.oid, target, Context::Explicit);
+        let io_or_relabel =
+            matches!(path, Some(crate::resolve::CastPath::Relabel | crate::resolve::CastPath::Io));
+        if !unknown && !io_or_relabel {
+            return Ok(None);
+        }
+        let target = self.ty(target);
+        self.coerce(value.clone(), target, Context::Explicit, None).map(Some)
+    }
+
+    /// The columns a set-returning or record function gives: names and types.
+    pub(super) fn result_columns(
+        &self,
+        target: &Target,
+        ret: Oid,
+        args: &[Typed],
+    ) -> Vec<(String, PgType)> {
+        match target {
+            Target::Builtin(proc) => {
+                let columns = proc.out_columns();
+                if columns.is_empty() {
+                    return self.type_columns(ret, proc.name);
+                }
+                let inputs: Vec<Oid> = args.iter().map(|a| a.ty.oid).collect();
+                let resolve = |ty: Oid| {
+                    let mut declared = proc.args.clone();
+                    polymorphic::resolve(&self.types, &inputs, &mut declared, ty).unwrap_or(ty)
+                };
+                columns
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, (name, ty))| (column_name(name, i), self.ty(resolve(ty))))
+                    .collect()
+            }
+            Target::User(function) => {
+                let out: Vec<_> = function
+                    .args
+                    .iter()
+                    .filter(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table))
+                    .collect();
+                if out.is_empty() {
+                    return self.type_columns(ret, &function.name);
+                }
+                out.into_iter()
+                    .enumerate()
+                    .map(|(i, a)| {
+                        (column_name(a.name.as_deref().unwrap_or(""), i), self.ty(a.type_oid))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    fn type_columns(&self, ret: Oid, name: &str) -> Vec<(String, PgType)> {
+        match self.types.fields(ret) {
+            Some(fields) => fields
+                .into_iter()
+                .map(|c| {
+                    let ty = self.types.pg(c.type_oid, c.typmod);
+                    (c.name, ty)
+                })
+                .collect(),
+            None => vec![(name.to_owned(), self.ty(ret))],
+        }
+    }
+
+    /// A set-returning call for ProjectSet.
+    pub(super) fn set_function(
+        &self,
+        resolved: &Resolved,
+        columns: &[(String, PgType)],
+    ) -> Result<Arc<dyn SetCallable>> {
+        let types: Vec<PgType> = resolved.args.iter().map(|a| a.ty).collect();
+        let outputs: Vec<PgType> = columns.iter().map(|(_, ty)| *ty).collect();
+        Ok(match &resolved.target {
+            Target::Builtin(proc) => builtin_set(proc, types, outputs)?,
+            Target::User(function) => Arc::new(UserSet::new(function.clone(), types, outputs)),
+        })
+    }
+}
+
+fn builtin_set(
+    proc: &'static Proc,
+    types: Vec<PgType>,
+    outputs: Vec<PgType>,
+) -> Result<Arc<dyn SetCallable>> {
+    Ok(Arc::new(BuiltinSet::new(proc, types, outputs)?))
+}
+
+/// Why a call is not one.
+pub(super) enum Unresolved {
+    /// It is a field of a row.
+    Field(Typed),
+    /// There is no such function.
+    Error(PgError),
+}
+
+impl From<Unresolved> for PgError {
+    fn from(value: Unresolved) -> PgError {
+        match value {
+            Unresolved::Error(e) => e,
+            Unresolved::Field(_) => PgError::unsupported("a field in place of a function"),
+        }
+    }
+}
+
+fn column_name(name: &str, index: usize) -> String {
+    if name.is_empty() { format!("column{}", index + 1) } else { name.to_owned() }
+}
+
+fn inputs(
+    function: &Function,
+) -> impl Iterator<Item = &vicinity_storage::catalog::model::Argument> {
+    function.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table))
+}
+
+fn has_clauses(args: &FunctionArguments) -> bool {
+    matches!(args, FunctionArguments::List(list) if !list.clauses.is_empty())
+}
+
+/// `DISTINCT` in front of the arguments.
+pub(super) fn is_distinct(args: &FunctionArguments) -> bool {
+    matches!(args, FunctionArguments::List(list)
+        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct))
+}

@@ -1,0 +1,351 @@
+//! From syntax to plans: names, types and meanings, as PostgreSQL gives them.
+//!
+//! Every expression comes out fully typed, with PostgreSQL's choice of operators, functions and
+//! casts: DataFusion's own type coercion finds nothing to do. Errors carry positions of the whole
+//! query string.
+
+mod aggregate;
+mod cast;
+mod column;
+mod cte;
+mod expr;
+mod forms;
+mod from;
+mod function;
+mod join;
+mod literal;
+mod operator;
+mod order;
+mod params;
+mod query;
+mod scope;
+mod select;
+mod setop;
+mod special;
+mod srf;
+mod subquery;
+mod table;
+#[cfg(test)]
+mod tests;
+mod typename;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use sqlparser::ast;
+use sqlparser::tokenizer::Span;
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::Relation;
+use vicinity_types::{Oid, Result};
+
+use crate::call::{PgType, Typed};
+use crate::resolve::{Context, Types};
+use crate::session_state::SessionState;
+
+pub use params::{ParamTypes, Variables};
+pub use scope::{Item, Scope, ScopeColumn};
+pub use subquery::{SubPlan, SubPlanKind, SubQuery, set_runner};
+
+/// A column of a query's result.
+#[derive(Clone, Debug)]
+pub struct OutputColumn {
+    /// Its name, as PostgreSQL names it; not unique.
+    pub name: String,
+    /// Its type.
+    pub ty: PgType,
+    /// The table it comes from unchanged, else 0.
+    pub table: Oid,
+    /// Its number there.
+    pub attr: i16,
+}
+
+/// A query, bound.
+#[derive(Clone, Debug)]
+pub struct BoundQuery {
+    /// The plan; its columns are `columns` in order, under names of their own.
+    pub plan: LogicalPlan,
+    /// What comes out.
+    pub columns: Vec<OutputColumn>,
+    /// Types of the parameters, inferred where they were not declared.
+    pub params: Vec<Oid>,
+    /// The relations it reads.
+    pub relations: Vec<Oid>,
+    /// `FOR UPDATE` and the like, as written.
+    pub locks: Vec<ast::LockClause>,
+}
+
+/// A query within a query.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    plan: LogicalPlan,
+    columns: Vec<OutputColumn>,
+}
+
+/// One query being bound: its names and what it collects on the way.
+#[derive(Default)]
+struct Level {
+    scope: Scope,
+    ctes: HashMap<String, Arc<cte::Cte>>,
+    windows: HashMap<String, ast::WindowSpec>,
+    /// Set-returning calls of the target list.
+    sets: Vec<srf::Pending>,
+    /// Why aggregates are not allowed here; None where they are.
+    no_aggregates: Option<&'static str>,
+    /// Why window functions are not allowed here.
+    no_windows: Option<&'static str>,
+    /// Inside an aggregate's arguments.
+    in_aggregate: bool,
+    /// Set-returning functions are allowed here.
+    sets_allowed: bool,
+}
+
+/// A column of an outer query that an inner one uses.
+struct Outer {
+    level: usize,
+    expr: Expr,
+    ty: PgType,
+}
+
+/// Binds statements for one catalog version and session.
+pub struct Binder<'a> {
+    types: Types,
+    session: &'a SessionState,
+    path: Vec<Oid>,
+    params: ParamTypes,
+    variables: Option<&'a dyn Variables>,
+    /// The whole query string, for positions of operators.
+    text: Option<Arc<[char]>>,
+    levels: Vec<Level>,
+    outers: Vec<Outer>,
+    /// Qualifiers given out, so that no two plans share one.
+    aliases: HashMap<String, usize>,
+    relations: Vec<Oid>,
+    /// Where columns were named, for errors found later.
+    places: HashMap<String, usize>,
+    /// How deep queries and views nest.
+    depth: usize,
+}
+
+impl<'a> Binder<'a> {
+    /// A binder over a catalog, a session's search path and parameters.
+    pub fn new(
+        catalog: &Arc<Catalog>,
+        session: &'a SessionState,
+        params: ParamTypes,
+    ) -> Binder<'a> {
+        Binder {
+            types: Types { catalog: catalog.clone() },
+            path: session.search_path_oids(catalog),
+            session,
+            params,
+            variables: None,
+            text: None,
+            levels: Vec::new(),
+            outers: Vec::new(),
+            aliases: HashMap::new(),
+            relations: Vec::new(),
+            places: HashMap::new(),
+            depth: 0,
+        }
+    }
+
+    /// Names that stand for parameters.
+    #[must_use]
+    pub fn with_variables(mut self, variables: &'a dyn Variables) -> Binder<'a> {
+        self.variables = Some(variables);
+        self
+    }
+
+    /// The text positions refer to: lets operator errors point at the operator.
+    #[must_use]
+    pub fn with_text(mut self, sql: &str) -> Binder<'a> {
+        self.text = Some(sql.chars().collect());
+        self
+    }
+
+    /// The rules of types.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// Types of the parameters as far as they are known; 0 is unknown.
+    pub fn params(&self) -> Vec<Oid> {
+        self.params.so_far()
+    }
+
+    /// Types of all parameters; 42P18 if one could not be told.
+    pub fn finish_params(&self) -> Result<Vec<Oid>> {
+        self.params.finish()
+    }
+
+    /// The relations read so far.
+    pub fn relations(&self) -> &[Oid] {
+        &self.relations
+    }
+
+    /// Binds a whole query.
+    pub fn query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
+        let bound = self.bind_query(query)?;
+        Ok(BoundQuery {
+            plan: bound.plan,
+            columns: bound.columns,
+            params: self.params.finish()?,
+            relations: self.relations.clone(),
+            locks: query.locks.clone(),
+        })
+    }
+
+    /// Binds a query whose columns go where types are known: unknown literals stay unknown until
+    /// [`Binder::coerce_assign`]; parameters may still be inferred.
+    pub fn query_into(&mut self, query: &ast::Query, targets: &[PgType]) -> Result<BoundQuery> {
+        let bound = self.bind_query_into(query, targets)?;
+        Ok(BoundQuery {
+            plan: bound.plan,
+            columns: bound.columns,
+            params: self.params.so_far(),
+            relations: self.relations.clone(),
+            locks: query.locks.clone(),
+        })
+    }
+
+    /// Binds an expression over names. Aggregates, window functions and sets are errors.
+    pub fn expr_over(&mut self, expr: &ast::Expr, scope: &Scope) -> Result<Typed> {
+        self.levels.push(Level {
+            scope: scope.clone(),
+            no_aggregates: Some("this expression"),
+            no_windows: Some("this expression"),
+            ..Level::default()
+        });
+        let bound = self.expr(expr);
+        self.levels.pop();
+        bound
+    }
+
+    /// The same, for a condition: boolean, or an error naming the clause.
+    pub fn condition_over(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        clause: &'static str,
+    ) -> Result<Typed> {
+        let place = self.place(expr);
+        let bound = self.expr_over(expr, scope)?;
+        self.boolean(bound, clause, place)
+    }
+
+    /// Makes a value fit a column of a type, as INSERT and UPDATE do. `column` is for the error.
+    pub fn coerce_assign(&mut self, value: Typed, target: PgType, column: &str) -> Result<Typed> {
+        let source = value.ty;
+        if source.oid != vicinity_types::oid::UNKNOWN
+            && !crate::resolve::cast::can_coerce(
+                &self.types,
+                &[source.oid],
+                &[target.oid],
+                Context::Assignment,
+            )
+        {
+            return Err(vicinity_types::PgError::new(
+                vicinity_types::SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{column}\" is of type {} but expression is of type {}",
+                    self.types.name(target.oid),
+                    self.types.name(source.oid)
+                ),
+            )
+            .hint("You will need to rewrite or cast the expression."));
+        }
+        self.coerce(value, target, Context::Assignment, None)
+    }
+
+    /// Makes a value another type, as a cast or an operand.
+    pub fn coerce_to(&mut self, value: Typed, target: PgType, context: Context) -> Result<Typed> {
+        self.coerce(value, target, context, None)
+    }
+
+    /// The plan that reads a relation under an alias, and its names.
+    pub fn scan(&mut self, relation: &Arc<Relation>, alias: &str) -> Result<(LogicalPlan, Scope)> {
+        let (plan, item) = self.scan_relation(relation, Some(alias))?;
+        Ok((plan, Scope::of(item)))
+    }
+
+    /// The type a type name means.
+    pub fn data_type(&self, ty: &ast::DataType) -> Result<PgType> {
+        self.resolve_type(ty)
+    }
+
+    /// The relation a name means.
+    pub fn relation(&self, name: &ast::ObjectName) -> Result<Arc<Relation>> {
+        self.find_relation(name)
+    }
+
+    fn level(&mut self) -> &mut Level {
+        if self.levels.is_empty() {
+            self.levels.push(Level::default());
+        }
+        let last = self.levels.len() - 1;
+        // just made sure of one
+        self.levels.get_mut(last).unwrap_or_else(|| unreachable!())
+    }
+
+    /// A qualifier nobody has yet.
+    fn unique(&mut self, name: &str) -> String {
+        let count = self.aliases.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        if *count == 1 { name.to_owned() } else { format!("{name}_{}", *count - 1) }
+    }
+
+    /// The type with what the catalog knows of it.
+    fn ty(&self, oid: Oid) -> PgType {
+        self.types.plain(oid)
+    }
+}
+
+/// The one-based position of a span; none for a made-up one.
+fn position(span: Span) -> Option<usize> {
+    usize::try_from(span.start.column).ok().filter(|at| *at > 0 && span.start.line > 0)
+}
+
+/// PostgreSQL's folding of an identifier.
+pub(crate) fn fold(ident: &ast::Ident) -> String {
+    let name = match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None if ident.value.bytes().any(|b| b.is_ascii_uppercase()) => {
+            ident.value.to_ascii_lowercase()
+        }
+        None => ident.value.clone(),
+    };
+    truncated(name)
+}
+
+/// Names are at most 63 bytes.
+fn truncated(mut name: String) -> String {
+    if name.len() > 63 {
+        let mut end = 63;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
+    }
+    name
+}
+
+/// The folded parts of a name.
+pub(crate) fn name_parts(name: &ast::ObjectName) -> Vec<String> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ast::ObjectNamePart::Identifier(ident) => fold(ident),
+            ast::ObjectNamePart::Function(f) => f.to_string(),
+        })
+        .collect()
+}
+
+/// Where a name stands.
+fn name_position(name: &ast::ObjectName) -> Option<usize> {
+    match name.0.first() {
+        Some(ast::ObjectNamePart::Identifier(ident)) => position(ident.span),
+        _ => None,
+    }
+}

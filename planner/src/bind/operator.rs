@@ -1,0 +1,344 @@
+//! Operators.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Native};
+use sqlparser::ast::{self, BinaryOperator, Spanned, UnaryOperator};
+use vicinity_functions::Operator;
+use vicinity_types::{PgError, Result, SqlState, oid};
+
+use super::{Binder, special};
+use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of};
+use crate::resolve::{Context, operator};
+
+/// An operator's schema, if given, and name.
+pub(super) fn operator_name(op: &BinaryOperator) -> (Option<String>, String) {
+    match op {
+        BinaryOperator::Custom(name) => (None, name.clone()),
+        BinaryOperator::PGCustomBinaryOperator(parts) => match parts.as_slice() {
+            [schema, name] => (Some(schema.to_lowercase()), name.clone()),
+            [name] => (None, name.clone()),
+            _ => (None, parts.join(".")),
+        },
+        other => (None, other.to_string()),
+    }
+}
+
+impl Binder<'_> {
+    /// A binary operation as written.
+    pub(super) fn binary(
+        &mut self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+    ) -> Result<Typed> {
+        let place = self.operator_place(left, op, right);
+        match op {
+            BinaryOperator::And | BinaryOperator::Or => return self.logical(left, op, right),
+            BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS").or_at(place)),
+            _ => {}
+        }
+        let (schema, name) = operator_name(op);
+        if let Some(rows) = self.row_operation(left, &name, right)? {
+            return Ok(rows);
+        }
+        let left = self.expr(left)?;
+        let right = self.expr(right)?;
+        self.operation(schema.as_deref(), &name, left, right).map_err(|e| e.or_at(place))
+    }
+
+    /// AND and OR: long chains become balanced trees, so that no walk over them goes deep.
+    fn logical(
+        &mut self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+    ) -> Result<Typed> {
+        let (word, native) = match op {
+            BinaryOperator::And => ("AND", Native::And),
+            _ => ("OR", Native::Or),
+        };
+        let mut operands = vec![right];
+        let mut at = left;
+        while let ast::Expr::BinaryOp { left, op: inner, right } = at
+            && inner == op
+        {
+            operands.push(right);
+            at = left;
+        }
+        operands.push(at);
+        let mut exprs = Vec::with_capacity(operands.len());
+        for operand in operands.into_iter().rev() {
+            let place = self.place(operand);
+            let value = self.expr(operand)?;
+            exprs.push(self.boolean(value, word, place)?.expr);
+        }
+        Ok(Typed::new(balanced(exprs, native), PgType::new(oid::BOOL)))
+    }
+
+    /// The operator of a name over bound operands.
+    pub(super) fn operation(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        left: Typed,
+        right: Typed,
+    ) -> Result<Typed> {
+        let name = if name == "!=" { "<>" } else { name };
+        let op = operator::binary(&self.types, schema, name, left.ty.oid, right.ty.oid)?;
+        self.apply_operator(op, left, right)
+    }
+
+    pub(super) fn apply_operator(
+        &mut self,
+        op: &'static Operator,
+        left: Typed,
+        right: Typed,
+    ) -> Result<Typed> {
+        let inputs = [left.ty.oid, right.ty.oid];
+        let mut declared = [op.left, op.right];
+        let ret =
+            crate::resolve::polymorphic::resolve(&self.types, &inputs, &mut declared, op.result)?;
+        let left = self.coerce(left, self.ty(declared[0]), Context::Implicit, None)?;
+        let right = self.coerce(right, self.ty(declared[1]), Context::Implicit, None)?;
+        if let Some(native) = native_comparison(op, &left, &right) {
+            return Ok(native);
+        }
+        let call = self.operator_call(op, left.ty, right.ty, self.ty(ret))?;
+        let ret = call.ret();
+        Ok(Typed::new(call_expr(call, vec![left.expr, right.expr]), ret))
+    }
+
+    /// The function behind an operator for resolved operand types.
+    pub(super) fn operator_call(
+        &self,
+        op: &'static Operator,
+        left: PgType,
+        right: PgType,
+        ret: PgType,
+    ) -> Result<Arc<dyn Callable>> {
+        let proc = vicinity_functions::proc_by_oid(op.code)
+            .ok_or_else(|| PgError::unsupported(format!("operator {}", op.name)))?;
+        Ok(Arc::new(Builtin::new(proc, Some(op), vec![left, right], ret, false)?))
+    }
+
+    /// A prefix operator over a bound operand.
+    pub(super) fn prefix_operation(&mut self, name: &str, value: Typed) -> Result<Typed> {
+        let op = operator::prefix(&self.types, None, name, value.ty.oid)?;
+        let value = self.coerce(value, self.ty(op.right), Context::Implicit, None)?;
+        let proc = vicinity_functions::proc_by_oid(op.code)
+            .ok_or_else(|| PgError::unsupported(format!("operator {}", op.name)))?;
+        let ret = self.ty(op.result);
+        let call = Builtin::new(proc, Some(op), vec![value.ty], ret, false)?;
+        Ok(Typed::new(call_expr(Arc::new(call), vec![value.expr]), ret))
+    }
+
+    pub(super) fn unary(&mut self, op: UnaryOperator, expr: &ast::Expr) -> Result<Typed> {
+        let place = self.place(expr);
+        match op {
+            UnaryOperator::Not => {
+                let value = self.expr(expr)?;
+                let value = self.boolean(value, "NOT", place)?;
+                Ok(Typed::new(Expr::Not(Box::new(value.expr)), PgType::new(oid::BOOL)))
+            }
+            UnaryOperator::Minus => {
+                if let ast::Expr::Value(v) = expr
+                    && let ast::Value::Number(text, _) = &v.value
+                {
+                    return super::literal::number(text, true);
+                }
+                let value = self.expr(expr)?;
+                self.prefix_operation("-", value)
+                    .map_err(|e| e.or_at(place.map(|p| p.saturating_sub(1))))
+            }
+            UnaryOperator::Plus => {
+                let value = self.expr(expr)?;
+                self.prefix_operation("+", value)
+                    .map_err(|e| e.or_at(place.map(|p| p.saturating_sub(1))))
+            }
+            other => Err(PgError::unsupported(format!("operator {other}"))),
+        }
+    }
+
+    /// Comparisons of rows: `(a, b) = (c, d)`, `(a, b) < (c, d)`.
+    fn row_operation(
+        &mut self,
+        left: &ast::Expr,
+        name: &str,
+        right: &ast::Expr,
+    ) -> Result<Option<Typed>> {
+        let (ast::Expr::Tuple(left), ast::Expr::Tuple(right)) = (left, right) else {
+            return Ok(None);
+        };
+        if left.len() != right.len() {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                "unequal number of entries in row expressions",
+            ));
+        }
+        let mut pairs = Vec::new();
+        for (l, r) in left.iter().zip(right) {
+            pairs.push((self.expr(l)?, self.expr(r)?));
+        }
+        match name {
+            "=" | "<>" | "!=" => {
+                let native = if name == "=" { Native::And } else { Native::Or };
+                let mut exprs = Vec::new();
+                for (l, r) in pairs {
+                    exprs.push(self.operation(None, name, l, r)?.expr);
+                }
+                Ok(Some(Typed::new(balanced(exprs, native), PgType::new(oid::BOOL))))
+            }
+            "<" | "<=" | ">" | ">=" => {
+                let op: &'static str = match name {
+                    "<" => "<",
+                    "<=" => "<=",
+                    ">" => ">",
+                    _ => ">=",
+                };
+                let (mut ls, mut rs) = (Vec::new(), Vec::new());
+                for (l, r) in pairs {
+                    let common = crate::resolve::common::require_common(
+                        &self.types,
+                        &[l.ty.oid, r.ty.oid],
+                        "ROW",
+                    )?;
+                    let ty = self.ty(common);
+                    ls.push(self.coerce(l, ty, Context::Implicit, None)?);
+                    rs.push(self.coerce(r, ty, Context::Implicit, None)?);
+                }
+                let record = PgType::new(oid::RECORD);
+                Ok(Some(special::row_compare(
+                    special::row_ctor(ls, record),
+                    special::row_ctor(rs, record),
+                    op,
+                )))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Where an expression begins.
+    pub(super) fn place(&self, expr: &ast::Expr) -> Option<usize> {
+        super::position(expr.span())
+    }
+
+    /// Where the operator between two operands stands.
+    fn operator_place(
+        &self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+    ) -> Option<usize> {
+        let from = self.place(left)?;
+        let to = self.place(right)?;
+        let text = self.text.as_ref()?;
+        let (_, name) = operator_name(op);
+        let name: Vec<char> = name.chars().collect();
+        let between = text.get(from.saturating_sub(1)..to.saturating_sub(1))?;
+        let at = between.windows(name.len().max(1)).rposition(|w| w == name.as_slice())?;
+        Some(from + at)
+    }
+}
+
+/// A tree of a logical operator, as flat as can be.
+pub(super) fn balanced(mut exprs: Vec<Expr>, op: Native) -> Expr {
+    if exprs.len() <= 1 {
+        return exprs.pop().unwrap_or_else(|| datafusion::logical_expr::lit(op == Native::And));
+    }
+    // short chains stay left-deep: filters are split at their ANDs anyway
+    if exprs.len() <= 16 {
+        let mut rest = exprs.into_iter();
+        let first = rest.next().unwrap_or_else(|| datafusion::logical_expr::lit(true));
+        return rest.fold(first, |l, r| binary_expr(l, op, r));
+    }
+    let right = exprs.split_off(exprs.len() / 2);
+    binary_expr(balanced(exprs, op), op, balanced(right, op))
+}
+
+fn binary_expr(left: Expr, op: Native, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
+}
+
+/// DataFusion's own comparison, where Arrow orders the type as PostgreSQL does.
+fn native_comparison(op: &Operator, left: &Typed, right: &Typed) -> Option<Typed> {
+    let native = match op.name {
+        "=" => Native::Eq,
+        "<>" => Native::NotEq,
+        "<" => Native::Lt,
+        "<=" => Native::LtEq,
+        ">" => Native::Gt,
+        ">=" => Native::GtEq,
+        _ => return None,
+    };
+    let plain = |ty: u32| {
+        matches!(
+            ty,
+            oid::BOOL
+                | oid::INT2
+                | oid::INT4
+                | oid::INT8
+                | oid::FLOAT4
+                | oid::FLOAT8
+                | oid::TEXT
+                | oid::NAME
+                | oid::CHAR
+                | oid::DATE
+                | oid::TIME
+                | oid::TIMESTAMP
+                | oid::TIMESTAMPTZ
+                | oid::UUID
+                | oid::OID
+        )
+    };
+    if !plain(op.left) || !plain(op.right) {
+        return None;
+    }
+    let (l, r) = if left.ty.kind == right.ty.kind {
+        // `date < timestamp` are different kinds, `timestamp < timestamptz` too
+        (left.expr.clone(), right.expr.clone())
+    } else {
+        widened(left, right)?
+    };
+    Some(Typed::new(binary_expr(l, native, r), PgType::new(oid::BOOL)))
+}
+
+/// Integers of different width, and floats: both as the wider.
+fn widened(left: &Typed, right: &Typed) -> Option<(Expr, Expr)> {
+    let integer = |ty: u32| matches!(ty, oid::INT2 | oid::INT4 | oid::INT8);
+    let float = |ty: u32| matches!(ty, oid::FLOAT4 | oid::FLOAT8);
+    let (l, r) = (left.ty.oid, right.ty.oid);
+    if !(integer(l) && integer(r) || float(l) && float(r)) {
+        return None;
+    }
+    let width = |ty: &PgType| ty.kind.width().unwrap_or(0);
+    let to = if width(&left.ty) >= width(&right.ty) { left.ty } else { right.ty };
+    Some((as_type(left, to)?, as_type(right, to)?))
+}
+
+fn as_type(value: &Typed, to: PgType) -> Option<Expr> {
+    if value.ty.kind == to.kind {
+        return Some(value.expr.clone());
+    }
+    if let Some(constant) = super::literal::widen(value, to) {
+        return Some(constant.expr);
+    }
+    let target: DataType = to.arrow();
+    Some(Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(value.expr.clone()), target)))
+}
+
+/// The sort expression of `vec <op> pase`; others are what they are.
+pub(super) fn order_value(value: Typed) -> Typed {
+    let Some((call, args)) = callable_of(&value.expr) else { return value };
+    let Some(op) = call.operator() else { return value };
+    let pase = op.extension == Some("pase") && op.right == oid::PASE;
+    match (args, call.args()) {
+        ([left, right], [lt, rt]) if pase => special::pase_order(
+            Typed::new(left.clone(), *lt),
+            Typed::new(right.clone(), *rt),
+            op.name,
+        ),
+        _ => value,
+    }
+}

@@ -1,0 +1,303 @@
+//! Queries: WITH, the body, ORDER BY, LIMIT.
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use sqlparser::ast::{self, LimitClause, OrderByKind, SetExpr};
+use vicinity_types::{PgError, Result, SqlState, oid};
+
+use super::{Binder, Bound, Level, OutputColumn, special};
+use crate::call::{PgType, Typed, internal};
+use crate::resolve::Context;
+
+/// How deep queries may nest.
+const NESTING: usize = 100;
+
+/// A constant integer.
+pub(super) fn constant_int(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(v), _) => *v,
+        Expr::Literal(ScalarValue::Int32(v), _) => v.map(i64::from),
+        Expr::Literal(ScalarValue::Int16(v), _) => v.map(i64::from),
+        _ => None,
+    }
+}
+
+impl Binder<'_> {
+    /// Binds a query on a level of its own.
+    pub(super) fn bind_query(&mut self, query: &ast::Query) -> Result<Bound> {
+        self.bind_query_into(query, &[])
+    }
+
+    /// The same; columns that are unknown take the targets' types, where there are targets.
+    pub(super) fn bind_query_into(
+        &mut self,
+        query: &ast::Query,
+        targets: &[PgType],
+    ) -> Result<Bound> {
+        if self.levels.len() > NESTING {
+            return Err(crate::sql::too_deep());
+        }
+        self.levels.push(Level::default());
+        let bound = self.query_level(query, targets);
+        self.levels.pop();
+        bound
+    }
+
+    fn query_level(&mut self, query: &ast::Query, targets: &[PgType]) -> Result<Bound> {
+        if query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty()
+        {
+            return Err(PgError::unsupported("this clause"));
+        }
+        if let Some(with) = &query.with {
+            self.with(with)?;
+        }
+        let order = match query.order_by.as_ref().map(|o| &o.kind) {
+            None => Vec::new(),
+            Some(OrderByKind::Expressions(list)) => list.clone(),
+            Some(OrderByKind::All(_)) => return Err(PgError::unsupported("ORDER BY ALL")),
+        };
+        let limits = self.limits(query)?;
+        match query.body.as_ref() {
+            SetExpr::Select(select) => self.select(select, &order, limits, targets),
+            SetExpr::Query(inner) if order.is_empty() && limits.is_none() => {
+                self.bind_query_into(inner, targets)
+            }
+            body => {
+                let bound = self.body(body, targets)?;
+                let bound = self.order_output(bound, &order)?;
+                self.limited(bound, limits)
+            }
+        }
+    }
+
+    /// A body without its own ORDER BY.
+    pub(super) fn body(&mut self, body: &SetExpr, targets: &[PgType]) -> Result<Bound> {
+        match body {
+            SetExpr::Select(select) => {
+                let ctes = self.level().ctes.clone();
+                self.levels.push(Level { ctes, ..Level::default() });
+                let bound = self.select(select, &[], None, targets);
+                self.levels.pop();
+                bound
+            }
+            SetExpr::Query(query) => self.bind_query_into(query, targets),
+            SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                self.set_operation(*op, *set_quantifier, left, right, targets)
+            }
+            SetExpr::Values(values) => self.values(values, targets),
+            SetExpr::Table(_) => Err(PgError::unsupported("TABLE in a query")),
+            _ => Err(PgError::unsupported("a data-modifying statement in a query")),
+        }
+    }
+
+    /// LIMIT and OFFSET: `(skip, fetch)`.
+    fn limits(&mut self, query: &ast::Query) -> Result<Option<(Option<Expr>, Option<Expr>)>> {
+        let (mut limit, mut offset) = (None, None);
+        match &query.limit_clause {
+            Some(LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
+                if !limit_by.is_empty() {
+                    return Err(PgError::unsupported("LIMIT BY"));
+                }
+                limit = l.as_ref();
+                offset = o.as_ref().map(|o| &o.value);
+            }
+            Some(LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "LIMIT #,# syntax is not supported",
+                )
+                .hint("Use separate LIMIT and OFFSET clauses."));
+            }
+            None => {}
+        }
+        let one = ast::Expr::Value(ast::Value::Number("1".to_owned(), false).into());
+        if let Some(fetch) = &query.fetch {
+            if fetch.percent || fetch.with_ties {
+                return Err(PgError::unsupported("FETCH FIRST with PERCENT or TIES"));
+            }
+            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+        }
+        let fetch = limit.map(|l| self.limit(l, "LIMIT")).transpose()?.flatten();
+        let skip = offset.map(|o| self.limit(o, "OFFSET")).transpose()?.flatten();
+        Ok((fetch.is_some() || skip.is_some()).then_some((skip, fetch)))
+    }
+
+    fn limit(&mut self, expr: &ast::Expr, clause: &str) -> Result<Option<Expr>> {
+        let place = self.place(expr);
+        // names mean nothing here
+        let scope = std::mem::take(&mut self.level().scope);
+        let why = self.level().no_aggregates.replace("LIMIT");
+        let bound = self.expr(expr);
+        let level = self.level();
+        level.scope = scope;
+        level.no_aggregates = why;
+        let bound = bound.map_err(|e| {
+            if e.code() == SqlState::UNDEFINED_COLUMN {
+                PgError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("argument of {clause} must not contain variables"),
+                )
+                .or_at(place)
+            } else {
+                e
+            }
+        })?;
+        let source = bound.ty.oid;
+        let value = self
+            .coerce(bound, PgType::new(oid::INT8), Context::Assignment, place)
+            .map_err(|e| match e.code() {
+                SqlState::CANNOT_COERCE => PgError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "argument of {clause} must be type bigint, not type {}",
+                        self.types.name(source)
+                    ),
+                )
+                .or_at(place),
+                _ => e,
+            })?;
+        if let Expr::Literal(ScalarValue::Int64(v), _) = &value.expr {
+            match v {
+                None => return Ok(None),
+                Some(v) if *v < 0 => {
+                    let (code, text) = if clause == "LIMIT" {
+                        (SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative")
+                    } else {
+                        (
+                            SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
+                            "OFFSET must not be negative",
+                        )
+                    };
+                    return Err(PgError::new(code, text));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(value.expr))
+    }
+
+    pub(super) fn limit_plan(
+        plan: LogicalPlan,
+        limits: Option<(Option<Expr>, Option<Expr>)>,
+    ) -> Result<LogicalPlan> {
+        let Some((skip, fetch)) = limits else { return Ok(plan) };
+        LogicalPlanBuilder::from(plan)
+            .limit_by_expr(skip, fetch)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(internal)
+    }
+
+    fn limited(
+        &mut self,
+        bound: Bound,
+        limits: Option<(Option<Expr>, Option<Expr>)>,
+    ) -> Result<Bound> {
+        let plan = Self::limit_plan(bound.plan, limits)?;
+        Ok(Bound { plan, columns: bound.columns })
+    }
+
+    /// VALUES
+    fn values(&mut self, values: &ast::Values, targets: &[PgType]) -> Result<Bound> {
+        let mut rows: Vec<Vec<Typed>> = Vec::new();
+        for row in &values.rows {
+            let mut bound = Vec::new();
+            for expr in row.iter() {
+                bound.push(self.expr(expr)?);
+            }
+            if rows.first().is_some_and(|first| first.len() != bound.len()) {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                ));
+            }
+            rows.push(bound);
+        }
+        let width = rows.first().map_or(0, Vec::len);
+        let mut types = Vec::new();
+        for at in 0..width {
+            let inputs: Vec<u32> =
+                rows.iter().filter_map(|r| r.get(at)).map(|v| v.ty.oid).collect();
+            let all_unknown = inputs.iter().all(|t| *t == oid::UNKNOWN);
+            let ty = match targets.get(at) {
+                Some(target) if all_unknown => PgType { typmod: -1, ..*target },
+                _ => {
+                    let ty =
+                        crate::resolve::common::require_common(&self.types, &inputs, "VALUES")?;
+                    self.ty(ty)
+                }
+            };
+            types.push(ty);
+        }
+        let mut exprs = Vec::new();
+        for row in rows {
+            let mut out = Vec::new();
+            for (value, ty) in row.into_iter().zip(&types) {
+                out.push(self.coerce(value, *ty, Context::Implicit, None)?.expr);
+            }
+            exprs.push(out);
+        }
+        let plan = LogicalPlanBuilder::values(exprs)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(internal)?;
+        let columns = types
+            .into_iter()
+            .enumerate()
+            .map(|(i, ty)| OutputColumn { name: format!("column{}", i + 1), ty, table: 0, attr: 0 })
+            .collect();
+        Ok(Bound { plan, columns })
+    }
+
+    /// The columns of a plan, as expressions over it.
+    pub(super) fn outputs(bound: &Bound) -> Vec<Typed> {
+        bound
+            .plan
+            .schema()
+            .iter()
+            .zip(&bound.columns)
+            .map(|((qualifier, field), c)| {
+                let column = datafusion::common::Column::new(qualifier.cloned(), field.name());
+                Typed::new(Expr::Column(column), c.ty)
+            })
+            .collect()
+    }
+
+    /// The same rows with columns of other types.
+    pub(super) fn cast_columns(&mut self, bound: Bound, types: &[PgType]) -> Result<Bound> {
+        let same = bound.columns.iter().zip(types).all(|(c, ty)| c.ty.oid == ty.oid);
+        if same {
+            return Ok(bound);
+        }
+        let mut exprs = Vec::new();
+        let mut columns = Vec::new();
+        for (i, ((value, column), ty)) in Self::outputs(&bound)
+            .into_iter()
+            .zip(bound.columns.iter().cloned())
+            .zip(types)
+            .enumerate()
+        {
+            let value = self.coerce(value, *ty, Context::Implicit, None)?;
+            exprs.push(value.expr.alias(format!("c{i}")));
+            columns.push(OutputColumn { ty: value.ty, ..column });
+        }
+        let plan = LogicalPlanBuilder::from(bound.plan)
+            .project(exprs)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(internal)?;
+        Ok(Bound { plan, columns })
+    }
+
+    /// The same rows as one column of rows.
+    pub(super) fn as_row(&mut self, bound: Bound) -> Result<Bound> {
+        let record = PgType::new(oid::RECORD);
+        let row = special::row_ctor(Self::outputs(&bound), record);
+        let plan = LogicalPlanBuilder::from(bound.plan)
+            .project(vec![row.expr.alias("row")])
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(internal)?;
+        let column = OutputColumn { name: "row".to_owned(), ty: record, table: 0, attr: 0 };
+        Ok(Bound { plan, columns: vec![column] })
+    }
+}

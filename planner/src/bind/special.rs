@@ -1,0 +1,599 @@
+//! Calls that are no function of `pg_proc`: conversions, constructors, subscripts.
+
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use datafusion::logical_expr::Expr;
+use vicinity_types::array::{Array, Dim, Elements};
+use vicinity_types::record::Record;
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+
+use crate::call::{Callable, PgType, Typed, Volatility, call_expr};
+use crate::context::ExecContext;
+
+type Run = Box<dyn Fn(&ExecContext, &[Datum]) -> Result<Datum> + Send + Sync>;
+type Deparse = Box<dyn Fn(&[String]) -> String + Send + Sync>;
+
+/// A call made of a closure.
+pub struct Special {
+    name: &'static str,
+    ret: PgType,
+    args: Vec<PgType>,
+    strict: bool,
+    volatility: Volatility,
+    /// What distinguishes it from others of its name and types.
+    detail: String,
+    run: Run,
+    deparse: Deparse,
+}
+
+impl Special {
+    /// A strict, immutable call shown as `name(args)`.
+    pub fn new(
+        name: &'static str,
+        args: Vec<PgType>,
+        ret: PgType,
+        run: impl Fn(&ExecContext, &[Datum]) -> Result<Datum> + Send + Sync + 'static,
+    ) -> Special {
+        Special {
+            name,
+            ret,
+            args,
+            strict: true,
+            volatility: Volatility::Immutable,
+            detail: String::new(),
+            run: Box::new(run),
+            deparse: Box::new(move |args| format!("{name}({})", args.join(", "))),
+        }
+    }
+
+    /// NULL arguments are given to it.
+    #[must_use]
+    pub fn lenient(mut self) -> Special {
+        self.strict = false;
+        self
+    }
+
+    /// It asks the session.
+    #[must_use]
+    pub fn stable(mut self) -> Special {
+        self.volatility = Volatility::Stable;
+        self
+    }
+
+    /// What else distinguishes it.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Special {
+        self.detail = detail.into();
+        self
+    }
+
+    /// How EXPLAIN shows it.
+    #[must_use]
+    pub fn shown(
+        mut self,
+        deparse: impl Fn(&[String]) -> String + Send + Sync + 'static,
+    ) -> Special {
+        self.deparse = Box::new(deparse);
+        self
+    }
+
+    /// The call over arguments.
+    pub fn over(self, args: Vec<Expr>) -> Typed {
+        let ty = self.ret;
+        Typed::new(call_expr(Arc::new(self), args), ty)
+    }
+}
+
+impl Debug for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.identity())
+    }
+}
+
+impl Callable for Special {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn ret(&self) -> PgType {
+        self.ret
+    }
+
+    fn args(&self) -> &[PgType] {
+        &self.args
+    }
+
+    fn strict(&self) -> bool {
+        self.strict
+    }
+
+    fn volatility(&self) -> Volatility {
+        self.volatility
+    }
+
+    fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+        if self.strict && args.iter().any(Datum::is_null) {
+            return Ok(Datum::Null);
+        }
+        (self.run)(ctx, args)
+    }
+
+    fn identity(&self) -> String {
+        let args: Vec<String> =
+            self.args.iter().map(|a| format!("{}/{}", a.oid, a.typmod)).collect();
+        format!(
+            "{} {} {} {}/{}",
+            self.name,
+            self.detail,
+            args.join(","),
+            self.ret.oid,
+            self.ret.typmod
+        )
+    }
+
+    fn deparse(&self, args: &[String]) -> String {
+        (self.deparse)(args)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn first(args: &[Datum]) -> Datum {
+    args.first().cloned().unwrap_or(Datum::Null)
+}
+
+/// `value::type` shown in PostgreSQL's way.
+fn cast_text(args: &[String], target: &str) -> String {
+    format!("({})::{target}", args.concat())
+}
+
+/// A conversion through the types' text forms.
+pub fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
+    let source = value.ty;
+    Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
+        let value = first(args);
+        let io = ctx.io();
+        let text = vicinity_types::io::to_text(source.oid, &value, &io);
+        vicinity_types::text_in(target.oid, -1, &text, &io)
+    })
+    .stable()
+    .shown(move |args| cast_text(args, &name))
+    .over(vec![value.expr])
+}
+
+/// A constant's text, read when the statement runs: what it means depends on the session.
+pub fn read_text(text: &str, target: PgType, name: String) -> Result<Typed> {
+    let source = PgType::new(oid::TEXT);
+    let literal = crate::call::literal(&Datum::text(text), source)?;
+    Ok(Special::new("read_text", vec![source], target, move |ctx, args| match first(args) {
+        Datum::Text(text) => vicinity_types::text_in(target.oid, -1, &text, &ctx.io()),
+        _ => Ok(Datum::Null),
+    })
+    .stable()
+    .shown(move |args| format!("{}::{name}", args.concat()))
+    .over(vec![literal]))
+}
+
+/// Applies a type's modifier: `varchar(3)`, `numeric(10,2)`, `time(0)`.
+pub fn apply_typmod(value: Typed, target: PgType, explicit: bool) -> Typed {
+    Special::new("apply_typmod", vec![value.ty], target, move |_, args| {
+        vicinity_types::apply_typmod(target.oid, target.typmod, first(args), explicit)
+    })
+    .detail(if explicit { "e" } else { "a" })
+    .shown(move |args| cast_text(args, &vicinity_types::format_type(target.oid, target.typmod)))
+    .over(vec![value.expr])
+}
+
+/// Converts each element with a call that takes and gives the elements' types.
+pub fn array_coerce(
+    value: Typed,
+    target: PgType,
+    elem: Typed,
+    elem_oid: u32,
+    name: String,
+) -> Typed {
+    let detail =
+        crate::call::callable_of(&elem.expr).map(|(c, _)| c.identity()).unwrap_or_default();
+    let chain = chain_of(&elem.expr);
+    Special::new("array_coerce", vec![value.ty], target, move |ctx, args| {
+        let Datum::Array(array) = first(args) else { return Ok(Datum::Null) };
+        let mut values = Vec::with_capacity(array.len());
+        for element in array.iter() {
+            let mut element = element;
+            for call in &chain {
+                if element.is_null() && call.strict() {
+                    break;
+                }
+                element = call.call(ctx, &[element])?;
+            }
+            values.push(element);
+        }
+        Ok(Datum::Array(Arc::new(shaped(elem_oid, array.dims.clone(), values))))
+    })
+    .stable()
+    .detail(detail)
+    .shown(move |args| cast_text(args, &name))
+    .over(vec![value.expr])
+}
+
+/// The calls around a column, innermost first.
+fn chain_of(expr: &Expr) -> Vec<Arc<dyn Callable>> {
+    let mut chain = Vec::new();
+    let mut at = expr;
+    while let Some((call, args)) = crate::call::callable_of(at) {
+        chain.push(call.clone());
+        let Some(inner) = args.first() else { break };
+        at = inner;
+    }
+    chain.reverse();
+    chain
+}
+
+/// An array of a shape; float4 elements without NULLs are kept packed.
+pub fn shaped(elem: u32, dims: Vec<Dim>, values: Vec<Datum>) -> Array {
+    if elem == oid::FLOAT4 {
+        let packed: Option<Vec<f32>> = values
+            .iter()
+            .map(|v| match v {
+                Datum::Float4(x) => Some(*x),
+                _ => None,
+            })
+            .collect();
+        if let Some(packed) = packed {
+            return Array { elem, dims, elements: Elements::Float4(packed) };
+        }
+    }
+    Array { elem, dims, elements: Elements::Datums(values) }
+}
+
+/// `ARRAY[...]` of elements, or of arrays where `nested`.
+pub fn array_ctor(args: Vec<Typed>, target: PgType, elem: u32, nested: bool) -> Typed {
+    let types = args.iter().map(|a| a.ty).collect();
+    Special::new("array", types, target, move |_, args| {
+        if nested {
+            nest(elem, args)
+        } else {
+            let len = i32::try_from(args.len()).map_err(|_| too_large())?;
+            let dims = if len == 0 { Vec::new() } else { vec![Dim { len, lower: 1 }] };
+            Ok(Datum::Array(Arc::new(shaped(elem, dims, args.to_vec()))))
+        }
+    })
+    .lenient()
+    .detail(if nested { "nested" } else { "" })
+    .shown(|args| format!("ARRAY[{}]", args.join(", ")))
+    .over(args.into_iter().map(|a| a.expr).collect())
+}
+
+fn too_large() -> PgError {
+    PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed")
+}
+
+fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
+    let unlike = || {
+        PgError::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "multidimensional arrays must have array expressions with matching dimensions",
+        )
+    };
+    let mut dims: Option<Vec<Dim>> = None;
+    let mut values = Vec::new();
+    let mut count = 0i32;
+    for arg in args {
+        let Datum::Array(array) = arg else { continue };
+        if array.is_empty() {
+            continue;
+        }
+        match &dims {
+            Some(have) if *have != array.dims => return Err(unlike()),
+            _ => dims = Some(array.dims.clone()),
+        }
+        values.extend(array.iter());
+        count += 1;
+    }
+    let Some(inner) = dims else {
+        return Ok(Datum::Array(Arc::new(shaped(elem, Vec::new(), Vec::new()))));
+    };
+    if usize::try_from(count).unwrap_or(0) != args.len() {
+        return Err(unlike());
+    }
+    let mut dims = vec![Dim { len: count, lower: 1 }];
+    dims.extend(inner);
+    Ok(Datum::Array(Arc::new(shaped(elem, dims, values))))
+}
+
+/// `array[i][j]`: arguments are the array and its subscripts.
+pub fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed {
+    let mut types = vec![array.ty];
+    types.extend(indices.iter().map(|i| i.ty));
+    let mut exprs = vec![array.expr];
+    exprs.extend(indices.into_iter().map(|i| i.expr));
+    Special::new("subscript", types, ret, |_, args| {
+        let Some((Datum::Array(array), indices)) = args.split_first() else {
+            return Ok(Datum::Null);
+        };
+        if indices.len() != array.dims.len() {
+            return Ok(Datum::Null);
+        }
+        let mut at = 0usize;
+        for (dim, index) in array.dims.iter().zip(indices) {
+            let Datum::Int4(index) = index else { return Ok(Datum::Null) };
+            let offset = i64::from(*index) - i64::from(dim.lower);
+            let len = usize::try_from(dim.len).unwrap_or(0);
+            match usize::try_from(offset) {
+                Ok(offset) if offset < len => at = at * len + offset,
+                _ => return Ok(Datum::Null),
+            }
+        }
+        Ok(array.get(at))
+    })
+    .shown(|args| match args.split_first() {
+        Some((array, indices)) => {
+            let indices: Vec<String> = indices.iter().map(|i| format!("[{i}]")).collect();
+            format!("{array}{}", indices.concat())
+        }
+        None => String::new(),
+    })
+    .over(exprs)
+}
+
+/// `array[a:b][c:d]`: arguments are the array and a lower and an upper bound each (NULL where it
+/// was left out).
+pub fn slice(array: Typed, bounds: Vec<(Option<Typed>, Option<Typed>)>) -> Result<Typed> {
+    let ret = array.ty;
+    let int4 = PgType::new(oid::INT4);
+    let mut types = vec![array.ty];
+    let mut exprs = vec![array.expr];
+    let mut given = Vec::new();
+    for bound in bounds.into_iter().flat_map(|(a, b)| [a, b]) {
+        types.push(int4);
+        given.push(bound.is_some());
+        exprs.push(match bound {
+            Some(bound) => bound.expr,
+            None => crate::call::literal(&Datum::Null, int4)?,
+        });
+    }
+    let detail = format!("{given:?}");
+    Ok(Special::new("slice", types, ret, move |_, args| {
+        let Some((Datum::Array(array), bounds)) = args.split_first() else {
+            return Ok(Datum::Null);
+        };
+        cut(array, bounds, &given)
+    })
+    .lenient()
+    .detail(detail)
+    .over(exprs))
+}
+
+fn cut(array: &Array, bounds: &[Datum], given: &[bool]) -> Result<Datum> {
+    let empty = || Ok(Datum::Array(Arc::new(shaped(array.elem, Vec::new(), Vec::new()))));
+    if bounds.len() / 2 > array.dims.len() {
+        return empty();
+    }
+    let mut ranges = Vec::new();
+    for (i, dim) in array.dims.iter().enumerate() {
+        let (low, high) = (i64::from(dim.lower), i64::from(dim.lower) + i64::from(dim.len) - 1);
+        let bound = |at: usize, missing: i64| match (given.get(at), bounds.get(at)) {
+            (Some(true), Some(Datum::Int4(v))) => Some(i64::from(*v)),
+            (Some(true), _) => None,
+            _ => Some(missing),
+        };
+        let (Some(from), Some(to)) = (bound(2 * i, low), bound(2 * i + 1, high)) else {
+            return Ok(Datum::Null);
+        };
+        let (from, to) = (from.max(low), to.min(high));
+        if from > to {
+            return empty();
+        }
+        ranges.push((from - low, to - low));
+    }
+    let mut offsets = vec![0usize];
+    for (dim, (from, to)) in array.dims.iter().zip(&ranges) {
+        let len = usize::try_from(dim.len).unwrap_or(0);
+        let mut next = Vec::new();
+        for base in offsets {
+            for at in *from..=*to {
+                next.push(base * len + usize::try_from(at).unwrap_or(0));
+            }
+        }
+        offsets = next;
+    }
+    let dims = ranges
+        .iter()
+        .map(|(from, to)| Dim { len: i32::try_from(to - from + 1).unwrap_or(0), lower: 1 })
+        .collect();
+    let values = offsets.into_iter().map(|at| array.get(at)).collect();
+    Ok(Datum::Array(Arc::new(shaped(array.elem, dims, values))))
+}
+
+/// `ROW(...)`, of type record or a composite type.
+pub fn row_ctor(fields: Vec<Typed>, ty: PgType) -> Typed {
+    let types: Vec<PgType> = fields.iter().map(|f| f.ty).collect();
+    let oids: Vec<u32> = types.iter().map(|t| t.oid).collect();
+    Special::new("row", types, ty, move |_, args| {
+        let fields = oids.iter().copied().zip(args.iter().cloned()).collect();
+        Ok(Datum::Record(Arc::new(Record { type_oid: ty.oid, fields })))
+    })
+    .lenient()
+    .shown(|args| format!("ROW({})", args.join(", ")))
+    .over(fields.into_iter().map(|f| f.expr).collect())
+}
+
+/// `(composite).field`
+pub fn field_select(value: Typed, index: usize, name: String, ret: PgType) -> Typed {
+    Special::new("field", vec![value.ty], ret, move |_, args| match args.first() {
+        Some(Datum::Record(r)) => {
+            Ok(r.fields.get(index).map_or(Datum::Null, |(_, value)| value.clone()))
+        }
+        _ => Ok(Datum::Null),
+    })
+    .detail(index.to_string())
+    .shown(move |args| format!("({}).{name}", args.concat()))
+    .over(vec![value.expr])
+}
+
+/// `x op ANY (array)` and `x op ALL (array)`: the array's elements and `x` are of the operator's types.
+pub fn array_op(
+    left: Typed,
+    array: Typed,
+    call: Arc<dyn Callable>,
+    op: String,
+    any: bool,
+) -> Typed {
+    let detail = format!("{} {}", call.identity(), if any { "any" } else { "all" });
+    Special::new(
+        "scalar_array_op",
+        vec![left.ty, array.ty],
+        PgType::new(oid::BOOL),
+        move |ctx, args| {
+            let [left, Datum::Array(array)] = args else { return Ok(Datum::Null) };
+            let mut unknown = false;
+            for element in array.iter() {
+                if call.strict() && (left.is_null() || element.is_null()) {
+                    unknown = true;
+                    continue;
+                }
+                match call.call(ctx, &[left.clone(), element])? {
+                    Datum::Bool(b) if b == any => return Ok(Datum::Bool(any)),
+                    Datum::Bool(_) => {}
+                    _ => unknown = true,
+                }
+            }
+            Ok(if unknown { Datum::Null } else { Datum::Bool(!any) })
+        },
+    )
+    .lenient()
+    .detail(detail)
+    .shown(move |args| {
+        let word = if any { "ANY" } else { "ALL" };
+        match args {
+            [left, array] => format!("({left} {op} {word} ({array}))"),
+            _ => String::new(),
+        }
+    })
+    .over(vec![left.expr, array.expr])
+}
+
+/// GREATEST and LEAST over values of one type.
+pub fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Typed {
+    let name = if greatest { "greatest" } else { "least" };
+    let types = args.iter().map(|a| a.ty).collect();
+    Special::new(name, types, ty, move |_, args| {
+        let values = args.iter().filter(|a| !a.is_null());
+        let best = if greatest {
+            values.max_by(|a, b| vicinity_types::compare(a, b))
+        } else {
+            values.min_by(|a, b| vicinity_types::compare(a, b))
+        };
+        Ok(best.cloned().unwrap_or(Datum::Null))
+    })
+    .lenient()
+    .shown(move |args| format!("{}({})", name.to_uppercase(), args.join(", ")))
+    .over(args.into_iter().map(|a| a.expr).collect())
+}
+
+/// `IS [NOT] DISTINCT FROM`, of values of one type.
+pub fn distinct_from(left: Typed, right: Typed, negated: bool) -> Typed {
+    let detail = if negated { "not" } else { "" };
+    Special::new("distinct", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
+        let [left, right] = args else { return Ok(Datum::Null) };
+        let same = match (left.is_null(), right.is_null()) {
+            (true, true) => true,
+            (false, false) => vicinity_types::equal(left, right),
+            _ => false,
+        };
+        Ok(Datum::Bool(same == negated))
+    })
+    .lenient()
+    .detail(detail)
+    .shown(move |args| {
+        let word = if negated { "IS NOT DISTINCT FROM" } else { "IS DISTINCT FROM" };
+        format!("({})", args.join(&format!(" {word} ")))
+    })
+    .over(vec![left.expr, right.expr])
+}
+
+/// `row IS NULL`, `row IS NOT NULL`: of all its fields.
+pub fn row_is_null(value: Typed, want_null: bool) -> Typed {
+    Special::new("row_is_null", vec![value.ty], PgType::new(oid::BOOL), move |_, args| {
+        Ok(Datum::Bool(match args.first() {
+            Some(Datum::Record(r)) => r.fields.iter().all(|(_, v)| v.is_null() == want_null),
+            Some(Datum::Null) | None => want_null,
+            Some(_) => !want_null,
+        }))
+    })
+    .lenient()
+    .detail(if want_null { "null" } else { "not null" })
+    .over(vec![value.expr])
+}
+
+/// Compares two rows field by field (`<`, `<=`, `>`, `>=` of rows).
+pub fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
+    Special::new("row_compare", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
+        let [Datum::Record(a), Datum::Record(b)] = args else { return Ok(Datum::Null) };
+        for ((_, x), (_, y)) in a.fields.iter().zip(&b.fields) {
+            if x.is_null() || y.is_null() {
+                return Ok(Datum::Null);
+            }
+            let order = vicinity_types::compare(x, y);
+            if order.is_ne() {
+                return Ok(Datum::Bool(match op {
+                    "<" | "<=" => order.is_lt(),
+                    _ => order.is_gt(),
+                }));
+            }
+        }
+        Ok(Datum::Bool(matches!(op, "<=" | ">=")))
+    })
+    .detail(op)
+    .shown(move |args| format!("({})", args.join(&format!(" {op} "))))
+    .over(vec![left.expr, right.expr])
+}
+
+/// The order of `vec <op> pase`: squared Euclidean whatever the query's `ds` (invariant *ordered*).
+pub fn pase_order(left: Typed, right: Typed, op: &'static str) -> Typed {
+    let source = left.ty;
+    Special::new(
+        "pase_order",
+        vec![left.ty, right.ty],
+        PgType::new(oid::FLOAT8),
+        move |ctx, args| {
+            let [left, Datum::Pase(query)] = args else { return Ok(Datum::Null) };
+            let mut zero = (**query).clone();
+            zero.ds = 0;
+            let stored = match left {
+                Datum::Array(array) => array.as_f32s().map(<[f32]>::to_vec),
+                _ => None,
+            };
+            match stored {
+                Some(stored) if stored.len() == query.values.len() => {
+                    let sum: f64 = stored
+                        .iter()
+                        .zip(&query.values)
+                        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                        .sum();
+                    Ok(Datum::Float8(sum))
+                }
+                // other lengths and base64 text: the operator itself says what is wrong, or decodes
+                _ => {
+                    let src = if source.oid == oid::TEXT {
+                        "g_pase_distance_3"
+                    } else {
+                        "g_pase_distance"
+                    };
+                    let call = vicinity_functions::scalar(src)
+                        .ok_or_else(|| PgError::internal("no function behind the operator"))?;
+                    match call(ctx, &[left.clone(), Datum::Pase(Arc::new(zero))])? {
+                        Datum::Float4(v) => Ok(Datum::Float8(f64::from(v))),
+                        other => Ok(other),
+                    }
+                }
+            }
+        },
+    )
+    .shown(move |args| format!("({})", args.join(&format!(" {op} "))))
+    .over(vec![left.expr, right.expr])
+}

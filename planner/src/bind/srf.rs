@@ -1,0 +1,77 @@
+//! Set-returning functions in the target list.
+
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+
+use super::function::Resolved;
+use super::{Binder, special};
+use crate::call::{PgType, Typed};
+use crate::df::{SetCall, project_set};
+
+/// A call waiting for its ProjectSet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub call: SetCall,
+    /// How deep in other such calls' arguments it stands.
+    pub depth: usize,
+}
+
+impl Binder<'_> {
+    /// A set-returning call in an expression: a column of the ProjectSet to come.
+    pub(super) fn set_in_target(&mut self, resolved: Resolved) -> Result<Typed> {
+        if !self.level().sets_allowed {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "set-returning functions are not allowed here",
+            ));
+        }
+        let columns = self.result_columns(&resolved.target, resolved.ret, &resolved.args);
+        let function = self.set_function(&resolved, &columns)?;
+        let number = self.levels.iter().map(|l| l.sets.len()).sum::<usize>();
+        let names: Vec<String> = (0..columns.len()).map(|i| format!("__set{number}_{i}")).collect();
+        let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
+        let depth = self.depth_of(&args);
+        let call = SetCall { function, args, names: names.clone() };
+        self.level().sets.push(Pending { call, depth });
+        let values: Vec<Typed> = columns
+            .iter()
+            .zip(&names)
+            .map(|((_, ty), name)| Typed::new(Expr::Column(Column::new_unqualified(name)), *ty))
+            .collect();
+        match <[Typed; 1]>::try_from(values) {
+            Ok([one]) => Ok(one),
+            Err(values) => {
+                let ty = if self.types.fields(resolved.ret).is_some() {
+                    resolved.ret
+                } else {
+                    oid::RECORD
+                };
+                Ok(special::row_ctor(values, PgType::with_kind(ty, -1, Kind::Record)))
+            }
+        }
+    }
+
+    fn depth_of(&mut self, args: &[Expr]) -> usize {
+        let sets = self.level().sets.clone();
+        args.iter()
+            .flat_map(|a| a.column_refs().into_iter().map(|c| c.name.clone()).collect::<Vec<_>>())
+            .filter_map(|name| {
+                sets.iter().find(|s| s.call.names.contains(&name)).map(|s| s.depth + 1)
+            })
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// Puts the ProjectSets over a plan, inner calls first.
+pub(super) fn projected(mut plan: LogicalPlan, sets: Vec<Pending>) -> Result<LogicalPlan> {
+    let deepest = sets.iter().map(|s| s.depth).max();
+    let Some(deepest) = deepest else { return Ok(plan) };
+    for depth in 0..=deepest {
+        let calls: Vec<SetCall> =
+            sets.iter().filter(|s| s.depth == depth).map(|s| s.call.clone()).collect();
+        plan = project_set(plan, calls, None, false, None)?;
+    }
+    Ok(plan)
+}

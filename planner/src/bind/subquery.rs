@@ -1,0 +1,588 @@
+//! Queries inside expressions.
+//!
+//! A subquery becomes a call ([`SubPlan`]) whose arguments are all parameters its plan needs: the
+//! statement's own and the outer columns it names. The plan itself stands alone, with parameters
+//! `$1..`, is prepared once and run per row (or once, where it needs no outer column). `IN` of an
+//! uncorrelated query in a positive place is left to DataFusion as a semi join.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt::{self, Debug};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use sqlparser::ast;
+use vicinity_functions::Rows;
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+
+use super::operator::operator_name;
+use super::{Binder, Bound};
+use crate::call::{Callable, PgType, Typed, Volatility, call_expr, internal, placeholder};
+use crate::context::ExecContext;
+use crate::df::SetCallable;
+use crate::resolve::Context;
+
+/// A query within an expression: a plan of its own.
+#[derive(Debug)]
+pub struct SubQuery {
+    /// Tells it from all others.
+    pub id: u64,
+    /// The plan, its parameters numbered from 1.
+    pub plan: LogicalPlan,
+    /// Types of its columns.
+    pub columns: Vec<PgType>,
+    /// Types of its parameters.
+    pub params: Vec<PgType>,
+    /// Whether a parameter is a column of the outer query: else one run serves all rows.
+    pub correlated: bool,
+}
+
+/// Runs a subquery: its rows for parameter values, at most `limit` of them.
+pub type Runner =
+    fn(&ExecContext, &Arc<SubQuery>, Vec<Datum>, usize) -> Result<Arc<Vec<Vec<Datum>>>>;
+
+static RUNNER: OnceLock<Runner> = OnceLock::new();
+
+/// Registers what runs subqueries; the first registration counts.
+pub fn set_runner(runner: Runner) {
+    let _ = RUNNER.set(runner);
+}
+
+/// What becomes of a subquery's rows.
+#[derive(Clone, Debug)]
+pub enum SubPlanKind {
+    /// The value of its one row, NULL without one.
+    Scalar,
+    /// Whether there is one.
+    Exists,
+    /// All values as an array.
+    Array {
+        /// Element type.
+        elem: u32,
+    },
+    /// `x op ANY (query)`; `ALL` where `any` is false. The first argument is `x`.
+    Quantified {
+        /// The comparison.
+        call: Arc<dyn Callable>,
+        /// As written.
+        op: String,
+        /// ANY rather than ALL.
+        any: bool,
+    },
+}
+
+/// A subquery as a call.
+pub struct SubPlan {
+    /// The query.
+    pub query: Arc<SubQuery>,
+    /// What becomes of its rows.
+    pub kind: SubPlanKind,
+    args: Vec<PgType>,
+    ret: PgType,
+}
+
+impl Debug for SubPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SubPlan {}", self.query.id)
+    }
+}
+
+impl SubPlan {
+    fn rows(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        limit: usize,
+    ) -> Result<Arc<Vec<Vec<Datum>>>> {
+        let run = RUNNER.get().ok_or_else(|| PgError::unsupported("subqueries"))?;
+        run(ctx, &self.query, params.to_vec(), limit)
+    }
+}
+
+fn one(row: &[Datum]) -> Datum {
+    row.first().cloned().unwrap_or(Datum::Null)
+}
+
+impl Callable for SubPlan {
+    fn name(&self) -> &str {
+        match self.kind {
+            SubPlanKind::Exists => "exists",
+            SubPlanKind::Array { .. } => "array",
+            _ => "subplan",
+        }
+    }
+
+    fn ret(&self) -> PgType {
+        self.ret
+    }
+
+    fn args(&self) -> &[PgType] {
+        &self.args
+    }
+
+    fn strict(&self) -> bool {
+        false
+    }
+
+    fn volatility(&self) -> Volatility {
+        Volatility::Stable
+    }
+
+    fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+        match &self.kind {
+            SubPlanKind::Scalar => {
+                let rows = self.rows(ctx, args, 2)?;
+                match rows.as_slice() {
+                    [] => Ok(Datum::Null),
+                    [row] => Ok(one(row)),
+                    _ => Err(PgError::new(
+                        SqlState::CARDINALITY_VIOLATION,
+                        "more than one row returned by a subquery used as an expression",
+                    )),
+                }
+            }
+            SubPlanKind::Exists => Ok(Datum::Bool(!self.rows(ctx, args, 1)?.is_empty())),
+            SubPlanKind::Array { elem } => {
+                let rows = self.rows(ctx, args, usize::MAX)?;
+                let values: Vec<Datum> = rows.iter().map(|r| one(r)).collect();
+                let array = vicinity_types::array::Array::from_datums(*elem, values);
+                let array =
+                    super::special::shaped(*elem, array.dims.clone(), array.iter().collect());
+                Ok(Datum::Array(Arc::new(array)))
+            }
+            SubPlanKind::Quantified { call, any, .. } => {
+                let Some((left, params)) = args.split_first() else { return Ok(Datum::Null) };
+                let rows = self.rows(ctx, params, usize::MAX)?;
+                quantified(ctx, &**call, *any, left, &rows)
+            }
+        }
+    }
+
+    fn identity(&self) -> String {
+        format!("subplan {}", self.query.id)
+    }
+
+    fn deparse(&self, args: &[String]) -> String {
+        match &self.kind {
+            SubPlanKind::Scalar | SubPlanKind::Exists | SubPlanKind::Array { .. } => {
+                format!("(SubPlan {})", self.query.id)
+            }
+            SubPlanKind::Quantified { op, any, .. } => {
+                let left = args.first().map_or("", String::as_str);
+                let word = if *any { "ANY" } else { "ALL" };
+                format!("({left} {op} {word} (SubPlan {}))", self.query.id)
+            }
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn quantified(
+    ctx: &ExecContext,
+    call: &dyn Callable,
+    any: bool,
+    left: &Datum,
+    rows: &[Vec<Datum>],
+) -> Result<Datum> {
+    let mut unknown = false;
+    for row in rows {
+        let right = one(row);
+        if call.strict() && (left.is_null() || right.is_null()) {
+            unknown = true;
+            continue;
+        }
+        match call.call(ctx, &[left.clone(), right])? {
+            Datum::Bool(b) if b == any => return Ok(Datum::Bool(any)),
+            Datum::Bool(_) => {}
+            _ => unknown = true,
+        }
+    }
+    Ok(if unknown { Datum::Null } else { Datum::Bool(!any) })
+}
+
+/// A subquery in FROM that looks at what stands left of it.
+pub struct LateralQuery {
+    query: Arc<SubQuery>,
+}
+
+impl LateralQuery {
+    /// The query.
+    pub fn query(&self) -> &Arc<SubQuery> {
+        &self.query
+    }
+}
+
+impl Debug for LateralQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LateralQuery {}", self.query.id)
+    }
+}
+
+impl SetCallable for LateralQuery {
+    fn name(&self) -> &str {
+        "lateral"
+    }
+
+    fn args(&self) -> &[PgType] {
+        &self.query.params
+    }
+
+    fn columns(&self) -> &[PgType] {
+        &self.query.columns
+    }
+
+    fn volatility(&self) -> Volatility {
+        Volatility::Stable
+    }
+
+    fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Rows> {
+        let run = RUNNER.get().ok_or_else(|| PgError::unsupported("subqueries"))?;
+        let rows = run(ctx, &self.query, args.to_vec(), usize::MAX)?;
+        let rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| (*shared).clone());
+        Ok(Box::new(rows.into_iter().map(Ok)))
+    }
+
+    fn identity(&self) -> String {
+        format!("lateral {}", self.query.id)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Binder<'_> {
+    /// Binds a query one level below the present one.
+    fn inner(&mut self, query: &ast::Query) -> Result<Bound> {
+        self.bind_query(query)
+    }
+
+    /// Makes a bound query stand alone: its parameters are renumbered, and what they stand for is
+    /// given as expressions of the present level.
+    pub(super) fn closed(&mut self, bound: Bound) -> Result<(Arc<SubQuery>, Vec<Expr>)> {
+        let level = self.levels.len().saturating_sub(1);
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let mut args: Vec<Expr> = Vec::new();
+        let mut params: Vec<PgType> = Vec::new();
+        let mut correlated = false;
+        let (outers, types) = (&self.outers, &self.types);
+        let known = self.params.so_far();
+        let mut renumber = |p: &Placeholder| -> Expr {
+            if let Some(n) = numbers.get(&p.id)
+                && let Some(ty) = params.get(n - 1)
+            {
+                return placeholder(*n, *ty);
+            }
+            let outer = p.id.strip_prefix("$outer").and_then(|n| n.parse::<usize>().ok());
+            let (arg, ty) = match outer.and_then(|n| outers.get(n)) {
+                Some(o) => {
+                    correlated = true;
+                    let own = if o.level == level {
+                        o.expr.clone()
+                    } else {
+                        Expr::Placeholder(p.clone())
+                    };
+                    (own, o.ty)
+                }
+                None => {
+                    let n = p.id.trim_start_matches('$').parse::<usize>().unwrap_or(1);
+                    let ty = known.get(n - 1).copied().filter(|t| *t != 0).unwrap_or(oid::TEXT);
+                    let ty = types.plain(ty);
+                    (placeholder(n, ty), ty)
+                }
+            };
+            args.push(arg);
+            params.push(ty);
+            numbers.insert(p.id.clone(), params.len());
+            placeholder(params.len(), ty)
+        };
+        let plan = bound
+            .plan
+            .transform_up_with_subqueries(|node| {
+                node.map_expressions(|expr| {
+                    expr.transform_up(|e| match &e {
+                        Expr::Placeholder(p) => Ok(Transformed::yes(renumber(p))),
+                        _ => Ok(Transformed::no(e)),
+                    })
+                })
+            })
+            .map_err(internal)?
+            .data;
+        let query = SubQuery {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            plan,
+            columns: bound.columns.iter().map(|c| c.ty).collect(),
+            params,
+            correlated,
+        };
+        Ok((Arc::new(query), args))
+    }
+
+    fn subplan(
+        &mut self,
+        bound: Bound,
+        kind: SubPlanKind,
+        first: Option<Typed>,
+        ret: PgType,
+    ) -> Result<Typed> {
+        let (query, mut args) = self.closed(bound)?;
+        let mut types = query.params.clone();
+        if let Some(first) = first {
+            types.insert(0, first.ty);
+            args.insert(0, first.expr);
+        }
+        let plan = SubPlan { query, kind, args: types, ret };
+        Ok(Typed::new(call_expr(Arc::new(plan), args), ret))
+    }
+
+    pub(super) fn scalar_subquery(&mut self, query: &ast::Query) -> Result<Typed> {
+        let place = super::position(ast::Spanned::span(query));
+        let bound = self.inner(query)?;
+        let ty = self.only_column(&bound).map_err(|e| e.or_at(place))?;
+        self.subplan(bound, SubPlanKind::Scalar, None, ty)
+    }
+
+    fn only_column(&self, bound: &Bound) -> Result<PgType> {
+        match bound.columns.as_slice() {
+            [column] => Ok(column.ty),
+            _ => Err(PgError::new(SqlState::SYNTAX_ERROR, "subquery must return only one column")),
+        }
+    }
+
+    pub(super) fn exists(&mut self, query: &ast::Query, negated: bool) -> Result<Typed> {
+        let bound = self.inner(query)?;
+        let found = self.subplan(bound, SubPlanKind::Exists, None, PgType::new(oid::BOOL))?;
+        Ok(if negated { Typed::new(Expr::Not(Box::new(found.expr)), found.ty) } else { found })
+    }
+
+    pub(super) fn array_subquery(&mut self, query: &ast::Query) -> Result<Typed> {
+        let bound = self.inner(query)?;
+        let elem = self.only_column(&bound)?;
+        let (array, elem) = match self.types.element(elem.oid) {
+            Some(inner) => (elem.oid, inner),
+            None => {
+                let array = self.types.array(elem.oid).ok_or_else(|| {
+                    PgError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!(
+                            "could not find array type for data type {}",
+                            self.types.name(elem.oid)
+                        ),
+                    )
+                })?;
+                (array, elem.oid)
+            }
+        };
+        let ret = self.ty(array);
+        self.subplan(bound, SubPlanKind::Array { elem }, None, ret)
+    }
+
+    pub(super) fn in_subquery(
+        &mut self,
+        expr: &ast::Expr,
+        query: &ast::Query,
+        negated: bool,
+    ) -> Result<Typed> {
+        let (op, any) = if negated { ("<>", false) } else { ("=", true) };
+        self.quantified_query(expr, None, op, query, any)
+    }
+
+    /// `x op ANY (...)`, of a query or an array.
+    pub(super) fn quantified(
+        &mut self,
+        left: &ast::Expr,
+        op: &ast::BinaryOperator,
+        right: &ast::Expr,
+        any: bool,
+    ) -> Result<Typed> {
+        let (schema, name) = operator_name(op);
+        let inner = match right {
+            ast::Expr::Subquery(query) => Some(query),
+            ast::Expr::Nested(nested) => match nested.as_ref() {
+                ast::Expr::Subquery(query) => Some(query),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(query) = inner {
+            return self.quantified_query(left, schema.as_deref(), &name, query, any);
+        }
+        let place = self.place(left);
+        let value = self.expr(left)?;
+        let array = self.expr(right)?;
+        self.quantified_array(value, schema.as_deref(), &name, array, any)
+            .map_err(|e| e.or_at(place))
+    }
+
+    fn quantified_array(
+        &mut self,
+        value: Typed,
+        schema: Option<&str>,
+        name: &str,
+        array: Typed,
+        any: bool,
+    ) -> Result<Typed> {
+        let word = if any { "ANY" } else { "ALL" };
+        let elem = match array.ty.oid {
+            oid::UNKNOWN => oid::UNKNOWN,
+            oid::INT2VECTOR => oid::INT2,
+            oid::OIDVECTOR => oid::OID,
+            ty => self.types.element(ty).ok_or_else(|| {
+                PgError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("op {word} (array) requires array on right side")
+                        .replace("op ANY (array)", "op ANY/ALL (array)")
+                        .replace("op ALL (array)", "op ANY/ALL (array)"),
+                )
+            })?,
+        };
+        let name = if name == "!=" { "<>" } else { name };
+        let op = crate::resolve::operator::binary(&self.types, schema, name, value.ty.oid, elem)?;
+        let mut declared = [op.left, op.right];
+        let inputs = [value.ty.oid, elem];
+        let ret =
+            crate::resolve::polymorphic::resolve(&self.types, &inputs, &mut declared, op.result)?;
+        if ret != oid::BOOL {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "op ANY/ALL (array) requires operator to yield boolean",
+            ));
+        }
+        let value = self.coerce(value, self.ty(declared[0]), Context::Implicit, None)?;
+        let array_type = self.types.array(declared[1]).ok_or_else(|| {
+            PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("could not find array type for data type {}", self.types.name(declared[1])),
+            )
+        })?;
+        let vector = matches!(array.ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
+        let array = if vector && elem == declared[1] {
+            array
+        } else {
+            self.coerce(array, self.ty(array_type), Context::Implicit, None)?
+        };
+        let call = self.operator_call(op, value.ty, self.ty(declared[1]), self.ty(ret))?;
+        Ok(super::special::array_op(value, array, call, name.to_owned(), any))
+    }
+
+    fn quantified_query(
+        &mut self,
+        left: &ast::Expr,
+        schema: Option<&str>,
+        name: &str,
+        query: &ast::Query,
+        any: bool,
+    ) -> Result<Typed> {
+        let place = self.place(left);
+        if let ast::Expr::Tuple(fields) = left {
+            return self.quantified_row(fields, name, query, any);
+        }
+        let value = self.expr(left)?;
+        let bound = self.inner(query)?;
+        if bound.columns.len() != 1 {
+            let text = if bound.columns.len() > 1 {
+                "subquery has too many columns"
+            } else {
+                "subquery has too few columns"
+            };
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, text).or_at(place));
+        }
+        let column = self.only_column(&bound)?;
+        let name = if name == "!=" { "<>" } else { name };
+        let op =
+            crate::resolve::operator::binary(&self.types, schema, name, value.ty.oid, column.oid)
+                .map_err(|e| e.or_at(place))?;
+        let mut declared = [op.left, op.right];
+        let inputs = [value.ty.oid, column.oid];
+        let ret =
+            crate::resolve::polymorphic::resolve(&self.types, &inputs, &mut declared, op.result)?;
+        let value = self.coerce(value, self.ty(declared[0]), Context::Implicit, place)?;
+        let bound = self.cast_columns(bound, &[self.ty(declared[1])])?;
+        let call = self.operator_call(op, value.ty, self.ty(declared[1]), self.ty(ret))?;
+        let kind = SubPlanKind::Quantified { call, op: name.to_owned(), any };
+        self.subplan(bound, kind, Some(value), PgType::new(oid::BOOL))
+    }
+
+    /// `(a, b) IN (SELECT x, y ...)`: rows compared as wholes.
+    fn quantified_row(
+        &mut self,
+        fields: &[ast::Expr],
+        name: &str,
+        query: &ast::Query,
+        any: bool,
+    ) -> Result<Typed> {
+        if !matches!(name, "=" | "<>" | "!=") {
+            return Err(PgError::unsupported("this comparison of a row with a query"));
+        }
+        let values = fields.iter().map(|f| self.expr(f)).collect::<Result<Vec<_>>>()?;
+        let bound = self.inner(query)?;
+        if bound.columns.len() != values.len() {
+            let text = if bound.columns.len() > values.len() {
+                "subquery has too many columns"
+            } else {
+                "subquery has too few columns"
+            };
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, text));
+        }
+        let mut types = Vec::new();
+        for (value, column) in values.iter().zip(&bound.columns) {
+            let common = crate::resolve::common::require_common(
+                &self.types,
+                &[value.ty.oid, column.ty.oid],
+                "IN",
+            )?;
+            types.push(self.ty(common));
+        }
+        let mut converted = Vec::new();
+        for (value, ty) in values.into_iter().zip(&types) {
+            converted.push(self.coerce(value, *ty, Context::Implicit, None)?);
+        }
+        let bound = self.cast_columns(bound, &types)?;
+        let bound = self.as_row(bound)?;
+        let record = PgType::new(oid::RECORD);
+        let left = super::special::row_ctor(converted, record);
+        let probe = |n: &str| Typed::new(super::scope::column("", n), record);
+        let test = super::special::distinct_from(probe("l"), probe("r"), any);
+        let call = crate::call::callable_of(&test.expr)
+            .map(|(c, _)| c.clone())
+            .ok_or_else(|| PgError::internal("no comparison of rows"))?;
+        let kind = SubPlanKind::Quantified { call, op: name.to_owned(), any };
+        self.subplan(bound, kind, Some(left), PgType::new(oid::BOOL))
+    }
+
+    /// A subquery in FROM that names columns to its left.
+    pub(super) fn lateral(&mut self, bound: Bound) -> Result<(Arc<dyn SetCallable>, Vec<Expr>)> {
+        let (query, args) = self.closed(bound)?;
+        Ok((Arc::new(LateralQuery { query }), args))
+    }
+
+    /// Whether a plan names columns of the present level.
+    pub(super) fn is_correlated(&self, plan: &LogicalPlan) -> Result<bool> {
+        let level = self.levels.len().saturating_sub(1);
+        let mut found = false;
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|e| {
+                    if let Expr::Placeholder(p) = e
+                        && let Some(n) =
+                            p.id.strip_prefix("$outer").and_then(|n| n.parse::<usize>().ok())
+                        && self.outers.get(n).is_some_and(|o| o.level == level)
+                    {
+                        found = true;
+                    }
+                    Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+                })
+            })
+        })
+        .map_err(internal)?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,267 @@
+//! Relations: tables, views, system tables.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{LogicalPlan, TableSource};
+use sqlparser::ast::ObjectName;
+use vicinity_storage::catalog::model::{Relation, RelationKind};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::scope::{Item, ScopeColumn, column};
+use super::{Binder, name_parts, name_position};
+use crate::call::PgType;
+use crate::df::source::{Origin, SourceColumn};
+use crate::df::{StorageSource, VirtualSource, scan};
+
+/// How deep views may nest.
+const VIEWS: usize = 64;
+
+fn missing(name: &[String]) -> PgError {
+    PgError::new(
+        SqlState::UNDEFINED_TABLE,
+        format!("relation \"{}\" does not exist", name.join(".")),
+    )
+}
+
+impl Binder<'_> {
+    /// The relation a name means; system tables are not among them.
+    pub(super) fn find_relation(&self, name: &ObjectName) -> Result<Arc<Relation>> {
+        let parts = name_parts(name);
+        self.relation_of(&parts)?
+            .ok_or_else(|| missing(&parts))
+            .map_err(|e| e.or_at(name_position(name)))
+    }
+
+    fn relation_of(&self, parts: &[String]) -> Result<Option<Arc<Relation>>> {
+        let catalog = &self.types.catalog;
+        Ok(match parts {
+            [name] => {
+                self.path.iter().find_map(|schema| catalog.relation_named(*schema, name)).cloned()
+            }
+            [schema, name] | [_, schema, name] => self
+                .session
+                .schema_oid(catalog, schema)
+                .and_then(|schema| catalog.relation_named(schema, name))
+                .cloned(),
+            _ => None,
+        })
+    }
+
+    /// A relation by name in FROM, system tables included.
+    pub(super) fn table(
+        &mut self,
+        name: &ObjectName,
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        let parts = name_parts(name);
+        let place = name_position(name);
+        let catalog = self.types.catalog.clone();
+        let schemas: Vec<Oid> = match parts.as_slice() {
+            [_] => self.path.clone(),
+            [schema, _] | [_, schema, _] => match self.session.schema_oid(&catalog, schema) {
+                Some(oid) => vec![oid],
+                None => return Err(missing(&parts).or_at(place)),
+            },
+            _ => return Err(missing(&parts).or_at(place)),
+        };
+        let bare = parts.last().cloned().unwrap_or_default();
+        for schema in schemas {
+            if let Some(relation) = catalog.relation_named(schema, &bare).cloned() {
+                return self.scan_relation(&relation, alias).map_err(|e| e.or_at(place));
+            }
+            if let Some(source) = virtual_table(schema, &bare) {
+                return self.scan_virtual(schema, source, alias);
+            }
+        }
+        Err(missing(&parts).or_at(place))
+    }
+
+    /// The plan and names of a relation.
+    pub(super) fn scan_relation(
+        &mut self,
+        relation: &Arc<Relation>,
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        self.relations.push(relation.oid);
+        match &relation.kind {
+            RelationKind::Table(table) => {
+                let source = StorageSource::new(&self.types.catalog, relation)?;
+                let columns = source.columns().to_vec();
+                let row_type = table.row_type;
+                let (plan, mut item) =
+                    self.scan_source(&relation.name, alias, source, &columns, relation.oid)?;
+                item.row_type = Some(row_type);
+                item.schema = self.schema_name(relation.schema).filter(|_| alias.is_none());
+                Ok((plan, item))
+            }
+            RelationKind::View(view) => {
+                self.depth += 20;
+                if self.depth > VIEWS * 20 {
+                    return Err(crate::sql::too_deep());
+                }
+                let (query, row_type) = (view.query.clone(), view.row_type);
+                let names: Vec<String> = view.columns.iter().map(|c| c.name.clone()).collect();
+                let result = self.view(relation, &query, &names, alias);
+                self.depth = self.depth.saturating_sub(20);
+                let (plan, mut item) = result?;
+                item.row_type = Some(row_type);
+                Ok((plan, item))
+            }
+            RelationKind::Sequence(_) => Err(PgError::unsupported("reading a sequence as a table")),
+            RelationKind::Index(_) => Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is an index", relation.name),
+            )),
+            RelationKind::Composite(_) => Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is a composite type", relation.name),
+            )),
+        }
+    }
+
+    fn schema_name(&self, schema: Oid) -> Option<String> {
+        self.types.catalog.schema(schema).map(|s| s.name.clone())
+    }
+
+    /// A view is its query, bound without any of the names around it.
+    fn view(
+        &mut self,
+        relation: &Relation,
+        query: &str,
+        names: &[String],
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        let parsed = crate::sql::parse(query)?;
+        let [parsed] = parsed.as_slice() else {
+            return Err(PgError::internal(format!("view {} is damaged", relation.name)));
+        };
+        let crate::sql::Statement::Sql(statement) = &parsed.stmt else {
+            return Err(PgError::internal(format!("view {} is damaged", relation.name)));
+        };
+        let sqlparser::ast::Statement::Query(query) = statement.as_ref() else {
+            return Err(PgError::internal(format!("view {} is damaged", relation.name)));
+        };
+        let outside = std::mem::take(&mut self.levels);
+        let (text, variables) = (self.text.take(), self.variables.take());
+        let bound = self.bind_query(query);
+        self.levels = outside;
+        self.text = text;
+        self.variables = variables;
+        let mut bound = bound?;
+        for (column, name) in bound.columns.iter_mut().zip(names) {
+            column.name.clone_from(name);
+        }
+        let visible = alias.unwrap_or(&relation.name);
+        let (plan, mut item) = self.named(bound, visible)?;
+        item.relation = relation.oid;
+        item.schema = self.schema_name(relation.schema).filter(|_| alias.is_none());
+        for (i, column) in item.columns.iter_mut().enumerate() {
+            column.table = relation.oid;
+            column.attr = i16::try_from(i + 1).unwrap_or(0);
+        }
+        Ok((plan, item))
+    }
+
+    fn scan_virtual(
+        &mut self,
+        schema: Oid,
+        source: Arc<VirtualSource>,
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        let columns = source.columns().to_vec();
+        let (oid, name) = (source.oid(), source.name().to_owned());
+        let (plan, mut item) = self.scan_source(&name, alias, source, &columns, oid)?;
+        item.schema = self.schema_name(schema).filter(|_| alias.is_none());
+        Ok((plan, item))
+    }
+
+    fn scan_source(
+        &mut self,
+        name: &str,
+        alias: Option<&str>,
+        source: Arc<dyn TableSource>,
+        columns: &[SourceColumn],
+        relation: Oid,
+    ) -> Result<(LogicalPlan, Item)> {
+        let visible = alias.unwrap_or(name);
+        let qualifier = self.unique(visible);
+        let plan = scan(&qualifier, source)?;
+        let columns = columns
+            .iter()
+            .map(|c| {
+                let (attr, hidden) = match c.origin {
+                    Origin::Stored(i) => (i16::try_from(i + 1).unwrap_or(0), false),
+                    Origin::System(s) => (s.number(), true),
+                };
+                ScopeColumn {
+                    name: c.name.clone(),
+                    expr: column(&qualifier, &c.name),
+                    ty: c.ty,
+                    table: relation,
+                    attr,
+                    hidden,
+                }
+            })
+            .collect();
+        let item = Item {
+            alias: visible.to_owned(),
+            schema: None,
+            columns,
+            row_type: None,
+            relation,
+            scalar: false,
+        };
+        Ok((plan, item))
+    }
+
+    /// A query as a table: its plan under a qualifier of its own.
+    pub(super) fn named(
+        &mut self,
+        bound: super::Bound,
+        visible: &str,
+    ) -> Result<(LogicalPlan, Item)> {
+        let qualifier = self.unique(visible);
+        let fields: Vec<String> =
+            bound.plan.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let plan = datafusion::logical_expr::LogicalPlanBuilder::from(bound.plan)
+            .alias(qualifier.as_str())
+            .and_then(datafusion::logical_expr::LogicalPlanBuilder::build)
+            .map_err(crate::call::internal)?;
+        let columns = bound
+            .columns
+            .into_iter()
+            .zip(&fields)
+            .map(|(c, field)| ScopeColumn {
+                name: c.name,
+                expr: column(&qualifier, field),
+                ty: c.ty,
+                table: c.table,
+                attr: c.attr,
+                hidden: false,
+            })
+            .collect();
+        let item = Item {
+            alias: visible.to_owned(),
+            schema: None,
+            columns,
+            row_type: None,
+            relation: 0,
+            scalar: false,
+        };
+        Ok((plan, item))
+    }
+}
+
+/// The type of a column that counts rows.
+pub(super) fn bigint() -> PgType {
+    PgType::new(vicinity_types::oid::INT8)
+}
+
+/// A system table as a source.
+fn virtual_table(schema: Oid, name: &str) -> Option<Arc<VirtualSource>> {
+    let table = crate::catalog::lookup(schema, name)?;
+    let columns =
+        table.columns.iter().map(|c| (c.name.to_owned(), PgType::new(c.type_oid))).collect();
+    let rows = Arc::new(move |ctx: &crate::context::ExecContext| (table.rows)(ctx, table));
+    Some(VirtualSource::new(table.oid, table.name, columns, rows))
+}

@@ -1,0 +1,50 @@
+//! The common type of UNION, CASE, VALUES, ARRAY and the like (`select_common_type`).
+
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+
+use super::cast::{Context, can_coerce};
+use super::types::Types;
+
+/// The type all inputs can become; `None` if there is none. All unknown is text.
+pub fn common_type(types: &Types, inputs: &[Oid]) -> Option<Oid> {
+    try_common(types, inputs).ok()
+}
+
+/// The same, or the two types that do not go together.
+fn try_common(types: &Types, inputs: &[Oid]) -> std::result::Result<Oid, (Oid, Oid)> {
+    let Some(first) = inputs.first().copied() else { return Ok(oid::TEXT) };
+    if first != oid::UNKNOWN && inputs.iter().all(|ty| *ty == first) {
+        return Ok(first);
+    }
+    let mut best = types.base(first);
+    for input in inputs.iter().skip(1) {
+        let ty = types.base(*input);
+        if ty == oid::UNKNOWN || ty == best {
+            continue;
+        }
+        if best == oid::UNKNOWN {
+            best = ty;
+            continue;
+        }
+        let (have, new) = (types.category(best), types.category(ty));
+        if have != new {
+            return Err((best, ty));
+        }
+        let up = can_coerce(types, &[best], &[ty], Context::Implicit);
+        let down = can_coerce(types, &[ty], &[best], Context::Implicit);
+        if !types.preferred(have, best) && up && !down {
+            best = ty;
+        }
+    }
+    Ok(if best == oid::UNKNOWN { oid::TEXT } else { best })
+}
+
+/// The common type, or `42804`: `CASE types integer and text cannot be matched`.
+pub fn require_common(types: &Types, inputs: &[Oid], what: &str) -> Result<Oid> {
+    try_common(types, inputs).map_err(|(a, b)| {
+        PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("{what} types {} and {} cannot be matched", types.name(a), types.name(b)),
+        )
+    })
+}

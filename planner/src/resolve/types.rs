@@ -1,0 +1,124 @@
+//! What the rules ask about a type, built-in or not.
+
+use std::sync::Arc;
+
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind};
+use vicinity_types::{Kind, Oid, oid};
+
+use crate::call::PgType;
+use crate::names;
+
+/// Types as one version of the catalog knows them.
+#[derive(Clone)]
+pub struct Types {
+    /// The catalog.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Types {
+    /// How values are held.
+    pub fn kind(&self, ty: Oid) -> Kind {
+        self.catalog.kind_of(ty)
+    }
+
+    /// A type with a modifier.
+    pub fn pg(&self, ty: Oid, typmod: i32) -> PgType {
+        PgType::with_kind(ty, typmod, self.kind(ty))
+    }
+
+    /// A type without one.
+    pub fn plain(&self, ty: Oid) -> PgType {
+        self.pg(ty, -1)
+    }
+
+    /// SQL's name.
+    pub fn name(&self, ty: Oid) -> String {
+        names::type_name(&self.catalog, ty, -1)
+    }
+
+    /// The type a domain is over; any other type is its own base.
+    pub fn base(&self, ty: Oid) -> Oid {
+        let mut ty = ty;
+        // domains over domains are few; a bound keeps a damaged catalog from looping
+        for _ in 0..32 {
+            match self.catalog.type_def(ty).map(|t| &t.kind) {
+                Some(TypeKind::Domain { base, .. }) => ty = *base,
+                _ => break,
+            }
+        }
+        ty
+    }
+
+    /// A domain's base and modifier.
+    pub fn domain(&self, ty: Oid) -> Option<(Oid, i32)> {
+        match self.catalog.type_def(ty).map(|t| &t.kind) {
+            Some(TypeKind::Domain { base, typmod, .. }) => Some((*base, *typmod)),
+            _ => None,
+        }
+    }
+
+    /// `pg_type.typcategory`
+    pub fn category(&self, ty: Oid) -> u8 {
+        if let Some(info) = vicinity_functions::type_by_oid(ty) {
+            return info.category;
+        }
+        if self.catalog.element_of(ty).is_some() {
+            return b'A';
+        }
+        match self.catalog.type_def(ty).map(|t| &t.kind) {
+            Some(TypeKind::Enum { .. }) => b'E',
+            Some(TypeKind::Domain { .. }) => self.category(self.base(ty)),
+            Some(TypeKind::Base) => b'U',
+            _ => b'C',
+        }
+    }
+
+    /// `pg_type.typispreferred`
+    pub fn preferred(&self, category: u8, ty: Oid) -> bool {
+        vicinity_functions::type_by_oid(ty).is_some_and(|t| t.preferred && t.category == category)
+    }
+
+    /// Element type of a true array type.
+    pub fn element(&self, ty: Oid) -> Option<Oid> {
+        match ty {
+            oid::INT2VECTOR | oid::OIDVECTOR => None,
+            _ => self.catalog.element_of(self.base(ty)),
+        }
+    }
+
+    /// The array type over a type.
+    pub fn array(&self, elem: Oid) -> Option<Oid> {
+        self.catalog.array_of(elem)
+    }
+
+    /// Whether it is an enum.
+    pub fn is_enum(&self, ty: Oid) -> bool {
+        matches!(self.catalog.type_def(ty).map(|t| &t.kind), Some(TypeKind::Enum { .. }))
+    }
+
+    /// Whether it is a named composite type.
+    pub fn is_composite(&self, ty: Oid) -> bool {
+        self.fields(ty).is_some()
+    }
+
+    /// The columns of a composite type.
+    pub fn fields(&self, ty: Oid) -> Option<Vec<Column>> {
+        if oid::kind(ty).is_some() || self.catalog.element_of(ty).is_some() {
+            return None;
+        }
+        let relation = self.catalog.relation_of_type(self.base(ty))?;
+        let columns = match &relation.kind {
+            RelationKind::Table(t) => &t.columns,
+            RelationKind::View(v) => &v.columns,
+            RelationKind::Composite(columns) => columns,
+            _ => return None,
+        };
+        Some(columns.iter().filter(|c| !c.dropped).cloned().collect())
+    }
+
+    /// Whether rows of an extension are visible.
+    pub fn extension_exists(&self, extension: Option<&str>) -> bool {
+        extension.is_none_or(|name| self.catalog.extension_named(name).is_some())
+    }
+}
