@@ -5,9 +5,11 @@ use sqlparser::ast;
 use vicinity_storage::catalog::model::fixed;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
+use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, PlannerFn, Typed};
 use crate::context::ExecContext;
 use crate::exec::Outcome;
+use crate::resolve::Context;
 use crate::rows::OutputColumn;
 
 /// The implementation of a built-in function that needs the catalog or the session, by `prosrc`.
@@ -49,18 +51,27 @@ pub(crate) struct Bound {
 }
 
 /// Binds a query.
-pub(crate) fn bind_query(_ctx: &ExecContext, _query: &ast::Query, _types: &[Oid]) -> Result<Bound> {
-    Err(PgError::unsupported("SELECT"))
+pub(crate) fn bind_query(ctx: &ExecContext, query: &ast::Query, types: &[Oid]) -> Result<Bound> {
+    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::declared(types));
+    let bound = binder.query(query)?;
+    Ok(Bound {
+        plan: bound.plan,
+        columns: bound.columns,
+        params: bound.params,
+        locked: !bound.locks.is_empty(),
+    })
 }
 
 /// Reads a type.
-pub(crate) fn bind_type(_ctx: &ExecContext, _ty: &ast::DataType) -> Result<PgType> {
-    Err(PgError::unsupported("PREPARE"))
+pub(crate) fn bind_type(ctx: &ExecContext, ty: &ast::DataType) -> Result<PgType> {
+    Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none()).data_type(ty)
 }
 
 /// Binds an expression without columns for a target of a type.
-pub(crate) fn bind_assign(_ctx: &ExecContext, _expr: &ast::Expr, _target: PgType) -> Result<Typed> {
-    Err(PgError::unsupported("EXECUTE"))
+pub(crate) fn bind_assign(ctx: &ExecContext, expr: &ast::Expr, target: PgType) -> Result<Typed> {
+    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none());
+    let value = binder.expr_over(expr, &Scope::empty())?;
+    binder.coerce_to(value, target, Context::Assignment)
 }
 
 /// An INSERT, UPDATE or DELETE, planned.

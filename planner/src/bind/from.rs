@@ -1,7 +1,5 @@
 //! FROM.
 
-use std::sync::Arc;
-
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, TableFactor, TableWithJoins};
 use vicinity_types::{PgError, Result, SqlState, oid};

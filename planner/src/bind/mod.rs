@@ -25,8 +25,6 @@ mod special;
 mod srf;
 mod subquery;
 mod table;
-#[cfg(test)]
-mod tests;
 mod typename;
 mod window;
 
@@ -46,20 +44,9 @@ use crate::session_state::SessionState;
 
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
-pub use subquery::{SubPlan, SubPlanKind, SubQuery, set_runner};
+pub use subquery::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
 
-/// A column of a query's result.
-#[derive(Clone, Debug)]
-pub struct OutputColumn {
-    /// Its name, as PostgreSQL names it; not unique.
-    pub name: String,
-    /// Its type.
-    pub ty: PgType,
-    /// The table it comes from unchanged, else 0.
-    pub table: Oid,
-    /// Its number there.
-    pub attr: i16,
-}
+pub use crate::rows::OutputColumn;
 
 /// A query, bound.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 //! uncorrelated query in a positive place is left to DataFusion as a semi join.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,8 +14,10 @@ use std::sync::{Arc, OnceLock};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use parking_lot::Mutex;
 use sqlparser::ast;
 use vicinity_functions::Rows;
+use vicinity_storage::Snapshot;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::operator::operator_name;
@@ -23,10 +25,11 @@ use super::{Binder, Bound};
 use crate::call::{Callable, PgType, Typed, Volatility, call_expr, internal, placeholder};
 use crate::context::ExecContext;
 use crate::df::SetCallable;
+use crate::query::QueryPlan;
 use crate::resolve::Context;
+use crate::rows::{Collect, OutputColumn};
 
 /// A query within an expression: a plan of its own.
-#[derive(Debug)]
 pub struct SubQuery {
     /// Tells it from all others.
     pub id: u64,
@@ -38,17 +41,84 @@ pub struct SubQuery {
     pub params: Vec<PgType>,
     /// Whether a parameter is a column of the outer query: else one run serves all rows.
     pub correlated: bool,
+    /// Whether it must run anew for each row.
+    volatile: bool,
+    prepared: OnceLock<Arc<QueryPlan>>,
+    memo: Mutex<Option<Arc<Memo>>>,
 }
 
-/// Runs a subquery: its rows for parameter values, at most `limit` of them.
-pub type Runner =
-    fn(&ExecContext, &Arc<SubQuery>, Vec<Datum>, usize) -> Result<Arc<Vec<Vec<Datum>>>>;
+/// What the last run of a subquery gave, for the next row with the same parameters.
+struct Memo {
+    txn: usize,
+    snapshot: Snapshot,
+    params: Vec<Datum>,
+    limit: usize,
+    rows: Arc<Vec<Vec<Datum>>>,
+    keys: OnceLock<Arc<Keys>>,
+}
 
-static RUNNER: OnceLock<Runner> = OnceLock::new();
+/// The values of a column, to ask for membership.
+struct Keys {
+    known: HashSet<Vec<u8>>,
+    nulls: bool,
+}
 
-/// Registers what runs subqueries; the first registration counts.
-pub fn set_runner(runner: Runner) {
-    let _ = RUNNER.set(runner);
+impl SubQuery {
+    /// Its rows for parameter values, at most `limit` of them.
+    fn rows(&self, ctx: &ExecContext, params: &[Datum], limit: usize) -> Result<Arc<Memo>> {
+        let txn = Arc::as_ptr(&ctx.txn).addr();
+        let same = |m: &Memo| {
+            m.txn == txn
+                && m.snapshot == ctx.snapshot
+                && m.limit == limit
+                && m.params.len() == params.len()
+                && m.params.iter().zip(params).all(|(a, b)| match (a.is_null(), b.is_null()) {
+                    (false, false) => vicinity_types::equal(a, b),
+                    (a, b) => a && b,
+                })
+        };
+        if !self.volatile
+            && let Some(memo) = self.memo.lock().as_ref().filter(|m| same(m))
+        {
+            return Ok(memo.clone());
+        }
+        let plan = self.query_plan(ctx)?;
+        let mut sink = Collect::default();
+        let mut cursor = plan.open(&ctx.deeper()?, params.to_vec())?;
+        while sink.rows.len() < limit {
+            let left = limit - sink.rows.len();
+            if cursor.fill(&mut sink, left)?.done {
+                break;
+            }
+        }
+        let memo = Arc::new(Memo {
+            txn,
+            snapshot: ctx.snapshot,
+            params: params.to_vec(),
+            limit,
+            rows: Arc::new(sink.rows),
+            keys: OnceLock::new(),
+        });
+        *self.memo.lock() = Some(memo.clone());
+        Ok(memo)
+    }
+
+    /// Its plan, made when it first runs. A prepared statement lives as long as its catalog version.
+    fn query_plan(&self, ctx: &ExecContext) -> Result<Arc<QueryPlan>> {
+        if let Some(plan) = self.prepared.get() {
+            return Ok(plan.clone());
+        }
+        let columns = self.columns.iter().map(|ty| OutputColumn::computed("column", *ty)).collect();
+        let params: Vec<u32> = self.params.iter().map(|p| p.oid).collect();
+        let plan = Arc::new(QueryPlan::new(ctx, self.plan.clone(), columns, &params)?);
+        Ok(self.prepared.get_or_init(|| plan).clone())
+    }
+}
+
+impl Debug for SubQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SubQuery {}", self.id)
+    }
 }
 
 /// What becomes of a subquery's rows.
@@ -97,8 +167,7 @@ impl SubPlan {
         params: &[Datum],
         limit: usize,
     ) -> Result<Arc<Vec<Vec<Datum>>>> {
-        let run = RUNNER.get().ok_or_else(|| PgError::unsupported("subqueries"))?;
-        run(ctx, &self.query, params.to_vec(), limit)
+        Ok(self.query.rows(ctx, params, limit)?.rows.clone())
     }
 }
 
@@ -155,8 +224,11 @@ impl Callable for SubPlan {
             }
             SubPlanKind::Quantified { call, any, .. } => {
                 let Some((left, params)) = args.split_first() else { return Ok(Datum::Null) };
-                let rows = self.rows(ctx, params, usize::MAX)?;
-                quantified(ctx, &**call, *any, left, &rows)
+                let memo = self.query.rows(ctx, params, usize::MAX)?;
+                if let Some(found) = member(&**call, *any, left, &memo) {
+                    return Ok(found);
+                }
+                quantified(ctx, &**call, *any, left, &memo.rows)
             }
         }
     }
@@ -181,6 +253,40 @@ impl Callable for SubPlan {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// `IN` and `NOT IN` of many values: hashed once, as PostgreSQL's hashed SubPlan.
+fn member(call: &dyn Callable, any: bool, left: &Datum, memo: &Memo) -> Option<Datum> {
+    let op = call.operator()?;
+    let plain = (op.name == "=" && any) || (op.name == "<>" && !any);
+    let [l, r] = call.args() else { return None };
+    if !plain || l.oid != r.oid || !hashable(l.oid) || memo.rows.len() < 8 {
+        return None;
+    }
+    let keys = memo.keys.get_or_init(|| {
+        let mut keys = Keys { known: HashSet::with_capacity(memo.rows.len()), nulls: false };
+        for row in memo.rows.iter() {
+            match row.first() {
+                Some(value) if !value.is_null() => {
+                    keys.known.insert(vicinity_types::arrow::group_key(value));
+                }
+                _ => keys.nulls = true,
+            }
+        }
+        Arc::new(keys)
+    });
+    if left.is_null() {
+        return Some(Datum::Null);
+    }
+    if keys.known.contains(&vicinity_types::arrow::group_key(left)) {
+        return Some(Datum::Bool(any));
+    }
+    Some(if keys.nulls { Datum::Null } else { Datum::Bool(!any) })
+}
+
+/// Types whose equality is equality of keys.
+fn hashable(ty: u32) -> bool {
+    super::expr::plain_equality(ty) || ty == oid::NUMERIC
 }
 
 fn quantified(
@@ -242,10 +348,9 @@ impl SetCallable for LateralQuery {
     }
 
     fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Rows> {
-        let run = RUNNER.get().ok_or_else(|| PgError::unsupported("subqueries"))?;
-        let rows = run(ctx, &self.query, args.to_vec(), usize::MAX)?;
-        let rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| (*shared).clone());
-        Ok(Box::new(rows.into_iter().map(Ok)))
+        let memo = self.query.rows(ctx, args, usize::MAX)?;
+        let rows = memo.rows.clone();
+        Ok(Box::new((0..rows.len()).map(move |i| Ok(rows.get(i).cloned().unwrap_or_default()))))
     }
 
     fn identity(&self) -> String {
@@ -316,12 +421,23 @@ impl Binder<'_> {
             })
             .map_err(internal)?
             .data;
+        let mut volatile = false;
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                volatile |= expr.is_volatile();
+                Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+            })
+        })
+        .map_err(internal)?;
         let query = SubQuery {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             plan,
             columns: bound.columns.iter().map(|c| c.ty).collect(),
             params,
             correlated,
+            volatile,
+            prepared: OnceLock::new(),
+            memo: Mutex::new(None),
         };
         Ok((Arc::new(query), args))
     }

@@ -106,6 +106,17 @@ impl Dialect for VicinityDialect {
                         .map(|value| Expr::Prefixed { prefix, value: Box::new(value) }),
                 )
             }
+            Token::Word(w)
+                if w.value.eq_ignore_ascii_case("variadic") && w.quote_style.is_none() =>
+            {
+                let prefix = Ident { value: "VARIADIC".to_owned(), quote_style: None, span };
+                parser.next_token();
+                Some(
+                    parser
+                        .parse_expr()
+                        .map(|value| Expr::Prefixed { prefix, value: Box::new(value) }),
+                )
+            }
             Token::Word(_) => typed_literal(parser),
             _ => None,
         }
