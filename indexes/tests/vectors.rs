@@ -343,7 +343,7 @@ fn concurrent_inserts_removes_and_searches() {
                 });
             }
         });
-        let live = |i: u64| i < keep || i % 3 != 0;
+        let live = |i: u64| i < keep || !i.is_multiple_of(3);
         let want: HashSet<u64> = (0..40_000).filter(|i| live(*i)).collect();
         let got: Vec<u64> = everything(&index, rows.row(1), 10).iter().map(|c| c.row).collect();
         assert_eq!(got.len(), want.len());

@@ -128,7 +128,7 @@ impl Hnsw {
         let wanted = !reached || marks.ids.len() < landmarks || marks.is_far(nearest);
         drop(marks);
         // One in 16 is enough for the mean.
-        if wanted || id % 16 == 0 {
+        if wanted || id.is_multiple_of(16) {
             let mut marks = core.landmarks.write();
             if nearest.is_finite() {
                 marks.learn(nearest);

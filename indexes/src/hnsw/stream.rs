@@ -19,6 +19,9 @@ const SCAN_SHARE: usize = 8;
 /// of the PASE document's data from 0.99 to 0.96.
 const LEAST_WIDTH: usize = 160;
 
+/// A pool wider than this costs more to keep in order than comparing every slot.
+const MOST_WIDTH: usize = 4096;
+
 pub(super) struct HnswStream {
     index: Arc<Hnsw>,
     vector: Box<[f32]>,
@@ -82,6 +85,10 @@ impl HnswStream {
     fn refill(&mut self, core: &Core, beam: &mut Beam) {
         self.passed = 0;
         match self.state {
+            State::Begin if self.width > MOST_WIDTH => {
+                beam.clear();
+                self.scan(core, beam);
+            }
             State::Begin => {
                 beam.enter(core, &self.query, self.width);
                 beam.run(core, &self.query, self.width);
@@ -91,10 +98,9 @@ impl HnswStream {
                 beam.pool.clear();
                 self.width *= 2;
                 let seen = beam.visited.len();
-                if beam.rest.is_empty() || seen * SCAN_SHARE > core.graph.len() {
-                    self.collect_all(core, beam);
-                    self.state = State::Scan;
-                    self.refill(core, beam);
+                let enough = self.width > MOST_WIDTH || seen * SCAN_SHARE > core.graph.len();
+                if enough || beam.rest.is_empty() {
+                    self.scan(core, beam);
                     return;
                 }
                 take_nearest(&mut beam.rest, self.width, &mut beam.pool);
@@ -111,14 +117,16 @@ impl HnswStream {
         }
     }
 
-    /// Compares every slot that the search has not met.
-    fn collect_all(&self, core: &Core, beam: &mut Beam) {
+    /// Compares every slot that the search has not met, and leaves the graph.
+    fn scan(&mut self, core: &Core, beam: &mut Beam) {
         for id in 0..core.graph.len() as u32 {
             if core.graph.row(id) < DEAD && !beam.visited.contains(id) {
                 let distance = core.coder.distance(&self.query, core.graph.code(id));
                 beam.rest.push(Near { distance, id, expanded: true });
             }
         }
+        self.state = State::Scan;
+        self.refill(core, beam);
     }
 }
 
