@@ -14,8 +14,10 @@ use crate::Progress;
 const ITERATIONS: usize = 12;
 /// It ends sooner when an iteration lowers the sum of distances by less than this share.
 const ENOUGH: f64 = 0.002;
-/// Vectors per centroid that the start looks at.
+/// Vectors per centroid that the start looks at, and vectors it looks at in all unless two per centroid are more: it
+/// compares every one of them with every centroid.
 const START_PER_CENTROID: usize = 16;
+const START: usize = 32 * 1024;
 /// Up to this many vectors stay on the calling thread, which may hold a lock and must not wait for a pool that is
 /// busy with another build.
 pub(super) const SMALL: usize = 4096;
@@ -32,7 +34,8 @@ pub(crate) fn kmeans(
     if n <= k {
         return Ok(sample.to_vec());
     }
-    let start = &sample[..n.min(k * START_PER_CENTROID) * dim];
+    let looked_at = k.saturating_mul(START_PER_CENTROID).min(START).max(k.saturating_mul(2));
+    let start = &sample[..n.min(looked_at) * dim];
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut centroids = plus_plus(start, dim, k, &mut rng, progress)?;
     let mut last = f64::INFINITY;
