@@ -189,13 +189,16 @@ impl Session {
         };
         let Statement::Sql(stmt) = &parsed.stmt else { return Ok(prepared) };
         match &**stmt {
-            ast::Statement::Query(query) => {
+            ast::Statement::Query(query) if !crate::exec::dml::is_write(stmt) => {
                 let (plan, params) = plan_query(ctx, query, types)?;
                 prepared.columns = Some(plan.columns.clone());
                 prepared.params = params;
                 prepared.kind = Kind::Query(Arc::new(plan));
             }
-            ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
+            ast::Statement::Query(_)
+            | ast::Statement::Insert(_)
+            | ast::Statement::Update(_)
+            | ast::Statement::Delete(_) => {
                 let plan = hooks::prepare_dml(ctx, stmt, types)?;
                 prepared.columns = plan.columns().map(<[OutputColumn]>::to_vec);
                 prepared.params = plan.params().to_vec();

@@ -19,6 +19,7 @@ mod rewrite;
 mod set;
 pub mod settings;
 pub mod transaction;
+pub mod triggers;
 mod types;
 pub mod utility;
 

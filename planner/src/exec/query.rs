@@ -1,10 +1,13 @@
-//! Queries inside other statements: CREATE TABLE AS, views, INSERT ... SELECT.
+//! Queries inside other statements: CREATE TABLE AS and views.
 
 use sqlparser::ast::Query;
-use vicinity_types::{Datum, Oid, PgError, Result};
+use vicinity_types::{Datum, Oid, Result};
 
+use crate::bind::{Binder, ParamTypes};
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::query::QueryPlan;
+use crate::rows::{Collect, OutputColumn};
 
 /// A column of a query's result.
 #[derive(Clone, Debug)]
@@ -17,6 +20,15 @@ pub(crate) struct Output {
 pub(crate) struct Bound {
     pub(crate) columns: Vec<Output>,
     pub(crate) relations: Vec<Oid>,
+    plan: datafusion::logical_expr::LogicalPlan,
+}
+
+/// Binds a query.
+pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
+    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none());
+    let bound = binder.query(query)?;
+    let columns = bound.columns.into_iter().map(|c| Output { name: c.name, ty: c.ty }).collect();
+    Ok(Bound { columns, relations: bound.relations, plan: bound.plan })
 }
 
 /// What a query gives, without running it.
@@ -24,17 +36,28 @@ pub(crate) fn describe(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     bind(ctx, query)
 }
 
-/// Binds a query.
-pub(crate) fn bind(_ctx: &ExecContext, _query: &Query) -> Result<Bound> {
-    Err(PgError::unsupported("a query here"))
-}
-
 /// Runs a query; every row goes to `f` until it says to stop.
 pub(crate) fn run(
-    _ctx: &ExecContext,
-    _query: &Bound,
-    _params: &[Datum],
-    _f: &mut dyn FnMut(&[Datum]) -> Result<bool>,
+    ctx: &ExecContext,
+    query: &Bound,
+    f: &mut dyn FnMut(&[Datum]) -> Result<bool>,
 ) -> Result<()> {
-    Err(PgError::unsupported("a query here"))
+    const CHUNK: usize = 1024;
+    let columns =
+        query.columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect();
+    let plan = QueryPlan::new(ctx, query.plan.clone(), columns, &[])?;
+    let mut cursor = plan.open(ctx, Vec::new())?;
+    loop {
+        let mut rows = Collect::default();
+        let done = cursor.fill(&mut rows, CHUNK)?.done;
+        for row in &rows.rows {
+            if !f(row)? {
+                return Ok(());
+            }
+        }
+        if done {
+            return Ok(());
+        }
+        ctx.check()?;
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn create(
     let catalog = ctx.txn.catalog();
     let target = ctx.engine.db.table(oid, &catalog)?;
     let mut count = 0u64;
-    query::run(ctx, &bound, &[], &mut |row| {
+    query::run(ctx, &bound, &mut |row| {
         target.insert(&ctx.txn, row)?;
         count += 1;
         Ok(true)

@@ -27,6 +27,12 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
         )
         .detail("Tables cannot have INSTEAD OF triggers."));
     }
+    if !c.for_each_row {
+        return Err(PgError::unsupported("FOR EACH STATEMENT"));
+    }
+    if c.when.is_some() {
+        return Err(PgError::unsupported("WHEN of a trigger"));
+    }
     let own = name::ident(&c.name);
     let mut kind = i16::from(c.for_each_row);
     if c.timing == TriggerTiming::Before {

@@ -1,53 +1,154 @@
-//! INSERT, UPDATE and DELETE.
+//! INSERT, UPDATE and DELETE: prepared once, run many times.
+//!
+//! Values, conditions and RETURNING are compiled for the row lane: a statement that finds its row by
+//! a key plans nothing at run time. Where an expression is beyond the row lane (a subquery), the
+//! query that finds the rows computes it.
+//!
+//! A row that changed since the statement's snapshot is looked at again, as PostgreSQL's
+//! EvalPlanQual does: its newest version is checked against the condition, and changed from there.
+
+mod change;
+mod conflict;
+mod insert;
+mod layout;
+mod returning;
+mod rules;
 
 use std::sync::Arc;
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{self, Statement as Ast};
 use vicinity_storage::catalog::model::Relation;
-use vicinity_types::{Datum, PgError, Result};
+use vicinity_types::{Datum, Oid, PgError, Result};
 
-use crate::call::PgType;
+use super::outcome::{Outcome, Rows, Tag};
+use crate::bind::Binder;
 use crate::context::ExecContext;
+use crate::rows::{Collect, Discard, OutputColumn, RowSink};
+pub(crate) use rules::{check_named, conversion, default_of, validate};
 
-/// An expression over a table's columns, ready to run.
-pub(crate) struct RowExpr {}
+/// A write, prepared.
+pub struct DmlPlan {
+    kind: Kind,
+    params: Vec<Oid>,
+    columns: Option<Vec<OutputColumn>>,
+    short: bool,
+}
 
-impl RowExpr {
-    /// Its value over a row of the table (all columns, dropped ones included).
-    pub(crate) fn eval(&self, _ctx: &ExecContext, _row: &[Datum]) -> Result<Datum> {
-        Err(PgError::unsupported("expression"))
+enum Kind {
+    Insert(Box<insert::Insert>),
+    Change(Box<change::Change>),
+}
+
+impl DmlPlan {
+    /// Columns of RETURNING; `None` without it.
+    pub fn columns(&self) -> Option<&[OutputColumn]> {
+        self.columns.as_deref()
     }
 
-    /// Its value if it has the same one for every row.
-    pub(crate) fn constant(&self, _ctx: &ExecContext) -> Result<Option<Datum>> {
-        Ok(None)
+    /// Types of the parameters.
+    pub fn params(&self) -> &[Oid] {
+        &self.params
     }
 
-    /// Whether a check is false over a row.
-    pub(crate) fn fails(&self, ctx: &ExecContext, row: &[Datum]) -> Result<bool> {
-        Ok(matches!(self.eval(ctx, row)?, Datum::Bool(false)))
+    /// Whether it may run on a connection's own task (invariant *no-starvation*).
+    pub fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// Runs it, RETURNING's rows in memory.
+    pub fn run(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Outcome> {
+        let Some(columns) = &self.columns else {
+            return Ok(run(self, ctx, params, &mut Discard)?.into());
+        };
+        let mut sink = Collect::default();
+        let tag = run(self, ctx, params, &mut sink)?;
+        let columns = columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
+        Ok(Outcome { tag, rows: Some(Rows { columns, rows: sink.rows }) })
+    }
+
+    /// `INSERT`, `UPDATE` or `DELETE`.
+    pub fn verb(&self) -> &'static str {
+        match &self.kind {
+            Kind::Insert(_) => "INSERT",
+            Kind::Change(c) => c.name(),
+        }
+    }
+
+    /// The table written to.
+    pub fn relation(&self) -> &Arc<Relation> {
+        match &self.kind {
+            Kind::Insert(i) => &i.rules.relation,
+            Kind::Change(c) => &c.rules().relation,
+        }
+    }
+
+    /// The query that gives the rows, for EXPLAIN; `None` for VALUES.
+    pub fn source(&self) -> Option<&crate::query::QueryPlan> {
+        match &self.kind {
+            Kind::Insert(i) => i.plan(),
+            Kind::Change(c) => Some(c.plan()),
+        }
     }
 }
 
-/// Binds defaults, checks and generated columns, for their errors.
-pub(crate) fn validate(_ctx: &ExecContext, _relation: &Relation) -> Result<()> {
+/// The write in a statement, with the WITH before it; `None` if it is none.
+fn write_of(stmt: &Ast) -> Option<(&Ast, Option<&ast::With>)> {
+    match stmt {
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Some((stmt, None)),
+        Ast::Query(q) => match &*q.body {
+            ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) => {
+                Some((s, q.with.as_ref()))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a statement is a write for this module.
+pub fn is_write(stmt: &Ast) -> bool {
+    write_of(stmt).is_some()
+}
+
+/// Prepares a write with a binder that knows its parameters.
+pub fn prepare(ctx: &ExecContext, binder: Binder<'_>, stmt: &Ast) -> Result<DmlPlan> {
+    let Some((write, with)) = write_of(stmt) else {
+        return Err(PgError::internal("statement is not a write"));
+    };
+    match write {
+        Ast::Insert(i) => insert::prepare(ctx, binder, i, with),
+        Ast::Update(u) => change::prepare_update(ctx, binder, u, with),
+        Ast::Delete(d) => change::prepare_delete(ctx, binder, d, with),
+        _ => Err(PgError::internal("statement is not a write")),
+    }
+}
+
+/// Runs a write; RETURNING's rows go to `sink`. Gives its tag with the number of rows.
+pub fn run(
+    plan: &DmlPlan,
+    ctx: &ExecContext,
+    params: &[Datum],
+    sink: &mut dyn RowSink,
+) -> Result<Tag> {
+    match &plan.kind {
+        Kind::Insert(i) => {
+            read_only(ctx, &i.rules, "INSERT")?;
+            Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink)?))
+        }
+        Kind::Change(c) => {
+            let name = c.name();
+            read_only(ctx, c.rules(), name)?;
+            Ok(Tag::counted(name, c.run(ctx, params, sink)?))
+        }
+    }
+}
+
+fn read_only(ctx: &ExecContext, rules: &rules::Rules, name: &str) -> Result<()> {
+    use vicinity_storage::catalog::model::Persistence;
+    if ctx.txn.read_only()
+        && rules.relation.table().is_some_and(|t| t.persistence != Persistence::Temporary)
+    {
+        return Err(super::transaction::read_only(name));
+    }
     Ok(())
-}
-
-pub(crate) fn check_named(_ctx: &ExecContext, _r: &Arc<Relation>, _name: &str) -> Result<RowExpr> {
-    Err(PgError::unsupported("expression"))
-}
-
-pub(crate) fn default_of(_ctx: &ExecContext, _r: &Arc<Relation>, _at: usize) -> Result<RowExpr> {
-    Err(PgError::unsupported("expression"))
-}
-
-pub(crate) fn conversion(
-    _ctx: &ExecContext,
-    _r: &Arc<Relation>,
-    _at: usize,
-    _ty: PgType,
-    _using: Option<&Expr>,
-) -> Result<RowExpr> {
-    Err(PgError::unsupported("expression"))
 }

@@ -1,0 +1,280 @@
+//! ON CONFLICT: which index decides, and what happens to the row that is in the way.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use sqlparser::ast::{self, ConflictTarget, OnConflictAction};
+use vicinity_storage::catalog::model::{ConstraintKind, Relation};
+use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
+
+use super::super::name;
+use super::change::{Assign, bind_assignments};
+use super::layout::{Layout, extend, table_def};
+use super::rules::Rules;
+use crate::bind::Binder;
+use crate::call::{PgType, Typed};
+use crate::context::ExecContext;
+use crate::row::{Compiler, Frame, Node, RowRef};
+
+/// Bound, parameters' types not yet known.
+pub(super) struct BoundConflict {
+    arbiters: Vec<Oid>,
+    layout: Layout,
+    assignments: Vec<(usize, Typed)>,
+    condition: Option<Typed>,
+    update: bool,
+}
+
+/// Compiled.
+pub(super) struct Conflict {
+    /// Empty: any unique index.
+    arbiters: Vec<Oid>,
+    update: Option<Update>,
+}
+
+struct Update {
+    assignments: Vec<(usize, Node)>,
+    condition: Option<Node>,
+    cells: usize,
+}
+
+/// The unique indexes a conflict target means.
+fn arbiters(ctx: &ExecContext, relation: &Relation, target: &ConflictTarget) -> Result<Vec<Oid>> {
+    let def = table_def(relation)?;
+    match target {
+        ConflictTarget::OnConstraint(given) => {
+            let own = name::last(given);
+            let found = def.constraints.iter().find(|c| c.name == own);
+            match found.map(|c| &c.kind) {
+                Some(ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index }) => {
+                    Ok(vec![*index])
+                }
+                Some(_) => Err(PgError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "constraint in ON CONFLICT clause has no associated index",
+                )),
+                None => Err(PgError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{own}\" for table \"{}\" does not exist", relation.name),
+                )),
+            }
+        }
+        ConflictTarget::Columns(columns) => {
+            let mut wanted = Vec::new();
+            for c in columns {
+                let own = name::ident(c);
+                let at = def.columns.iter().position(|x| !x.dropped && x.name == own);
+                let at = at.ok_or_else(|| {
+                    PgError::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{own}\" does not exist"),
+                    )
+                    .or_at(name::ident_at(c))
+                })?;
+                let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
+                if !wanted.contains(&number) {
+                    wanted.push(number);
+                }
+            }
+            wanted.sort_unstable();
+            let fits = |i: &Relation| {
+                i.index().is_some_and(|d| {
+                    let mut keys: Vec<i16> = d.keys.iter().map(|k| k.column).collect();
+                    keys.sort_unstable();
+                    keys.dedup();
+                    d.unique && d.valid && keys == wanted
+                })
+            };
+            let found: Vec<Oid> =
+                ctx.catalog.indexes_of(relation.oid).filter(|i| fits(i)).map(|i| i.oid).collect();
+            if found.is_empty() {
+                return Err(PgError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "there is no unique or exclusion constraint matching the ON CONFLICT \
+                     specification",
+                ));
+            }
+            Ok(found)
+        }
+    }
+}
+
+impl BoundConflict {
+    pub(super) fn bind(
+        ctx: &ExecContext,
+        binder: &mut Binder<'_>,
+        relation: &Arc<Relation>,
+        types: &[PgType],
+        alias: Option<&str>,
+        c: &ast::OnConflict,
+    ) -> Result<BoundConflict> {
+        let arbiters = match &c.conflict_target {
+            Some(target) => arbiters(ctx, relation, target)?,
+            None => Vec::new(),
+        };
+        let mut layout = Layout::of_table(&ctx.catalog, relation, alias)?;
+        layout.add_table(&ctx.catalog, relation, "excluded", None, false)?;
+        let mut bound = BoundConflict {
+            arbiters,
+            layout,
+            assignments: Vec::new(),
+            condition: None,
+            update: false,
+        };
+        if let OnConflictAction::DoUpdate(update) = &c.action {
+            if c.conflict_target.is_none() {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                )
+                .hint("For example, ON CONFLICT (column_name)."));
+            }
+            bound.update = true;
+            let scope = bound.layout.scope().clone();
+            bound.assignments =
+                bind_assignments(ctx, binder, relation, types, &update.assignments, &scope)?
+                    .into_iter()
+                    .map(Assign::into_pair)
+                    .collect();
+            bound.condition = match &update.selection {
+                Some(e) => Some(binder.condition_over(e, &scope, "WHERE")?),
+                None => None,
+            };
+        }
+        Ok(bound)
+    }
+
+    pub(super) fn compile(&self, params: &[Kind]) -> Result<Conflict> {
+        let arbiters = self.arbiters.clone();
+        if !self.update {
+            return Ok(Conflict { arbiters, update: None });
+        }
+        let mut compiler = Compiler::new(self.layout.values(), params.to_vec());
+        let assignments = self
+            .assignments
+            .iter()
+            .map(|(at, v)| Ok((*at, compiler.compile(&v.expr, v.ty.kind)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let condition = self.condition.as_ref().map(|c| compiler.condition(&c.expr)).transpose()?;
+        let cells = compiler.once_cells();
+        Ok(Conflict { arbiters, update: Some(Update { assignments, condition, cells }) })
+    }
+}
+
+/// The row in the way was put there by this very statement.
+fn twice() -> PgError {
+    PgError::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate \
+         constrained values.",
+    )
+}
+
+impl Conflict {
+    /// Inserts, or does what the clause says. `values` become those written. Gives the row and
+    /// whether it is new; `None` if nothing was written.
+    pub(super) fn run(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        rules: &Rules,
+        table: &Arc<Table>,
+        values: &mut Vec<Datum>,
+    ) -> Result<Option<(RowId, bool)>> {
+        use vicinity_storage::Insert;
+        loop {
+            let row = match table.insert_unless_conflict(&ctx.txn, values, &self.arbiters)? {
+                Insert::Inserted(row) => return Ok(Some((row, true))),
+                Insert::Conflict(row) => row,
+            };
+            let Some(update) = &self.update else { return Ok(None) };
+            let mut snapshot = ctx.snapshot;
+            let mut fresh = false;
+            loop {
+                let old = {
+                    let guard = pin();
+                    table.fetch(row, &snapshot, &guard).map(|r| r.values())
+                };
+                let outcome = match old {
+                    Some(old) => {
+                        let now = update.apply(
+                            ctx,
+                            params,
+                            rules,
+                            (table, row, &snapshot),
+                            old,
+                            values,
+                        )?;
+                        match now {
+                            Applied::Written(new) => {
+                                *values = new;
+                                return Ok(Some((row, false)));
+                            }
+                            Applied::Refused => return Ok(None),
+                            Applied::Changed(write) => write,
+                        }
+                    }
+                    // Too new for the snapshot: whose is it?
+                    None if !fresh => table.update(&ctx.txn, &snapshot, row, values)?,
+                    None => Write::Gone,
+                };
+                match outcome {
+                    Write::AlreadyMine => return Err(twice()),
+                    Write::Gone => break,
+                    Write::Concurrent | Write::Done => {
+                        snapshot = ctx.txn.snapshot();
+                        fresh = true;
+                    }
+                }
+            }
+            ctx.check()?;
+        }
+    }
+}
+
+enum Applied {
+    Written(Vec<Datum>),
+    /// WHERE was not true.
+    Refused,
+    Changed(Write),
+}
+
+impl Update {
+    fn apply(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        rules: &Rules,
+        (table, row, snapshot): (&Arc<Table>, RowId, &Snapshot),
+        old: Vec<Datum>,
+        excluded: &[Datum],
+    ) -> Result<Applied> {
+        let width = old.len();
+        let mut both = old;
+        extend(&mut both, row, rules.relation.oid);
+        both.extend_from_slice(excluded);
+        let once = vec![OnceCell::new(); self.cells];
+        let frame = Frame { ctx, params, once: &once, row: RowRef::Values(&both) };
+        if let Some(condition) = &self.condition
+            && !condition.passes(&frame)?
+        {
+            return Ok(Applied::Refused);
+        }
+        let mut new: Vec<Datum> = both.iter().take(width).cloned().collect();
+        for (at, node) in &self.assignments {
+            let value = node.eval(&frame)?;
+            if let Some(slot) = new.get_mut(*at) {
+                *slot = value;
+            }
+        }
+        rules.apply(ctx, &mut new)?;
+        match table.update(&ctx.txn, snapshot, row, &new)? {
+            Write::Done => Ok(Applied::Written(new)),
+            other => Ok(Applied::Changed(other)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Rows that expressions of a write are evaluated over: the target's columns, its system columns, and
+//! whatever stands beside them (`excluded`, FROM).
+
+use std::sync::Arc;
+
+use datafusion::common::{Column as PlanColumn, TableReference};
+use datafusion::logical_expr::Expr;
+use vicinity_storage::catalog::model::{Column, Relation, TableDef};
+use vicinity_storage::{Catalog, RowId};
+use vicinity_types::{Datum, Kind, PgError, Result};
+
+use crate::bind::{Item, Scope, ScopeColumn};
+use crate::call::PgType;
+use crate::df::source::{SystemColumn, system_value};
+use crate::row;
+
+/// A value of the row, with the names that reach it.
+struct Slot {
+    qualifier: TableReference,
+    name: String,
+    kind: Kind,
+}
+
+/// The order of the values, and what each is called.
+#[derive(Default)]
+pub(crate) struct Layout {
+    slots: Vec<Slot>,
+    scope: Scope,
+}
+
+/// The type of a table's column.
+pub(crate) fn column_type(catalog: &Catalog, c: &Column) -> PgType {
+    PgType::with_kind(c.type_oid, c.typmod, catalog.kind_of(c.type_oid))
+}
+
+pub(crate) fn table_def(relation: &Relation) -> Result<&TableDef> {
+    relation.table().ok_or_else(|| PgError::internal("target is not a table"))
+}
+
+impl Layout {
+    /// A table's row: all of its columns, dropped ones included, then the system columns.
+    pub(crate) fn of_table(
+        catalog: &Catalog,
+        relation: &Arc<Relation>,
+        alias: Option<&str>,
+    ) -> Result<Layout> {
+        let mut layout = Layout::default();
+        let qualifier = alias.unwrap_or(&relation.name);
+        let schema = match alias {
+            Some(_) => None,
+            None => catalog.schema(relation.schema).map(|s| s.name.clone()),
+        };
+        layout.add_table(catalog, relation, qualifier, schema, true)?;
+        Ok(layout)
+    }
+
+    /// Adds a table's row under a name. `bare`: its columns can be named without it.
+    pub(crate) fn add_table(
+        &mut self,
+        catalog: &Catalog,
+        relation: &Arc<Relation>,
+        qualifier: &str,
+        schema: Option<String>,
+        bare: bool,
+    ) -> Result<()> {
+        let def = table_def(relation)?;
+        let mut columns = Vec::new();
+        for (i, c) in def.columns.iter().enumerate() {
+            let ty = column_type(catalog, c);
+            let number = i16::try_from(i + 1).unwrap_or(i16::MAX);
+            let made = self.slot(qualifier, &c.name, ty, relation.oid, number, false);
+            if !c.dropped {
+                columns.push(made);
+            }
+        }
+        for c in SystemColumn::ALL {
+            columns.push(self.slot(qualifier, c.name(), c.ty(), relation.oid, c.number(), true));
+        }
+        let item = Item {
+            alias: qualifier.to_owned(),
+            schema,
+            columns,
+            row_type: Some(def.row_type),
+            relation: relation.oid,
+            scalar: false,
+        };
+        self.add_item(item, bare);
+        Ok(())
+    }
+
+    /// Adds plain columns under a name.
+    pub(crate) fn add_columns(&mut self, qualifier: &str, columns: &[(String, PgType)]) {
+        let made =
+            columns.iter().map(|(name, ty)| self.slot(qualifier, name, *ty, 0, 0, false)).collect();
+        let item = Item {
+            alias: qualifier.to_owned(),
+            schema: None,
+            columns: made,
+            row_type: None,
+            relation: 0,
+            scalar: false,
+        };
+        self.add_item(item, true);
+    }
+
+    fn add_item(&mut self, item: Item, bare: bool) {
+        let scope = Scope::of(item);
+        let scope = if bare { scope } else { scope.qualified_only() };
+        self.scope = Scope::pair(std::mem::take(&mut self.scope), scope);
+    }
+
+    fn slot(
+        &mut self,
+        qualifier: &str,
+        visible: &str,
+        ty: PgType,
+        table: u32,
+        attr: i16,
+        hidden: bool,
+    ) -> ScopeColumn {
+        // Names inside expressions are the slots' own: visible ones need not be unique.
+        let name = format!("{}:{visible}", self.slots.len());
+        let expr =
+            Expr::Column(PlanColumn::new(Some(TableReference::bare(qualifier)), name.clone()));
+        self.slots.push(Slot { qualifier: TableReference::bare(qualifier), name, kind: ty.kind });
+        ScopeColumn { name: visible.to_owned(), expr, ty, table, attr, hidden }
+    }
+
+    /// The names, for the binder.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The names, for the compiler.
+    pub(crate) fn values(&self) -> row::Scope {
+        let slots = self.slots.iter();
+        row::Scope::values(slots.map(|s| (Some(&s.qualifier), s.name.as_str(), s.kind)))
+    }
+}
+
+/// Puts the system columns' values behind a row's own.
+pub(crate) fn extend(values: &mut Vec<Datum>, row: RowId, table: u32) {
+    for c in SystemColumn::ALL {
+        values.push(system_value(c, row, table));
+    }
+}
