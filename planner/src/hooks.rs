@@ -8,7 +8,6 @@ use vicinity_types::{Datum, Oid, PgError, Result};
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, PlannerFn, Typed};
 use crate::context::ExecContext;
-use crate::exec::Outcome;
 use crate::resolve::Context;
 use crate::rows::OutputColumn;
 
@@ -74,38 +73,24 @@ pub(crate) fn bind_assign(ctx: &ExecContext, expr: &ast::Expr, target: PgType) -
     binder.coerce_to(value, target, Context::Assignment)
 }
 
-/// An INSERT, UPDATE or DELETE, planned.
-pub struct DmlPlan {
-    params: Vec<Oid>,
-}
-
-impl DmlPlan {
-    /// RETURNING's columns.
-    pub fn columns(&self) -> Option<&[OutputColumn]> {
-        None
-    }
-
-    /// Types of the parameters.
-    pub fn params(&self) -> &[Oid] {
-        &self.params
-    }
-
-    /// Whether it touches few rows.
-    pub fn is_short(&self) -> bool {
-        false
-    }
-
-    /// Runs it.
-    pub(crate) fn run(&self, _ctx: &ExecContext, _params: &[Datum]) -> Result<Outcome> {
-        Err(PgError::unsupported("INSERT, UPDATE, DELETE"))
-    }
-}
+pub use crate::exec::dml::DmlPlan;
 
 /// Plans an INSERT, UPDATE or DELETE.
 pub(crate) fn prepare_dml(
-    _ctx: &ExecContext,
-    _stmt: &ast::Statement,
-    _types: &[Oid],
+    ctx: &ExecContext,
+    stmt: &ast::Statement,
+    types: &[Oid],
 ) -> Result<DmlPlan> {
-    Err(PgError::unsupported("INSERT, UPDATE, DELETE"))
+    let params = crate::bind::ParamTypes::declared(types);
+    let binder = crate::bind::Binder::new(&ctx.catalog, &ctx.session, params);
+    crate::exec::dml::prepare(ctx, binder, stmt)
+}
+
+/// Calls a trigger's function: the row it returns, `None` for NULL.
+pub(crate) fn fire_trigger(
+    _ctx: &ExecContext,
+    call: &crate::exec::triggers::Call<'_>,
+) -> Result<Option<Vec<Datum>>> {
+    let _ = (call.relation, call.event, call.before, call.old, call.new);
+    Err(PgError::unsupported(format!("trigger \"{}\"", call.trigger.name)))
 }
