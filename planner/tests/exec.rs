@@ -7,7 +7,7 @@ use vicinity_planner::engine::Engine;
 use vicinity_planner::rows::Collect;
 use vicinity_planner::session::{Execution, RowsTag, Session};
 use vicinity_planner::session_state::SessionState;
-use vicinity_storage::disk::SimDisk;
+use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{Database, Options};
 use vicinity_types::{Io, IoStyle, NoNames, PgError, text_out};
 
