@@ -7,6 +7,7 @@ use vicinity_storage::Database;
 
 use crate::prepared::PlanCache;
 use crate::session_state::SessionState;
+use crate::userfn;
 
 /// The database with everything that is kept beside it: plans, compiled functions, who is connected.
 pub struct Engine {
@@ -14,6 +15,8 @@ pub struct Engine {
     pub db: Arc<Database>,
     /// Plans of all sessions.
     pub plans: PlanCache,
+    /// Compiled functions.
+    pub functions: userfn::Cache,
     sessions: Mutex<Vec<Weak<SessionState>>>,
     started: i64,
 }
@@ -21,9 +24,11 @@ pub struct Engine {
 impl Engine {
     /// The engine over an open database.
     pub fn new(db: Arc<Database>) -> Arc<Engine> {
+        crate::user_call::set_function_runner(userfn::run_function, userfn::run_set);
         Arc::new(Engine {
             db,
             plans: PlanCache::default(),
+            functions: userfn::Cache::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),
         })

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
@@ -45,6 +46,23 @@ impl QueryPlan {
     /// How the parameters are held.
     pub fn param_kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// Whether it looks at rows of tables.
+    pub fn reads_data(&self) -> bool {
+        let mut reads = false;
+        // The walk itself cannot fail.
+        let _ = self.logical.apply_with_subqueries(|node| {
+            let free = matches!(node, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_));
+            reads |= node.inputs().is_empty() && !free;
+            Ok(TreeNodeRecursion::Continue)
+        });
+        reads
+    }
+
+    /// Whether it gives exactly one row: an expression and nothing to read.
+    pub fn is_scalar(&self) -> bool {
+        self.row.as_ref().is_some_and(|r| r.is_scalar())
     }
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).

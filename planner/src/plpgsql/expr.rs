@@ -91,6 +91,14 @@ impl Variables for Lookup<'_, '_> {
             _ => None,
         }
     }
+
+    fn types(&self) -> Option<Vec<vicinity_types::Oid>> {
+        let uses = self.uses.borrow();
+        let oid = |u: &Use| match u {
+            Use::Whole(_, ty) | Use::Field(_, _, ty) => ty.oid,
+        };
+        Some(uses.iter().map(oid).collect())
+    }
 }
 
 /// The plan of a piece of SQL that fits the records as they are now. `prefix` makes an expression
@@ -117,7 +125,7 @@ fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
         shapes: RefCell::default(),
     };
     let text = format!("{prefix}{}", sql.text);
-    let statement = inner::prepare(&me.ctx, &text, &lookup)
+    let statement = inner::prepare(&me.ctx, &text, &[], &lookup)
         .map_err(|e| unassigned(me, sql, e).unwrap_or_else(|e| inside(e, &text)))?;
     let planned = Arc::new(Planned {
         statement,
@@ -200,6 +208,9 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
     let ty = column.ty;
     let values = params(me, &planned)?;
     let ctx = statement_context(me, &planned);
+    if planned.statement.is_scalar() {
+        return Ok((inner::scalar(&ctx, &planned.statement, &values)?, ty));
+    }
     let mut result = Datum::Null;
     let mut rows = 0;
     inner::rows(&ctx, &planned.statement, values, &mut |row| {

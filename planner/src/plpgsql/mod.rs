@@ -15,8 +15,6 @@ mod raise;
 mod run;
 mod types;
 
-#[cfg(test)]
-mod tests;
 
 use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};

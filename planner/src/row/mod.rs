@@ -15,3 +15,15 @@ pub mod sort;
 pub use compile::{Compiler, Scope};
 pub use node::{Frame, Node, RowRef};
 pub use plan::{RowCursor, RowPlan};
+
+/// Evaluates an expression without columns or parameters, once.
+pub fn evaluate(
+    ctx: &crate::context::ExecContext,
+    expr: &datafusion::logical_expr::Expr,
+    ty: crate::call::PgType,
+) -> vicinity_types::Result<vicinity_types::Datum> {
+    let mut compiler = Compiler::new(Scope::empty(), Vec::new());
+    let node = compiler.compile(expr, ty.kind)?;
+    let once = vec![std::cell::OnceCell::new(); compiler.once_cells()];
+    node.eval(&Frame { ctx, params: &[], once: &once, row: RowRef::None })
+}

@@ -220,6 +220,11 @@ impl RowPlan {
         if self.cells == 0 { Vec::new() } else { vec![OnceCell::new(); self.cells] }
     }
 
+    /// Whether it gives exactly one row, of expressions over nothing.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.leaf, Leaf::One(true)) && self.filter.is_none() && !self.is_limited()
+    }
+
     /// Runs it for its first row's first value; NULL if there is no row. What a scalar SQL function's
     /// body comes down to.
     pub fn scalar(self: &Arc<Self>, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {

@@ -273,7 +273,7 @@ impl<'a> Parser<'a> {
         let mut handlers = Vec::new();
         if self.keyword("exception") {
             self.scopes.push(Scope::default());
-            let text = || VariableKind::Scalar(PgType { oid: vicinity_types::oid::TEXT, typmod: -1 });
+            let text = || VariableKind::Scalar(PgType::new(vicinity_types::oid::TEXT));
             error_slots = Some((
                 self.predeclare(&["sqlstate"], None, text()),
                 self.predeclare(&["sqlerrm"], None, text()),

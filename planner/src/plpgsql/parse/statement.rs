@@ -259,7 +259,7 @@ impl Parser<'_> {
         let to = self.sql_until(&["loop", "by"], &[])?;
         let by = if self.keyword("by") { Some(self.sql_until(&["loop"], &[])?) } else { None };
         self.expect_word("loop")?;
-        let int4 = PgType { oid: vicinity_types::oid::INT4, typmod: -1 };
+        let int4 = PgType::new(vicinity_types::oid::INT4);
         let slot = self.hidden(&name, VariableKind::Scalar(int4));
         let mut scope = Scope::default();
         scope.names.insert(name.clone(), slot);

@@ -1,0 +1,270 @@
+//! Statements run from within a statement: SQL of functions, EXECUTE, subqueries run per row.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+
+use crate::bind::{Binder, ParamTypes, Variables};
+use crate::call::{PgType, Typed, literal};
+use crate::context::ExecContext;
+use crate::exec::{dml, utility};
+use crate::explain::{self, Explained, Options};
+use crate::query::QueryPlan;
+use crate::resolve::Context;
+use crate::rows::OutputColumn;
+use crate::sql;
+
+/// What a statement is, as far as running it goes.
+enum Kind {
+    Query(Box<QueryPlan>),
+    Dml(Box<dml::DmlPlan>),
+    Do(String),
+    Explain(Options, Box<Explained>),
+    Utility,
+}
+
+/// A statement of a function, planned.
+pub struct Statement {
+    parsed: sql::Parsed,
+    kind: Kind,
+    columns: Vec<OutputColumn>,
+    version: u64,
+    path: u64,
+}
+
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.parsed.text)
+    }
+}
+
+impl Statement {
+    /// What comes out; empty for statements without rows.
+    pub fn columns(&self) -> &[OutputColumn] {
+        &self.columns
+    }
+
+    /// Whether the plan is good for the catalog and search path of `ctx`.
+    pub fn is_current(&self, ctx: &ExecContext) -> bool {
+        self.version == ctx.catalog.version() && self.path == ctx.session.path_key()
+    }
+
+    /// Whether it looks at rows of tables, or changes some.
+    pub fn reads_data(&self) -> bool {
+        match &self.kind {
+            Kind::Query(plan) => plan.reads_data(),
+            _ => true,
+        }
+    }
+
+    /// Whether it gives exactly one row however often it runs: no table, no set in it.
+    pub fn is_scalar(&self) -> bool {
+        matches!(&self.kind, Kind::Query(plan) if plan.is_scalar())
+    }
+
+    /// Whether it is a query that reads no table: its first row is all a scalar function needs.
+    pub fn is_single(&self) -> bool {
+        matches!(&self.kind, Kind::Query(plan) if !plan.reads_data())
+    }
+}
+
+/// Cuts a text into its statements' texts.
+pub fn split(text: &str) -> Result<Vec<String>> {
+    Ok(sql::parse(text)?.into_iter().map(|p| p.text).collect())
+}
+
+fn one(text: &str) -> Result<sql::Parsed> {
+    let mut found = sql::parse(text)?.into_iter();
+    match (found.next(), found.next()) {
+        (Some(parsed), None) => Ok(parsed),
+        (None, _) => Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")),
+        _ => Err(PgError::new(SqlState::SYNTAX_ERROR, "more than one statement where one is due")),
+    }
+}
+
+/// Plans a statement whose names may be variables; `types` are those of `$1` ...
+pub fn prepare(
+    ctx: &ExecContext,
+    text: &str,
+    types: &[Oid],
+    names: &dyn Variables,
+) -> Result<Arc<Statement>> {
+    let parsed = one(text)?;
+    let (kind, columns) = crate::context::entered(ctx, || plan(ctx, &parsed, types, names))?;
+    Ok(Arc::new(Statement {
+        parsed,
+        kind,
+        columns,
+        version: ctx.catalog.version(),
+        path: ctx.session.path_key(),
+    }))
+}
+
+fn plan(
+    ctx: &ExecContext,
+    parsed: &sql::Parsed,
+    types: &[Oid],
+    names: &dyn Variables,
+) -> Result<(Kind, Vec<OutputColumn>)> {
+    let params = ParamTypes::fixed(types);
+    let mut binder = Binder::new(&ctx.catalog, &ctx.session, params).with_variables(names);
+    match &parsed.stmt {
+        sql::Statement::Do { body, .. } => Ok((Kind::Do(body.clone()), Vec::new())),
+        sql::Statement::Sql(stmt) => match &**stmt {
+            write if dml::is_write(write) => {
+                let plan = dml::prepare(ctx, binder, write)?;
+                let columns = plan.columns().map(<[_]>::to_vec).unwrap_or_default();
+                Ok((Kind::Dml(Box::new(plan)), columns))
+            }
+            ast::Statement::Query(query) => {
+                let bound = binder.query(query)?;
+                let columns: Vec<OutputColumn> = bound
+                    .columns
+                    .iter()
+                    .map(|c| OutputColumn {
+                        name: c.name.clone(),
+                        ty: c.ty,
+                        table: c.table,
+                        attr: c.attr,
+                    })
+                    .collect();
+                // A function's variables are numbered as they are met.
+                let types = names.types().unwrap_or_else(|| types.to_vec());
+                let plan = QueryPlan::new(ctx, bound.plan, columns.clone(), &types)?;
+                Ok((Kind::Query(Box::new(plan)), columns))
+            }
+            ast::Statement::Explain { .. } => {
+                let (options, inner) = explain::read(stmt)?;
+                let (plan, _) = explain::prepare(ctx, inner, types)?;
+                Ok((Kind::Explain(options, Box::new(plan)), vec![options.column()]))
+            }
+            ast::Statement::StartTransaction { .. }
+            | ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. }
+            | ast::Statement::Savepoint { .. }
+            | ast::Statement::ReleaseSavepoint { .. } => {
+                Err(PgError::unsupported("transaction control in a function"))
+            }
+            _ => Ok((Kind::Utility, utility_columns(&parsed.stmt))),
+        },
+        _ => Ok((Kind::Utility, utility_columns(&parsed.stmt))),
+    }
+}
+
+fn utility_columns(stmt: &sql::Statement) -> Vec<OutputColumn> {
+    let columns = utility::columns(stmt).into_iter();
+    columns.map(|(name, ty)| OutputColumn::computed(name, ty)).collect()
+}
+
+/// Plans a statement with parameters `$1` ... of given types.
+pub fn prepare_with_types(
+    ctx: &ExecContext,
+    text: &str,
+    types: &[PgType],
+) -> Result<Arc<Statement>> {
+    struct Nothing;
+    impl Variables for Nothing {
+        fn lookup(&self, _: &[&str]) -> Option<(usize, PgType)> {
+            None
+        }
+    }
+    let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
+    prepare(ctx, text, &oids, &Nothing)
+}
+
+/// Runs a statement; its rows go to `f` until that says to stop. Gives the rows touched.
+pub fn rows(
+    ctx: &ExecContext,
+    statement: &Statement,
+    params: Vec<Datum>,
+    f: &mut dyn FnMut(Vec<Datum>) -> Result<bool>,
+) -> Result<u64> {
+    match &statement.kind {
+        Kind::Query(plan) => {
+            let mut cursor = plan.open(ctx, params)?;
+            let mut count = 0;
+            while let Some(row) = cursor.next_row()? {
+                count += 1;
+                if !f(row)? {
+                    break;
+                }
+            }
+            Ok(count)
+        }
+        Kind::Dml(plan) => {
+            let outcome = plan.run(ctx, &params)?;
+            for row in outcome.rows.map(|r| r.rows).unwrap_or_default() {
+                if !f(row)? {
+                    break;
+                }
+            }
+            Ok(outcome.tag.count.unwrap_or(0))
+        }
+        Kind::Do(body) => {
+            crate::plpgsql::run_do(ctx, body)?;
+            Ok(0)
+        }
+        Kind::Explain(options, plan) => {
+            for line in explain::run(options, plan, ctx, params)? {
+                if !f(line)? {
+                    break;
+                }
+            }
+            Ok(0)
+        }
+        Kind::Utility => {
+            let outcome = utility::run(ctx, &statement.parsed.stmt, true)?;
+            for row in outcome.rows.map(|r| r.rows).unwrap_or_default() {
+                if !f(row)? {
+                    break;
+                }
+            }
+            Ok(outcome.tag.count.unwrap_or(0))
+        }
+    }
+}
+
+/// The first value of the first row; NULL without one.
+pub fn scalar(ctx: &ExecContext, statement: &Statement, params: &[Datum]) -> Result<Datum> {
+    match &statement.kind {
+        Kind::Query(plan) => plan.scalar(ctx, params),
+        _ => {
+            let mut result = Datum::Null;
+            rows(ctx, statement, params.to_vec(), &mut |row| {
+                result = row.into_iter().next().unwrap_or_default();
+                Ok(false)
+            })?;
+            Ok(result)
+        }
+    }
+}
+
+/// Converts a value by an assignment cast; `None` if there is none between the types.
+pub fn convert(
+    ctx: &ExecContext,
+    value: &Datum,
+    from: PgType,
+    to: PgType,
+) -> Result<Option<Datum>> {
+    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none());
+    let known = crate::resolve::cast::can_coerce(
+        binder.types(),
+        &[from.oid],
+        &[to.oid],
+        Context::Assignment,
+    );
+    if !known {
+        return Ok(None);
+    }
+    let typed = Typed::new(literal(value, from)?, from);
+    let converted = binder.coerce_to(typed, to, Context::Assignment)?;
+    crate::row::evaluate(ctx, &converted.expr, to).map(Some)
+}
+
+/// The type a type name means.
+pub fn type_named(ctx: &ExecContext, text: &str) -> Result<PgType> {
+    let written: ast::DataType = sql::parse_type(text)?;
+    Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none())
+        .data_type(&written)
+}
