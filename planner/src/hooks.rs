@@ -34,10 +34,10 @@ pub(crate) fn virtual_oid(parts: &[String]) -> Option<Oid> {
 
 /// Checks a function's body at CREATE FUNCTION.
 pub(crate) fn validate_function(
-    _ctx: &crate::context::ExecContext,
-    _function: &vicinity_storage::catalog::model::Function,
+    ctx: &crate::context::ExecContext,
+    function: &vicinity_storage::catalog::model::Function,
 ) -> vicinity_types::Result<()> {
-    Ok(())
+    crate::userfn::validate(ctx, function)
 }
 
 /// A query, bound.

@@ -265,6 +265,5 @@ pub fn convert(
 /// The type a type name means.
 pub fn type_named(ctx: &ExecContext, text: &str) -> Result<PgType> {
     let written: ast::DataType = sql::parse_type(text)?;
-    Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none())
-        .data_type(&written)
+    Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none()).data_type(&written)
 }

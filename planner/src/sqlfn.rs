@@ -35,11 +35,8 @@ impl Variables for Arguments<'_> {
             [function, name] if *function == self.declared.name => name,
             _ => return None,
         };
-        let inputs = self
-            .declared
-            .args
-            .iter()
-            .filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table));
+        let inputs =
+            self.declared.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table));
         let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
         let at = match number {
             Some(n) => n.checked_sub(1)?,

@@ -45,9 +45,7 @@ impl Cache {
                 return Err(PgError::unsupported("function in language C"));
             }
         });
-        self.compiled
-            .write()
-            .insert(function.oid, (function.clone(), version, made.clone()));
+        self.compiled.write().insert(function.oid, (function.clone(), version, made.clone()));
         Ok(made)
     }
 }

@@ -57,6 +57,10 @@ impl Binder<'_> {
             )),
             Value::Null => Ok(unknown(None)),
             Value::Placeholder(id) => {
+                // PL/pgSQL numbers its variables itself: `$1` there is an argument's name.
+                if let Some((number, ty)) = self.variables.and_then(|v| v.lookup(&[id.as_str()])) {
+                    return Ok(Typed::new(placeholder(number, ty), ty));
+                }
                 let number: usize = id
                     .strip_prefix('$')
                     .and_then(|n| n.parse().ok())

@@ -9,6 +9,12 @@ use crate::resolve::Types;
 pub trait Variables {
     /// The variable a possibly qualified name means: the number of its parameter (from 1) and type.
     fn lookup(&self, parts: &[&str]) -> Option<(usize, PgType)>;
+
+    /// Types of the parameters met so far, where the variables number them; `None` if the numbers
+    /// are those of declared parameters.
+    fn types(&self) -> Option<Vec<Oid>> {
+        None
+    }
 }
 
 /// The types of a statement's parameters.

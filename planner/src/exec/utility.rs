@@ -42,9 +42,15 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             Some(_) => Err(PgError::unsupported("SET CONSTRAINTS of named constraints")),
         },
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
-        Statement::Do { .. } | Statement::Move(_) => {
-            Err(PgError::internal("statement is not a utility of the catalog"))
+        Statement::Do { language, body } if language == "plpgsql" => {
+            crate::plpgsql::run_do(ctx, body)?;
+            Ok(done("DO"))
         }
+        Statement::Do { language, .. } => Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("language \"{language}\" does not exist"),
+        )),
+        Statement::Move(_) => Err(PgError::unsupported("MOVE")),
     }
 }
 

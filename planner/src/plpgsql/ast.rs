@@ -109,25 +109,74 @@ pub(super) enum Place {
 pub(super) enum StatementKind {
     Block(Block),
     /// The subscripts, outermost first, are expressions of their own.
-    Assign { place: Place, subscripts: Vec<Sql>, value: Sql },
-    If { arms: Vec<(Sql, Vec<Statement>)>, otherwise: Vec<Statement> },
+    Assign {
+        place: Place,
+        subscripts: Vec<Sql>,
+        value: Sql,
+    },
+    If {
+        arms: Vec<(Sql, Vec<Statement>)>,
+        otherwise: Vec<Statement>,
+    },
     /// A simple CASE keeps its operand in a hidden slot.
-    Case { operand: Option<(Slot, Sql)>, arms: Vec<(Sql, Vec<Statement>)>, otherwise: Option<Vec<Statement>> },
-    Loop { label: Option<String>, body: Vec<Statement> },
-    While { label: Option<String>, condition: Sql, body: Vec<Statement> },
-    ForInteger { label: Option<String>, slot: Slot, from: Sql, to: Sql, by: Option<Sql>, reverse: bool, body: Vec<Statement> },
-    ForQuery { label: Option<String>, target: Target, query: Query, body: Vec<Statement> },
-    ForEach { label: Option<String>, target: Slot, array: Sql, body: Vec<Statement> },
-    Exit { label: Option<String>, when: Option<Sql>, next: bool },
+    Case {
+        operand: Option<(Slot, Sql)>,
+        arms: Vec<(Sql, Vec<Statement>)>,
+        otherwise: Option<Vec<Statement>>,
+    },
+    Loop {
+        label: Option<String>,
+        body: Vec<Statement>,
+    },
+    While {
+        label: Option<String>,
+        condition: Sql,
+        body: Vec<Statement>,
+    },
+    ForInteger {
+        label: Option<String>,
+        slot: Slot,
+        from: Sql,
+        to: Sql,
+        by: Option<Sql>,
+        reverse: bool,
+        body: Vec<Statement>,
+    },
+    ForQuery {
+        label: Option<String>,
+        target: Target,
+        query: Query,
+        body: Vec<Statement>,
+    },
+    ForEach {
+        label: Option<String>,
+        target: Slot,
+        array: Sql,
+        body: Vec<Statement>,
+    },
+    Exit {
+        label: Option<String>,
+        when: Option<Sql>,
+        next: bool,
+    },
     Return(Option<Sql>),
     ReturnNext(Option<Sql>),
     ReturnQuery(Query),
     Raise(Raise),
-    Assert { condition: Sql, message: Option<Sql> },
+    Assert {
+        condition: Sql,
+        message: Option<Sql>,
+    },
     /// SQL run for its effect, or SELECT INTO.
-    Execute { query: Query, into: Option<Into> },
+    Execute {
+        query: Query,
+        into: Option<Into>,
+    },
     Perform(Sql),
-    Diagnostics { stacked: bool, items: Vec<(Place, String)> },
+    Diagnostics {
+        stacked: bool,
+        items: Vec<(Place, String)>,
+    },
     Null,
 }
 

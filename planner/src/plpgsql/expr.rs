@@ -85,9 +85,7 @@ impl Variables for Lookup<'_, '_> {
                 }
                 self.field(*self.scope.names.get(*first)?, second)
             }
-            [label, name, field] => {
-                self.field(*self.scope.labels.get(*label)?.get(*name)?, field)
-            }
+            [label, name, field] => self.field(*self.scope.labels.get(*label)?.get(*name)?, field),
             _ => None,
         }
     }
@@ -109,7 +107,10 @@ fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
             && p.shapes.iter().all(|(slot, names, types)| match me.frame.value(*slot) {
                 Some(Value::Row(Some(row))) => row.names == *names && row.types == *types,
                 Some(Value::Row(None)) => {
-                    matches!(me.frame.variables.get(*slot).map(|v| &v.kind), Some(VariableKind::Row(_)))
+                    matches!(
+                        me.frame.variables.get(*slot).map(|v| &v.kind),
+                        Some(VariableKind::Row(_))
+                    )
                 }
                 _ => false,
             })
@@ -146,7 +147,8 @@ fn unassigned(me: &Interpreter<'_>, sql: &Sql, error: PgError) -> Result<PgError
     }
     for (name, slot) in &sql.scope.names {
         let dotted = sql.text.to_lowercase().contains(&format!("{name}."));
-        let record = matches!(me.frame.variables.get(*slot).map(|v| &v.kind), Some(VariableKind::Record));
+        let record =
+            matches!(me.frame.variables.get(*slot).map(|v| &v.kind), Some(VariableKind::Record));
         if !dotted || !record {
             continue;
         }
@@ -202,7 +204,11 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
     if planned.statement.columns().len() > 1 {
         return Err(PgError::new(
             SqlState::SYNTAX_ERROR,
-            format!("query \"SELECT {}\" returned {} columns", sql.text, planned.statement.columns().len()),
+            format!(
+                "query \"SELECT {}\" returned {} columns",
+                sql.text,
+                planned.statement.columns().len()
+            ),
         ));
     }
     let ty = column.ty;
@@ -349,10 +355,7 @@ pub(super) fn for_each<'i>(
 
 fn dynamic_text(me: &mut Interpreter<'_>, sql: &Sql, using: &[Sql]) -> Result<(String, Given)> {
     let text = text(me, sql)?.ok_or_else(|| {
-        PgError::new(
-            SqlState::NULL_VALUE_NOT_ALLOWED,
-            "query string argument of EXECUTE is null",
-        )
+        PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "query string argument of EXECUTE is null")
     })?;
     let values = using.iter().map(|u| eval(me, u)).collect::<Result<Given>>()?;
     Ok((text, values))

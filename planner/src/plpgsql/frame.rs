@@ -233,9 +233,8 @@ fn record_value(ctx: &ExecContext, value: Datum, ty: Option<Oid>) -> Result<Valu
     let (names, types): (Vec<String>, Vec<PgType>) = if own {
         composite_columns(ctx, record.type_oid)?.into_iter().unzip()
     } else {
-        let types = record.fields.iter().map(|(t, _)| {
-            PgType::with_kind(*t, -1, ctx.catalog.kind_of(*t))
-        });
+        let types =
+            record.fields.iter().map(|(t, _)| PgType::with_kind(*t, -1, ctx.catalog.kind_of(*t)));
         (1..).zip(types).map(|(i, t): (usize, _)| (format!("f{i}"), t)).unzip()
     };
     let row = Row {

@@ -176,7 +176,9 @@ impl Lexer<'_> {
             self.at += 1 + digits;
             return Ok(Token::Param(number));
         }
-        let Some(tag_end) = after.find('$') else { return Err(unterminated("dollar-quoted string")) };
+        let Some(tag_end) = after.find('$') else {
+            return Err(unterminated("dollar-quoted string"));
+        };
         let tag = rest.get(..tag_end + 2).unwrap_or("");
         let body = rest.get(tag.len()..).unwrap_or("");
         let length = body.find(tag).ok_or_else(|| unterminated("dollar-quoted string"))?;
@@ -188,9 +190,8 @@ impl Lexer<'_> {
     /// Digits, a fraction and an exponent; `1..100` is a 1 before a range.
     fn number(&mut self) -> Token {
         let bytes = self.rest().as_bytes();
-        let digits = |from: usize| {
-            bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count() + from
-        };
+        let digits =
+            |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count() + from;
         let mut end = digits(0);
         if bytes.get(end) == Some(&b'.') && bytes.get(end + 1) != Some(&b'.') {
             end = digits(end + 1);

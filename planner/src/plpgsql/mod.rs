@@ -15,7 +15,6 @@ mod raise;
 mod run;
 mod types;
 
-
 use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
@@ -219,13 +218,14 @@ fn check_end(flow: Flow, returns: Returns, free: bool) -> Result<()> {
     match flow {
         Flow::Return => Ok(()),
         Flow::Next if free || matches!(returns, Returns::Void) => Ok(()),
-        Flow::Next => Err(PgError::new(
-            SqlState(*b"2F005"),
-            "control reached end of function without RETURN",
-        )),
+        Flow::Next => {
+            Err(PgError::new(SqlState(*b"2F005"), "control reached end of function without RETURN"))
+        }
         Flow::Exit(Some(label)) | Flow::Continue(Some(label)) => Err(PgError::new(
             SqlState::SYNTAX_ERROR,
-            format!("there is no label \"{label}\" attached to any block or loop enclosing this statement"),
+            format!(
+                "there is no label \"{label}\" attached to any block or loop enclosing this statement"
+            ),
         )),
         Flow::Exit(None) => Err(PgError::new(
             SqlState::SYNTAX_ERROR,

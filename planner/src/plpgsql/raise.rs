@@ -25,10 +25,7 @@ pub(super) fn raise(me: &mut Interpreter<'_>, raise: &Raise) -> Result<()> {
     }
     for (name, sql) in &raise.options {
         let value = expr::text(me, sql)?.ok_or_else(|| {
-            PgError::new(
-                SqlState::NULL_VALUE_NOT_ALLOWED,
-                "RAISE statement option cannot be null",
-            )
+            PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "RAISE statement option cannot be null")
         })?;
         set_option(&mut report, name, value)?;
     }
@@ -137,9 +134,7 @@ fn current_item(me: &Interpreter<'_>, item: &str) -> Result<(Datum, u32)> {
             let count = i64::try_from(me.row_count).unwrap_or(i64::MAX);
             Ok((Datum::Int8(count), oid::INT8))
         }
-        "pg_context" => {
-            Ok((Datum::text(format!("PL/pgSQL function {}", me.name)), oid::TEXT))
-        }
+        "pg_context" => Ok((Datum::text(format!("PL/pgSQL function {}", me.name)), oid::TEXT)),
         _ => Err(unknown_item(item)),
     }
 }

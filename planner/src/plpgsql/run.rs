@@ -5,9 +5,7 @@ use std::sync::Arc;
 use vicinity_types::array::Array;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
-use super::ast::{
-    Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target,
-};
+use super::ast::{Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target};
 use super::expr;
 use super::frame::{Frame, Row, Value};
 use super::raise;
@@ -64,10 +62,8 @@ impl Interpreter<'_> {
                 Ok(flow)
             }
             Err(error) => {
-                let Some(handler) = block
-                    .handlers
-                    .iter()
-                    .find(|h| h.conditions.iter().any(|c| matches(c, &error)))
+                let Some(handler) =
+                    block.handlers.iter().find(|h| h.conditions.iter().any(|c| matches(c, &error)))
                 else {
                     self.ctx.txn.release(savepoint);
                     return Err(error);
@@ -182,7 +178,9 @@ impl Interpreter<'_> {
             StatementKind::ReturnNext(value) => self.return_next(value.as_ref()),
             StatementKind::ReturnQuery(query) => self.return_query(query),
             StatementKind::Raise(r) => raise::raise(self, r).map(|()| Flow::Next),
-            StatementKind::Assert { condition, message } => self.assert(condition, message.as_ref()),
+            StatementKind::Assert { condition, message } => {
+                self.assert(condition, message.as_ref())
+            }
             StatementKind::Execute { query, into } => self.execute(query, into.as_ref()),
             StatementKind::Perform(sql) => {
                 let count = expr::run(self, sql)?;
@@ -241,7 +239,9 @@ impl Interpreter<'_> {
         ty: PgType,
     ) -> Result<()> {
         let [subscript] = subscripts else {
-            return Err(PgError::unsupported("assignment to an element of a multidimensional array"));
+            return Err(PgError::unsupported(
+                "assignment to an element of a multidimensional array",
+            ));
         };
         let super::ast::Place::Variable(slot) = place else {
             return Err(PgError::unsupported("assignment to an element of a record's array"));
@@ -258,8 +258,7 @@ impl Interpreter<'_> {
                 ),
             )
         })?;
-        let elem_type =
-            PgType::with_kind(elem, array_type.typmod, self.ctx.catalog.kind_of(elem));
+        let elem_type = PgType::with_kind(elem, array_type.typmod, self.ctx.catalog.kind_of(elem));
         let value = super::cast::assign(&self.ctx, value, ty, elem_type)?;
         let index = expr::int(self, subscript)?.ok_or_else(|| {
             PgError::new(
@@ -388,9 +387,9 @@ impl Interpreter<'_> {
             Target::Row(slot) => self.frame.assign_row(&self.ctx, *slot, row),
             Target::Scalars(places) => {
                 for (i, place) in places.iter().enumerate() {
-                    let found = row.as_ref().and_then(|r| {
-                        Some((r.values.get(i)?.clone(), *r.types.get(i)?))
-                    });
+                    let found = row
+                        .as_ref()
+                        .and_then(|r| Some((r.values.get(i)?.clone(), *r.types.get(i)?)));
                     let (value, ty) = found.unwrap_or((Datum::Null, PgType::new(oid::UNKNOWN)));
                     self.frame.assign(&self.ctx, place, value, ty)?;
                 }
@@ -416,7 +415,12 @@ fn set_element(array: Datum, elem: u32, index: i64, value: Datum) -> Result<Datu
         Datum::Array(a) => match a.dims.as_slice() {
             [] => (Vec::new(), index),
             [dim] => (a.iter().collect(), i64::from(dim.lower)),
-            _ => return Err(PgError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")),
+            _ => {
+                return Err(PgError::new(
+                    SqlState::ARRAY_SUBSCRIPT_ERROR,
+                    "wrong number of array subscripts",
+                ));
+            }
         },
         _ => (Vec::new(), index),
     };
@@ -439,8 +443,7 @@ fn set_element(array: Datum, elem: u32, index: i64, value: Datum) -> Result<Datu
     }
     let mut made = Array::from_datums(elem, values);
     if let [dim] = made.dims.as_mut_slice() {
-        dim.lower = i32::try_from(first)
-            .map_err(|_| PgError::out_of_range("integer"))?;
+        dim.lower = i32::try_from(first).map_err(|_| PgError::out_of_range("integer"))?;
     }
     Ok(Datum::Array(Arc::new(made)))
 }

@@ -43,7 +43,9 @@ impl Parser<'_> {
         if not_null && default.is_none() {
             return Err(PgError::new(
                 SqlState::NULL_VALUE_NOT_ALLOWED,
-                format!("variable \"{name}\" must have a default value, since it's declared NOT NULL"),
+                format!(
+                    "variable \"{name}\" must have a default value, since it's declared NOT NULL"
+                ),
             ));
         }
         let slot = self.add_variable(Variable {
@@ -80,7 +82,10 @@ impl Parser<'_> {
             self.advance();
         }
         let slot = self.find(&target).ok_or_else(|| {
-            PgError::new(SqlState::UNDEFINED_COLUMN, format!("variable \"{target}\" does not exist"))
+            PgError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("variable \"{target}\" does not exist"),
+            )
         })?;
         self.expect_symbol(";")?;
         self.enter(&name, None, slot)

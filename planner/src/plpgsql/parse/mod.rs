@@ -50,7 +50,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Declares an argument or another variable that is there from the start.
-    pub(super) fn predeclare(&mut self, names: &[&str], label: Option<&str>, kind: VariableKind) -> Slot {
+    pub(super) fn predeclare(
+        &mut self,
+        names: &[&str],
+        label: Option<&str>,
+        kind: VariableKind,
+    ) -> Slot {
         let name = names.first().copied().unwrap_or("").to_owned();
         let slot = self.add_variable(Variable {
             name,
@@ -63,7 +68,11 @@ impl<'a> Parser<'a> {
             for name in names {
                 scope.names.insert((*name).to_owned(), slot);
                 if let Some(label) = label {
-                    scope.labels.entry(label.to_owned()).or_default().insert((*name).to_owned(), slot);
+                    scope
+                        .labels
+                        .entry(label.to_owned())
+                        .or_default()
+                        .insert((*name).to_owned(), slot);
                 }
             }
         }
@@ -213,7 +222,10 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected());
         };
         if to <= from {
-            return Err(PgError::new(SqlState::SYNTAX_ERROR, format!("missing expression, {}", self.unexpected().message())));
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("missing expression, {}", self.unexpected().message()),
+            ));
         }
         let text = self.body.get(first.start..last.end).unwrap_or("").to_owned();
         Ok(self.sql(text, first.start))
@@ -266,7 +278,8 @@ impl<'a> Parser<'a> {
     fn block_after_label(&mut self, label: Option<String>) -> Result<Block> {
         self.deeper()?;
         self.scopes.push(Scope::default());
-        let inits = if self.keyword("declare") { self.declarations(label.as_deref())? } else { Vec::new() };
+        let inits =
+            if self.keyword("declare") { self.declarations(label.as_deref())? } else { Vec::new() };
         self.expect_word("begin")?;
         let body = self.statements(&["end", "exception"])?;
         let mut error_slots = None;
@@ -293,7 +306,10 @@ impl<'a> Parser<'a> {
     fn deeper(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(PgError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+            return Err(PgError::new(
+                SqlState::STATEMENT_TOO_COMPLEX,
+                "stack depth limit exceeded",
+            ));
         }
         Ok(())
     }

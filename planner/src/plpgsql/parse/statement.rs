@@ -78,13 +78,13 @@ impl Parser<'_> {
                 Ok(StatementKind::Null)
             }
             "get" => self.diagnostics(),
-            "commit" | "rollback" => Err(PgError::unsupported(format!(
-                "{} in PL/pgSQL",
+            "commit" | "rollback" => {
+                Err(PgError::unsupported(format!("{} in PL/pgSQL", word.to_uppercase())))
+            }
+            "open" | "fetch" | "move" | "close" => Err(PgError::unsupported(format!(
+                "{} of a cursor in PL/pgSQL",
                 word.to_uppercase()
             ))),
-            "open" | "fetch" | "move" | "close" => {
-                Err(PgError::unsupported(format!("{} of a cursor in PL/pgSQL", word.to_uppercase())))
-            }
             _ => self.sql_statement(),
         }
     }
@@ -163,8 +163,7 @@ impl Parser<'_> {
             self.expect_word("then")?;
             arms.push((condition, self.statements(&["when", "else", "end"])?));
         }
-        let otherwise =
-            if self.keyword("else") { Some(self.statements(&["end"])?) } else { None };
+        let otherwise = if self.keyword("else") { Some(self.statements(&["end"])?) } else { None };
         self.end_of("case")?;
         Ok(StatementKind::Case { operand, arms, otherwise })
     }
@@ -407,8 +406,15 @@ impl Parser<'_> {
                 return Err(self.unexpected());
             }
             let known = [
-                "errcode", "message", "detail", "hint", "column", "constraint", "datatype",
-                "table", "schema",
+                "errcode",
+                "message",
+                "detail",
+                "hint",
+                "column",
+                "constraint",
+                "datatype",
+                "table",
+                "schema",
             ];
             if !known.contains(&name.as_str()) {
                 return Err(PgError::new(
