@@ -147,6 +147,10 @@ impl Backend for Connection {
         Ok(Arc::clone(statement))
     }
 
+    fn open(&mut self, portal: &mut Arc<Canning>) -> Result<Option<Vec<Column>>> {
+        Ok(portal.columns.clone())
+    }
+
     fn execute(
         &mut self,
         portal: &mut Arc<Canning>,

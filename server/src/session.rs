@@ -1,20 +1,40 @@
 //! One session of the engine, as the wire sees it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::BytesMut;
 use vicinity_planner::engine::Engine;
+use vicinity_planner::exec::outcome;
 use vicinity_planner::exec::settings::Source;
+use vicinity_planner::names;
+use vicinity_planner::prepared::Prepared;
+use vicinity_planner::rows::OutputColumn;
+use vicinity_planner::session::{Execution, Filled};
 use vicinity_planner::session_state::SessionState;
-use vicinity_planner::sql::{self, Parsed};
-use vicinity_types::{Oid, PgError, Result};
-use vicinity_wire::{Backend, Description, Event, Progress, Session, Values};
+use vicinity_planner::sql::Parsed;
+use vicinity_storage::Catalog;
+use vicinity_types::io::UserType;
+use vicinity_types::{
+    Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
+};
+use vicinity_wire::message::utf8;
+use vicinity_wire::{Backend, Column, Description, Event, Progress, Session, Tag, Values};
 
 /// A session.
 pub struct EngineSession {
-    engine: Arc<Engine>,
+    inner: vicinity_planner::session::Session,
     state: Arc<SessionState>,
+    engine: Arc<Engine>,
+}
+
+/// A statement with its parameters.
+pub struct Portal {
+    prepared: Arc<Prepared>,
+    params: Vec<Datum>,
+    formats: Box<[i16]>,
+    run: Option<Execution>,
 }
 
 impl EngineSession {
@@ -29,41 +49,103 @@ impl EngineSession {
         for (name, value) in defaults.iter().chain(&startup.settings) {
             state.change_settings(|s| s.set(name, value, Source::Startup, true))?;
         }
-        Ok(EngineSession { engine: Arc::clone(engine), state })
+        // What the start set is no transaction's: nothing takes it back.
+        state.change_settings(|s| s.commit());
+        let user = &startup.user;
+        state.change_settings(|s| {
+            s.set("session_authorization", user, Source::Internal, true)
+        })?;
+        let inner = vicinity_planner::session::Session::new(engine, Arc::clone(&state));
+        Ok(EngineSession { inner, state, engine: Arc::clone(engine) })
+    }
+
+    fn begin(&mut self, portal: &mut Portal) -> Result<()> {
+        if portal.run.is_none() {
+            let params = std::mem::take(&mut portal.params);
+            portal.run = Some(self.inner.execute(&portal.prepared, params)?);
+        }
+        Ok(())
     }
 }
 
 impl Backend for EngineSession {
     type Parsed = Parsed;
-    type Statement = Arc<()>;
-    type Portal = ();
+    type Statement = Arc<Prepared>;
+    type Portal = Portal;
 
     fn split(&mut self, sql: &str) -> Result<Vec<Parsed>> {
-        sql::parse(sql)
+        self.inner.parse(sql)
     }
 
-    fn prepared(&mut self, _: &Parsed, _: &[Oid]) -> Option<Arc<()>> {
-        None
+    fn prepared(&mut self, parsed: &Parsed, types: &[Oid]) -> Option<Arc<Prepared>> {
+        self.inner.prepared(parsed, types)
     }
 
-    fn prepare(&mut self, parsed: &Parsed, _: &[Oid]) -> Result<Arc<()>> {
-        Err(PgError::unsupported(&parsed.text))
+    fn prepare(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Arc<Prepared>> {
+        self.inner.prepare(parsed, types)
     }
 
-    fn describe(&mut self, _: &Arc<()>) -> Result<Description> {
-        Ok(Description::default())
+    fn describe(&mut self, statement: &Arc<Prepared>) -> Result<Description> {
+        Ok(Description {
+            params: statement.params.clone(),
+            columns: statement.columns.as_deref().map(columns),
+            short: statement.short,
+        })
     }
 
-    fn bind(&mut self, _: &Arc<()>, _: &str, _: Values<'_>) -> Result<()> {
-        Ok(())
+    fn bind(
+        &mut self,
+        statement: &Arc<Prepared>,
+        _name: &str,
+        values: Values<'_>,
+    ) -> Result<Portal> {
+        let mut params = Vec::with_capacity(statement.params.len());
+        if !statement.params.is_empty() {
+            let style = self.state.style();
+            let names = Names { catalog: self.engine.db.catalog(), session: &self.state };
+            let io = Io { style: &style, names: &names };
+            for (i, ((format, bytes), ty)) in
+                values.params.iter().zip(&statement.params).enumerate()
+            {
+                params.push(match bytes {
+                    None => Datum::Null,
+                    Some(bytes) if format == 0 => text_in(*ty, -1, utf8(bytes)?, &io)?,
+                    Some(bytes) => {
+                        binary_in(*ty, -1, bytes, &io).map_err(|e| binary_format(e, i))?
+                    }
+                });
+            }
+        }
+        let formats = values.results.iter().collect();
+        Ok(Portal { prepared: Arc::clone(statement), params, formats, run: None })
     }
 
-    fn execute(&mut self, (): &mut (), _: u64, _: &mut BytesMut) -> Result<Progress> {
-        Err(PgError::unsupported("this"))
+    fn open(&mut self, portal: &mut Portal) -> Result<Option<Vec<Column>>> {
+        self.begin(portal)?;
+        let told = portal.prepared.columns.is_some();
+        let found = portal.run.as_ref().map(Execution::columns).unwrap_or_default();
+        Ok((told || !found.is_empty()).then(|| columns(found)))
     }
 
-    fn end(&mut self, _: bool) -> Result<Option<u64>> {
-        Ok(None)
+    fn execute(
+        &mut self,
+        portal: &mut Portal,
+        rows: u64,
+        out: &mut BytesMut,
+    ) -> Result<Progress> {
+        self.begin(portal)?;
+        let Some(run) = &mut portal.run else {
+            return Err(PgError::internal("the portal did not begin"));
+        };
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        Ok(match run.write(&self.state, out, &portal.formats, most)? {
+            Filled::More(n) => Progress::More(count(n)),
+            Filled::Done(n, tag, counts) => Progress::Done(count(n), command(tag, counts)),
+        })
+    }
+
+    fn end(&mut self, ok: bool) -> Result<Option<u64>> {
+        self.inner.end(ok)
     }
 
     fn is_durable(&self, lsn: u64) -> bool {
@@ -75,12 +157,20 @@ impl Backend for EngineSession {
     }
 
     fn status(&self) -> u8 {
-        b'I'
+        self.inner.status()
     }
 
     fn events(&mut self) -> Vec<Event> {
-        let notices = self.state.take_notices();
-        notices.into_iter().map(Event::Notice).collect()
+        let mut events: Vec<Event> =
+            self.state.take_notices().into_iter().map(Event::Notice).collect();
+        let changed = self.state.settings().has_reports();
+        if changed {
+            let reports = self.state.change_settings(|s| s.take_reports());
+            let told = |(name, value)| Event::Parameter(Cow::Borrowed(name), value);
+            events.extend(reports.into_iter().map(told));
+        }
+        events.extend(self.inner.take_forgotten().into_iter().map(Event::Deallocate));
+        events
     }
 
     fn parameters(&self) -> Vec<(String, String)> {
@@ -90,5 +180,81 @@ impl Backend for EngineSession {
 
     fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.state.cancel_flag()
+    }
+}
+
+/// The catalog, for values of types that are not built in.
+struct Names<'a> {
+    catalog: Arc<Catalog>,
+    session: &'a SessionState,
+}
+
+impl TypeNames for Names<'_> {
+    fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
+        names::reg_out(&self.catalog, self.session, ty, value)
+    }
+
+    fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
+        names::reg_in(&self.catalog, self.session, ty, text)
+    }
+
+    fn type_info(&self, ty: Oid) -> Option<UserType> {
+        names::type_info(&self.catalog, ty)
+    }
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+fn command(tag: outcome::Tag, counts: bool) -> Tag {
+    match (counts, tag.count) {
+        (true, _) => Tag::Rows(tag.text),
+        (false, None) => Tag::Text(Cow::Borrowed(tag.text)),
+        (false, Some(_)) => Tag::Text(Cow::Owned(tag.to_string())),
+    }
+}
+
+/// PostgreSQL's own words where a value is too short or too long for its type.
+fn binary_format(error: PgError, parameter: usize) -> PgError {
+    if error.code() != SqlState::INVALID_BINARY_REPRESENTATION {
+        return error;
+    }
+    PgError::new(
+        SqlState::INVALID_BINARY_REPRESENTATION,
+        format!("incorrect binary data format in bind parameter {}", parameter + 1),
+    )
+}
+
+fn columns(columns: &[OutputColumn]) -> Vec<Column> {
+    let column = |c: &OutputColumn| Column {
+        name: c.name.clone(),
+        table: c.table,
+        attr: c.attr,
+        ty: c.ty.oid,
+        len: type_length(c.ty.oid, c.ty.kind),
+        typmod: c.ty.typmod,
+    };
+    columns.iter().map(column).collect()
+}
+
+/// `pg_type.typlen`
+fn type_length(ty: Oid, kind: Kind) -> i16 {
+    match ty {
+        oid::NAME => 64,
+        oid::CHAR => 1,
+        oid::CSTRING | oid::UNKNOWN => -2,
+        _ => match kind {
+            Kind::Bool => 1,
+            Kind::Int2 => 2,
+            Kind::Int4 | Kind::Float4 | Kind::Date | Kind::Oid => 4,
+            Kind::Tid => 6,
+            Kind::Int8 | Kind::Float8 | Kind::Time | Kind::Timestamp | Kind::TimestampTz => 8,
+            Kind::TimeTz => 12,
+            Kind::Interval | Kind::Uuid | Kind::Point => 16,
+            Kind::Line | Kind::Circle => 24,
+            Kind::Lseg | Kind::Box => 32,
+            _ => -1,
+        },
     }
 }

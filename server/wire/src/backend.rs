@@ -105,6 +105,10 @@ pub trait Backend: Send + 'static {
         values: Values<'_>,
     ) -> Result<Self::Portal>;
 
+    /// Begins to run, and tells the columns of what comes; some statements (EXECUTE, FETCH) know
+    /// them only now. Simple queries call it before [`Backend::execute`].
+    fn open(&mut self, portal: &mut Self::Portal) -> Result<Option<Vec<Column>>>;
+
     /// Runs or goes on, appending DataRow messages; stops after about `rows` rows.
     fn execute(
         &mut self,

@@ -91,9 +91,10 @@ impl<B: Backend> Protocol<B> {
                     }
                     rest.statements.next();
                     let values = Values { params: Params::none(), results: Formats::default() };
-                    let portal = self.backend.bind(&statement, "", values)?;
-                    if let Some(columns) = &about.columns {
-                        encode::row_description(&mut self.out, columns, |_| 0);
+                    let mut portal = self.backend.bind(&statement, "", values)?;
+                    if let Some(columns) = self.backend.open(&mut portal)? {
+                        self.tell();
+                        encode::row_description(&mut self.out, &columns, |_| 0);
                     }
                     (portal, 0)
                 }
