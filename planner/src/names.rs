@@ -102,12 +102,8 @@ pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
     }
 }
 
-pub(crate) fn reg_out(
-    catalog: &Catalog,
-    session: &SessionState,
-    ty: Oid,
-    value: Oid,
-) -> Option<String> {
+/// The text of a reg* value.
+pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -> Option<String> {
     match ty {
         oid::REGCLASS => relation_name(catalog, session, value),
         oid::REGTYPE => {
@@ -148,12 +144,8 @@ fn missing(code: SqlState, what: &str, text: &str) -> PgError {
     PgError::new(code, format!("{what} \"{text}\" does not exist"))
 }
 
-pub(crate) fn reg_in(
-    catalog: &Catalog,
-    session: &SessionState,
-    ty: Oid,
-    text: &str,
-) -> Result<Oid> {
+/// Reads a reg* name.
+pub fn reg_in(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) -> Result<Oid> {
     match ty {
         oid::REGCLASS => {
             if let Some(relation) = session.find_relation(catalog, text)? {

@@ -6,12 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::BytesMut;
 use vicinity_planner::engine::Engine;
-use vicinity_planner::exec::outcome;
 use vicinity_planner::exec::settings::Source;
 use vicinity_planner::names;
 use vicinity_planner::prepared::Prepared;
-use vicinity_planner::rows::OutputColumn;
-use vicinity_planner::session::{Execution, Filled};
+use vicinity_planner::rows::{OutputColumn, RowWriter};
+use vicinity_planner::session::{Execution, RowsTag};
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::Parsed;
 use vicinity_storage::Catalog;
@@ -52,10 +51,8 @@ impl EngineSession {
         // What the start set is no transaction's: nothing takes it back.
         state.change_settings(|s| s.commit());
         let user = &startup.user;
-        state.change_settings(|s| {
-            s.set("session_authorization", user, Source::Internal, true)
-        })?;
-        let inner = vicinity_planner::session::Session::new(engine, Arc::clone(&state));
+        state.change_settings(|s| s.set("session_authorization", user, Source::Internal, true))?;
+        let inner = vicinity_planner::session::Session::new(Arc::clone(engine), Arc::clone(&state));
         Ok(EngineSession { inner, state, engine: Arc::clone(engine) })
     }
 
@@ -78,7 +75,7 @@ impl Backend for EngineSession {
     }
 
     fn prepared(&mut self, parsed: &Parsed, types: &[Oid]) -> Option<Arc<Prepared>> {
-        self.inner.prepared(parsed, types)
+        self.inner.cached(parsed, types)
     }
 
     fn prepare(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Arc<Prepared>> {
@@ -89,7 +86,7 @@ impl Backend for EngineSession {
         Ok(Description {
             params: statement.params.clone(),
             columns: statement.columns.as_deref().map(columns),
-            short: statement.short,
+            short: statement.is_short(),
         })
     }
 
@@ -122,25 +119,31 @@ impl Backend for EngineSession {
 
     fn open(&mut self, portal: &mut Portal) -> Result<Option<Vec<Column>>> {
         self.begin(portal)?;
-        let told = portal.prepared.columns.is_some();
-        let found = portal.run.as_ref().map(Execution::columns).unwrap_or_default();
-        Ok((told || !found.is_empty()).then(|| columns(found)))
+        Ok(portal.prepared.columns.as_deref().map(columns))
     }
 
-    fn execute(
-        &mut self,
-        portal: &mut Portal,
-        rows: u64,
-        out: &mut BytesMut,
-    ) -> Result<Progress> {
+    fn execute(&mut self, portal: &mut Portal, rows: u64, out: &mut BytesMut) -> Result<Progress> {
         self.begin(portal)?;
-        let Some(run) = &mut portal.run else {
-            return Err(PgError::internal("the portal did not begin"));
+        let (cursor, tag) = match &mut portal.run {
+            Some(Execution::Rows { cursor, tag }) => (cursor, tag),
+            Some(Execution::Done(tag)) => {
+                return Ok(Progress::Done(0, Tag::Text(Cow::Owned(std::mem::take(tag)))));
+            }
+            None => return Err(PgError::internal("the portal did not begin")),
         };
+        let style = self.state.style();
+        let names = Names { catalog: self.engine.db.catalog(), session: &self.state };
+        let io = Io { style: &style, names: &names };
         let most = usize::try_from(rows).unwrap_or(usize::MAX);
-        Ok(match run.write(&self.state, out, &portal.formats, most)? {
-            Filled::More(n) => Progress::More(count(n)),
-            Filled::Done(n, tag, counts) => Progress::Done(count(n), command(tag, counts)),
+        let mut writer = RowWriter::new(out, &portal.formats, io);
+        let fetched = cursor.fill(&mut writer, most)?;
+        let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
+        Ok(match (fetched.done, tag) {
+            (false, _) => Progress::More(rows),
+            (true, RowsTag::Count(verb)) => Progress::Done(rows, Tag::Rows(verb)),
+            (true, RowsTag::Text(tag)) => {
+                Progress::Done(rows, Tag::Text(Cow::Owned(std::mem::take(tag))))
+            }
         })
     }
 
@@ -157,7 +160,7 @@ impl Backend for EngineSession {
     }
 
     fn status(&self) -> u8 {
-        self.inner.status()
+        self.inner.transaction_status()
     }
 
     fn events(&mut self) -> Vec<Event> {
@@ -169,7 +172,6 @@ impl Backend for EngineSession {
             let told = |(name, value)| Event::Parameter(Cow::Borrowed(name), value);
             events.extend(reports.into_iter().map(told));
         }
-        events.extend(self.inner.take_forgotten().into_iter().map(Event::Deallocate));
         events
     }
 
@@ -200,18 +202,6 @@ impl TypeNames for Names<'_> {
 
     fn type_info(&self, ty: Oid) -> Option<UserType> {
         names::type_info(&self.catalog, ty)
-    }
-}
-
-fn count(rows: usize) -> u64 {
-    u64::try_from(rows).unwrap_or(u64::MAX)
-}
-
-fn command(tag: outcome::Tag, counts: bool) -> Tag {
-    match (counts, tag.count) {
-        (true, _) => Tag::Rows(tag.text),
-        (false, None) => Tag::Text(Cow::Borrowed(tag.text)),
-        (false, Some(_)) => Tag::Text(Cow::Owned(tag.to_string())),
     }
 }
 

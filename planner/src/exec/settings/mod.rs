@@ -324,6 +324,11 @@ impl Settings {
         }
     }
 
+    /// Whether a reported setting changed since [`Settings::take_reports`].
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
     /// Reported settings that changed since last asked, with their values.
     pub fn take_reports(&mut self) -> Vec<(&'static str, String)> {
         let names = std::mem::take(&mut self.reports);

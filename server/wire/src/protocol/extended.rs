@@ -238,6 +238,7 @@ impl<B: Backend> Protocol<B> {
             }
             return Ok(Step::Next);
         };
+        self.in_block = self.backend.status() != b'I';
         let ran = self.run(&mut run, limit, rows, sink)?;
         // Transaction control ends portals, this one too.
         let found =

@@ -91,6 +91,8 @@ pub struct Protocol<B: Backend> {
     /// An extended-protocol error: everything up to the next Sync is skipped.
     skipping: bool,
     barrier: Option<u64>,
+    /// The running statement began inside a transaction block.
+    in_block: bool,
     cancel: Arc<AtomicBool>,
     limits: Arc<Limits>,
 }
@@ -108,6 +110,7 @@ impl<B: Backend> Protocol<B> {
             unnamed_portal: None,
             skipping: false,
             barrier: None,
+            in_block: false,
             cancel,
             limits,
         }

@@ -79,7 +79,13 @@ impl<B: Backend> Protocol<B> {
             let ask = CHUNK_ROWS.min(limit - rows);
             let mark = self.out.len();
             match self.backend.execute(portal, ask, &mut self.out) {
-                Ok(Progress::Done(n, tag)) => return Ok(Ran::Done(rows + n, tag)),
+                Ok(Progress::Done(n, tag)) => {
+                    // COMMIT and ROLLBACK end their transaction, not that of what follows.
+                    if self.in_block && self.backend.status() == b'I' {
+                        self.commit()?;
+                    }
+                    return Ok(Ran::Done(rows + n, tag));
+                }
                 Ok(Progress::More(n)) => rows = rows.saturating_add(n),
                 Err(error) => {
                     whole_messages(&mut self.out, mark);

@@ -91,6 +91,7 @@ impl<B: Backend> Protocol<B> {
                     }
                     rest.statements.next();
                     let values = Values { params: Params::none(), results: Formats::default() };
+                    self.in_block = self.backend.status() != b'I';
                     let mut portal = self.backend.bind(&statement, "", values)?;
                     if let Some(columns) = self.backend.open(&mut portal)? {
                         self.tell();
