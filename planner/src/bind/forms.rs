@@ -83,6 +83,13 @@ impl Binder<'_> {
                     _ => Ok(None),
                 }
             }
+            "pg_typeof" => {
+                let values = self.arguments(&f.args)?.values;
+                let [value] = values.as_slice() else { return Ok(None) };
+                let regtype = PgType::new(oid::REGTYPE);
+                let name = vicinity_types::Datum::Oid(value.ty.oid);
+                Ok(Some(Typed::new(crate::call::literal(&name, regtype)?, regtype)))
+            }
             "grouping" => Err(PgError::unsupported("GROUPING")),
             _ => Ok(None),
         }
@@ -274,14 +281,41 @@ impl Binder<'_> {
         };
         let place = super::position(value.span);
         let mut text = value.value.clone().into_string().unwrap_or_default();
-        if let Some(field) = &interval.leading_field {
+        let mut fields = None;
+        if let Some(first) = &interval.leading_field {
             // a bare number counts the last unit named
-            let unit = interval.last_field.as_ref().unwrap_or(field).to_string();
+            let last = interval.last_field.as_ref().unwrap_or(first);
             if text.trim().parse::<f64>().is_ok() {
-                text = format!("{text} {unit}");
+                text = format!("{text} {last}");
             }
+            fields = interval_fields(first, last);
         }
         let unknown = super::literal::unknown(Some(&text));
-        self.coerce(unknown, PgType::new(oid::INTERVAL), Context::Explicit, place)
+        let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
+        let target = self.resolve_type(&ast::DataType::Interval { fields, precision })?;
+        self.coerce(unknown, target, Context::Explicit, place)
     }
+}
+
+fn interval_fields(
+    first: &ast::DateTimeField,
+    last: &ast::DateTimeField,
+) -> Option<ast::IntervalFields> {
+    use ast::{DateTimeField as F, IntervalFields as I};
+    Some(match (first, last) {
+        (F::Year, F::Year) => I::Year,
+        (F::Month, F::Month) => I::Month,
+        (F::Day, F::Day) => I::Day,
+        (F::Hour, F::Hour) => I::Hour,
+        (F::Minute, F::Minute) => I::Minute,
+        (F::Second, F::Second) => I::Second,
+        (F::Year, F::Month) => I::YearToMonth,
+        (F::Day, F::Hour) => I::DayToHour,
+        (F::Day, F::Minute) => I::DayToMinute,
+        (F::Day, F::Second) => I::DayToSecond,
+        (F::Hour, F::Minute) => I::HourToMinute,
+        (F::Hour, F::Second) => I::HourToSecond,
+        (F::Minute, F::Second) => I::MinuteToSecond,
+        _ => return None,
+    })
 }

@@ -399,9 +399,6 @@ impl Binder<'_> {
             },
             E::TypedString(t) => self.type_column(&t.data_type),
             E::Interval(_) => Some(("interval".to_owned(), 1)),
-            E::Value(v) if matches!(v.value, ast::Value::Boolean(_)) => {
-                Some(("bool".to_owned(), 1))
-            }
             E::Case { else_result, .. } => {
                 match else_result.as_ref().and_then(|e| self.figure(e)) {
                     Some((name, 2)) => Some((name, 2)),

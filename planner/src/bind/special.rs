@@ -16,7 +16,7 @@ type Run = Box<dyn Fn(&ExecContext, &[Datum]) -> Result<Datum> + Send + Sync>;
 type Deparse = Box<dyn Fn(&[String]) -> String + Send + Sync>;
 
 /// A call made of a closure.
-pub struct Special {
+pub(super) struct Special {
     name: &'static str,
     ret: PgType,
     args: Vec<PgType>,
@@ -30,7 +30,7 @@ pub struct Special {
 
 impl Special {
     /// A strict, immutable call shown as `name(args)`.
-    pub fn new(
+    pub(super) fn new(
         name: &'static str,
         args: Vec<PgType>,
         ret: PgType,
@@ -50,28 +50,28 @@ impl Special {
 
     /// NULL arguments are given to it.
     #[must_use]
-    pub fn lenient(mut self) -> Special {
+    pub(super) fn lenient(mut self) -> Special {
         self.strict = false;
         self
     }
 
     /// It asks the session.
     #[must_use]
-    pub fn stable(mut self) -> Special {
+    pub(super) fn stable(mut self) -> Special {
         self.volatility = Volatility::Stable;
         self
     }
 
     /// What else distinguishes it.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<String>) -> Special {
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Special {
         self.detail = detail.into();
         self
     }
 
     /// How EXPLAIN shows it.
     #[must_use]
-    pub fn shown(
+    pub(super) fn shown(
         mut self,
         deparse: impl Fn(&[String]) -> String + Send + Sync + 'static,
     ) -> Special {
@@ -80,7 +80,7 @@ impl Special {
     }
 
     /// The call over arguments.
-    pub fn over(self, args: Vec<Expr>) -> Typed {
+    pub(super) fn over(self, args: Vec<Expr>) -> Typed {
         let ty = self.ret;
         Typed::new(call_expr(Arc::new(self), args), ty)
     }
@@ -152,7 +152,7 @@ fn cast_text(args: &[String], target: &str) -> String {
 }
 
 /// A conversion through the types' text forms.
-pub fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
+pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
     let source = value.ty;
     Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
         let value = first(args);
@@ -166,7 +166,7 @@ pub fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
 }
 
 /// A constant's text, read when the statement runs: what it means depends on the session.
-pub fn read_text(text: &str, target: PgType, name: String) -> Result<Typed> {
+pub(super) fn read_text(text: &str, target: PgType, name: String) -> Result<Typed> {
     let source = PgType::new(oid::TEXT);
     let literal = crate::call::literal(&Datum::text(text), source)?;
     Ok(Special::new("read_text", vec![source], target, move |ctx, args| match first(args) {
@@ -179,7 +179,7 @@ pub fn read_text(text: &str, target: PgType, name: String) -> Result<Typed> {
 }
 
 /// Applies a type's modifier: `varchar(3)`, `numeric(10,2)`, `time(0)`.
-pub fn apply_typmod(value: Typed, target: PgType, explicit: bool) -> Typed {
+pub(super) fn apply_typmod(value: Typed, target: PgType, explicit: bool) -> Typed {
     Special::new("apply_typmod", vec![value.ty], target, move |_, args| {
         vicinity_types::apply_typmod(target.oid, target.typmod, first(args), explicit)
     })
@@ -189,7 +189,7 @@ pub fn apply_typmod(value: Typed, target: PgType, explicit: bool) -> Typed {
 }
 
 /// Converts each element with a call that takes and gives the elements' types.
-pub fn array_coerce(
+pub(super) fn array_coerce(
     value: Typed,
     target: PgType,
     elem: Typed,
@@ -234,7 +234,7 @@ fn chain_of(expr: &Expr) -> Vec<Arc<dyn Callable>> {
 }
 
 /// An array of a shape; float4 elements without NULLs are kept packed.
-pub fn shaped(elem: u32, dims: Vec<Dim>, values: Vec<Datum>) -> Array {
+pub(super) fn shaped(elem: u32, dims: Vec<Dim>, values: Vec<Datum>) -> Array {
     if elem == oid::FLOAT4 {
         let packed: Option<Vec<f32>> = values
             .iter()
@@ -251,7 +251,7 @@ pub fn shaped(elem: u32, dims: Vec<Dim>, values: Vec<Datum>) -> Array {
 }
 
 /// `ARRAY[...]` of elements, or of arrays where `nested`.
-pub fn array_ctor(args: Vec<Typed>, target: PgType, elem: u32, nested: bool) -> Typed {
+pub(super) fn array_ctor(args: Vec<Typed>, target: PgType, elem: u32, nested: bool) -> Typed {
     let types = args.iter().map(|a| a.ty).collect();
     Special::new("array", types, target, move |_, args| {
         if nested {
@@ -306,7 +306,7 @@ fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
 }
 
 /// `array[i][j]`: arguments are the array and its subscripts.
-pub fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed {
+pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed {
     let mut types = vec![array.ty];
     types.extend(indices.iter().map(|i| i.ty));
     let mut exprs = vec![array.expr];
@@ -342,7 +342,7 @@ pub fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed {
 
 /// `array[a:b][c:d]`: arguments are the array and a lower and an upper bound each (NULL where it
 /// was left out).
-pub fn slice(array: Typed, bounds: Vec<(Option<Typed>, Option<Typed>)>) -> Result<Typed> {
+pub(super) fn slice(array: Typed, bounds: Vec<(Option<Typed>, Option<Typed>)>) -> Result<Typed> {
     let ret = array.ty;
     let int4 = PgType::new(oid::INT4);
     let mut types = vec![array.ty];
@@ -410,7 +410,7 @@ fn cut(array: &Array, bounds: &[Datum], given: &[bool]) -> Result<Datum> {
 }
 
 /// `ROW(...)`, of type record or a composite type.
-pub fn row_ctor(fields: Vec<Typed>, ty: PgType) -> Typed {
+pub(super) fn row_ctor(fields: Vec<Typed>, ty: PgType) -> Typed {
     let types: Vec<PgType> = fields.iter().map(|f| f.ty).collect();
     let oids: Vec<u32> = types.iter().map(|t| t.oid).collect();
     Special::new("row", types, ty, move |_, args| {
@@ -423,7 +423,7 @@ pub fn row_ctor(fields: Vec<Typed>, ty: PgType) -> Typed {
 }
 
 /// `(composite).field`
-pub fn field_select(value: Typed, index: usize, name: String, ret: PgType) -> Typed {
+pub(super) fn field_select(value: Typed, index: usize, name: String, ret: PgType) -> Typed {
     Special::new("field", vec![value.ty], ret, move |_, args| match args.first() {
         Some(Datum::Record(r)) => {
             Ok(r.fields.get(index).map_or(Datum::Null, |(_, value)| value.clone()))
@@ -436,7 +436,7 @@ pub fn field_select(value: Typed, index: usize, name: String, ret: PgType) -> Ty
 }
 
 /// `x op ANY (array)` and `x op ALL (array)`: the array's elements and `x` are of the operator's types.
-pub fn array_op(
+pub(super) fn array_op(
     left: Typed,
     array: Typed,
     call: Arc<dyn Callable>,
@@ -478,7 +478,7 @@ pub fn array_op(
 }
 
 /// GREATEST and LEAST over values of one type.
-pub fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Typed {
+pub(super) fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Typed {
     let name = if greatest { "greatest" } else { "least" };
     let types = args.iter().map(|a| a.ty).collect();
     Special::new(name, types, ty, move |_, args| {
@@ -496,7 +496,7 @@ pub fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Typed {
 }
 
 /// `IS [NOT] DISTINCT FROM`, of values of one type.
-pub fn distinct_from(left: Typed, right: Typed, negated: bool) -> Typed {
+pub(super) fn distinct_from(left: Typed, right: Typed, negated: bool) -> Typed {
     let detail = if negated { "not" } else { "" };
     Special::new("distinct", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
         let [left, right] = args else { return Ok(Datum::Null) };
@@ -517,7 +517,7 @@ pub fn distinct_from(left: Typed, right: Typed, negated: bool) -> Typed {
 }
 
 /// `row IS NULL`, `row IS NOT NULL`: of all its fields.
-pub fn row_is_null(value: Typed, want_null: bool) -> Typed {
+pub(super) fn row_is_null(value: Typed, want_null: bool) -> Typed {
     Special::new("row_is_null", vec![value.ty], PgType::new(oid::BOOL), move |_, args| {
         Ok(Datum::Bool(match args.first() {
             Some(Datum::Record(r)) => r.fields.iter().all(|(_, v)| v.is_null() == want_null),
@@ -531,7 +531,7 @@ pub fn row_is_null(value: Typed, want_null: bool) -> Typed {
 }
 
 /// Compares two rows field by field (`<`, `<=`, `>`, `>=` of rows).
-pub fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
+pub(super) fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
     Special::new("row_compare", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
         let [Datum::Record(a), Datum::Record(b)] = args else { return Ok(Datum::Null) };
         for ((_, x), (_, y)) in a.fields.iter().zip(&b.fields) {
@@ -554,7 +554,7 @@ pub fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
 }
 
 /// The order of `vec <op> pase`: squared Euclidean whatever the query's `ds` (invariant *ordered*).
-pub fn pase_order(left: Typed, right: Typed, op: &'static str) -> Typed {
+pub(super) fn pase_order(left: Typed, right: Typed, op: &'static str) -> Typed {
     let source = left.ty;
     Special::new(
         "pase_order",
