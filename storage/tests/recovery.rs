@@ -1,0 +1,310 @@
+//! What a stopped machine leaves, one scenario a test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::*;
+use vicinity_storage::catalog::model::{
+    IndexMethod, Object, Persistence, Relation, RelationKind, SequenceDef, fixed,
+};
+use vicinity_storage::disk::{Disk, sim::SimDisk};
+use vicinity_storage::{Database, ObjectKind, Options};
+use vicinity_types::{Datum, SqlState, oid};
+
+#[test]
+fn nothing_unacknowledged_is_half_there() {
+    for seed in 0..200 {
+        let disk = SimDisk::new();
+        let db = open(&disk);
+        make_table(&db);
+        let t = table(&db);
+        let mut acknowledged = Vec::new();
+        for n in 0..5 {
+            let txn = begin(&db);
+            for i in 0..10 {
+                t.insert(&txn, &row(n * 10 + i, 0)).unwrap();
+            }
+            if n < 3 {
+                finish(&db, txn);
+                acknowledged.push(n);
+            } else {
+                txn.commit().unwrap();
+            }
+        }
+        // Let the writer get somewhere, or not.
+        if seed % 2 == 0 {
+            std::thread::yield_now();
+        }
+        let again = open(&disk.crash(seed));
+        let rows = seen(&again);
+        assert_eq!(rows.len() % 10, 0, "a transaction is there whole or not at all");
+        assert!(rows.len() >= acknowledged.len() * 10);
+        // And the log goes on behind the repaired tail.
+        let txn = begin(&again);
+        table(&again).insert(&txn, &row(1000, 1)).unwrap();
+        finish(&again, txn);
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_caught_by_this_test() {
+    let lost = (0..50).any(|seed| {
+        let disk = SimDisk::new();
+        let db = open(&disk);
+        make_table(&db);
+        disk.lie_about_syncs();
+        let txn = begin(&db);
+        table(&db).insert(&txn, &row(1, 1)).unwrap();
+        finish(&db, txn);
+        seen(&open(&disk.crash(seed))).is_empty()
+    });
+    assert!(lost);
+}
+
+#[test]
+fn many_restarts_in_a_row() {
+    let mut disk = SimDisk::new();
+    for n in 0..30 {
+        let db = open(&disk);
+        if n == 0 {
+            make_table(&db);
+        }
+        assert_eq!(seen(&db).len(), n);
+        let txn = begin(&db);
+        table(&db).insert(&txn, &row(i32::try_from(n).unwrap(), 0)).unwrap();
+        finish(&db, txn);
+        if n % 3 == 0 {
+            db.shutdown().unwrap();
+        }
+        disk = disk.crash(n as u64);
+    }
+}
+
+#[test]
+fn a_long_transaction_streams_and_takes_parts_back() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    let t = table(&db);
+    let txn = begin(&db);
+    let lost = begin(&db);
+    for i in 0..20_000 {
+        t.insert(&txn, &row(i, 1)).unwrap();
+        t.insert(&lost, &row(100_000 + i, 1)).unwrap();
+    }
+    let sp = txn.savepoint();
+    for i in 20_000..60_000 {
+        t.insert(&txn, &row(i, 2)).unwrap();
+    }
+    txn.rollback_to(&sp).unwrap();
+    for i in 20_000..20_010 {
+        t.insert(&txn, &row(i, 3)).unwrap();
+    }
+    finish(&db, txn);
+    let before = seen(&db);
+    assert_eq!(before.len(), 20_010);
+    assert_eq!(seen(&open(&disk.crash(3))), before);
+    drop(lost);
+}
+
+#[test]
+fn unlogged_rows_survive_a_clean_stop_only() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let txn = begin(&db);
+    let cols = [("id", oid::INT4), ("v", oid::INT4)];
+    txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
+    txn.put(table_object(30_000, "tmp", Persistence::Temporary, &cols)).unwrap();
+    finish(&db, txn);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(1, 1)).unwrap();
+    finish(&db, txn);
+    assert_eq!(seen(&open(&disk.crash(1))), []);
+    db.shutdown().unwrap();
+    let stopped = disk.crash(2);
+    let again = open(&stopped);
+    assert_eq!(seen(&again), [(1, 1)]);
+    assert!(again.catalog().relation(30_000).is_none());
+    assert_eq!(seen(&open(&stopped.crash(3))), []);
+}
+
+#[test]
+fn sequences_never_go_back() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let def = SequenceDef {
+        type_oid: oid::INT8,
+        start: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cache: 1,
+        cycle: false,
+        owned_by: None,
+        identity: false,
+    };
+    let txn = begin(&db);
+    txn.put(Object::Relation(Arc::new(Relation {
+        oid: T,
+        name: "s".to_owned(),
+        schema: fixed::PUBLIC,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::Sequence(def),
+    })))
+    .unwrap();
+    for _ in 0..40 {
+        db.sequence(T).unwrap().nextval("s").unwrap();
+    }
+    finish(&db, txn);
+    let again = open(&disk.crash(1));
+    assert!(again.sequence(T).unwrap().nextval("s").unwrap() > 40);
+}
+
+#[test]
+fn truncate_and_drop_leave_no_rows_behind() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(1, 1)).unwrap();
+    finish(&db, txn);
+    let txn = begin(&db);
+    txn.truncate(T).unwrap();
+    let t = db.table(T, &txn.catalog()).unwrap();
+    t.insert(&txn, &row(1, 2)).unwrap();
+    drop(txn);
+    assert_eq!(seen(&db), [(1, 1)]);
+    let txn = begin(&db);
+    txn.truncate(T).unwrap();
+    let t = db.table(T, &txn.catalog()).unwrap();
+    t.insert(&txn, &row(1, 3)).unwrap();
+    finish(&db, txn);
+    assert_eq!(seen(&db), [(1, 3)]);
+    let again = open(&disk.crash(1));
+    assert_eq!(seen(&again), [(1, 3)]);
+    let txn = begin(&again);
+    txn.drop_object(ObjectKind::Relation, PK).unwrap();
+    txn.drop_object(ObjectKind::Relation, T).unwrap();
+    finish(&again, txn);
+    assert!(again.table(T, &again.catalog()).is_err());
+}
+
+#[test]
+fn a_half_built_index_is_gone() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    let txn = begin(&db);
+    txn.put(index_object(20_002, "i", T, IndexMethod::Btree, &[2], false, &[])).unwrap();
+    // Committed before its build, as a careless caller might.
+    finish(&db, txn);
+    assert!(db.catalog().relation(20_002).is_some());
+    assert!(open(&disk.crash(1)).catalog().relation(20_002).is_none());
+}
+
+#[test]
+fn a_failed_sync_refuses_the_commit_and_every_later_one() {
+    let disk = SimDisk::new();
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = told.clone();
+    let options = Options {
+        on_fatal: Some(Arc::new(move |_: &str| tell.store(true, Ordering::SeqCst))),
+        ..options()
+    };
+    let db = Database::open_on(Arc::new(disk.clone()), options).unwrap();
+    make_table(&db);
+    disk.fail_syncs_after(0);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(1, 1)).unwrap();
+    let lsn = txn.commit().unwrap().lsn.unwrap();
+    let e = db.wal().wait_durable(lsn).unwrap_err();
+    assert_eq!(e.code(), SqlState::IO_ERROR);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(2, 1)).unwrap();
+    assert!(txn.commit().is_err());
+    while !told.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_damaged_middle_is_an_error_and_another_format_too() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    for i in 0..3000 {
+        let txn = begin(&db);
+        table(&db).insert(&txn, &row(i, 1)).unwrap();
+        txn.commit().unwrap();
+    }
+    db.shutdown().unwrap();
+    assert!(disk.list("wal").unwrap().len() > 1);
+    let first = format!("wal/{}", disk.list("wal").unwrap()[0]);
+    disk.tamper(&first, |bytes| bytes[100] ^= 1);
+    let e = Database::open_on(Arc::new(disk.clone()), options()).err().unwrap();
+    assert_eq!(e.code(), SqlState::DATA_CORRUPTED);
+
+    let disk = SimDisk::new();
+    drop(open(&disk));
+    disk.tamper("FORMAT", |bytes| *bytes = b"vicinity 9\n".to_vec());
+    let e = Database::open_on(Arc::new(disk), options()).err().unwrap();
+    assert_eq!(e.message(), "the data directory was written by an incompatible version");
+}
+
+#[test]
+fn one_server_per_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path(), Options::default()).unwrap();
+    let e = Database::open(dir.path(), Options::default()).err().unwrap();
+    assert_eq!(e.message(), "the data directory is in use by another server");
+    make_table(&db);
+    db.shutdown().unwrap();
+    drop(db);
+    let db = Database::open(dir.path(), Options::default()).unwrap();
+    assert!(db.catalog().relation(T).is_some());
+}
+
+#[test]
+fn added_columns_have_their_missing_value() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(1, 1)).unwrap();
+    finish(&db, txn);
+    let old = table(&db);
+    let txn = begin(&db);
+    let mut next = (**db.catalog().relation(T).unwrap()).clone();
+    let RelationKind::Table(def) = &mut next.kind else { panic!() };
+    let mut added = column("w", oid::INT4);
+    let mut raw = Vec::new();
+    vicinity_types::raw::encode(&Datum::Int4(42), &mut raw);
+    added.missing = Some(raw);
+    def.columns.push(added);
+    txn.put(Object::Relation(Arc::new(next))).unwrap();
+    finish(&db, txn);
+    let check = |db: &Arc<Database>| {
+        let txn = begin(db);
+        let s = txn.snapshot();
+        let t = table(db);
+        let guard = vicinity_storage::pin();
+        let mut got = Vec::new();
+        let mut cursor = t.open(vicinity_storage::Access::Seq, s).unwrap();
+        while let Some(r) = cursor.next(&guard, &mut |_| Ok(true)).unwrap() {
+            got.push((int(&r.get(0)), int(&r.get(2))));
+        }
+        got
+    };
+    let txn = begin(&db);
+    let three = [Datum::Int4(2), Datum::Int4(2), Datum::Int4(7)];
+    table(&db).insert(&txn, &three).unwrap();
+    finish(&db, txn);
+    assert_eq!(check(&db), [(1, 42), (2, 7)]);
+    // A statement planned before still reads the wider rows.
+    let txn = begin(&db);
+    assert_eq!(all(&old, txn.snapshot()), [(1, 1), (2, 2)]);
+    assert_eq!(check(&open(&disk.crash(1))), [(1, 42), (2, 7)]);
+}
