@@ -3,6 +3,7 @@
 pub mod ann;
 pub mod btree;
 pub mod ceiling;
+pub mod storage_rows;
 
 /// Seconds of CPU this process took so far: steadier than the clock when the machine is shared.
 pub(crate) fn cpu() -> f64 {

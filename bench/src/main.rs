@@ -22,6 +22,8 @@ enum Command {
     Btree(vicinity_bench::btree::Args),
     /// A server of canned answers over the engine's connection loop.
     Ceiling(vicinity_bench::ceiling::Args),
+    /// Cost of a row in storage: load, key lookup, scan, update, commit, recovery.
+    Rows(vicinity_bench::storage_rows::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
+        Command::Rows(args) => vicinity_bench::storage_rows::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -316,7 +316,7 @@ fn run(seed: u64, steps: usize) {
 
 #[test]
 fn transactions_agree_with_the_model() {
-    for seed in 0..60 {
+    for seed in 0..400 {
         println!("seed {seed}");
         run(seed, 120);
     }

@@ -22,29 +22,38 @@ pub struct CommitTicket {
 
 impl Transaction {
     /// Commits: visible at once to everybody who begins later; durable when the ticket says so. On
-    /// error everything is rolled back.
+    /// error everything is rolled back. The transaction has ended either way.
     pub fn commit(&self) -> Result<CommitTicket> {
         let xid = self.xid.load(Ordering::Relaxed);
-        if xid == 0 {
-            self.ended.store(true, Ordering::Release);
+        let mut guard = self.inner.lock();
+        if self.ended.load(Ordering::Acquire) {
             return Ok(CommitTicket { lsn: None });
         }
-        let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let (lsn, ts) = self.publish(inner, xid)?;
+        let mut lsn = None;
+        if xid != 0 {
+            let ts;
+            (lsn, ts) = match self.publish(inner, xid) {
+                Ok(done) => done,
+                Err(e) => {
+                    drop(guard);
+                    self.rollback();
+                    return Err(e);
+                }
+            };
+            for key in inner.locks.drain(..) {
+                self.db.core.locks.release(key, xid);
+            }
+            stamp(inner, xid, ts);
+            self.db.core.clock.finish(xid);
+            inner.stores.iter().for_each(count);
+            self.db.retire(&inner.changes);
+        }
         self.ended.store(true, Ordering::Release);
-        for key in inner.locks.drain(..) {
-            self.db.core.locks.release(key, xid);
-        }
-        stamp(inner, xid, ts);
-        self.db.core.clock.finish(xid);
-        for t in &inner.stores {
-            count(t);
-        }
-        self.db.retire(&inner.changes);
+        *inner = Inner::default();
         drop(guard);
-        let lsn = lsn.filter(|_| self.synchronous.load(Ordering::Relaxed));
-        Ok(CommitTicket { lsn })
+        self.db.core.clock.idle(self.snapshots);
+        Ok(CommitTicket { lsn: lsn.filter(|_| self.synchronous.load(Ordering::Relaxed)) })
     }
 
     /// The moment of the commit, alone under the lock.

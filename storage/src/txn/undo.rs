@@ -71,7 +71,7 @@ impl Transaction {
 
     /// Rolls everything back and gives all locks free.
     pub fn rollback(&self) {
-        if !self.ended.swap(true, std::sync::atomic::Ordering::AcqRel) {
+        if !self.ended.swap(true, Ordering::AcqRel) {
             self.abort();
         }
     }
@@ -80,10 +80,12 @@ impl Transaction {
         let xid = self.xid.load(Ordering::Relaxed);
         let mut guard = self.inner.lock();
         self.undo_to(&mut guard, 0);
-        guard.stores.clear();
+        *guard = Inner::default();
+        drop(guard);
         if xid != 0 {
             self.db.core.clock.finish(xid);
         }
+        self.db.core.clock.idle(self.snapshots);
     }
 
     fn undo_to(&self, inner: &mut Inner, to: usize) {

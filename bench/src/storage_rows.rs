@@ -1,0 +1,254 @@
+//! What storage costs a row, without SQL and without a wire.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use vicinity_storage::catalog::model::{
+    Column, IndexDef, IndexKey, IndexMethod, Object, Persistence, Relation, RelationKind, TableDef,
+    fixed,
+};
+use vicinity_storage::{
+    Access, Database, Isolation, KeyRange, Options, Progress, Table, Write, pin,
+};
+use vicinity_types::array::Array;
+use vicinity_types::{Datum, Oid, PgError, Result, oid};
+
+/// Options of `bench rows`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Rows to load.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Floats in each row's vector.
+    #[arg(long, default_value_t = 80)]
+    dim: usize,
+    /// Where the database goes; a temporary directory otherwise.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// An unlogged table.
+    #[arg(long)]
+    unlogged: bool,
+}
+
+const TABLE: Oid = 30_000;
+const KEY: Oid = 30_001;
+
+fn column(name: &str, ty: Oid) -> Column {
+    Column {
+        name: name.to_owned(),
+        type_oid: ty,
+        typmod: -1,
+        not_null: false,
+        default: None,
+        identity: None,
+        generated: None,
+        dropped: false,
+        missing: None,
+        ndims: 0,
+    }
+}
+
+fn relation(oid: Oid, name: &str, kind: RelationKind) -> Object {
+    Object::Relation(Arc::new(Relation {
+        oid,
+        name: name.to_owned(),
+        schema: fixed::PUBLIC,
+        owner: fixed::SUPERUSER,
+        kind,
+    }))
+}
+
+fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
+    let txn = db.begin(Isolation::ReadCommitted, false)?;
+    let table = TableDef {
+        persistence,
+        columns: vec![column("id", oid::INT8), column("v", oid::FLOAT4_ARRAY)],
+        constraints: Vec::new(),
+        storage: 0,
+        row_type: TABLE + 2,
+        row_array_type: TABLE + 3,
+        options: Vec::new(),
+    };
+    let key = IndexDef {
+        table: TABLE,
+        method: IndexMethod::Btree,
+        keys: vec![IndexKey { column: 1, opclass: 0, descending: false, nulls_first: false }],
+        include: Vec::new(),
+        unique: true,
+        primary: true,
+        nulls_not_distinct: false,
+        options: Vec::new(),
+        valid: false,
+    };
+    txn.put(relation(TABLE, "t", RelationKind::Table(table)))?;
+    txn.put(relation(KEY, "t_pkey", RelationKind::Index(key)))?;
+    db.build_index(&txn, KEY, &Arc::new(Progress::new()))?;
+    txn.commit().map(drop)
+}
+
+fn id_of(n: u64) -> Datum {
+    Datum::Int8(i64::try_from(n).unwrap_or(0))
+}
+
+fn report(what: &str, n: u64, time: Duration) {
+    let each = time.as_nanos() as f64 / n.max(1) as f64;
+    println!("{what:<44} {each:>10.0} ns   {:>8.2} s in all", time.as_secs_f64());
+}
+
+fn resident_mb() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
+    let t = db.table(TABLE, &db.catalog())?;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut time = Duration::ZERO;
+    let mut next = 0;
+    while next < args.rows {
+        let end = (next + 10_000).min(args.rows);
+        let mut rows = Vec::new();
+        for id in next..end {
+            let v: Vec<f32> = (0..args.dim).map(|_| random.random_range(0.0..100.0)).collect();
+            rows.push([id_of(id), Datum::Array(Arc::new(Array::from_f32s(v)))]);
+        }
+        let start = Instant::now();
+        let txn = db.begin(Isolation::ReadCommitted, false)?;
+        for row in &rows {
+            t.insert(&txn, row)?;
+        }
+        if let Some(lsn) = txn.commit()?.lsn {
+            db.wal().wait_durable(lsn)?;
+        }
+        time += start.elapsed();
+        next = end;
+    }
+    report("insert, 10,000 a transaction, with its key", args.rows, time);
+    println!("{:<44} {:>10.0} MB", "resident after the load", resident_mb());
+    Ok(t)
+}
+
+fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
+    let keys = match &t.indexes().first().map(|i| &i.kind) {
+        Some(RelationKind::Index(i)) => i.keys.clone(),
+        _ => return Err(PgError::internal("no key")),
+    };
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
+    let n = 1_000_000;
+    let start = Instant::now();
+    for _ in 0..n {
+        let txn = db.begin(Isolation::ReadCommitted, true)?;
+        let snapshot = txn.snapshot();
+        let id = random.random_range(0..rows);
+        let range = KeyRange::equal(&keys, &[id_of(id)]);
+        let mut cursor = t.open(Access::Btree { index: KEY, range, reverse: false }, snapshot)?;
+        let guard = pin();
+        let row = cursor.next(&guard, &mut |_| Ok(true))?;
+        black_box(row.map(|r| r.raw(0).map(<[u8]>::len)));
+    }
+    report("transaction, snapshot, key lookup by cursor", n, start.elapsed());
+    let txn = db.begin(Isolation::ReadCommitted, true)?;
+    let snapshot = txn.snapshot();
+    let start = Instant::now();
+    for _ in 0..n {
+        let id = random.random_range(0..rows);
+        let guard = pin();
+        black_box(t.fetch(id, &snapshot, &guard).map(|r| r.raw(0).map(<[u8]>::len)));
+    }
+    report("fetch by row id", n, start.elapsed());
+    let start = Instant::now();
+    let mut cursor = t.open(Access::Seq, snapshot)?;
+    let mut count = 0u64;
+    loop {
+        let guard = pin();
+        let mut batch = 0;
+        while batch < 1024 && cursor.next(&guard, &mut |r| Ok(!r.tuple.is_null(0)))?.is_some() {
+            batch += 1;
+        }
+        count += batch;
+        if batch < 1024 {
+            break;
+        }
+    }
+    report("sequential scan", count, start.elapsed());
+    Ok(())
+}
+
+fn updates(db: &Arc<Database>, t: &Arc<Table>, args: &Args) -> Result<()> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    let n = 200_000;
+    let values = Datum::Array(Arc::new(Array::from_f32s(vec![1.0; args.dim])));
+    let start = Instant::now();
+    for _ in 0..n {
+        let txn = db.begin(Isolation::ReadCommitted, false)?;
+        let snapshot = txn.snapshot();
+        let row = random.random_range(0..args.rows);
+        let id = t.fetch(row, &snapshot, &pin()).map_or(Datum::Null, |r| r.get(0));
+        let done = t.update(&txn, &snapshot, row, &[id, values.clone()])?;
+        if done != Write::Done {
+            return Err(PgError::internal("the update was refused"));
+        }
+        txn.commit()?;
+    }
+    report("transaction, update, commit, not waiting", n, start.elapsed());
+    println!("{:<44} {:>10.0} MB", "resident after the updates", resident_mb());
+    for threads in [1u64, 8] {
+        let each = 4000 / threads;
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                (0..threads).map(|n| scope.spawn(move || commits(db, t, args, n, each))).collect();
+            running.into_iter().try_for_each(|r| {
+                r.join().map_err(|_| PgError::internal("a thread ended badly"))?
+            })
+        })?;
+        report(
+            &format!("insert and wait for the disk, {threads} threads"),
+            each * threads,
+            start.elapsed(),
+        );
+    }
+    Ok(())
+}
+
+fn commits(db: &Arc<Database>, t: &Arc<Table>, args: &Args, thread: u64, n: u64) -> Result<()> {
+    let values = Datum::Array(Arc::new(Array::from_f32s(vec![1.0; 4])));
+    for i in 0..n {
+        let txn = db.begin(Isolation::ReadCommitted, false)?;
+        let id = args.rows * 10 + thread * 1_000_000 + i + (n << 32);
+        t.insert(&txn, &[id_of(id), values.clone()])?;
+        if let Some(lsn) = txn.commit()?.lsn {
+            db.wal().wait_durable(lsn)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the bench.
+pub fn run(args: &Args) -> Result<()> {
+    let temporary = tempfile::tempdir().map_err(|e| PgError::internal(e.to_string()))?;
+    let dir = args.data.clone().unwrap_or_else(|| temporary.path().join("data"));
+    let db = Database::open(&dir, Options::default())?;
+    let persistence = if args.unlogged { Persistence::Unlogged } else { Persistence::Permanent };
+    create(&db, persistence)?;
+    let t = load(&db, args)?;
+    lookups(&db, &t, args.rows)?;
+    updates(&db, &t, args)?;
+    drop(t);
+    db.shutdown()?;
+    drop(db);
+    let start = Instant::now();
+    let db = Database::open(&dir, Options::default())?;
+    report("recovery, a row of the load", args.rows, start.elapsed());
+    let txn = db.begin(Isolation::ReadCommitted, true)?;
+    let t = db.table(TABLE, &db.catalog())?;
+    println!("{:<44} {:>10}", "rows after recovery", t.stats().live);
+    drop(txn);
+    db.shutdown()?;
+    Ok(())
+}
