@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    dead_code
+    dead_code,
+    unreachable_pub
 )]
 
 use std::sync::Arc;
