@@ -222,19 +222,21 @@ impl World {
         }
     }
 
-    /// Takes a transaction's versions back, but for the first `keep[row]` ones of each row.
+    /// Takes a transaction's versions back, but for its first `keep[row]` ones of each row.
     fn forget(&mut self, number: u64, keep: &[usize]) {
         for (i, row) in self.model.rows.iter_mut().enumerate() {
             let least = keep.get(i).copied().unwrap_or(0);
-            while row.len() > least && row.last().is_some_and(|v| v.ts.is_none() && v.txn == number)
-            {
+            let mine = |v: &Version| v.ts.is_none() && v.txn == number;
+            while row.iter().filter(|v| mine(v)).count() > least {
                 row.pop();
             }
         }
     }
 
     fn savepoint(&mut self, i: usize) {
-        let lens = self.model.rows.iter().map(Vec::len).collect();
+        let number = self.open[i].number;
+        let mine = |row: &Vec<Version>| row.iter().filter(|v| v.txn == number).count();
+        let lens = self.model.rows.iter().map(mine).collect();
         let sp = self.open[i].txn.savepoint();
         self.open[i].savepoints.push((sp, lens));
     }
@@ -243,7 +245,6 @@ impl World {
         let Some((sp, lens)) = self.open[i].savepoints.pop() else { return };
         self.open[i].txn.rollback_to(&sp).unwrap();
         let number = self.open[i].number;
-        // Rows of others may have shrunk or grown meanwhile; only ours count.
         self.forget(number, &lens);
     }
 
