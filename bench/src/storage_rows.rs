@@ -94,9 +94,27 @@ fn id_of(n: u64) -> Datum {
     Datum::Int8(i64::try_from(n).unwrap_or(0))
 }
 
-fn report(what: &str, n: u64, time: Duration) {
-    let each = time.as_nanos() as f64 / n.max(1) as f64;
-    println!("{what:<44} {each:>10.0} ns   {:>8.2} s in all", time.as_secs_f64());
+/// Wall time, and CPU time of all threads: the one that counts when the machine is shared.
+#[derive(Clone, Copy)]
+struct Timer {
+    start: Instant,
+    cpu: f64,
+}
+
+impl Timer {
+    fn start() -> Timer {
+        Timer { start: Instant::now(), cpu: crate::cpu() }
+    }
+
+    fn report(self, what: &str, n: u64) {
+        Timer::print(what, n, self.start.elapsed(), crate::cpu() - self.cpu);
+    }
+
+    fn print(what: &str, n: u64, time: Duration, cpu: f64) {
+        let n = n.max(1) as f64;
+        let (wall, cpu) = (time.as_secs_f64() / n * 1e9, cpu / n * 1e9);
+        println!("{what:<44} {wall:>10.0} ns {cpu:>10.0} ns of CPU");
+    }
 }
 
 fn resident_mb() -> f64 {
@@ -108,7 +126,7 @@ fn resident_mb() -> f64 {
 fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
     let t = db.table(TABLE, &db.catalog())?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-    let mut time = Duration::ZERO;
+    let (mut time, mut cpu) = (Duration::ZERO, 0.0);
     let mut next = 0;
     while next < args.rows {
         let end = (next + 10_000).min(args.rows);
@@ -117,7 +135,7 @@ fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
             let v: Vec<f32> = (0..args.dim).map(|_| random.random_range(0.0..100.0)).collect();
             rows.push([id_of(id), Datum::Array(Arc::new(Array::from_f32s(v)))]);
         }
-        let start = Instant::now();
+        let timer = Timer::start();
         let txn = db.begin(Isolation::ReadCommitted, false)?;
         for row in &rows {
             t.insert(&txn, row)?;
@@ -125,10 +143,11 @@ fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
         if let Some(lsn) = txn.commit()?.lsn {
             db.wal().wait_durable(lsn)?;
         }
-        time += start.elapsed();
+        time += timer.start.elapsed();
+        cpu += crate::cpu() - timer.cpu;
         next = end;
     }
-    report("insert, 10,000 a transaction, with its key", args.rows, time);
+    Timer::print("insert, 10,000 a transaction, with its key", args.rows, time, cpu);
     println!("{:<44} {:>10.0} MB", "resident after the load", resident_mb());
     Ok(t)
 }
@@ -140,7 +159,7 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
     };
     let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
     let n = 1_000_000;
-    let start = Instant::now();
+    let timer = Timer::start();
     for _ in 0..n {
         let txn = db.begin(Isolation::ReadCommitted, true)?;
         let snapshot = txn.snapshot();
@@ -151,17 +170,17 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
         let row = cursor.next(&guard, &mut |_| Ok(true))?;
         black_box(row.map(|r| r.raw(0).map(<[u8]>::len)));
     }
-    report("transaction, snapshot, key lookup by cursor", n, start.elapsed());
+    timer.report("transaction, snapshot, key lookup by cursor", n);
     let txn = db.begin(Isolation::ReadCommitted, true)?;
     let snapshot = txn.snapshot();
-    let start = Instant::now();
+    let timer = Timer::start();
     for _ in 0..n {
         let id = random.random_range(0..rows);
         let guard = pin();
         black_box(t.fetch(id, &snapshot, &guard).map(|r| r.raw(0).map(<[u8]>::len)));
     }
-    report("fetch by row id", n, start.elapsed());
-    let start = Instant::now();
+    timer.report("fetch by row id", n);
+    let timer = Timer::start();
     let mut cursor = t.open(Access::Seq, snapshot)?;
     let mut count = 0u64;
     loop {
@@ -175,7 +194,7 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
             break;
         }
     }
-    report("sequential scan", count, start.elapsed());
+    timer.report("sequential scan", count);
     Ok(())
 }
 
@@ -183,7 +202,7 @@ fn updates(db: &Arc<Database>, t: &Arc<Table>, args: &Args) -> Result<()> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     let n = 200_000;
     let values = Datum::Array(Arc::new(Array::from_f32s(vec![1.0; args.dim])));
-    let start = Instant::now();
+    let timer = Timer::start();
     for _ in 0..n {
         let txn = db.begin(Isolation::ReadCommitted, false)?;
         let snapshot = txn.snapshot();
@@ -195,11 +214,11 @@ fn updates(db: &Arc<Database>, t: &Arc<Table>, args: &Args) -> Result<()> {
         }
         txn.commit()?;
     }
-    report("transaction, update, commit, not waiting", n, start.elapsed());
+    timer.report("transaction, update, commit, not waiting", n);
     println!("{:<44} {:>10.0} MB", "resident after the updates", resident_mb());
     for threads in [1u64, 8] {
         let each = 4000 / threads;
-        let start = Instant::now();
+        let timer = Timer::start();
         std::thread::scope(|scope| {
             let running: Vec<_> =
                 (0..threads).map(|n| scope.spawn(move || commits(db, t, args, n, each))).collect();
@@ -207,11 +226,7 @@ fn updates(db: &Arc<Database>, t: &Arc<Table>, args: &Args) -> Result<()> {
                 r.join().map_err(|_| PgError::internal("a thread ended badly"))?
             })
         })?;
-        report(
-            &format!("insert and wait for the disk, {threads} threads"),
-            each * threads,
-            start.elapsed(),
-        );
+        timer.report(&format!("insert and wait for the disk, {threads} threads"), each * threads);
     }
     Ok(())
 }
@@ -242,9 +257,9 @@ pub fn run(args: &Args) -> Result<()> {
     drop(t);
     db.shutdown()?;
     drop(db);
-    let start = Instant::now();
+    let timer = Timer::start();
     let db = Database::open(&dir, Options::default())?;
-    report("recovery, a row of the load", args.rows, start.elapsed());
+    timer.report("recovery, a row of the load", args.rows);
     let txn = db.begin(Isolation::ReadCommitted, true)?;
     let t = db.table(TABLE, &db.catalog())?;
     println!("{:<44} {:>10}", "rows after recovery", t.stats().live);
