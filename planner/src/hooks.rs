@@ -50,19 +50,14 @@ pub(crate) struct Bound {
     pub(crate) columns: Vec<OutputColumn>,
     pub(crate) params: Vec<Oid>,
     /// `FOR UPDATE` or `FOR SHARE`.
-    pub(crate) locked: bool,
+    pub(crate) locks: Vec<ast::LockClause>,
 }
 
 /// Binds a query.
 pub(crate) fn bind_query(ctx: &ExecContext, query: &ast::Query, types: &[Oid]) -> Result<Bound> {
     let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::declared(types));
     let bound = binder.query(query)?;
-    Ok(Bound {
-        plan: bound.plan,
-        columns: bound.columns,
-        params: bound.params,
-        locked: !bound.locks.is_empty(),
-    })
+    Ok(Bound { plan: bound.plan, columns: bound.columns, params: bound.params, locks: bound.locks })
 }
 
 /// Reads a type.

@@ -102,7 +102,7 @@ pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
     }
 }
 
-/// The text of a reg* value.
+/// The text of a reg* value; `None` lets the number be printed.
 pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -> Option<String> {
     match ty {
         oid::REGCLASS => relation_name(catalog, session, value),

@@ -10,6 +10,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 use crate::context::ExecContext;
 use crate::df::physical::physical;
 use crate::df::run::BatchCursor;
+use crate::row::lock::RowLocks;
 use crate::row::{RowCursor, RowPlan};
 use crate::rows::{Collect, OutputColumn, RowSink};
 use crate::session_state::Lane;
@@ -22,6 +23,8 @@ pub struct QueryPlan {
     pub columns: Vec<OutputColumn>,
     kinds: Vec<Kind>,
     row: Option<Arc<RowPlan>>,
+    /// Rows are locked: the row lane only.
+    locks: bool,
 }
 
 impl QueryPlan {
@@ -35,7 +38,15 @@ impl QueryPlan {
         let kinds: Vec<Kind> = params.iter().map(|ty| ctx.catalog.kind_of(*ty)).collect();
         let logical = crate::df::optimize(plan, ctx)?;
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx)?.map(Arc::new);
-        Ok(QueryPlan { logical, columns, kinds, row })
+        Ok(QueryPlan { logical, columns, kinds, row, locks: false })
+    }
+
+    /// The same query, locking the rows it gives: only where they come from one table.
+    pub fn locking(self, locks: RowLocks) -> Result<QueryPlan> {
+        let refuse = || PgError::unsupported("FOR UPDATE/SHARE of such a query");
+        let row = self.row.and_then(Arc::into_inner).ok_or_else(refuse)?;
+        let row = row.locking(locks).ok_or_else(refuse)?;
+        Ok(QueryPlan { row: Some(Arc::new(row)), locks: true, ..self })
     }
 
     /// The row lane's plan, if the query has one.
@@ -73,7 +84,7 @@ impl QueryPlan {
     /// Begins an execution.
     pub fn open(&self, ctx: &ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         let inner = match (&self.row, ctx.session.lane()) {
-            (Some(plan), Lane::Auto | Lane::Row) => {
+            (Some(plan), lane) if lane != Lane::Batch || self.locks => {
                 Inner::Row(RowCursor::open(plan.clone(), ctx.clone(), params)?)
             }
             (None, Lane::Row) => {

@@ -14,6 +14,7 @@ use crate::explain;
 use crate::hooks;
 use crate::prepared::{Kind, Prepared};
 use crate::query::{Cursor, QueryPlan};
+use crate::row::lock::RowLocks;
 use crate::rows::OutputColumn;
 use crate::session_state::SessionState;
 use crate::sql::{Parsed, Statement};
@@ -67,6 +68,8 @@ pub struct Session {
     interrupt: Interrupt,
     /// Statements of PREPARE, by name.
     named: std::collections::HashMap<String, Arc<Prepared>>,
+    /// Where the log must be durable before the client hears of a COMMIT.
+    pending: Option<Lsn>,
     /// Cursors of DECLARE, by name.
     cursors: std::collections::HashMap<String, Cursor>,
 }
@@ -83,6 +86,7 @@ impl Session {
             block: Block::None,
             savepoints: Vec::new(),
             interrupt: Arc::new(move || watched.check_cancel()),
+            pending: None,
             named: std::collections::HashMap::new(),
             cursors: std::collections::HashMap::new(),
         }
@@ -301,16 +305,18 @@ impl Session {
     /// an error; an error fails an explicit one. Acknowledge only when the log is durable up to the
     /// returned place.
     pub fn end(&mut self, ok: bool) -> Result<Option<Lsn>> {
+        let pending = self.pending.take();
         if self.block != Block::None {
             if !ok {
                 self.block = Block::Failed;
             } else if let Some(txn) = &self.txn {
                 txn.end_statement();
             }
-            return Ok(None);
+            return Ok(pending);
         }
         self.cursors.clear();
-        if ok { self.commit() } else { Ok(self.abort()) }
+        let own = if ok { self.commit()? } else { self.abort() };
+        Ok(own.max(pending))
     }
 
     fn commit(&mut self) -> Result<Option<Lsn>> {
@@ -406,14 +412,11 @@ impl Session {
                 }
                 Ok(Execution::Done("ROLLBACK".to_owned()))
             }
-            // The transaction itself is committed by `end`, as an implicit one.
             Block::Open => {
                 self.block = Block::None;
+                self.cursors.clear();
+                self.pending = self.commit()?.max(self.pending);
                 if chain {
-                    let lsn = self.commit()?;
-                    if let Some(lsn) = lsn {
-                        self.engine.db.wal().wait_durable(lsn)?;
-                    }
                     self.begin_block(&modes)?;
                 }
                 Ok(Execution::Done("COMMIT".to_owned()))
@@ -596,12 +599,13 @@ pub fn plan_query(
     types: &[Oid],
 ) -> Result<(QueryPlan, Vec<Oid>)> {
     let bound = hooks::bind_query(ctx, query, types)?;
-    if bound.locked {
-        return Err(PgError::unsupported("SELECT ... FOR UPDATE/SHARE"));
-    }
     let params = bound.params.clone();
     let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
-    Ok((plan, params))
+    match bound.locks.as_slice() {
+        [] => Ok((plan, params)),
+        [lock] => Ok((plan.locking(RowLocks::of(lock))?, params)),
+        _ => Err(PgError::unsupported("more than one FOR UPDATE/SHARE")),
+    }
 }
 
 /// What a statement of `exec` gave, as an execution.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result as DfResult;
 use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -20,7 +19,7 @@ use datafusion::logical_expr::{
     lit,
 };
 use vicinity_functions::{MakeAggregate, Proc};
-use vicinity_types::{Datum, Kind, Oid, PgError, Result, oid};
+use vicinity_types::{Datum, Oid, PgError, Result, oid};
 
 use super::aggregate_state::{GroupStates, RowState, Single};
 use crate::call::{Callable, PgType, Typed, call_expr};
@@ -74,7 +73,7 @@ pub fn aggregate_expr(
     }))
 }
 
-/// The aggregates for which DataFusion's own mean the same.
+/// The aggregate for which DataFusion's own means the same, and tells no kinds: `count`.
 fn plain(proc: &Proc, args: &[Typed], distinct: bool, filter: Option<&Expr>) -> Option<Expr> {
     let make = |func: Arc<AggregateUDF>, args: Vec<Expr>| {
         Expr::AggregateFunction(AggregateFunction {
@@ -94,21 +93,6 @@ fn plain(proc: &Proc, args: &[Typed], distinct: bool, filter: Option<&Expr>) -> 
     match (proc.name, args) {
         ("count", []) => Some(make(count_udaf(), vec![lit(1i64)])),
         ("count", [arg]) if !distinct => Some(make(count_udaf(), vec![arg.expr.clone()])),
-        ("min" | "max", [arg]) => {
-            let same = matches!(
-                arg.ty.kind,
-                Kind::Int2
-                    | Kind::Int4
-                    | Kind::Int8
-                    | Kind::Date
-                    | Kind::Time
-                    | Kind::Timestamp
-                    | Kind::TimestampTz
-                    | Kind::Oid
-            ) || arg.ty.oid == oid::TEXT;
-            let func = if proc.name == "min" { min_udaf() } else { max_udaf() };
-            same.then(|| make(func, vec![arg.expr.clone()]))
-        }
         _ => None,
     }
 }

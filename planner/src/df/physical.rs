@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
-use vicinity_types::{Datum, Kind, Result};
+use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::aggregate::PgAggregate;
 use super::append::Append;
@@ -26,8 +26,9 @@ use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
 use crate::call::{PgType, datum_to_scalar, external, internal, with_context};
 use crate::context::ExecContext;
 use crate::push::ScanNode;
-use crate::row::RowPlan;
 use crate::row::compile::parameter;
+use crate::row::number::as_i64;
+use crate::row::{Compiler, Frame, RowPlan, RowRef, Scope};
 use crate::rows::OutputColumn;
 
 /// DataFusion's own state: one for the server, as nothing in it is a session's.
@@ -68,6 +69,16 @@ fn instantiate(
     kinds: &[Kind],
 ) -> Result<LogicalPlan> {
     let done = plan.transform_up_with_subqueries(|plan| {
+        if let LogicalPlan::Limit(mut limit) = plan {
+            let rows = |e: Option<Box<Expr>>, what: Count| -> DfResult<Option<Box<Expr>>> {
+                let Some(e) = e else { return Ok(None) };
+                let n = count(&e, ctx, params, kinds, what).map_err(external)?;
+                Ok(n.map(|n| Box::new(datafusion::logical_expr::lit(n))))
+            };
+            limit.skip = rows(limit.skip, Count::Offset)?;
+            limit.fetch = rows(limit.fetch, Count::Limit)?;
+            return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
+        }
         let names = NamePreserver::new(&plan);
         let plan = plan.map_expressions(|expr| {
             let name = names.save(&expr);
@@ -83,6 +94,33 @@ fn instantiate(
         }))
     });
     Ok(done.map_err(internal)?.data)
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    Limit,
+    Offset,
+}
+
+/// The value of LIMIT or OFFSET; NULL is none. DataFusion takes constants only.
+fn count(
+    expr: &Expr,
+    ctx: &ExecContext,
+    params: &[Datum],
+    kinds: &[Kind],
+    what: Count,
+) -> Result<Option<i64>> {
+    let mut compiler = Compiler::new(Scope::empty(), kinds.to_vec());
+    let node = compiler.compile(expr, Kind::Int8)?;
+    let frame = Frame { ctx, params, once: &[], row: RowRef::None };
+    let (code, name) = match what {
+        Count::Limit => (SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT"),
+        Count::Offset => (SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET"),
+    };
+    match as_i64(&node.eval(&frame)?) {
+        Some(n) if n < 0 => Err(PgError::new(code, format!("{name} must not be negative"))),
+        n => Ok(n),
+    }
 }
 
 fn bind(

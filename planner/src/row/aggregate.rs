@@ -58,7 +58,7 @@ pub(crate) fn describe(expr: &Expr) -> Option<Described> {
         .params
         .args
         .iter()
-        .filter(|a| !matches!(a, Expr::Literal(..)))
+        .filter(|a| !matches!(a, Expr::Literal(v, _) if !v.is_null()))
         .map(|a| (a.clone(), PgType::new(oid::BOOL)))
         .map(|(a, ty)| (Expr::IsNotNull(Box::new(a)), ty))
         .collect();

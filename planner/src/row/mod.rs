@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod compile;
+pub mod lock;
 pub mod node;
 pub mod number;
 pub mod plan;

@@ -4,12 +4,13 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Volatility};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, SortExpr, Volatility};
 use vicinity_storage::pin;
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::aggregate::{self, AggregateNode, assemble, describe};
 use super::compile::{Compiler, Scope};
+use super::lock::{self, RowLocks};
 use super::node::{Frame, Node, RowRef};
 use super::scan::{CompiledScan, OpenScan, Origins};
 use super::sort::{SortNode, Sorter};
@@ -18,6 +19,7 @@ use crate::context::ExecContext;
 use crate::df::project_set::ProjectSet;
 use crate::df::set::SetCallable;
 use crate::push::lower::{scan_of, substitute};
+use crate::push::{AccessSpec, ScanNode, ScanSource, ScanSpec};
 use crate::rows::{OutputColumn, RowSink};
 
 /// Where a row plan's rows come from.
@@ -55,6 +57,8 @@ pub struct RowPlan {
     cells: usize,
     /// Rows wanted by whoever runs it, where they know.
     hint: usize,
+    /// `FOR UPDATE` and the like.
+    locks: Option<RowLocks>,
 }
 
 /// What was met on the way down to the leaf.
@@ -178,6 +182,9 @@ impl RowPlan {
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
     pub fn is_short(&self) -> bool {
+        if self.locks.is_some() {
+            return false;
+        }
         match &self.leaf {
             Leaf::One(_) | Leaf::Values(_) => !self.calls_functions(),
             Leaf::Scan(scan) => {
@@ -198,6 +205,13 @@ impl RowPlan {
             }
         }
         self.outputs.iter().any(|(n, _)| calls(n)) || self.filter.as_ref().is_some_and(calls)
+    }
+
+    /// The same plan, locking the rows it gives; `None` where it has no table or must sort first.
+    pub fn locking(self, locks: RowLocks) -> Option<RowPlan> {
+        let table = matches!(&self.leaf, Leaf::Scan(s) if matches!(s.origins, Origins::Table(_)));
+        let sorts = !self.sort.is_empty() && self.is_limited();
+        (table && !sorts).then_some(RowPlan { locks: Some(locks), ..self })
     }
 
     /// How its columns are held.
@@ -297,7 +311,17 @@ fn compile_over(
         nodes.push((compiler.compile(expr, ty.kind)?, *ty));
     }
     let cells = compiler.once_cells();
-    Ok(Some(RowPlan { leaf, filter, sort, outputs: nodes, limit, offset, cells, hint: usize::MAX }))
+    Ok(Some(RowPlan {
+        leaf,
+        filter,
+        sort,
+        outputs: nodes,
+        limit,
+        offset,
+        cells,
+        hint: usize::MAX,
+        locks: None,
+    }))
 }
 
 fn leaf(
@@ -332,15 +356,53 @@ fn leaf(
                 }
                 kinds.push(aggregate_kind(e));
             }
-            let Some(inner) = compile_over(&a.input, exprs, &types, params, ctx)? else {
+            let shortcut = match (described.as_slice(), exprs.as_slice()) {
+                ([d], [arg]) if d.filter.is_none() => extreme(&d.name, arg, &a.input, &ctx.catalog),
+                _ => None,
+            };
+            let input = shortcut.as_ref().unwrap_or(&a.input);
+            let Some(mut inner) = compile_over(input, exprs, &types, params, ctx)? else {
                 return Ok(None);
             };
+            if shortcut.is_some() {
+                // Rows come in the order of the value: the first is the answer.
+                inner.limit = Some(Node::Const(Datum::Int8(1)));
+            }
             let columns = a.schema.iter().zip(kinds).map(|((q, f), k)| (q, f.name().as_str(), k));
             compiler.set_scope(Scope::values(columns));
             Ok(Some(Leaf::Aggregate { inner: Arc::new(inner), nodes: assemble(described) }))
         }
         _ => Ok(None),
     }
+}
+
+/// `min` or `max` of a column that a btree has in order: the plan's scan in that order, without NULLs.
+fn extreme(
+    name: &str,
+    arg: &Expr,
+    input: &LogicalPlan,
+    catalog: &vicinity_storage::Catalog,
+) -> Option<LogicalPlan> {
+    let descending = match name {
+        "min" => false,
+        "max" => true,
+        _ => return None,
+    };
+    let node = scan_of(input)?;
+    let ScanSource::Storage(source) = &node.spec.source else { return None };
+    if !matches!(node.spec.access, AccessSpec::Seq) || !matches!(arg, Expr::Column(_)) {
+        return None;
+    }
+    let mut filters = node.spec.filter.clone();
+    filters.push(Expr::IsNotNull(Box::new(arg.clone())));
+    let sort = SortExpr { expr: arg.clone(), asc: !descending, nulls_first: descending };
+    let choice = crate::push::access::choose(catalog, source, &filters, &[sort], true);
+    if !choice.ordered {
+        return None;
+    }
+    let spec = ScanSpec { access: choice.access, filter: choice.filter, ..(*node.spec).clone() };
+    let node = ScanNode { spec: Arc::new(spec), schema: node.schema.clone() };
+    Some(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
 fn aggregate_kind(expr: &Expr) -> Kind {
@@ -617,7 +679,7 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
 }
 
 #[inline]
-fn passes(plan: &RowPlan, frame: &Frame<'_>) -> Result<bool> {
+pub(super) fn passes(plan: &RowPlan, frame: &Frame<'_>) -> Result<bool> {
     if let Leaf::Scan(scan) = &plan.leaf
         && let Some(filter) = &scan.filter
         && !filter.passes(frame)?
@@ -639,6 +701,9 @@ fn scan_rows(
     take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
 ) -> Result<bool> {
     let Leaf::Scan(compiled) = &plan.leaf else { return Ok(true) };
+    if let Some(locks) = &plan.locks {
+        return lock::locked_rows(plan, compiled, locks, scan, frame, take);
+    }
     let unfiltered = compiled.filter.is_none() && plan.filter.is_none();
     let guard = pin();
     let mut looked = 0u32;

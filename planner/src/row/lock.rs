@@ -1,0 +1,85 @@
+//! `SELECT ... FOR UPDATE` and `FOR SHARE`: rows are locked as they come out.
+
+use sqlparser::ast;
+use vicinity_storage::{LockMode, LockOutcome, LockWait, pin};
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::node::{Frame, RowRef};
+use super::plan::{RowPlan, passes};
+use super::scan::{CompiledScan, OpenScan, Origins};
+
+/// How rows are locked.
+#[derive(Clone, Copy, Debug)]
+pub struct RowLocks {
+    mode: LockMode,
+    wait: LockWait,
+}
+
+impl RowLocks {
+    /// As a query's clause says.
+    pub fn of(clause: &ast::LockClause) -> RowLocks {
+        let mode = match clause.lock_type {
+            ast::LockType::Share => LockMode::Shared,
+            ast::LockType::Update => LockMode::Exclusive,
+        };
+        let wait = match clause.nonblock {
+            None => LockWait::Block,
+            Some(ast::NonBlock::Nowait) => LockWait::NoWait,
+            Some(ast::NonBlock::SkipLocked) => LockWait::Skip,
+        };
+        RowLocks { mode, wait }
+    }
+}
+
+/// Goes on with a scan, locking each row before it is given out. No guard is held while waiting.
+/// READ COMMITTED looks again at rows that changed meanwhile; a snapshot that is older fails.
+pub(super) fn locked_rows(
+    plan: &RowPlan,
+    compiled: &CompiledScan,
+    locks: &RowLocks,
+    scan: &mut OpenScan,
+    frame: &Frame<'_>,
+    take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let Origins::Table(table) = &compiled.origins else { return Ok(true) };
+    let ctx = frame.ctx;
+    loop {
+        let Some(cursor) = &mut scan.cursor else { return Ok(true) };
+        let found = {
+            let guard = pin();
+            let row = cursor.next(&guard, &mut |row| {
+                passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))
+            })?;
+            row.map(|r| r.id)
+        };
+        let Some(id) = found else {
+            if !scan.advance()? {
+                return Ok(true);
+            }
+            continue;
+        };
+        let mut snapshot = ctx.snapshot;
+        let locked = loop {
+            match table.lock_row(&ctx.txn, &snapshot, id, locks.mode, locks.wait)? {
+                LockOutcome::Locked => break true,
+                LockOutcome::Gone | LockOutcome::Skipped => break false,
+                LockOutcome::Concurrent if ctx.txn.isolation().is_snapshot() => {
+                    return Err(PgError::new(
+                        SqlState::SERIALIZATION_FAILURE,
+                        "could not serialize access due to concurrent update",
+                    ));
+                }
+                LockOutcome::Concurrent => snapshot = ctx.txn.snapshot(),
+            }
+        };
+        if !locked {
+            continue;
+        }
+        let guard = pin();
+        let Some(row) = table.fetch(id, &snapshot, &guard) else { continue };
+        let row = RowRef::Stored(&row, compiled.oid);
+        if passes(plan, &frame.with_row(row))? && !take(row)? {
+            return Ok(false);
+        }
+    }
+}
