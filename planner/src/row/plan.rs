@@ -28,8 +28,6 @@ pub enum Leaf {
     One(bool),
     /// A table.
     Scan(CompiledScan),
-    /// `VALUES`
-    Values(Vec<Vec<Node>>),
     /// A set-returning function.
     Set {
         /// The function.
@@ -186,7 +184,7 @@ impl RowPlan {
             return false;
         }
         match &self.leaf {
-            Leaf::One(_) | Leaf::Values(_) => !self.calls_functions(),
+            Leaf::One(_) => !self.calls_functions(),
             Leaf::Scan(scan) => {
                 let few = scan.is_single() || self.limit.is_some();
                 few && scan.is_short() && self.sort.is_empty() && !self.calls_functions()
@@ -662,11 +660,6 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
                 State::Rows(rows.into_iter())
             }
         },
-        Leaf::Values(rows) => {
-            let rows: Result<Vec<Vec<Datum>>> =
-                rows.iter().map(|row| row.iter().map(|node| node.eval(frame)).collect()).collect();
-            State::Rows(rows?.into_iter())
-        }
         Leaf::Set { function, args } => {
             let args: Vec<Datum> = args.iter().map(|a| a.eval(frame)).collect::<Result<_>>()?;
             State::Set(function.call(frame.ctx, &args)?)
