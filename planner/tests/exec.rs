@@ -153,7 +153,7 @@ INSERT 0 3
 > select count(*) from t
 5
 SELECT 1
-> insert into t (id, a) select id + 100, a from t returning id
+> insert into t (id, a) select id + 100, a from t order by id returning id
 101
 102
 110

@@ -163,6 +163,9 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
             | (K::GLOBAL | K::LOCAL, Some(K::TEMP | K::TEMPORARY), _) => {
                 other::parse_create_table(parser)
             }
+            (K::SEQUENCE, _, _) | (K::TEMP | K::TEMPORARY, Some(K::SEQUENCE), _) => {
+                other::parse_create_sequence(parser)
+            }
             (K::INDEX, _, _) | (K::UNIQUE, Some(K::INDEX), _) => index::parse(parser),
             (K::FUNCTION | K::PROCEDURE, _, _)
             | (K::OR, Some(K::REPLACE), Some(K::FUNCTION | K::PROCEDURE)) => {

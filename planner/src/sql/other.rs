@@ -233,6 +233,34 @@ pub(super) fn parse_alter_sequence(p: &mut Parser) -> Result<Statement, ParserEr
     Ok(Statement::AlterSequence(a))
 }
 
+/// `CREATE SEQUENCE`, its options in any order.
+pub(super) fn parse_create_sequence(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keyword(K::CREATE)?;
+    let temporary = p.parse_one_of_keywords(&[K::TEMP, K::TEMPORARY]).is_some();
+    p.expect_keyword(K::SEQUENCE)?;
+    let if_not_exists = p.parse_keywords(&[K::IF, K::NOT, K::EXISTS]);
+    let name = p.parse_object_name(false)?;
+    let (mut data_type, mut owned_by) = (None, None);
+    let mut sequence_options = Vec::new();
+    while p.peek_token_ref().token != Token::EOF {
+        if p.parse_keyword(K::AS) {
+            data_type = Some(p.parse_data_type()?);
+        } else if p.parse_keywords(&[K::OWNED, K::BY]) {
+            owned_by = Some(p.parse_object_name(false)?);
+        } else {
+            sequence_options.push(sequence_option(p)?);
+        }
+    }
+    Ok(Statement::Sql(Box::new(ast::Statement::CreateSequence {
+        temporary,
+        if_not_exists,
+        name,
+        data_type,
+        sequence_options,
+        owned_by,
+    })))
+}
+
 /// A number with its sign, if one is next.
 fn signed(p: &mut Parser) -> Result<Option<i64>, ParserError> {
     let minus = p.consume_token(&Token::Minus);
