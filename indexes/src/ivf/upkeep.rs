@@ -108,7 +108,10 @@ impl Ivfflat {
         let stride = core.coder.stride();
         let same = if core.coder.is_exact() { 0.0 } else { self.options.dim as f32 };
         let mut order = core.table.all(vector);
-        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        // The nearest first; the order of the rest does not matter.
+        if !order.is_empty() {
+            order.select_nth_unstable_by(0, |a, b| a.0.total_cmp(&b.0));
+        }
         let mut best: Option<(f32, usize)> = None;
         for (_, i) in order {
             let list = core.lists[i as usize].read();
