@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use vicinity_functions::Proc;
-use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of, literal, placeholder};
+use crate::resolve::Context;
 use crate::resolve::cast::{CastPath, pathway};
-use crate::resolve::{Context, Types};
 
 impl Binder<'_> {
     /// Makes a value of the target type, modifier included, or says that it cannot.
@@ -116,7 +116,7 @@ impl Binder<'_> {
             return Ok(converted);
         }
         let (Some(from), Some(to)) =
-            (self.types.element(value.ty.oid), self.types.element(target.oid))
+            (self.types.catalog.element_of(value.ty.oid), self.types.element(target.oid))
         else {
             return Err(PgError::internal("array conversion of something that is no array"));
         };
@@ -269,9 +269,4 @@ fn apply(call: Arc<dyn Callable>, value: Expr, proc: &Proc) -> Result<Expr> {
         args.push(literal(&extra, PgType::new(*ty))?);
     }
     Ok(call_expr(call, args))
-}
-
-/// Whether values of two types are held alike, so that one can be read as the other.
-pub(super) fn same_kind(types: &Types, a: Oid, b: Oid) -> bool {
-    types.kind(a) == types.kind(b)
 }

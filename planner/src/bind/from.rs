@@ -91,11 +91,10 @@ impl Binder<'_> {
                 let item = rename(item, alias.as_ref())?;
                 Ok(Joined { plan, scope: Scope::of(item), lateral: false })
             }
-            TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
-                self.from_function(name, &args.args, alias.as_ref(), *with_ordinality, left, outer)
-            }
+            TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => self
+                .function_in_from(name, &args.args, alias.as_ref(), *with_ordinality, left, outer),
             TableFactor::Function { name, args, alias, with_ordinality, .. } => {
-                self.from_function(name, args, alias.as_ref(), *with_ordinality, left, outer)
+                self.function_in_from(name, args, alias.as_ref(), *with_ordinality, left, outer)
             }
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 let name = ast::ObjectName::from(vec![ast::Ident::new("unnest")]);
@@ -103,7 +102,7 @@ impl Binder<'_> {
                     .iter()
                     .map(|e| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e.clone())))
                     .collect();
-                self.from_function(&name, &args, alias.as_ref(), *with_ordinality, left, outer)
+                self.function_in_from(&name, &args, alias.as_ref(), *with_ordinality, left, outer)
             }
             TableFactor::Derived { lateral, subquery, alias, .. } => {
                 self.derived(*lateral, subquery, alias.as_ref(), left, outer)
@@ -203,7 +202,7 @@ impl Binder<'_> {
     }
 
     /// `FROM f(...)`
-    fn from_function(
+    fn function_in_from(
         &mut self,
         name: &ast::ObjectName,
         args: &[ast::FunctionArg],

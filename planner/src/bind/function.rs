@@ -162,7 +162,7 @@ impl Binder<'_> {
         }
         let resolved = match self.resolve(schema, name, args) {
             Ok(resolved) => resolved,
-            Err(Unresolved::Field(value)) => return Ok(value),
+            Err(Unresolved::Field(value)) => return Ok(*value),
             Err(Unresolved::Error(e)) => return Err(e),
         };
         if resolved.target.kind() == b'p' {
@@ -222,12 +222,12 @@ impl Binder<'_> {
                     if let Some((i, (n, ty))) =
                         found.and_then(|i| Some((i, fields.get(i)?.clone())))
                     {
-                        return Err(Unresolved::Field(special::field_select(
+                        return Err(Unresolved::Field(Box::new(special::field_select(
                             value.clone(),
                             i,
                             n,
                             ty,
-                        )));
+                        ))));
                     }
                 }
                 return Err(Unresolved::Error(e));
@@ -400,7 +400,7 @@ fn builtin_set(
 /// Why a call is not one.
 pub(super) enum Unresolved {
     /// It is a field of a row.
-    Field(Typed),
+    Field(Box<Typed>),
     /// There is no such function.
     Error(PgError),
 }

@@ -64,7 +64,7 @@ impl Binder<'_> {
                 let number: usize = id
                     .strip_prefix('$')
                     .and_then(|n| n.parse().ok())
-                    .ok_or_else(|| crate::sql::too_deep())?;
+                    .ok_or_else(crate::sql::too_deep)?;
                 let ty = self.params.get(number).map_err(|e| e.or_at(place))?;
                 let ty = self.ty(ty);
                 Ok(Typed::new(placeholder(number, ty), ty))

@@ -57,7 +57,7 @@ pub struct Scope {
 }
 
 /// A column of a plan.
-pub fn column(qualifier: &str, name: &str) -> Expr {
+pub(super) fn column(qualifier: &str, name: &str) -> Expr {
     Expr::Column(Column::new(Some(TableReference::bare(qualifier)), name))
 }
 

@@ -48,8 +48,12 @@ pub fn pathway(types: &Types, source: Oid, target: Oid, context: Context) -> Opt
             _ => Some(CastPath::Relabel),
         };
     }
-    if let (Some(from), Some(to)) = (types.element(source), types.element(target)) {
-        return pathway(types, from, to, context).map(|_| CastPath::Array);
+    // int2vector and oidvector are arrays to come from, not to go to
+    if let (Some(from), Some(to)) = (types.catalog.element_of(source), types.element(target)) {
+        return match pathway(types, from, to, context)? {
+            CastPath::Relabel => Some(CastPath::Relabel),
+            _ => Some(CastPath::Array),
+        };
     }
     let string = |ty: Oid| types.category(ty) == b'S';
     let through_io = (context >= Context::Assignment && string(target))

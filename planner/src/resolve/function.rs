@@ -220,10 +220,7 @@ fn fit(shape: Shape, call: &Call<'_>) -> Option<Candidate> {
     let mut packed_from = None;
     if spread && given >= declared {
         let fixed = declared - 1;
-        let elem = match shape.variadic {
-            oid::ANY => oid::ANY,
-            elem => elem,
-        };
+        let elem = shape.variadic;
         args.truncate(fixed);
         args.resize(given, elem);
         packed_from = (shape.variadic != oid::ANY).then_some(fixed);

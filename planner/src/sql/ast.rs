@@ -4,6 +4,7 @@ use sqlparser::ast::{self, DataType, Expr, Ident, ObjectName};
 
 /// A parsed statement.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Statement {
     /// As sqlparser reads it.
     Sql(Box<ast::Statement>),
