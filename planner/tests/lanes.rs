@@ -185,6 +185,56 @@ fn conditions_become_index_scans() {
 }
 
 #[test]
+fn nearest_rows_come_from_the_vector_index() {
+    let mut server = Server::new();
+    server
+        .run(
+            "create index t_vec on t using pase_ivfflat (vec) with (clustering_type = 1, \
+             distance_type = 0, dimension = 2, clustering_params = \"1000,10\")",
+        )
+        .unwrap();
+    let nearest = "select id from t where a <> 3 order by vec <#> '500.1,0:20:0'::pase limit 4";
+    assert_eq!(
+        server.explain(nearest),
+        "Limit\n  ->  Index Scan using t_vec on t\n        \
+         Order By: (vec <#> '500.1,0:20:0'::pase)\n        Filter: (a <> 3)"
+    );
+    let ids = [500, 501, 499, 502].map(|id| vec![Datum::Int4(id)]);
+    assert_eq!(show(&server.run(nearest).unwrap()), show(&ids));
+    // Never short: all that match are beyond any share of the clusters (invariant never-short).
+    let far = "select id from t where id > 995 and id not in (select 997) \
+               order by vec <#> '1,0'::pase limit 10";
+    let ids = [996, 998, 999, 1000].map(|id| vec![Datum::Int4(id)]);
+    assert_eq!(show(&server.run(far).unwrap()), show(&ids));
+    let by_parameter = "select id from t order by vec <#> $1::pase limit 2";
+    assert!(server.takes_row_lane(by_parameter));
+}
+
+#[test]
+fn extremes_come_from_an_index_and_rows_can_be_locked() {
+    let mut server = Server::new();
+    assert_eq!(show(&server.run("select max(id) from t").unwrap()), "[Int4(1000)]\n");
+    assert_eq!(show(&server.run("select min(a) from t where a > 4").unwrap()), "[Int4(5)]\n");
+    let locked = server.run("select id from t where id = 5 for update").unwrap();
+    assert_eq!(show(&locked), "[Int4(5)]\n");
+}
+
+#[test]
+fn sql_functions_over_arrays_run_natively() {
+    let mut server = Server::new();
+    server
+        .run(
+            "create function spread(float4[], int) returns float4[] as $$ select array_agg((u + \
+             u*$2/2.0/100 - u*$2/100*0.5)::float4) from unnest($1) u $$ language sql strict",
+        )
+        .unwrap();
+    let rows = server.run("select spread(array[1,2,4]::float4[], 0)::text").unwrap();
+    assert_eq!(show(&rows), "[Text(\"{1,2,4}\")]\n");
+    let rows = server.run("select spread(null, 0) is null").unwrap();
+    assert_eq!(show(&rows), "[Bool(true)]\n");
+}
+
+#[test]
 fn errors_have_postgresqls_codes() {
     let mut server = Server::new();
     let code = |r: Result<Vec<Vec<Datum>>>| r.map_err(|e: PgError| e.code().to_string());
