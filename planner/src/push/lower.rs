@@ -39,6 +39,8 @@ fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<Logic
             Ok(LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit }))
         }
         LogicalPlan::Sort(sort) => rewrite_sort(sort, catalog, wanted),
+        // a recursive query's work table is DataFusion's own
+        LogicalPlan::TableScan(scan) if !ours(&scan) => Ok(LogicalPlan::TableScan(scan)),
         LogicalPlan::TableScan(scan) => {
             let wanted = match scan.fetch {
                 Some(n) => Wanted { limited: true, rows: Some(n), parent: false },
@@ -114,7 +116,7 @@ fn chain(
     wanted: Wanted,
 ) -> Result<Option<LogicalPlan>> {
     let (input, sort) = match plan {
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => {
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() && ours(scan) => {
             let (plan, ordered) = place(scan.clone(), &sort, catalog, wanted)?;
             return Ok(ordered.then_some(plan));
         }
@@ -167,6 +169,12 @@ pub(crate) fn substitute(expr: Expr, map: &ColumnMap<'_>) -> Result<Expr> {
 
 fn substitute_sort(sort: Vec<SortExpr>, map: &ColumnMap<'_>) -> Result<Vec<SortExpr>> {
     sort.into_iter().map(|s| Ok(SortExpr { expr: substitute(s.expr, map)?, ..s })).collect()
+}
+
+/// Whether a scan is of one of our sources.
+fn ours(scan: &TableScan) -> bool {
+    let any: &(dyn std::any::Any + Send + Sync) = scan.source.as_ref();
+    any.is::<StorageSource>() || any.is::<VirtualSource>()
 }
 
 /// The scan node of a table, and whether it gives the order.
