@@ -159,7 +159,7 @@ impl Store {
         for index in self.indexes().iter() {
             for (i, d) in dead.iter().enumerate() {
                 let same = |v: &VersionRef<'_>| index.same_entry(&layout, d.bytes(), v.bytes());
-                let twice = dead.iter().take(i).any(|v| same(v));
+                let twice = dead.iter().take(i).any(same);
                 if !twice && !alive.iter().any(same) {
                     index.remove(&layout, d.bytes(), row)?;
                 }

@@ -110,7 +110,7 @@ fn stamp(inner: &Inner, xid: Xid, ts: u64) {
         for row in first..first + count {
             stamp_row(t, row, mark, ts, &guard);
             done += 1;
-            if done % 1024 == 0 {
+            if done.is_multiple_of(1024) {
                 guard.repin();
             }
         }

@@ -186,7 +186,7 @@ pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     #[test]

@@ -65,9 +65,7 @@ impl Transaction {
     }
 
     /// Forgets a savepoint; what came after it stays.
-    pub fn release(&self, savepoint: Savepoint) {
-        drop(savepoint);
-    }
+    pub fn release(&self, _savepoint: Savepoint) {}
 
     /// Rolls everything back and gives all locks free.
     pub fn rollback(&self) {
