@@ -165,7 +165,7 @@ impl Backend for EngineSession {
 
     fn events(&mut self) -> Vec<Event> {
         let mut events: Vec<Event> =
-            self.state.take_notices().into_iter().map(Event::Notice).collect();
+            self.state.take_notices().into_iter().map(|n| Event::Notice(Box::new(n))).collect();
         let changed = self.state.settings().has_reports();
         if changed {
             let reports = self.state.change_settings(|s| s.take_reports());

@@ -13,12 +13,27 @@ struct Session {
     runtime: Handle,
 }
 
+/// Says what the server said, not only that it did.
+#[derive(Debug)]
+struct Failure(tokio_postgres::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_db_error() {
+            Some(e) => write!(f, "{}: {}", e.code().code(), e.message()),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl DB for Session {
-    type Error = tokio_postgres::Error;
+    type Error = Failure;
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Self::Error> {
-        let answer = self.runtime.block_on(self.client.simple_query(sql))?;
+        let answer = self.runtime.block_on(self.client.simple_query(sql)).map_err(Failure)?;
         let mut types = None;
         let mut rows = Vec::new();
         let mut count = 0;
@@ -50,7 +65,7 @@ impl DB for Session {
     }
 
     fn error_sql_state(error: &Self::Error) -> Option<String> {
-        error.code().map(|c| c.code().to_owned())
+        error.0.code().map(|c| c.code().to_owned())
     }
 }
 
@@ -68,8 +83,8 @@ fn files(under: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Each file has a server of its own, so that it can use any name.
-fn run(file: &Path, lane: &'static str) -> Result<(), String> {
+/// Each file has a server of its own, so that it can use any name. Gives every failure in it.
+fn run(file: &Path, lane: &'static str) -> Vec<String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(TestServer::start());
     let handle = runtime.handle().clone();
@@ -77,15 +92,22 @@ fn run(file: &Path, lane: &'static str) -> Result<(), String> {
         let (server, runtime) = (&server, handle.clone());
         async move {
             let client = runtime.block_on(server.connect());
-            runtime.block_on(client.batch_execute(&format!("set vicinity.lane = '{lane}'")))?;
+            runtime
+                .block_on(client.batch_execute(&format!("set vicinity.lane = '{lane}'")))
+                .map_err(Failure)?;
             Ok(Session { client, runtime })
         }
     });
     runner.add_label(lane);
-    let outcome = runner.run_file(file).map_err(|e| format!("{lane} lane: {}", e.display(false)));
+    let mut failed = Vec::new();
+    for record in sqllogictest::parse_file::<DefaultColumnType>(file).unwrap() {
+        if let Err(e) = runner.run(record) {
+            failed.push(format!("{lane} lane: {}", e.display(false)));
+        }
+    }
     drop(runner);
     runtime.block_on(server.stop());
-    outcome
+    failed
 }
 
 #[test]
@@ -93,9 +115,7 @@ fn every_file_on_both_lanes() {
     let mut failed = Vec::new();
     for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("slt")) {
         for lane in ["auto", "batch"] {
-            if let Err(why) = run(&file, lane) {
-                failed.push(why);
-            }
+            failed.extend(run(&file, lane));
         }
     }
     assert!(failed.is_empty(), "{} failures:\n{}", failed.len(), failed.join("\n\n"));

@@ -68,7 +68,7 @@ pub enum Progress {
 #[derive(Debug)]
 pub enum Event {
     /// NOTICE, WARNING ...
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// A reported setting changed.
     Parameter(Cow<'static, str>, String),
     /// `DEALLOCATE name`, or all of them: the loop forgets its prepared statements too.
