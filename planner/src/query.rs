@@ -118,6 +118,8 @@ impl QueryPlan {
     }
 }
 
+// Kept by value: a short query must not pay for a box.
+#[allow(clippy::large_enum_variant)]
 enum Inner {
     Row(RowCursor),
     Batch(Box<BatchCursor>),

@@ -31,6 +31,8 @@ enum Block {
 }
 
 /// What a statement's execution gives.
+// Kept by value: a short query must not pay for a box.
+#[allow(clippy::large_enum_variant)]
 pub enum Execution {
     /// It is done; the command tag.
     Done(String),
@@ -70,8 +72,6 @@ pub struct Session {
     named: std::collections::HashMap<String, Arc<Prepared>>,
     /// Where the log must be durable before the client hears of a COMMIT.
     pending: Option<Lsn>,
-    /// Cursors of DECLARE, by name.
-    cursors: std::collections::HashMap<String, Cursor>,
 }
 
 impl Session {
@@ -88,7 +88,6 @@ impl Session {
             interrupt: Arc::new(move || watched.check_cancel()),
             pending: None,
             named: std::collections::HashMap::new(),
-            cursors: std::collections::HashMap::new(),
         }
     }
 
@@ -314,7 +313,6 @@ impl Session {
             }
             return Ok(pending);
         }
-        self.cursors.clear();
         let own = if ok { self.commit()? } else { self.abort() };
         Ok(own.max(pending))
     }
@@ -338,7 +336,6 @@ impl Session {
 
     fn abort(&mut self) -> Option<Lsn> {
         self.savepoints.clear();
-        self.cursors.clear();
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
@@ -414,7 +411,6 @@ impl Session {
             }
             Block::Open => {
                 self.block = Block::None;
-                self.cursors.clear();
                 self.pending = self.commit()?.max(self.pending);
                 if chain {
                     self.begin_block(&modes)?;
@@ -542,7 +538,6 @@ impl Session {
                         return Err(transaction::refuse_block("DISCARD ALL"));
                     }
                     self.named.clear();
-                    self.cursors.clear();
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
                 } else if matches!(object_type, ast::DiscardObject::SEQUENCES) {

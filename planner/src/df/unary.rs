@@ -54,6 +54,18 @@ impl ProjectSetExec {
         let properties = properties(schema.clone());
         ProjectSetExec { input, calls, outer, ordinality, ctx, schema, properties }
     }
+
+    /// The same over another input.
+    fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(ProjectSetExec::new(
+            one_child(children)?,
+            self.calls.clone(),
+            self.outer,
+            self.ordinality,
+            self.ctx.clone(),
+            self.schema.clone(),
+        )))
+    }
 }
 
 impl Debug for ProjectSetExec {
@@ -103,21 +115,14 @@ impl ExecutionPlan for ProjectSetExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.with_new_children(children)
+        self.over(children)
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(ProjectSetExec::new(
-            one_child(children)?,
-            self.calls.clone(),
-            self.outer,
-            self.ordinality,
-            self.ctx.clone(),
-            self.schema.clone(),
-        )))
+        self.over(children)
     }
 
     fn execute(
@@ -284,6 +289,11 @@ impl AppendExec {
     pub fn new(inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> AppendExec {
         AppendExec { inputs, properties: properties(schema.clone()), schema }
     }
+
+    /// The same over other inputs.
+    fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(AppendExec::new(children, self.schema.clone())))
+    }
 }
 
 impl DisplayAs for AppendExec {
@@ -317,14 +327,14 @@ impl ExecutionPlan for AppendExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.with_new_children(children)
+        self.over(children)
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(AppendExec::new(children, self.schema.clone())))
+        self.over(children)
     }
 
     fn execute(

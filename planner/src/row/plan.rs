@@ -23,6 +23,7 @@ use crate::push::{AccessSpec, ScanNode, ScanSource, ScanSpec};
 use crate::rows::{OutputColumn, RowSink};
 
 /// Where a row plan's rows come from.
+#[allow(clippy::large_enum_variant)]
 pub enum Leaf {
     /// One row without columns, or none.
     One(bool),
@@ -434,6 +435,8 @@ fn set_leaf(set: &ProjectSet, compiler: &mut Compiler) -> Result<Option<Leaf>> {
 }
 
 /// Where a running plan stands.
+// Kept by value: a short query must not pay for a box.
+#[allow(clippy::large_enum_variant)]
 enum State {
     One(bool),
     Scan(OpenScan),
