@@ -195,7 +195,7 @@ fn shortened(sql: &str) -> String {
         }
         match part.char_indices().nth(24) {
             Some((cut, _)) if i % 2 == 1 => {
-                let tail = part.rfind(|c: char| c == ',').unwrap_or(cut);
+                let tail = part.rfind(',').unwrap_or(cut);
                 out.push_str(part.get(..cut).unwrap_or_default());
                 out.push_str("...");
                 out.push_str(part.get(tail..).unwrap_or_default());
