@@ -120,7 +120,7 @@ fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 11] {
 /// `pg_roles` hides verifiers; `pg_authid` shows them to superusers only.
 fn roles(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    let superuser = ctx.catalog.role_named(&ctx.session.user()).is_some_and(|role| role.superuser);
+    let superuser = ctx.catalog.role_named(ctx.session.user()).is_some_and(|role| role.superuser);
     for role in ctx.catalog.roles() {
         let shown = match table.name {
             "pg_authid" if superuser => optional_text(role.password.as_ref()),
@@ -179,7 +179,7 @@ fn pg_extension(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum
 }
 
 /// What CREATE EXTENSION can make here: name, version, comment.
-pub const AVAILABLE_EXTENSIONS: [(&str, &str, &str); 2] = [
+const AVAILABLE_EXTENSIONS: [(&str, &str, &str); 2] = [
     ("pase", "0.0.1", "vector search: pase_hnsw and pase_ivfflat indexes"),
     ("plpgsql", "1.0", "PL/pgSQL procedural language"),
 ];

@@ -60,7 +60,7 @@ fn indexes(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
 fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for session in ctx.engine.sessions() {
-        let user = ctx.catalog.role_named(&session.user()).map_or(0, |r| r.oid);
+        let user = ctx.catalog.role_named(session.user()).map_or(0, |r| r.oid);
         rows.push([
             ("datid", id(fixed::DATABASE)),
             ("datname", text(session.database())),

@@ -32,7 +32,7 @@ fn each_row(
         let Some((id, values)) = next else { return Ok(()) };
         f(id, values)?;
         seen += 1;
-        if seen % STEP == 0 {
+        if seen.is_multiple_of(STEP) {
             ctx.check()?;
         }
     }

@@ -17,8 +17,6 @@ pub(super) type Slot = usize;
 #[derive(Clone, Debug)]
 pub(super) struct Variable {
     pub(super) name: String,
-    /// The label of its block, for `label.name`.
-    pub(super) label: Option<String>,
     pub(super) kind: VariableKind,
     pub(super) constant: bool,
     pub(super) not_null: bool,

@@ -113,8 +113,8 @@ fn variable_kind(ctx: &ExecContext, ty: Oid) -> VariableKind {
 fn returns(ctx: &ExecContext, declared: &Declared) -> Returns {
     match declared.returns {
         oid::VOID => Returns::Void,
-        oid::RECORD => Returns::Row(oid::RECORD),
-        ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row(ty),
+        oid::RECORD => Returns::Row,
+        ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row,
         ty => Returns::Scalar(full_type(ctx, ty)),
     }
 }

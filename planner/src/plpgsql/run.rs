@@ -28,7 +28,7 @@ pub(super) enum Returns {
     /// One value of a type.
     Scalar(PgType),
     /// A row of a composite type, or an anonymous record.
-    Row(vicinity_types::Oid),
+    Row,
 }
 
 /// One call of a function.
@@ -284,7 +284,7 @@ impl Interpreter<'_> {
         self.result = match self.returns {
             Returns::Void => Datum::Null,
             Returns::Scalar(to) => super::cast::assign(&self.ctx, value, ty, to)?,
-            Returns::Row(_) => value,
+            Returns::Row => value,
         };
         Ok(Flow::Return)
     }
@@ -306,7 +306,7 @@ impl Interpreter<'_> {
             Some(sql) => {
                 let (value, ty) = expr::eval(self, sql)?;
                 match (value, self.returns) {
-                    (Datum::Record(r), Returns::Row(_)) => {
+                    (Datum::Record(r), Returns::Row) => {
                         r.fields.iter().map(|(_, d)| d.clone()).collect()
                     }
                     (value, Returns::Scalar(to)) => {

@@ -11,7 +11,7 @@ use crate::context::ExecContext;
 use crate::exec::settings::Source;
 
 /// What `version()` says: drivers read the first two words.
-pub const VERSION: &str = concat!(
+const VERSION: &str = concat!(
     "PostgreSQL 15.18 (Vicinity ",
     env!("CARGO_PKG_VERSION"),
     ") on x86_64-pc-linux-gnu, compiled by rustc, 64-bit"

@@ -48,13 +48,7 @@ impl Parser<'_> {
                 ),
             ));
         }
-        let slot = self.add_variable(Variable {
-            name: name.clone(),
-            label: label.map(str::to_owned),
-            kind,
-            constant,
-            not_null,
-        });
+        let slot = self.add_variable(Variable { name: name.clone(), kind, constant, not_null });
         self.enter(&name, label, slot)?;
         Ok(Some((slot, default)))
     }

@@ -57,13 +57,7 @@ impl<'a> Parser<'a> {
         kind: VariableKind,
     ) -> Slot {
         let name = names.first().copied().unwrap_or("").to_owned();
-        let slot = self.add_variable(Variable {
-            name,
-            label: label.map(str::to_owned),
-            kind,
-            constant: false,
-            not_null: false,
-        });
+        let slot = self.add_variable(Variable { name, kind, constant: false, not_null: false });
         if let Some(scope) = self.scopes.last_mut() {
             for name in names {
                 scope.names.insert((*name).to_owned(), slot);

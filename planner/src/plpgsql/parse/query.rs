@@ -22,15 +22,18 @@ impl Parser<'_> {
                 Token::Symbol(";") => break,
                 Token::Symbol("(") => depth += 1,
                 Token::Symbol(")") => depth = depth.saturating_sub(1),
-                Token::Word(w) if w == "into" && depth == 0 && into.is_none() => {
-                    if !matches!(previous.as_str(), "insert" | "merge") {
-                        let begin = self.at;
-                        self.advance();
-                        into = Some(self.into_target()?);
-                        cut = Some((begin, self.at));
-                        previous.clear();
-                        continue;
-                    }
+                Token::Word(w)
+                    if w == "into"
+                        && depth == 0
+                        && into.is_none()
+                        && !matches!(previous.as_str(), "insert" | "merge") =>
+                {
+                    let begin = self.at;
+                    self.advance();
+                    into = Some(self.target_after_into()?);
+                    cut = Some((begin, self.at));
+                    previous.clear();
+                    continue;
                 }
                 _ => {}
             }
@@ -59,7 +62,7 @@ impl Parser<'_> {
     }
 
     /// `[STRICT] target [, target]...`
-    pub(super) fn into_target(&mut self) -> Result<Into> {
+    pub(super) fn target_after_into(&mut self) -> Result<Into> {
         let strict = self.keyword("strict");
         Ok(Into { target: self.target()?, strict })
     }
@@ -116,7 +119,7 @@ impl Parser<'_> {
         let mut into = None;
         loop {
             if self.keyword("into") {
-                into = Some(self.into_target()?);
+                into = Some(self.target_after_into()?);
             } else if self.keyword("using") {
                 loop {
                     using.push(self.sql_until(&words, &[",", ";"])?);

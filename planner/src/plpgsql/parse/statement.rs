@@ -5,7 +5,7 @@ use vicinity_types::{PgError, Result, Severity, SqlState};
 use super::{Parser, named_condition};
 use crate::call::PgType;
 use crate::plpgsql::ast::{
-    Place, Query, Raise, Scope, Sql, Statement, StatementKind, Target, Variable, VariableKind,
+    Place, Query, Raise, Scope, Sql, Statement, StatementKind, Variable, VariableKind,
 };
 use crate::plpgsql::lexer::Token;
 
@@ -171,7 +171,6 @@ impl Parser<'_> {
     fn hidden(&mut self, name: &str, kind: VariableKind) -> usize {
         self.add_variable(Variable {
             name: name.to_owned(),
-            label: None,
             kind,
             constant: false,
             not_null: false,
@@ -440,14 +439,4 @@ fn check_placeholders(raise: &Raise) -> Result<()> {
         std::cmp::Ordering::Equal => return Ok(()),
     };
     Err(PgError::new(SqlState::SYNTAX_ERROR, message))
-}
-
-impl Target {
-    /// How many values the target takes; `None` for a whole row.
-    pub(in crate::plpgsql) fn width(&self) -> Option<usize> {
-        match self {
-            Target::Row(_) => None,
-            Target::Scalars(places) => Some(places.len()),
-        }
-    }
 }
