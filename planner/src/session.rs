@@ -391,7 +391,9 @@ impl Session {
             }
         }
         self.block = Block::Open;
-        Ok(())
+        let name = transaction::isolation_name(isolation);
+        let local = crate::exec::settings::Source::Local;
+        self.state.change_settings(|s| s.set("transaction_isolation", name, local, true))
     }
 
     fn commit_block(&mut self, chain: bool) -> Result<Execution> {

@@ -38,9 +38,6 @@ pub struct Settings {
     /// How clients prove who they are [default: trust on loopback addresses, else scram-sha-256]
     #[arg(long, env = "VICINITY_AUTH", value_name = "METHOD")]
     pub auth: Option<AuthMethod>,
-    /// File with the password of user postgres, set at every start
-    #[arg(long, env = "VICINITY_PASSWORD_FILE", value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
     /// Certificate chain (PEM) for TLS
     #[arg(long, env = "VICINITY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -84,7 +81,6 @@ impl Settings {
             data: self.data.or(below.data),
             max_connections: self.max_connections.or(below.max_connections),
             auth: self.auth.or(below.auth),
-            password_file: self.password_file.or(below.password_file),
             tls_cert: self.tls_cert.or(below.tls_cert),
             tls_key: self.tls_key.or(below.tls_key),
             workers: self.workers.or(below.workers),
@@ -127,7 +123,6 @@ impl Settings {
             listen: addresses,
             data: self.data.unwrap_or_else(|| PathBuf::from("data")),
             auth,
-            password_file: self.password_file,
             tls,
             workers,
             fsync: self.fsync.unwrap_or(true),
@@ -152,8 +147,6 @@ pub struct Config {
     pub data: PathBuf,
     /// How clients prove who they are.
     pub auth: AuthMethod,
-    /// File with the password of user postgres.
-    pub password_file: Option<PathBuf>,
     /// Certificate and key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Threads that serve connections.

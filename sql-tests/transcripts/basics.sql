@@ -7,7 +7,6 @@ select * from t where id = 1;
 \x off
 select count(*), sum(pay) as total from t;
 select nosuch from t;
-select * from where t;
 insert into t (id) values (1);
 begin;
 select 1 as one \gset

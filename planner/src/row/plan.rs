@@ -323,6 +323,23 @@ fn compile_over(
     }))
 }
 
+/// The kind of values a column of no rows would have.
+fn physical_kind(field: &arrow::datatypes::Field) -> Kind {
+    use arrow::datatypes::DataType;
+    match field.data_type() {
+        DataType::Boolean => Kind::Bool,
+        DataType::Int16 => Kind::Int2,
+        DataType::Int32 => Kind::Int4,
+        DataType::Int64 => Kind::Int8,
+        DataType::Float32 => Kind::Float4,
+        DataType::Float64 => Kind::Float8,
+        DataType::UInt32 => Kind::Oid,
+        DataType::Utf8 => Kind::Text,
+        DataType::FixedSizeBinary(_) => Kind::Uuid,
+        _ => Kind::Bytea,
+    }
+}
+
 fn leaf(
     plan: &LogicalPlan,
     params: &[Kind],
@@ -333,7 +350,12 @@ fn leaf(
         return CompiledScan::new(&node.spec, ctx, compiler).map(|s| Some(Leaf::Scan(s)));
     }
     match plan {
-        LogicalPlan::EmptyRelation(e) => Ok(Some(Leaf::One(e.produce_one_row))),
+        LogicalPlan::EmptyRelation(e) => {
+            // What was found to be empty still has the columns expressions above it name.
+            let columns = e.schema.iter().map(|(q, f)| (q, f.name().as_str(), physical_kind(f)));
+            compiler.set_scope(Scope::values(columns));
+            Ok(Some(Leaf::One(e.produce_one_row)))
+        }
         LogicalPlan::Extension(e) => {
             let Some(set) = e.node.as_any().downcast_ref::<ProjectSet>() else { return Ok(None) };
             set_leaf(set, compiler)
