@@ -1,6 +1,7 @@
 //! UNION, INTERSECT, EXCEPT.
 
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{SetExpr, SetOperator, SetQuantifier};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -42,7 +43,7 @@ impl Binder<'_> {
         }
         let (left, right) = self.unified(left, right, word)?;
         let columns = merged_columns(&left, &right);
-        let plan = combined(op, all, left.plan, right.plan)?;
+        let plan = combined(op, all, renamed(left.plan)?, renamed(right.plan)?)?;
         let bound = Bound { plan, columns };
         if op == SetOperator::Union && !all { Self::distinct_rows(bound) } else { Ok(bound) }
     }
@@ -83,6 +84,21 @@ fn merged_columns(left: &Bound, right: &Bound) -> Vec<OutputColumn> {
             OutputColumn { name: l.name.clone(), ty: l.ty.typmod(typmod), table: 0, attr: 0 }
         })
         .collect()
+}
+
+/// The sides' columns under common names: an optimiser that drops an empty side must leave the
+/// names above it standing.
+fn renamed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .enumerate()
+        .map(|(i, field)| Expr::Column(Column::from(field)).alias(format!("__u{i}")))
+        .collect();
+    LogicalPlanBuilder::from(plan)
+        .project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(internal)
 }
 
 fn combined(
