@@ -569,15 +569,7 @@ impl Session {
             let kind = ctx.catalog.kind_of(*ty);
             let target = crate::call::PgType::with_kind(*ty, -1, kind);
             let typed = hooks::bind_assign(&ctx, expr, target)?;
-            let mut compiler = crate::row::Compiler::new(crate::row::Scope::empty(), Vec::new());
-            let node = compiler.compile(&typed.expr, kind)?;
-            let frame = crate::row::Frame {
-                ctx: &ctx,
-                params: &[],
-                once: &[],
-                row: crate::row::RowRef::None,
-            };
-            values.push(node.eval(&frame)?);
+            values.push(crate::row::evaluate(&ctx, &typed.expr, target)?);
         }
         Ok(values)
     }

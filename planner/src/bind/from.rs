@@ -6,6 +6,7 @@ use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::function::{Arguments, Resolved, Unresolved};
 use super::scope::{Item, Scope, ScopeColumn, column};
+use super::table::derived;
 use super::{Binder, Bound, fold, name_parts, name_position};
 use crate::call::{PgType, internal};
 use crate::df::{SetCall, project_set};
@@ -178,26 +179,7 @@ impl Binder<'_> {
         let names: Vec<String> = (1..=columns.len()).map(|i| format!("c{i}")).collect();
         let call = SetCall { function, args, names: names.clone() };
         let plan = project_set(left.clone(), vec![call], Some(&qualifier), outer, None)?;
-        let columns = columns
-            .into_iter()
-            .zip(&names)
-            .map(|(c, field)| ScopeColumn {
-                name: c.name,
-                expr: column(&qualifier, field),
-                ty: c.ty,
-                table: c.table,
-                attr: c.attr,
-                hidden: false,
-            })
-            .collect();
-        let item = Item {
-            alias: visible.to_owned(),
-            schema: None,
-            columns,
-            row_type: None,
-            relation: 0,
-            scalar: false,
-        };
+        let item = derived(visible, &qualifier, columns, &names);
         Ok(Joined { plan, scope: Scope::of(rename(item, Some(alias))?), lateral: true })
     }
 

@@ -8,7 +8,7 @@ use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::scope::{Item, ScopeColumn, column};
-use super::{Binder, name_parts, name_position};
+use super::{Binder, OutputColumn, name_parts, name_position};
 use crate::call::PgType;
 use crate::df::source::{Origin, SourceColumn};
 use crate::df::{StorageSource, VirtualSource, scan};
@@ -227,27 +227,7 @@ impl Binder<'_> {
             .alias(qualifier.as_str())
             .and_then(datafusion::logical_expr::LogicalPlanBuilder::build)
             .map_err(crate::call::internal)?;
-        let columns = bound
-            .columns
-            .into_iter()
-            .zip(&fields)
-            .map(|(c, field)| ScopeColumn {
-                name: c.name,
-                expr: column(&qualifier, field),
-                ty: c.ty,
-                table: c.table,
-                attr: c.attr,
-                hidden: false,
-            })
-            .collect();
-        let item = Item {
-            alias: visible.to_owned(),
-            schema: None,
-            columns,
-            row_type: None,
-            relation: 0,
-            scalar: false,
-        };
+        let item = derived(visible, &qualifier, bound.columns, &fields);
         Ok((plan, item))
     }
 }
@@ -264,4 +244,33 @@ fn virtual_table(schema: Oid, name: &str) -> Option<Arc<VirtualSource>> {
         table.columns.iter().map(|c| (c.name.to_owned(), PgType::new(c.type_oid))).collect();
     let rows = Arc::new(move |ctx: &crate::context::ExecContext| (table.rows)(ctx, table));
     Some(VirtualSource::new(table.oid, table.name, columns, rows))
+}
+
+/// A derived table's columns, in the fields of the plan that computes them.
+pub(super) fn derived(
+    visible: &str,
+    qualifier: &str,
+    columns: Vec<OutputColumn>,
+    fields: &[String],
+) -> Item {
+    let columns = columns
+        .into_iter()
+        .zip(fields)
+        .map(|(c, field)| ScopeColumn {
+            name: c.name,
+            expr: column(qualifier, field),
+            ty: c.ty,
+            table: c.table,
+            attr: c.attr,
+            hidden: false,
+        })
+        .collect();
+    Item {
+        alias: visible.to_owned(),
+        schema: None,
+        columns,
+        row_type: None,
+        relation: 0,
+        scalar: false,
+    }
 }

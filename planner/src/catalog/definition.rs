@@ -4,18 +4,15 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
     ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
-    Relation, Trigger, TypeKind, ViewDef, Volatility, fixed,
+    Relation, Trigger, ViewDef, Volatility, fixed,
 };
-use vicinity_types::{Oid, oid};
+use vicinity_types::Oid;
+
+pub use crate::names::{quote as ident, type_name};
 
 /// The column of a one-based number.
 pub fn column_at(columns: &[Column], number: i16) -> Option<&Column> {
     usize::try_from(number).ok()?.checked_sub(1).and_then(|i| columns.get(i))
-}
-
-/// An identifier, quoted where it must be (`quote_identifier`).
-pub fn ident(name: &str) -> String {
-    crate::names::quote(name)
 }
 
 /// A relation's name, with its schema unless that is `public` or `pg_catalog`.
@@ -34,28 +31,6 @@ pub fn relation_name(catalog: &Catalog, relation: &Relation) -> String {
 pub fn qualified_name(catalog: &Catalog, relation: &Relation) -> String {
     let schema = catalog.schema(relation.schema).map_or("?", |s| s.name.as_str());
     format!("{}.{}", ident(schema), ident(&relation.name))
-}
-
-/// A type's name as `format_type` gives it, user types included.
-pub fn type_name(catalog: &Catalog, type_oid: Oid, typmod: i32) -> String {
-    if vicinity_types::oid::kind(type_oid).is_some() {
-        return vicinity_types::typname::format_type(type_oid, typmod);
-    }
-    if let Some(elem) = catalog.element_of(type_oid) {
-        return format!("{}[]", type_name(catalog, elem, typmod));
-    }
-    if let Some(t) = catalog.type_def(type_oid) {
-        return match catalog.schema(t.schema) {
-            Some(s) if t.schema != fixed::PUBLIC => {
-                format!("{}.{}", ident(&s.name), ident(&t.name))
-            }
-            _ => ident(&t.name),
-        };
-    }
-    match catalog.relation_of_type(type_oid) {
-        Some(r) => relation_name(catalog, r),
-        None => "???".to_owned(),
-    }
 }
 
 /// `pg_get_indexdef(oid)`: the statement that makes the index.
@@ -397,10 +372,4 @@ fn update_event(table: &Relation, t: &Trigger) -> String {
 pub fn procedure_signature(catalog: &Catalog, name: &str, args: &[Oid]) -> String {
     let types: Vec<String> = args.iter().map(|a| type_name(catalog, *a, -1)).collect();
     format!("{}({})", ident(name), types.join(","))
-}
-
-/// Whether a type's values are enum labels.
-pub fn is_enum(catalog: &Catalog, type_oid: Oid) -> bool {
-    catalog.type_def(type_oid).is_some_and(|t| matches!(t.kind, TypeKind::Enum { .. }))
-        || type_oid == oid::ANYENUM
 }

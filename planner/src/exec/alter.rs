@@ -19,7 +19,6 @@ use super::ddl::{index, role, sequence, table};
 use super::outcome::{Outcome, done};
 use super::{dml, name, rewrite};
 use crate::context::ExecContext;
-use crate::names;
 
 fn no_column(relation: &Relation, own: &str) -> PgError {
     PgError::new(
@@ -680,21 +679,4 @@ pub(crate) fn index(
     let AlterIndexOperation::RenameIndex { index_name } = op;
     rename(ctx, &found, &name::last(index_name))?;
     Ok(done("ALTER INDEX"))
-}
-
-/// `SET SCHEMA` of a table, with its indexes and sequences.
-#[allow(dead_code)]
-pub(crate) fn set_schema(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()> {
-    let schema = name::schema(ctx, to)?;
-    name::check_free(ctx, schema, &r.name)?;
-    let catalog = ctx.txn.catalog();
-    let along = catalog.indexes_of(r.oid).chain(catalog.sequences_of(r.oid));
-    for oid in along.map(|x| x.oid).chain([r.oid]).collect::<Vec<_>>() {
-        change(ctx, oid, |x| {
-            x.schema = schema;
-            Ok(())
-        })?;
-    }
-    let _ = names::quote(to);
-    Ok(())
 }
