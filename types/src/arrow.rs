@@ -104,8 +104,8 @@ impl ColumnBuilder {
                 Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v),
             ) => b.append_value(*v),
             (Inner::Int8(b), Datum::Tid(v)) => b.append_value(v.cast_signed()),
-            (Inner::Float4(b), Datum::Float4(v)) => b.append_value(*v),
-            (Inner::Float8(b), Datum::Float8(v)) => b.append_value(*v),
+            (Inner::Float4(b), Datum::Float4(v)) => b.append_value(one_nan4(*v)),
+            (Inner::Float8(b), Datum::Float8(v)) => b.append_value(one_nan8(*v)),
             (Inner::Oid(b), Datum::Oid(v)) => b.append_value(*v),
             (Inner::Text(b), Datum::Text(v)) => b.append_value(v),
             (Inner::Uuid(b), Datum::Uuid(v)) => b.append_value(v).map_err(from_arrow)?,
@@ -133,8 +133,8 @@ impl ColumnBuilder {
             Inner::Int2(b) => b.append_option(fixed(raw).map(i16::from_le_bytes)),
             Inner::Int4(b) => b.append_option(fixed(raw).map(i32::from_le_bytes)),
             Inner::Int8(b) => b.append_option(fixed(raw).map(i64::from_le_bytes)),
-            Inner::Float4(b) => b.append_option(fixed(raw).map(f32::from_le_bytes)),
-            Inner::Float8(b) => b.append_option(fixed(raw).map(f64::from_le_bytes)),
+            Inner::Float4(b) => b.append_option(fixed(raw).map(f32::from_le_bytes).map(one_nan4)),
+            Inner::Float8(b) => b.append_option(fixed(raw).map(f64::from_le_bytes).map(one_nan8)),
             Inner::Oid(b) => b.append_option(fixed(raw).map(u32::from_le_bytes)),
             Inner::Text(b) => b.append_option(std::str::from_utf8(raw).ok()),
             Inner::Uuid(b) => {
@@ -177,6 +177,15 @@ impl ColumnBuilder {
             Inner::Binary(b) => Arc::new(b.finish()),
         }
     }
+}
+
+/// Arrow tells NaNs apart by their bits; to PostgreSQL they are all equal.
+fn one_nan4(v: f32) -> f32 {
+    if v.is_nan() { f32::NAN } else { v }
+}
+
+fn one_nan8(v: f64) -> f64 {
+    if v.is_nan() { f64::NAN } else { v }
 }
 
 fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {

@@ -86,6 +86,8 @@ struct Level {
     in_aggregate: bool,
     /// Set-returning functions are allowed here.
     sets_allowed: bool,
+    /// Constants of unknown type in the select list stay so.
+    keep_unknown: bool,
 }
 
 /// A column of an outer query that an inner one uses.

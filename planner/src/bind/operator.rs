@@ -168,7 +168,7 @@ impl Binder<'_> {
         name: &str,
         right: &ast::Expr,
     ) -> Result<Option<Typed>> {
-        let (ast::Expr::Tuple(left), ast::Expr::Tuple(right)) = (left, right) else {
+        let (Some(left), Some(right)) = (written_row(left), written_row(right)) else {
             return Ok(None);
         };
         if left.len() != right.len() {
@@ -178,7 +178,7 @@ impl Binder<'_> {
             ));
         }
         let mut pairs = Vec::new();
-        for (l, r) in left.iter().zip(right) {
+        for (l, r) in left.into_iter().zip(right) {
             pairs.push((self.expr(l)?, self.expr(r)?));
         }
         match name {
@@ -239,6 +239,29 @@ impl Binder<'_> {
         let between = text.get(from.saturating_sub(1)..to.saturating_sub(1))?;
         let at = between.windows(name.len().max(1)).rposition(|w| w == name.as_slice())?;
         Some(from + at)
+    }
+}
+
+/// The fields of `(a, b)` and of `ROW(a, b)`: comparisons of such rows are of their fields.
+pub(super) fn written_row(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
+    match expr {
+        ast::Expr::Tuple(fields) => Some(fields.iter().collect()),
+        ast::Expr::Nested(inner) => written_row(inner),
+        ast::Expr::Function(f) => {
+            let [ast::ObjectNamePart::Identifier(name)] = f.name.0.as_slice() else { return None };
+            let ast::FunctionArguments::List(list) = &f.args else { return None };
+            if name.quote_style.is_some() || !name.value.eq_ignore_ascii_case("row") {
+                return None;
+            }
+            list.args
+                .iter()
+                .map(|arg| match arg {
+                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr),
+                    _ => None,
+                })
+                .collect()
+        }
+        _ => None,
     }
 }
 

@@ -76,13 +76,7 @@ impl Binder<'_> {
     /// A body without its own ORDER BY.
     pub(super) fn body(&mut self, body: &SetExpr, targets: &[PgType]) -> Result<Bound> {
         match body {
-            SetExpr::Select(select) => {
-                let ctes = self.level().ctes.clone();
-                self.levels.push(Level { ctes, ..Level::default() });
-                let bound = self.select(select, &[], None, targets);
-                self.levels.pop();
-                bound
-            }
+            SetExpr::Select(select) => self.select_alone(select, targets, false),
             SetExpr::Query(query) => self.bind_query_into(query, targets),
             SetExpr::SetOperation { op, set_quantifier, left, right } => {
                 self.set_operation(*op, *set_quantifier, left, right, targets)
@@ -91,6 +85,20 @@ impl Binder<'_> {
             SetExpr::Table(_) => Err(PgError::unsupported("TABLE in a query")),
             _ => Err(PgError::unsupported("a data-modifying statement in a query")),
         }
+    }
+
+    /// A SELECT without ORDER BY and LIMIT of its own, on a level of its own.
+    pub(super) fn select_alone(
+        &mut self,
+        select: &ast::Select,
+        targets: &[PgType],
+        keep_unknown: bool,
+    ) -> Result<Bound> {
+        let ctes = self.level().ctes.clone();
+        self.levels.push(Level { ctes, keep_unknown, ..Level::default() });
+        let bound = self.select(select, &[], None, targets);
+        self.levels.pop();
+        bound
     }
 
     /// LIMIT and OFFSET: `(skip, fetch)`.

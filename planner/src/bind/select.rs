@@ -184,6 +184,7 @@ impl Binder<'_> {
                 let place = self.place(expr);
                 self.coerce(value, *ty, Context::Assignment, place)?
             }
+            _ if self.level().keep_unknown => value,
             _ => self.settled(value)?,
         };
         let (table, attr) = self.origin(&value.expr);

@@ -530,6 +530,26 @@ pub(super) fn row_is_null(value: Typed, want_null: bool) -> Typed {
     .over(vec![value.expr])
 }
 
+/// Whether two rows are equal (or unequal, where `negated`), field by field: unknown if only NULLs
+/// leave it open.
+pub(super) fn row_equal(left: Typed, right: Typed, negated: bool) -> Typed {
+    Special::new("row_equal", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
+        let [Datum::Record(a), Datum::Record(b)] = args else { return Ok(Datum::Null) };
+        let mut unknown = false;
+        for ((_, x), (_, y)) in a.fields.iter().zip(&b.fields) {
+            if x.is_null() || y.is_null() {
+                unknown = true;
+            } else if !vicinity_types::equal(x, y) {
+                return Ok(Datum::Bool(negated));
+            }
+        }
+        Ok(if unknown { Datum::Null } else { Datum::Bool(!negated) })
+    })
+    .detail(if negated { "not" } else { "" })
+    .shown(move |args| format!("({})", args.join(if negated { " <> " } else { " = " })))
+    .over(vec![left.expr, right.expr])
+}
+
 /// Compares two rows field by field (`<`, `<=`, `>`, `>=` of rows).
 pub(super) fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
     Special::new("row_compare", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {

@@ -1,5 +1,7 @@
 //! Set-returning functions in the target list.
 
+use std::sync::Arc;
+
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
@@ -7,7 +9,7 @@ use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 use super::function::Resolved;
 use super::{Binder, special};
 use crate::call::{PgType, Typed};
-use crate::df::{SetCall, project_set};
+use crate::df::{BuiltinSet, SetCall, project_set};
 
 /// A call waiting for its ProjectSet.
 #[derive(Clone, Debug)]
@@ -62,6 +64,21 @@ impl Binder<'_> {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// Each row of a plan once for every number of a range, which comes as a further column (bigint).
+pub(super) fn numbered(plan: LogicalPlan, from: Expr, to: Expr, name: &str) -> Result<LogicalPlan> {
+    let int8 = PgType::new(oid::INT8);
+    let series = vicinity_functions::procs_named("generate_series")
+        .find(|p| p.args == [oid::INT8, oid::INT8])
+        .ok_or_else(|| PgError::internal("no generate_series"))?;
+    let function = BuiltinSet::new(series, vec![int8, int8], vec![int8])?;
+    let call = SetCall {
+        function: Arc::new(function),
+        args: vec![from, to],
+        names: vec![name.to_owned()],
+    };
+    project_set(plan, vec![call], None, false, None)
 }
 
 /// Puts the ProjectSets over a plan, inner calls first.

@@ -20,13 +20,14 @@ use vicinity_functions::Rows;
 use vicinity_storage::Snapshot;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
-use super::operator::operator_name;
+use super::operator::{operator_name, written_row};
 use super::{Binder, Bound};
 use crate::call::{Callable, PgType, Typed, Volatility, call_expr, internal, placeholder};
 use crate::context::ExecContext;
 use crate::df::SetCallable;
 use crate::query::QueryPlan;
 use crate::resolve::Context;
+use crate::resolve::common::require_common;
 use crate::rows::{Collect, OutputColumn};
 
 /// A query within an expression: a plan of its own.
@@ -598,8 +599,8 @@ impl Binder<'_> {
         any: bool,
     ) -> Result<Typed> {
         let place = self.place(left);
-        if let ast::Expr::Tuple(fields) = left {
-            return self.quantified_row(fields, name, query, any);
+        if let Some(fields) = written_row(left) {
+            return self.quantified_row(&fields, name, query, any);
         }
         let value = self.expr(left)?;
         let bound = self.inner(query)?;
@@ -630,7 +631,7 @@ impl Binder<'_> {
     /// `(a, b) IN (SELECT x, y ...)`: rows compared as wholes.
     fn quantified_row(
         &mut self,
-        fields: &[ast::Expr],
+        fields: &[&ast::Expr],
         name: &str,
         query: &ast::Query,
         any: bool,
@@ -649,24 +650,30 @@ impl Binder<'_> {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, text));
         }
         let mut types = Vec::new();
-        for (value, column) in values.iter().zip(&bound.columns) {
-            let common = crate::resolve::common::require_common(
-                &self.types,
-                &[value.ty.oid, column.ty.oid],
-                "IN",
-            )?;
-            types.push(self.ty(common));
-        }
         let mut converted = Vec::new();
-        for (value, ty) in values.into_iter().zip(&types) {
-            converted.push(self.coerce(value, *ty, Context::Implicit, None)?);
+        for (value, column) in values.into_iter().zip(&bound.columns) {
+            let op = crate::resolve::operator::binary(
+                &self.types,
+                None,
+                "=",
+                value.ty.oid,
+                column.ty.oid,
+            )?;
+            let ty = if op.left == op.right && !vicinity_functions::is_polymorphic(op.left) {
+                op.left
+            } else {
+                require_common(&self.types, &[value.ty.oid, column.ty.oid], "IN")?
+            };
+            let ty = self.ty(ty);
+            converted.push(self.coerce(value, ty, Context::Implicit, None)?);
+            types.push(ty);
         }
         let bound = self.cast_columns(bound, &types)?;
         let bound = self.as_row(bound)?;
         let record = PgType::new(oid::RECORD);
         let left = super::special::row_ctor(converted, record);
         let probe = |n: &str| Typed::new(super::scope::column("", n), record);
-        let test = super::special::distinct_from(probe("l"), probe("r"), any);
+        let test = super::special::row_equal(probe("l"), probe("r"), name != "=");
         let call = crate::call::callable_of(&test.expr)
             .map(|(c, _)| c.clone())
             .ok_or_else(|| PgError::internal("no comparison of rows"))?;

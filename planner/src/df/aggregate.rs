@@ -73,26 +73,33 @@ pub fn aggregate_expr(
     }))
 }
 
+/// How many rows there are, of those that pass a filter.
+pub fn count_rows(filter: Option<Expr>) -> Expr {
+    count(lit(1i64), filter)
+}
+
+/// How many values are not NULL.
+fn count(value: Expr, filter: Option<Expr>) -> Expr {
+    Expr::AggregateFunction(AggregateFunction {
+        func: count_udaf(),
+        params: AggregateFunctionParams {
+            args: vec![value],
+            distinct: false,
+            filter: filter.map(Box::new),
+            order_by: vec![],
+            null_treatment: None,
+        },
+    })
+}
+
 /// The aggregate for which DataFusion's own means the same, and tells no kinds: `count`.
 fn plain(proc: &Proc, args: &[Typed], distinct: bool, filter: Option<&Expr>) -> Option<Expr> {
-    let make = |func: Arc<AggregateUDF>, args: Vec<Expr>| {
-        Expr::AggregateFunction(AggregateFunction {
-            func,
-            params: AggregateFunctionParams {
-                args,
-                distinct: false,
-                filter: filter.cloned().map(Box::new),
-                order_by: vec![],
-                null_treatment: None,
-            },
-        })
-    };
     if proc.extension.is_some() || proc.namespace != vicinity_functions::PG_CATALOG {
         return None;
     }
     match (proc.name, args) {
-        ("count", []) => Some(make(count_udaf(), vec![lit(1i64)])),
-        ("count", [arg]) if !distinct => Some(make(count_udaf(), vec![arg.expr.clone()])),
+        ("count", []) => Some(count_rows(filter.cloned())),
+        ("count", [arg]) if !distinct => Some(count(arg.expr.clone(), filter.cloned())),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ pub mod source;
 pub mod stream;
 pub mod unary;
 
-pub use aggregate::{OrderKey, PgAggregate, SortKey, aggregate_expr};
+pub use aggregate::{OrderKey, PgAggregate, SortKey, aggregate_expr, count_rows};
 pub use optimize::optimize;
 pub use project_set::project_set;
 pub use set::{BuiltinSet, SetCall, SetCallable};

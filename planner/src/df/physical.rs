@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -11,7 +12,8 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, Extension, LogicalPlan, UserDefinedLogicalNode, WindowFunctionDefinition,
+    AggregateUDF, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode,
+    WindowFunctionDefinition, lit,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
@@ -68,7 +70,7 @@ fn instantiate(
     params: &[Datum],
     kinds: &[Kind],
 ) -> Result<LogicalPlan> {
-    let done = plan.transform_up_with_subqueries(|plan| {
+    let done = plan.transform_up_with_subqueries(|mut plan| {
         if let LogicalPlan::Limit(mut limit) = plan {
             let rows = |e: Option<Box<Expr>>, what: Count| -> DfResult<Option<Box<Expr>>> {
                 let Some(e) = e else { return Ok(None) };
@@ -78,6 +80,10 @@ fn instantiate(
             limit.skip = rows(limit.skip, Count::Offset)?;
             limit.fetch = rows(limit.fetch, Count::Limit)?;
             return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
+        }
+        if let LogicalPlan::Sort(sort) = &mut plan {
+            let schema = sort.input.schema().clone();
+            sort.expr.iter_mut().for_each(|key| one_zero(&mut key.expr, &schema));
         }
         let names = NamePreserver::new(&plan);
         let plan = plan.map_expressions(|expr| {
@@ -94,6 +100,17 @@ fn instantiate(
         }))
     });
     Ok(done.map_err(internal)?.data)
+}
+
+/// Arrow sorts -0 before 0; to PostgreSQL they are equal, and the next key decides.
+fn one_zero(key: &mut Expr, schema: &DFSchema) {
+    let zero = match key.get_type(schema) {
+        Ok(DataType::Float32) => lit(0f32),
+        Ok(DataType::Float64) => lit(0f64),
+        _ => return,
+    };
+    let value = std::mem::take(key);
+    *key = value + zero;
 }
 
 #[derive(Clone, Copy)]

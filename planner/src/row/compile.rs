@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue, TableReference};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Volatility};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, Volatility};
 use hashbrown::HashSet;
 use vicinity_types::{Datum, Kind, PgError, Result, encode_key};
 
@@ -153,6 +153,7 @@ impl Compiler {
         match expr {
             Expr::Column(c) => self.scope.kind(c),
             Expr::Alias(a) => self.kind_of(&a.expr),
+            Expr::Cast(c) => widened_kind(c),
             Expr::Placeholder(p) => self.params.get(parameter(&p.id)?).copied(),
             Expr::Case(case) => case
                 .when_then_expr
@@ -226,6 +227,13 @@ impl Compiler {
             Expr::ScalarFunction(_) => {
                 let (callable, args) = callable_of(expr).ok_or_else(|| unsupported(expr))?;
                 self.call(callable, args)?
+            }
+            Expr::Cast(c) => {
+                let from = self.kind_of(&c.expr).filter(|k| is_number(*k));
+                let (Some(from), Some(to)) = (from, widened_kind(c)) else {
+                    return Err(unsupported(expr));
+                };
+                widened(self.node(&c.expr, Some(from))?, from, to)
             }
             _ => return Err(unsupported(expr)),
         })
@@ -426,6 +434,26 @@ fn arithmetic(callable: &dyn Callable, args: Vec<Node>) -> Result<Node, Vec<Node
         _ => Num::Div(l, r),
     };
     Ok(float(node, ret))
+}
+
+/// What a native cast makes: only numbers are cast natively, to compare those of unlike width.
+fn widened_kind(cast: &Cast) -> Option<Kind> {
+    use arrow::datatypes::DataType;
+    match cast.field.data_type() {
+        DataType::Int16 => Some(Kind::Int2),
+        DataType::Int32 => Some(Kind::Int4),
+        DataType::Int64 => Some(Kind::Int8),
+        DataType::Float32 => Some(Kind::Float4),
+        DataType::Float64 => Some(Kind::Float8),
+        _ => None,
+    }
+}
+
+fn widened(node: Node, from: Kind, to: Kind) -> Node {
+    if is_whole(to) {
+        return Node::Int(Box::new(Int::Narrow(Box::new(int(node, from)), to)), to);
+    }
+    float(num(node, from), to)
 }
 
 fn float(node: Num, ret: Kind) -> Node {
