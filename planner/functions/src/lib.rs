@@ -25,6 +25,7 @@ mod enums;
 mod env;
 mod formatting;
 mod geo;
+mod in_range;
 mod json;
 mod number;
 mod numeric;

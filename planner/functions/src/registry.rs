@@ -37,6 +37,7 @@ const SCALARS: &[Table<ScalarFn>] = &[
     number::boolean::BOOLEAN,
     crate::pase::PASE,
     crate::order::COMPARE,
+    crate::in_range::IN_RANGE,
     crate::system::hash::HASH,
     crate::system::misc::MISC,
     crate::system::size::SIZE,

@@ -90,7 +90,7 @@ impl Binder<'_> {
                 let name = vicinity_types::Datum::Oid(value.ty.oid);
                 Ok(Some(Typed::new(crate::call::literal(&name, regtype)?, regtype)))
             }
-            "grouping" => Err(PgError::unsupported("GROUPING")),
+            "grouping" => self.grouping_call(&f.args).map(Some),
             _ => Ok(None),
         }
     }
@@ -250,9 +250,6 @@ impl Binder<'_> {
                 self.expr(expr)
             }
             E::IsNormalized { .. } => Err(PgError::unsupported("IS NORMALIZED").or_at(place)),
-            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
-                Err(PgError::unsupported("GROUPING SETS").or_at(place))
-            }
             other => Err(PgError::unsupported(format!("expression {other}")).or_at(place)),
         }
     }

@@ -12,6 +12,8 @@ mod expr;
 mod forms;
 mod from;
 mod function;
+mod group;
+mod grouping;
 mod join;
 mod literal;
 mod operator;
@@ -39,6 +41,7 @@ use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Oid, Result};
 
 use crate::call::{PgType, Typed};
+use crate::df::window::WindowGroup;
 use crate::resolve::{Context, Types};
 use crate::session_state::SessionState;
 
@@ -76,18 +79,43 @@ struct Level {
     scope: Scope,
     ctes: HashMap<String, Arc<cte::Cte>>,
     windows: HashMap<String, ast::WindowSpec>,
-    /// Set-returning calls of the target list.
-    sets: Vec<srf::Pending>,
+    /// Calls of the target list that nodes of their own will compute.
+    pending: Pending,
     /// Why aggregates are not allowed here; None where they are.
     no_aggregates: Option<&'static str>,
     /// Why window functions are not allowed here.
     no_windows: Option<&'static str>,
     /// Inside an aggregate's arguments.
     in_aggregate: bool,
+    /// Inside a window function's arguments.
+    in_window: bool,
+    /// GROUPING() was called.
+    grouping: bool,
     /// Set-returning functions are allowed here.
     sets_allowed: bool,
     /// Constants of unknown type in the select list stay so.
     keep_unknown: bool,
+}
+
+/// Calls that are columns of nodes yet to be placed.
+#[derive(Default)]
+struct Pending {
+    /// Set-returning calls.
+    sets: Vec<srf::PendingSet>,
+    /// Window functions.
+    windows: Vec<WindowGroup>,
+}
+
+impl Pending {
+    fn exprs(&self) -> Vec<Expr> {
+        let sets = self.sets.iter().flat_map(|s| s.call.args.iter().cloned());
+        sets.chain(self.windows.iter().flat_map(WindowGroup::exprs)).collect()
+    }
+
+    fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let sets = self.sets.iter_mut().flat_map(|s| s.call.args.iter_mut());
+        sets.chain(self.windows.iter_mut().flat_map(WindowGroup::exprs_mut))
+    }
 }
 
 /// A column of an outer query that an inner one uses.
@@ -106,6 +134,8 @@ pub struct Binder<'a> {
     variables: Option<&'a dyn Variables>,
     /// The whole query string, for positions of operators.
     text: Option<Arc<[char]>>,
+    /// Names every query of the statement sees.
+    statement: Level,
     levels: Vec<Level>,
     outers: Vec<Outer>,
     /// Qualifiers given out, so that no two plans share one.
@@ -131,6 +161,7 @@ impl<'a> Binder<'a> {
             params,
             variables: None,
             text: None,
+            statement: Level::default(),
             levels: Vec::new(),
             outers: Vec::new(),
             aliases: HashMap::new(),
@@ -269,13 +300,9 @@ impl<'a> Binder<'a> {
         self.find_relation(name)
     }
 
+    /// The innermost query; the statement around all queries where there is none.
     fn level(&mut self) -> &mut Level {
-        if self.levels.is_empty() {
-            self.levels.push(Level::default());
-        }
-        let last = self.levels.len() - 1;
-        // just made sure of one
-        self.levels.get_mut(last).unwrap_or_else(|| unreachable!())
+        self.levels.last_mut().unwrap_or(&mut self.statement)
     }
 
     /// A qualifier nobody has yet.

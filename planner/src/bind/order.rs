@@ -175,7 +175,12 @@ pub(super) fn sorted(plan: LogicalPlan, keys: Vec<Sort>) -> Result<LogicalPlan> 
     if keys.is_empty() {
         return Ok(plan);
     }
-    LogicalPlanBuilder::from(plan).sort(keys).and_then(LogicalPlanBuilder::build).map_err(internal)
+    // not by the builder: it takes a lone input's expressions for output columns
+    Ok(LogicalPlan::Sort(datafusion::logical_expr::Sort {
+        expr: keys,
+        input: Arc::new(plan),
+        fetch: None,
+    }))
 }
 
 /// A value that something else already computes.

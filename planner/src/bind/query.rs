@@ -133,16 +133,16 @@ impl Binder<'_> {
         Ok((fetch.is_some() || skip.is_some()).then_some((skip, fetch)))
     }
 
-    fn limit(&mut self, expr: &ast::Expr, clause: &str) -> Result<Option<Expr>> {
+    /// An expression in which names mean nothing.
+    pub(super) fn without_columns(&mut self, expr: &ast::Expr, clause: &str) -> Result<Typed> {
         let place = self.place(expr);
-        // names mean nothing here
         let scope = std::mem::take(&mut self.level().scope);
         let why = self.level().no_aggregates.replace("LIMIT");
         let bound = self.expr(expr);
         let level = self.level();
         level.scope = scope;
         level.no_aggregates = why;
-        let bound = bound.map_err(|e| {
+        bound.map_err(|e| {
             if e.code() == SqlState::UNDEFINED_COLUMN {
                 PgError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
@@ -152,21 +152,35 @@ impl Binder<'_> {
             } else {
                 e
             }
-        })?;
-        let source = bound.ty.oid;
-        let value = self
-            .coerce(bound, PgType::new(oid::INT8), Context::Assignment, place)
-            .map_err(|e| match e.code() {
-                SqlState::CANNOT_COERCE => PgError::new(
-                    SqlState::DATATYPE_MISMATCH,
-                    format!(
-                        "argument of {clause} must be type bigint, not type {}",
-                        self.types.name(source)
-                    ),
-                )
-                .or_at(place),
-                _ => e,
-            })?;
+        })
+    }
+
+    /// A value as a bigint.
+    pub(super) fn whole_number(
+        &mut self,
+        value: Typed,
+        clause: &str,
+        place: Option<usize>,
+    ) -> Result<Typed> {
+        let source = value.ty.oid;
+        self.coerce(value, PgType::new(oid::INT8), Context::Assignment, place).map_err(|e| match e
+            .code()
+        {
+            SqlState::CANNOT_COERCE => PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "argument of {clause} must be type bigint, not type {}",
+                    self.types.name(source)
+                ),
+            )
+            .or_at(place),
+            _ => e,
+        })
+    }
+
+    fn limit(&mut self, expr: &ast::Expr, clause: &str) -> Result<Option<Expr>> {
+        let bound = self.without_columns(expr, clause)?;
+        let value = self.whole_number(bound, clause, self.place(expr))?;
         if let Expr::Literal(ScalarValue::Int64(v), _) = &value.expr {
             match v {
                 None => return Ok(None),

@@ -66,7 +66,7 @@ impl Binder<'_> {
         let groups = self.groups(&select.group_by, &list)?;
         let mut on = on;
         plan = self.aggregated(plan, groups, having, &mut list, &mut keys, &mut on)?;
-        plan = self.windowed(plan, &mut list, &mut keys, &mut on)?;
+        plan = self.windowed(plan)?;
         self.finish(plan, select.distinct.as_ref(), list, keys, on, limits)
     }
 
@@ -228,7 +228,7 @@ impl Binder<'_> {
     }
 
     /// Types without a default btree order cannot be sorted.
-    fn orderable(&self, value: &Typed) -> Result<()> {
+    pub(super) fn orderable(&self, value: &Typed) -> Result<()> {
         let unordered = matches!(
             value.ty.oid,
             oid::JSON
@@ -281,7 +281,7 @@ impl Binder<'_> {
         on: Vec<Typed>,
         limits: Limits,
     ) -> Result<Bound> {
-        let sets = std::mem::take(&mut self.level().sets);
+        let sets = std::mem::take(&mut self.level().pending.sets);
         let is_distinct = matches!(distinct, Some(Distinct::Distinct | Distinct::On(_)));
         let volatile = keys.iter().any(|k| k.value.expr.is_volatile());
         let names = unique_names(&list);

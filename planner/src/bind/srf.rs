@@ -13,7 +13,7 @@ use crate::df::{BuiltinSet, SetCall, project_set};
 
 /// A call waiting for its ProjectSet.
 #[derive(Clone, Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingSet {
     pub call: SetCall,
     /// How deep in other such calls' arguments it stands.
     pub depth: usize,
@@ -30,12 +30,12 @@ impl Binder<'_> {
         }
         let columns = self.result_columns(&resolved.target, resolved.ret, &resolved.args);
         let function = self.set_function(&resolved, &columns)?;
-        let number = self.levels.iter().map(|l| l.sets.len()).sum::<usize>();
+        let number = self.levels.iter().map(|l| l.pending.sets.len()).sum::<usize>();
         let names: Vec<String> = (0..columns.len()).map(|i| format!("__set{number}_{i}")).collect();
         let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
         let depth = self.depth_of(&args);
         let call = SetCall { function, args, names: names.clone() };
-        self.level().sets.push(Pending { call, depth });
+        self.level().pending.sets.push(PendingSet { call, depth });
         let values: Vec<Typed> = columns
             .iter()
             .zip(&names)
@@ -55,7 +55,7 @@ impl Binder<'_> {
     }
 
     fn depth_of(&mut self, args: &[Expr]) -> usize {
-        let sets = self.level().sets.clone();
+        let sets = self.level().pending.sets.clone();
         args.iter()
             .flat_map(|a| a.column_refs().into_iter().map(|c| c.name.clone()).collect::<Vec<_>>())
             .filter_map(|name| {
@@ -82,7 +82,7 @@ pub(super) fn numbered(plan: LogicalPlan, from: Expr, to: Expr, name: &str) -> R
 }
 
 /// Puts the ProjectSets over a plan, inner calls first.
-pub(super) fn projected(mut plan: LogicalPlan, sets: Vec<Pending>) -> Result<LogicalPlan> {
+pub(super) fn projected(mut plan: LogicalPlan, sets: Vec<PendingSet>) -> Result<LogicalPlan> {
     let deepest = sets.iter().map(|s| s.depth).max();
     let Some(deepest) = deepest else { return Ok(plan) };
     for depth in 0..=deepest {

@@ -246,11 +246,7 @@ impl AggregateUDFImpl for PgAggregate {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
-        Ok(Box::new(Single::new(self.rows()?, false)))
-    }
-
-    fn create_sliding_accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
-        Ok(Box::new(Single::new(self.rows()?, true)))
+        Ok(Box::new(Single::new(self.rows()?)))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {

@@ -1,6 +1,5 @@
 //! The states behind [`PgAggregate`](super::PgAggregate): one group, or many.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
 
@@ -98,19 +97,17 @@ fn unsplit() -> DataFusionError {
     external(PgError::internal("aggregate states are not merged"))
 }
 
-/// One group: aggregates over everything, and window frames.
+/// One group: aggregates over everything.
 pub(crate) struct Single {
     rows: RowState,
     // `Accumulator` wants `Sync`; states are only ever used through `&mut`.
     group: Mutex<Group>,
-    /// The frame's rows, where it slides.
-    frame: Option<VecDeque<Vec<Datum>>>,
 }
 
 impl Single {
-    pub(crate) fn new(rows: RowState, sliding: bool) -> Single {
+    pub(crate) fn new(rows: RowState) -> Single {
         let group = Mutex::new(rows.fresh());
-        Single { rows, group, frame: sliding.then(VecDeque::new) }
+        Single { rows, group }
     }
 }
 
@@ -134,25 +131,13 @@ impl Accumulator for Single {
         let group = group_mut(&mut self.group);
         for row in 0..count {
             let key = self.rows.read(values, row, &mut args).map_err(external)?;
-            match &mut self.frame {
-                Some(frame) => frame.push_back(args.clone()),
-                None => self.rows.step(group, &args, key).map_err(external)?,
-            }
+            self.rows.step(group, &args, key).map_err(external)?;
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> DfResult<ScalarValue> {
-        let value = match &self.frame {
-            Some(frame) => {
-                let mut group = self.rows.fresh();
-                for args in frame {
-                    self.rows.step(&mut group, args, Vec::new()).map_err(external)?;
-                }
-                self.rows.finish(&mut group)
-            }
-            None => self.rows.finish(group_mut(&mut self.group)),
-        };
+        let value = self.rows.finish(group_mut(&mut self.group));
         value.and_then(|v| datum_to_scalar(self.rows.ret, &v)).map_err(external)
     }
 
@@ -166,18 +151,6 @@ impl Accumulator for Single {
 
     fn merge_batch(&mut self, _states: &[ArrayRef]) -> DfResult<()> {
         Err(unsplit())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
-        let count = values.first().map_or(0, |v| v.len());
-        if let Some(frame) = &mut self.frame {
-            frame.drain(..count.min(frame.len()));
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        self.frame.is_some()
     }
 }
 

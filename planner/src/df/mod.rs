@@ -3,6 +3,7 @@
 pub mod aggregate;
 mod aggregate_state;
 pub mod append;
+mod frame;
 pub mod optimize;
 pub mod physical;
 pub mod project_set;
@@ -11,6 +12,8 @@ pub mod set;
 pub mod source;
 pub mod stream;
 pub mod unary;
+pub mod window;
+mod window_exec;
 
 pub use aggregate::{OrderKey, PgAggregate, SortKey, aggregate_expr, count_rows};
 pub use optimize::optimize;

@@ -2,20 +2,22 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::common::{DFSchema, DataFusionError, Result as DfResult};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode,
-    WindowFunctionDefinition, lit,
+    AggregateUDF, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode, lit,
 };
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
@@ -25,7 +27,9 @@ use super::append::Append;
 use super::project_set::ProjectSet;
 use super::stream::RowExec;
 use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
-use crate::call::{PgType, datum_to_scalar, external, internal, with_context};
+use super::window::Window;
+use super::window_exec::{PhysicalWindowCall, Value, WindowExec, Work, offset_of};
+use crate::call::{PgType, Typed, datum_to_scalar, external, internal, with_context};
 use crate::context::ExecContext;
 use crate::push::ScanNode;
 use crate::row::compile::parameter;
@@ -163,14 +167,6 @@ fn bind(
             }
             Transformed::yes(Expr::AggregateFunction(f))
         }
-        Expr::WindowFunction(mut w) => {
-            if let WindowFunctionDefinition::AggregateUDF(udaf) = &w.fun
-                && let Some(bound) = bind_aggregate(udaf, ctx)?
-            {
-                w.fun = WindowFunctionDefinition::AggregateUDF(bound);
-            }
-            Transformed::yes(Expr::WindowFunction(w))
-        }
         other => Transformed::no(other),
     })
 }
@@ -214,6 +210,74 @@ impl Ours {
     }
 }
 
+/// What turns logical expressions into physical ones.
+struct Planning<'a> {
+    planner: &'a dyn PhysicalPlanner,
+    state: &'a dyn Session,
+    planning: &'a PhysicalPlanningContext,
+}
+
+impl Planning<'_> {
+    fn expr(&self, expr: &Expr, schema: &DFSchema) -> DfResult<Arc<dyn PhysicalExpr>> {
+        self.planner.create_physical_expr(expr, schema, self.state, self.planning)
+    }
+}
+
+impl Ours {
+    fn window(
+        &self,
+        node: &Window,
+        input: Arc<dyn ExecutionPlan>,
+        planning: &Planning<'_>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema: &DFSchema = node.input.schema();
+        let value = |v: &Typed| -> DfResult<Value> {
+            Ok(Value { expr: planning.expr(&v.expr, schema)?, kind: v.ty.kind })
+        };
+        let spec = &node.group.spec;
+        let mut sort = Vec::with_capacity(spec.sort.len());
+        for key in &spec.sort {
+            let mut expr = key.expr.clone();
+            one_zero(&mut expr, schema);
+            let options = SortOptions::new(!key.asc, key.nulls_first);
+            sort.push(PhysicalSortExpr::new(planning.expr(&expr, schema)?, options));
+        }
+        let mut calls = Vec::with_capacity(node.group.calls.len());
+        for call in &node.group.calls {
+            let filter = call.filter.as_ref().map(|f| {
+                Ok::<_, DataFusionError>(Value {
+                    expr: planning.expr(f, schema)?,
+                    kind: Kind::Bool,
+                })
+            });
+            calls.push(PhysicalWindowCall {
+                args: call.args.iter().map(value).collect::<DfResult<_>>()?,
+                filter: filter.transpose()?,
+                start: offset_of(&call.frame.start).map(value).transpose()?,
+                end: offset_of(&call.frame.end).map(value).transpose()?,
+                call: call.clone(),
+            });
+        }
+        let work = Work {
+            partition: spec.partition.iter().map(value).collect::<DfResult<_>>()?,
+            order: spec
+                .order
+                .iter()
+                .map(|k| Ok((value(&k.value)?, k.descending)))
+                .collect::<DfResult<_>>()?,
+            calls,
+            ctx: self.ctx.clone(),
+            schema: Arc::clone(UserDefinedLogicalNode::schema(node).inner()),
+        };
+        let sort = LexOrdering::new(sort);
+        let input = match &sort {
+            Some(sort) => Arc::new(SortExec::new(sort.clone(), input)),
+            None => input,
+        };
+        Ok(Arc::new(WindowExec::new(input, Arc::new(work), sort)))
+    }
+}
+
 #[async_trait]
 impl ExtensionPlanner for Ours {
     async fn plan_extension(
@@ -232,17 +296,16 @@ impl ExtensionPlanner for Ours {
             let schema = Arc::clone(append.schema.inner());
             return Ok(Some(Arc::new(AppendExec::new(inputs.to_vec(), schema))));
         }
-        let (Some(set), Some(input)) = (node.as_any().downcast_ref::<ProjectSet>(), inputs.first())
-        else {
-            return Ok(None);
-        };
+        let Some(input) = inputs.first() else { return Ok(None) };
+        let planning = Planning { planner, state, planning };
+        if let Some(window) = node.as_any().downcast_ref::<Window>() {
+            return self.window(window, input.clone(), &planning).map(Some);
+        }
+        let Some(set) = node.as_any().downcast_ref::<ProjectSet>() else { return Ok(None) };
         let input_schema: &DFSchema = set.input.schema();
         let mut calls = Vec::with_capacity(set.calls.len());
         for call in &set.calls {
-            let args = call
-                .args
-                .iter()
-                .map(|a| planner.create_physical_expr(a, input_schema, state, planning));
+            let args = call.args.iter().map(|a| planning.expr(a, input_schema));
             calls.push(PhysicalCall {
                 function: call.function.clone(),
                 args: args.collect::<DfResult<_>>()?,

@@ -11,6 +11,7 @@ use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::df::append::Append;
 use crate::df::project_set::ProjectSet;
+use crate::df::window::Window;
 use crate::push::lower::scan_of;
 use crate::push::{AccessSpec, ScanSource, ScanSpec};
 use crate::query::QueryPlan;
@@ -230,7 +231,6 @@ impl Builder<'_> {
                 node
             }
             LogicalPlan::Join(j) => self.join(j, child(&j.left), child(&j.right), &outputs),
-            LogicalPlan::Window(w) => self.simple("WindowAgg", child(&w.input), &outputs),
             LogicalPlan::Distinct(_) => {
                 let input = plan.inputs().first().map(|i| child(i)).unwrap_or_default();
                 self.simple("HashAggregate", input, &outputs)
@@ -245,6 +245,9 @@ impl Builder<'_> {
             LogicalPlan::Extension(e) => {
                 if let Some(append) = e.node.as_any().downcast_ref::<Append>() {
                     return self.append(append.inputs.iter().map(|i| child(i)).collect());
+                }
+                if let Some(window) = e.node.as_any().downcast_ref::<Window>() {
+                    return self.simple("WindowAgg", child(&window.input), &outputs);
                 }
                 match e.node.as_any().downcast_ref::<ProjectSet>() {
                     Some(set) => self.set(set, child(&set.input), &outputs),

@@ -9,6 +9,7 @@ mod other;
 #[cfg(test)]
 mod tests;
 mod tokens;
+pub(crate) mod window;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -138,7 +139,7 @@ fn run<T>(
 ) -> Result<T> {
     let mut parser = Parser::new(&dialect::VicinityDialect)
         .with_recursion_limit(NESTING * 4)
-        .with_tokens_with_locations(tokens);
+        .with_tokens_with_locations(window::mark_excludes(tokens));
     match rule(&mut parser) {
         Ok(value) => {
             let next = parser.peek_token();

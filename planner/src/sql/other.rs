@@ -94,7 +94,7 @@ fn rest(p: &mut Parser) -> Vec<TokenWithSpan> {
     }
 }
 
-fn word_is(token: &TokenWithSpan, word: &str) -> bool {
+pub(super) fn word_is(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(w) if w.value.eq_ignore_ascii_case(word))
 }
 
