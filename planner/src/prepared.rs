@@ -24,6 +24,8 @@ pub enum Kind {
     Transaction,
     /// PREPARE, EXECUTE, DEALLOCATE, DISCARD.
     Session,
+    /// COPY.
+    Copy,
     /// Everything else.
     Utility,
 }

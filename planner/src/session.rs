@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::context::ExecContext;
 use crate::engine::Engine;
+use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
 use crate::exec::{Outcome, utility};
 use crate::explain;
@@ -43,6 +44,10 @@ pub enum Execution {
         /// `SELECT` and the like.
         tag: RowsTag,
     },
+    /// The client is to send what goes into a table.
+    CopyIn(Box<CopyFrom>),
+    /// Rows for the client to keep.
+    CopyOut(Box<CopyTo>),
 }
 
 /// How a row-returning statement's tag is made.
@@ -190,7 +195,12 @@ impl Session {
             path_key: self.state.path_key(),
             declared: types.to_vec(),
         };
-        let Statement::Sql(stmt) = &parsed.stmt else { return Ok(prepared) };
+        let Statement::Sql(stmt) = &parsed.stmt else {
+            if matches!(parsed.stmt, Statement::Copy(_)) {
+                prepared.kind = Kind::Copy;
+            }
+            return Ok(prepared);
+        };
         match &**stmt {
             ast::Statement::Query(query) if !crate::exec::dml::is_write(stmt) => {
                 let (plan, params) = plan_query(ctx, query, types)?;
@@ -291,6 +301,16 @@ impl Session {
                 let rows = explain::run(options, plan, &ctx, params)?;
                 let cursor = Cursor::memory(vec![options.column()], rows);
                 Ok(Execution::Rows { cursor, tag: RowsTag::Text("EXPLAIN".to_owned()) })
+            }
+            Kind::Copy => {
+                let Statement::Copy(stmt) = &prepared.parsed.stmt else {
+                    return Err(PgError::internal("no COPY"));
+                };
+                Ok(match copy::start(&ctx, stmt)? {
+                    Started::From(copy) => Execution::CopyIn(copy),
+                    Started::To(copy) => Execution::CopyOut(copy),
+                    Started::Done(tag) => Execution::Done(tag.to_string()),
+                })
             }
             _ => {
                 let in_block = self.block != Block::None;

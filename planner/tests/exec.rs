@@ -25,6 +25,7 @@ fn one(s: &mut Session, parsed: &vicinity_planner::sql::Parsed) -> Result<String
     let columns = prepared.columns.clone();
     match s.execute(&prepared, Vec::new())? {
         Execution::Done(tag) => Ok(tag),
+        Execution::CopyIn(_) | Execution::CopyOut(_) => Ok("COPY".to_owned()),
         Execution::Rows { mut cursor, tag } => {
             let mut sink = Collect::default();
             while !cursor.fill(&mut sink, usize::MAX)?.done {}

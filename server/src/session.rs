@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use vicinity_planner::engine::Engine;
-use vicinity_planner::exec::settings::Source;
+use vicinity_planner::exec::copy::Source;
+use vicinity_planner::exec::settings;
 use vicinity_planner::names;
 use vicinity_planner::prepared::Prepared;
 use vicinity_planner::rows::{OutputColumn, RowWriter};
@@ -14,12 +15,14 @@ use vicinity_planner::session::{Execution, RowsTag};
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::Parsed;
 use vicinity_storage::Catalog;
-use vicinity_types::io::UserType;
+use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
 };
-use vicinity_wire::message::utf8;
-use vicinity_wire::{Backend, Column, Description, Event, Progress, Session, Tag, Values};
+use vicinity_wire::{
+    Backend, Column, CopyData, CopyShape, Description, Event, Progress, Session, Supply, Tag,
+    Values,
+};
 
 /// A session.
 pub struct EngineSession {
@@ -34,6 +37,8 @@ pub struct Portal {
     params: Vec<Datum>,
     formats: Box<[i16]>,
     run: Option<Execution>,
+    /// The client knows that COPY has begun.
+    copying: bool,
 }
 
 impl EngineSession {
@@ -46,12 +51,14 @@ impl EngineSession {
         let startup = &session.startup;
         let state = Arc::new(SessionState::new(&startup.user, &startup.database, session.pid));
         for (name, value) in defaults.iter().chain(&startup.settings) {
-            state.change_settings(|s| s.set(name, value, Source::Startup, true))?;
+            state.change_settings(|s| s.set(name, value, settings::Source::Startup, true))?;
         }
         // What the start set is no transaction's: nothing takes it back.
         state.change_settings(|s| s.commit());
         let user = &startup.user;
-        state.change_settings(|s| s.set("session_authorization", user, Source::Internal, true))?;
+        state.change_settings(|s| {
+            s.set("session_authorization", user, settings::Source::Internal, true)
+        })?;
         let inner = vicinity_planner::session::Session::new(Arc::clone(engine), Arc::clone(&state));
         Ok(EngineSession { inner, state, engine: Arc::clone(engine) })
     }
@@ -114,7 +121,7 @@ impl Backend for EngineSession {
             }
         }
         let formats = values.results.iter().collect();
-        Ok(Portal { prepared: Arc::clone(statement), params, formats, run: None })
+        Ok(Portal { prepared: Arc::clone(statement), params, formats, run: None, copying: false })
     }
 
     fn open(&mut self, portal: &mut Portal) -> Result<Option<Vec<Column>>> {
@@ -124,8 +131,25 @@ impl Backend for EngineSession {
 
     fn execute(&mut self, portal: &mut Portal, rows: u64, out: &mut BytesMut) -> Result<Progress> {
         self.begin(portal)?;
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
         let (cursor, tag) = match &mut portal.run {
             Some(Execution::Rows { cursor, tag }) => (cursor, tag),
+            Some(Execution::CopyIn(copy)) => {
+                let (binary, columns) = (copy.is_binary(), copy.width());
+                return Ok(Progress::CopyIn(CopyShape { binary, columns }));
+            }
+            Some(Execution::CopyOut(copy)) => {
+                if !std::mem::replace(&mut portal.copying, true) {
+                    let (binary, columns) = (copy.is_binary(), copy.width());
+                    return Ok(Progress::CopyOut(CopyShape { binary, columns }));
+                }
+                let fetched = copy.fill(out, most)?;
+                let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
+                return Ok(match fetched.done {
+                    true => Progress::Done(rows, Tag::Rows("COPY")),
+                    false => Progress::More(rows),
+                });
+            }
             Some(Execution::Done(tag)) => {
                 return Ok(Progress::Done(0, Tag::Text(Cow::Owned(std::mem::take(tag)))));
             }
@@ -134,7 +158,6 @@ impl Backend for EngineSession {
         let style = self.state.style();
         let names = Names { catalog: self.engine.db.catalog(), session: &self.state };
         let io = Io { style: &style, names: &names };
-        let most = usize::try_from(rows).unwrap_or(usize::MAX);
         let mut writer = RowWriter::new(out, &portal.formats, io);
         let fetched = cursor.fill(&mut writer, most)?;
         let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
@@ -145,6 +168,14 @@ impl Backend for EngineSession {
                 Progress::Done(rows, Tag::Text(Cow::Owned(std::mem::take(tag))))
             }
         })
+    }
+
+    fn copy_in(&mut self, portal: &mut Portal, data: &mut CopyData) -> Result<Tag> {
+        let Some(Execution::CopyIn(copy)) = portal.run.take() else {
+            return Err(PgError::internal("the portal is no COPY"));
+        };
+        let rows = copy.run(&mut Incoming { data, state: &self.state })?;
+        Ok(Tag::Text(Cow::Owned(format!("COPY {rows}"))))
     }
 
     fn end(&mut self, ok: bool) -> Result<Option<u64>> {
@@ -182,6 +213,24 @@ impl Backend for EngineSession {
 
     fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.state.cancel_flag()
+    }
+}
+
+/// What the client sends, for COPY. A cancel request ends the wait for it.
+struct Incoming<'a> {
+    data: &'a mut CopyData,
+    state: &'a SessionState,
+}
+
+impl Source for Incoming<'_> {
+    fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.data.receive()? {
+                Supply::Block(block) => return Ok(Some(block)),
+                Supply::End => return Ok(None),
+                Supply::Nothing => self.state.check_cancel()?,
+            }
+        }
     }
 }
 

@@ -113,17 +113,6 @@ async fn running_statements_can_be_cancelled() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn copy_is_refused() {
-    let server = TestServer::start().await;
-    let client = server.connect().await;
-    client.batch_execute("create table t (id int)").await.unwrap();
-    let e = client.simple_query("copy t from stdin").await.unwrap_err();
-    assert_eq!(e.code().unwrap().code(), "0A000");
-    assert_eq!(client.query("select * from t", &[]).await.unwrap().len(), 0);
-    server.stop().await;
-}
-
 /// A value there and back in the binary format.
 async fn round<T>(client: &tokio_postgres::Client, ty: &str, value: T)
 where

@@ -1,6 +1,7 @@
 //! Everything that is not a plain query: definitions, writes, transactions, settings.
 //!
 //! - [`utility`]: which statement is run where; [`ddl`] and `alter` change the catalog.
+//! - [`copy`]: COPY in all its formats.
 //! - [`dml`]: INSERT, UPDATE, DELETE: prepared once, run natively.
 //! - [`settings`]: what SET, SHOW and RESET work on.
 //! - [`transaction`]: modes and words of transaction control.
@@ -9,6 +10,7 @@
 
 mod alter;
 mod canon;
+pub mod copy;
 mod ddl;
 pub mod dml;
 mod maintenance;

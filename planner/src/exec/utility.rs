@@ -50,6 +50,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             SqlState::UNDEFINED_OBJECT,
             format!("language \"{language}\" does not exist"),
         )),
+        Statement::Copy(c) => super::copy::run(ctx, c),
         Statement::Move(_) => Err(PgError::unsupported("MOVE")),
     }
 }
@@ -201,6 +202,7 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         | Statement::Checkpoint
         | Statement::SetConstraints { .. }
         | Statement::Do { .. }
+        | Statement::Copy(_)
         | Statement::Move(_) => None,
     }
 }

@@ -54,6 +54,8 @@ pub enum Statement {
     Move(Box<ast::Statement>),
     /// `ALTER SEQUENCE`
     AlterSequence(AlterSequence),
+    /// `COPY`
+    Copy(Box<super::Copy>),
 }
 
 /// `CREATE INDEX`

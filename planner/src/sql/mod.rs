@@ -2,6 +2,7 @@
 //! the statements sqlparser lacks.
 
 mod ast;
+mod copy;
 mod dialect;
 mod function;
 mod index;
@@ -20,6 +21,8 @@ pub use ast::{
     AlterSequence, ArgMode, CreateFunction, CreateIndex, CreateTrigger, FunctionArg, IndexKey,
     Returns, Statement, TriggerEvent, TriggerTiming, Vacuum,
 };
+
+pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
 
 /// How deep expressions and queries may nest (error 54001 beyond).
 const NESTING: usize = 200;
@@ -157,6 +160,7 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     };
     match (word(0, parser), word(1, parser)) {
         (Some(K::DO), _) => other::parse_do(parser),
+        (Some(K::COPY), _) => copy::parse(parser),
         (Some(K::CREATE), Some(second)) => match (second, word(2, parser), word(3, parser)) {
             (K::UNLOGGED, _, _)
             | (K::TABLE, _, _)

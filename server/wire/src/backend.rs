@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::BytesMut;
 use vicinity_types::{Notice, Oid, PgError, Result};
 
+use crate::copy::CopyData;
 use crate::message::{Formats, Params};
 use crate::startup::Startup;
 
@@ -55,9 +56,22 @@ pub enum Tag {
     Text(Cow<'static, str>),
 }
 
+/// What CopyInResponse and CopyOutResponse say.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyShape {
+    /// Values are in the binary format.
+    pub binary: bool,
+    /// Values of a row.
+    pub columns: usize,
+}
+
 /// How far an execution came.
 #[derive(Debug)]
 pub enum Progress {
+    /// COPY TO STDOUT begins: what is written from now on are CopyData messages.
+    CopyOut(CopyShape),
+    /// COPY FROM STDIN begins: [`Backend::copy_in`] is to be called.
+    CopyIn(CopyShape),
     /// That many rows were written and there may be more.
     More(u64),
     /// The statement is done, after that many rows in this call.
@@ -116,6 +130,11 @@ pub trait Backend: Send + 'static {
         rows: u64,
         out: &mut BytesMut,
     ) -> Result<Progress>;
+
+    /// Runs a COPY FROM STDIN with what the client sends, on a blocking thread.
+    fn copy_in(&mut self, _portal: &mut Self::Portal, _data: &mut CopyData) -> Result<Tag> {
+        Err(PgError::unsupported("COPY FROM STDIN"))
+    }
 
     /// Ends the implicit transaction, if there is one: commits, or rolls back after an error
     /// (which also fails an explicit one). What must be durable before the client may hear of it.

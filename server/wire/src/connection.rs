@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -12,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::backend::{Backend, Service, Session};
+use crate::copy::{self, Feed};
 use crate::protocol::{Chunk, Job, Protocol, Sink, Step, durable};
 use crate::read::ReadBuffer;
 use crate::server::{Place, Shared};
@@ -224,8 +224,8 @@ impl<B: Backend> Connection<B> {
         Ok(())
     }
 
-    /// Runs a job on a blocking thread and writes what it sends meanwhile. A client that goes
-    /// away cancels its statement.
+    /// Runs a job on a blocking thread, writes what it sends meanwhile, and passes on what a COPY
+    /// is sent. A client that goes away cancels its statement.
     async fn block(&mut self, tag: u8, job: Job<B>) -> std::io::Result<End> {
         let Some(mut protocol) = self.protocol.take() else { return Ok(End::Yes) };
         let cancel = protocol.backend().cancel_flag();
@@ -241,42 +241,54 @@ impl<B: Backend> Connection<B> {
             let _ = back.send(protocol);
         });
         let mut lost = false;
+        let mut feed: Option<mpsc::Sender<Feed>> = None;
+        let mut found: Option<Feed> = None;
+        let mut open = true;
         loop {
-            let next = {
-                let wire = &mut self.wire;
-                std::future::poll_fn(|cx| {
-                    if let Poll::Ready(Some(chunk)) = chunks.poll_recv(cx) {
-                        return Poll::Ready(Next::Chunk(chunk));
-                    }
-                    if let Poll::Ready(done) = std::pin::Pin::new(&mut returned).poll(cx) {
-                        return Poll::Ready(Next::Back(done.ok()));
-                    }
-                    if !lost && wire.buffer.len() < READ_AHEAD {
-                        match wire.poll_fill(cx) {
-                            Poll::Ready(Ok(Read::More)) => cx.waker().wake_by_ref(),
-                            Poll::Ready(_) => return Poll::Ready(Next::Lost),
-                            Poll::Pending => {}
+            if feed.is_some() && found.is_none() {
+                found = copy::take(&mut self.wire.buffer);
+            }
+            let ahead = feed.is_some() || self.wire.buffer.len() < READ_AHEAD;
+            let event = tokio::select! {
+                biased;
+                chunk = chunks.recv(), if open => Next::Chunk(chunk),
+                done = &mut returned => Next::Back(done.ok()),
+                permit = reserve(feed.as_ref()), if found.is_some() => {
+                    Next::Fed(match (permit, found.take()) {
+                        (Some(permit), Some(found)) => {
+                            let more = matches!(found, Feed::Data(_));
+                            permit.send(found);
+                            more
                         }
-                    }
-                    Poll::Pending
-                })
-                .await
+                        // The statement has had enough.
+                        _ => false,
+                    })
+                }
+                read = self.wire.fill(), if !lost && ahead && found.is_none() => match read {
+                    Ok(Read::More) => Next::Read,
+                    _ => Next::Lost,
+                },
             };
-            match next {
-                Next::Chunk(chunk) => {
-                    if lost {
-                        continue;
+            match event {
+                Next::Chunk(Some(chunk)) => {
+                    if let Some(sender) = chunk.feed {
+                        feed = Some(sender);
                     }
-                    if let Some(done) = chunk.barrier {
+                    if let Some(done) = chunk.barrier
+                        && !lost
+                    {
                         wait(done).await?;
                     }
-                    if self.wire.stream.send(&chunk.bytes).await.is_err() {
-                        lost = true;
+                    if !lost && self.wire.stream.send(&chunk.bytes).await.is_err() {
+                        (lost, feed) = (true, None);
                         cancel.store(true, Ordering::Relaxed);
                     }
                 }
+                Next::Chunk(None) => open = false,
+                Next::Fed(more) => feed = feed.filter(|_| more),
+                Next::Read => {}
                 Next::Lost => {
-                    lost = true;
+                    (lost, feed) = (true, None);
                     cancel.store(true, Ordering::Relaxed);
                 }
                 Next::Back(protocol) => {
@@ -295,14 +307,31 @@ impl<B: Backend> Connection<B> {
             }
             self.wire.stream.send(&chunk.bytes).await?;
         }
-        Ok(if lost || self.protocol.is_none() { End::Yes } else { End::No })
+        let Some(protocol) = &mut self.protocol else { return Ok(End::Yes) };
+        if protocol.is_over() && !lost {
+            self.flush().await?;
+            return Ok(End::Yes);
+        }
+        Ok(if lost { End::Yes } else { End::No })
     }
 }
 
 enum Next<B: Backend> {
-    Chunk(Chunk),
-    Lost,
+    /// The job sent something; `None`: it will not again.
+    Chunk(Option<Chunk>),
+    /// The job is done.
     Back(Option<Box<Protocol<B>>>),
+    /// COPY took what was found; whether it takes more.
+    Fed(bool),
+    /// More bytes came.
+    Read,
+    /// The client went away.
+    Lost,
+}
+
+/// Room for one more block; `None` if nobody takes any.
+async fn reserve(feed: Option<&mpsc::Sender<Feed>>) -> Option<mpsc::Permit<'_, Feed>> {
+    feed?.reserve().await.ok()
 }
 
 async fn wait(done: oneshot::Receiver<Result<(), PgError>>) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use vicinity_types::{Oid, Report};
 
-use crate::backend::Column;
+use crate::backend::{Column, CopyShape};
 
 /// ParseComplete.
 pub const PARSE_COMPLETE: &[u8] = b"1\0\0\0\x04";
@@ -17,6 +17,9 @@ pub const NO_DATA: &[u8] = b"n\0\0\0\x04";
 pub const PORTAL_SUSPENDED: &[u8] = b"s\0\0\0\x04";
 /// EmptyQueryResponse.
 pub const EMPTY_QUERY: &[u8] = b"I\0\0\0\x04";
+
+/// CopyDone.
+pub const COPY_DONE: &[u8] = b"c\0\0\0\x04";
 
 /// Writes one message: its type, its length, and what `body` appends.
 pub fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
@@ -131,6 +134,17 @@ pub fn row_description(out: &mut BytesMut, columns: &[Column], format: impl Fn(u
             out.put_i16(column.len);
             out.put_i32(column.typmod);
             out.put_i16(format(i));
+        }
+    });
+}
+
+/// CopyInResponse (`tag` `G`) or CopyOutResponse (`H`).
+pub fn copy_response(out: &mut BytesMut, tag: u8, shape: CopyShape) {
+    message(out, tag, |out| {
+        out.put_u8(u8::from(shape.binary));
+        out.put_u16(u16::try_from(shape.columns).unwrap_or(u16::MAX));
+        for _ in 0..shape.columns {
+            out.put_i16(i16::from(shape.binary));
         }
     });
 }

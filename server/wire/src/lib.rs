@@ -12,6 +12,7 @@
 pub mod auth;
 pub mod backend;
 pub mod connection;
+pub mod copy;
 pub mod encode;
 pub mod message;
 pub mod protocol;
@@ -21,6 +22,7 @@ pub mod startup;
 pub mod stream;
 
 pub use backend::{
-    Auth, Backend, Column, Description, Event, Progress, Service, Session, Tag, Values,
+    Auth, Backend, Column, CopyShape, Description, Event, Progress, Service, Session, Tag, Values,
 };
+pub use copy::{CopyData, Supply};
 pub use server::{Limits, Server, ServerHandle};

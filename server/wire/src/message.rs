@@ -1,5 +1,6 @@
 //! Messages from the client, read in place: nothing is copied out of the read buffer.
 
+use vicinity_types::io::utf8;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 /// `08P01` in PostgreSQL's words.
@@ -70,34 +71,6 @@ impl<'a> Body<'a> {
     /// Nothing may be left.
     pub fn end(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(violation("invalid message format")) }
-    }
-}
-
-/// Text of a client is UTF-8 without zero bytes: `22021` names the first wrong bytes.
-pub fn utf8(bytes: &[u8]) -> Result<&str> {
-    let wrong = |bytes: &[u8]| {
-        let shown: Vec<String> = bytes.iter().map(|b| format!("0x{b:02x}")).collect();
-        PgError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
-    };
-    match std::str::from_utf8(bytes) {
-        Ok(text) => match text.contains('\0') {
-            false => Ok(text),
-            true => Err(wrong(&[0])),
-        },
-        Err(e) => {
-            let tail = bytes.get(e.valid_up_to()..).unwrap_or_default();
-            // PostgreSQL shows the whole character its first byte announces, as far as it is there.
-            let width = match tail.first() {
-                Some(0xc0..=0xdf) => 2,
-                Some(0xe0..=0xef) => 3,
-                Some(0xf0..=0xf7) => 4,
-                _ => 1,
-            };
-            Err(wrong(tail.get(..width.min(tail.len())).unwrap_or_default()))
-        }
     }
 }
 
@@ -292,11 +265,5 @@ mod tests {
         for cut in 0..m.len() {
             assert!(Bind::read(Body::new(&m[..cut])).is_err());
         }
-    }
-
-    #[test]
-    fn wrong_text_is_named() {
-        let e = utf8(b"a\xe4bc").unwrap_err();
-        assert_eq!(e.message(), "invalid byte sequence for encoding \"UTF8\": 0xe4 0x62 0x63");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 
 use super::style::TypeShape;
-use super::{Io, array, is_reg, string};
+use super::{Io, array, is_reg, string, utf8};
 use crate::array::{Array, Dim, Elements};
 use crate::datum::{Datum, Oid, TimeTz};
 use crate::error::{PgError, Result, SqlState};
@@ -79,22 +79,6 @@ impl<'a> Reader<'a> {
     fn end(&self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(malformed("incorrect binary data format")) }
     }
-}
-
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let bad = bytes.get(e.valid_up_to()..).unwrap_or(&[]);
-        let shown: Vec<String> = bad
-            .iter()
-            .take(e.error_len().unwrap_or(bad.len()).clamp(1, 4))
-            .map(|b| format!("0x{b:02x}"))
-            .collect();
-        PgError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
-    })?;
-    string::checked(text)
 }
 
 /// Reads a value.

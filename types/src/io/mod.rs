@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
+pub use string::utf8;
 pub use style::{
     ByteaOutput, DateFormat, DateOrder, DateStyle, Field, IntervalStyle, Io, IoStyle, NoNames,
     TypeNames, TypeShape, UserType,

@@ -9,6 +9,34 @@ use crate::typname::VARHDRSZ;
 /// Bytes a name may have.
 pub const MAX_NAME: usize = 63;
 
+/// Text is UTF-8 without zero bytes: `22021` names the first wrong bytes.
+pub fn utf8(bytes: &[u8]) -> Result<&str> {
+    let wrong = |bytes: &[u8]| {
+        let shown: Vec<String> = bytes.iter().map(|b| format!("0x{b:02x}")).collect();
+        PgError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
+        )
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => match text.contains('\0') {
+            false => Ok(text),
+            true => Err(wrong(&[0])),
+        },
+        Err(e) => {
+            let tail = bytes.get(e.valid_up_to()..).unwrap_or_default();
+            // PostgreSQL shows the whole character its first byte announces, as far as it is there.
+            let width = match tail.first() {
+                Some(0xc0..=0xdf) => 2,
+                Some(0xe0..=0xef) => 3,
+                Some(0xf0..=0xf7) => 4,
+                _ => 1,
+            };
+            Err(wrong(tail.get(..width.min(tail.len())).unwrap_or_default()))
+        }
+    }
+}
+
 /// Rejects the one character PostgreSQL's text cannot hold.
 pub fn checked(text: &str) -> Result<&str> {
     if text.as_bytes().contains(&0) {
@@ -90,4 +118,16 @@ pub fn parse_enum(labels: &[String], name: &str, text: &str) -> Result<Datum> {
         SqlState::INVALID_TEXT_REPRESENTATION,
         format!("invalid input value for enum {name}: \"{text}\""),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn wrong_text_is_named() {
+        let e = utf8(b"a\xe4bc").unwrap_err();
+        assert_eq!(e.message(), "invalid byte sequence for encoding \"UTF8\": 0xe4 0x62 0x63");
+    }
 }

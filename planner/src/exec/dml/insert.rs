@@ -429,7 +429,7 @@ impl Maker<'_> {
 }
 
 /// Takes a query's rows and inserts them.
-struct Inserter<'a> {
+pub(super) struct Inserter<'a> {
     insert: &'a Insert,
     ctx: &'a ExecContext,
     params: &'a [Datum],
@@ -440,12 +440,49 @@ struct Inserter<'a> {
     nodes: &'a [(usize, Node)],
     row: Vec<Datum>,
     values: Vec<Datum>,
-    count: u64,
+    pub(super) count: u64,
 }
 
-impl Inserter<'_> {
+impl<'a> Inserter<'a> {
+    pub(super) fn new(
+        insert: &'a Insert,
+        ctx: &'a ExecContext,
+        params: &'a [Datum],
+        table: &'a Arc<Table>,
+        sink: &'a mut dyn RowSink,
+    ) -> Inserter<'a> {
+        Inserter {
+            insert,
+            ctx,
+            params,
+            table,
+            once: vec![OnceCell::new(); insert.cells],
+            sink,
+            nodes: &[],
+            row: Vec::new(),
+            values: Vec::new(),
+            count: 0,
+        }
+    }
+
+    /// Puts a row into the table whose values `set` fills in over the defaults, unless that says
+    /// `false`.
+    pub(super) fn given(
+        &mut self,
+        set: impl FnOnce(&mut Vec<Datum>) -> Result<bool>,
+    ) -> Result<()> {
+        self.defaults(&[], RowRef::None)?;
+        if set(&mut self.values)? { self.put() } else { Ok(()) }
+    }
+
     /// Evaluates one row's values over a source row and puts it into the table.
     fn one(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
+        self.defaults(nodes, source)?;
+        self.put()
+    }
+
+    /// Makes `values` of the defaults and of `nodes` over a source row.
+    fn defaults(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
         let plan = self.insert;
         self.values.clear();
         self.values.resize(plan.rules.types.len(), Datum::Null);
@@ -456,7 +493,7 @@ impl Inserter<'_> {
                 *slot = value;
             }
         }
-        self.put()
+        Ok(())
     }
 
     /// Puts `values` into the table.
@@ -527,6 +564,21 @@ impl RowSink for Inserter<'_> {
 }
 
 impl Insert {
+    /// An INSERT whose rows come from outside, with values for the columns `given`.
+    pub(super) fn of_given(
+        ctx: &ExecContext,
+        relation: &Arc<Relation>,
+        given: &[usize],
+    ) -> Result<Insert> {
+        let rules = Rules::new(ctx, relation)?;
+        let maker = Maker { ctx, relation, types: &rules.types, params: &[], kinds: &[] };
+        let mut compiler = Compiler::new(crate::row::Scope::empty(), Vec::new());
+        let defaults = maker.defaults(&mut compiler, given)?;
+        let cells = compiler.once_cells();
+        let source = Source::Rows(Vec::new());
+        Ok(Insert { rules, source, defaults, cells, conflict: None, returning: None })
+    }
+
     /// The query the rows come from, if it is one.
     pub(super) fn plan(&self) -> Option<&QueryPlan> {
         match &self.source {
@@ -542,18 +594,7 @@ impl Insert {
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
         let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
-        let mut inserter = Inserter {
-            insert: self,
-            ctx,
-            params,
-            table: &table,
-            once: vec![OnceCell::new(); self.cells],
-            sink,
-            nodes: &[],
-            row: Vec::new(),
-            values: Vec::new(),
-            count: 0,
-        };
+        let mut inserter = Inserter::new(self, ctx, params, &table, sink);
         match &self.source {
             Source::Rows(rows) => {
                 for (i, row) in rows.iter().enumerate() {

@@ -9,6 +9,7 @@
 
 mod change;
 mod conflict;
+pub(crate) mod feed;
 mod insert;
 mod layout;
 mod returning;
@@ -143,11 +144,14 @@ pub fn run(
     }
 }
 
-fn read_only(ctx: &ExecContext, rules: &rules::Rules, name: &str) -> Result<()> {
+/// Whether READ ONLY transactions may write to a table.
+pub(crate) fn is_temporary(relation: &Relation) -> bool {
     use vicinity_storage::catalog::model::Persistence;
-    if ctx.txn.read_only()
-        && rules.relation.table().is_some_and(|t| t.persistence != Persistence::Temporary)
-    {
+    relation.table().is_some_and(|t| t.persistence == Persistence::Temporary)
+}
+
+fn read_only(ctx: &ExecContext, rules: &rules::Rules, name: &str) -> Result<()> {
+    if ctx.txn.read_only() && !is_temporary(&rules.relation) {
         return Err(super::transaction::read_only(name));
     }
     Ok(())

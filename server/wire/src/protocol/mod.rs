@@ -91,6 +91,8 @@ pub struct Protocol<B: Backend> {
     /// An extended-protocol error: everything up to the next Sync is skipped.
     skipping: bool,
     barrier: Option<u64>,
+    /// The messages can no longer be told apart: the connection ends.
+    broken: bool,
     /// The running statement began inside a transaction block.
     in_block: bool,
     cancel: Arc<AtomicBool>,
@@ -110,6 +112,7 @@ impl<B: Backend> Protocol<B> {
             unnamed_portal: None,
             skipping: false,
             barrier: None,
+            broken: false,
             in_block: false,
             cancel,
             limits,
@@ -124,6 +127,16 @@ impl<B: Backend> Protocol<B> {
     /// The log position that must be durable before `out` is written.
     pub fn take_barrier(&mut self) -> Option<u64> {
         self.barrier.take().filter(|lsn| !self.backend.is_durable(*lsn))
+    }
+
+    /// Whether the connection has to end after what was just done; the client is told why.
+    pub fn is_over(&mut self) -> bool {
+        if self.broken {
+            self.fatal(&violation(
+                "terminating connection because protocol synchronization was lost",
+            ));
+        }
+        self.broken
     }
 
     /// Handles one message: its type and its body.

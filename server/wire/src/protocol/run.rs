@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::{Job, Protocol, Step};
-use crate::backend::{Backend, Progress, Tag};
+use crate::backend::{Backend, CopyShape, Progress, Tag};
+use crate::copy::{CopyData, Feed};
 use crate::encode;
 
 /// Rows asked of the backend at a time.
@@ -25,6 +26,8 @@ pub struct Chunk {
     pub bytes: BytesMut,
     /// Comes when the log is far enough for them to be written.
     pub barrier: Option<oneshot::Receiver<Result<()>>>,
+    /// Where data of COPY FROM STDIN goes from then on.
+    pub(crate) feed: Option<mpsc::Sender<Feed>>,
 }
 
 impl Sink {
@@ -74,7 +77,8 @@ impl<B: Backend> Protocol<B> {
         mut rows: u64,
         sink: Option<&Sink>,
     ) -> Result<Ran> {
-        let limit = if limit == 0 { u64::MAX } else { limit };
+        let mut limit = if limit == 0 { u64::MAX } else { limit };
+        let mut copying = false;
         loop {
             let ask = CHUNK_ROWS.min(limit - rows);
             let mark = self.out.len();
@@ -84,7 +88,18 @@ impl<B: Backend> Protocol<B> {
                     if self.in_block && self.backend.status() == b'I' {
                         self.commit()?;
                     }
+                    if copying {
+                        self.out.extend_from_slice(encode::COPY_DONE);
+                    }
                     return Ok(Ran::Done(rows + n, tag));
+                }
+                Ok(Progress::CopyOut(shape)) => {
+                    encode::copy_response(&mut self.out, b'H', shape);
+                    // COPY knows no row limit.
+                    (limit, copying) = (u64::MAX, true);
+                }
+                Ok(Progress::CopyIn(shape)) => {
+                    return Ok(Ran::Done(0, self.copy_in(portal, shape, sink)?));
                 }
                 Ok(Progress::More(n)) => rows = rows.saturating_add(n),
                 Err(error) => {
@@ -105,14 +120,33 @@ impl<B: Backend> Protocol<B> {
         }
     }
 
+    /// Asks the client for data and runs the statement with it.
+    fn copy_in(
+        &mut self,
+        portal: &mut B::Portal,
+        shape: CopyShape,
+        sink: Option<&Sink>,
+    ) -> Result<Tag> {
+        let Some(sink) = sink else {
+            return Err(PgError::internal("COPY runs on a blocking thread"));
+        };
+        encode::copy_response(&mut self.out, b'G', shape);
+        let (feed, mut data) = CopyData::channel();
+        self.send(sink, Some(feed))?;
+        let done = self.backend.copy_in(portal, &mut data);
+        self.broken |= data.broken;
+        done
+    }
+
     /// Passes the buffer on when it holds at least `full` bytes.
     pub(super) fn hand_over(&mut self, sink: &Sink, full: usize) -> Result<()> {
-        if self.out.len() >= full && !self.out.is_empty() {
-            let barrier = self.take_barrier().map(|lsn| durable(&self.backend, lsn));
-            let next = BytesMut::with_capacity(CHUNK_BYTES + (8 << 10));
-            sink.send(Chunk { bytes: std::mem::replace(&mut self.out, next), barrier })?;
-        }
-        Ok(())
+        if self.out.len() >= full && !self.out.is_empty() { self.send(sink, None) } else { Ok(()) }
+    }
+
+    fn send(&mut self, sink: &Sink, feed: Option<mpsc::Sender<Feed>>) -> Result<()> {
+        let barrier = self.take_barrier().map(|lsn| durable(&self.backend, lsn));
+        let next = BytesMut::with_capacity(CHUNK_BYTES + (8 << 10));
+        sink.send(Chunk { bytes: std::mem::replace(&mut self.out, next), barrier, feed })
     }
 
     pub(super) fn complete(&mut self, rows: u64, tag: &Tag) {
