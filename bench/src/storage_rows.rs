@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use vicinity_storage::catalog::model::{
-    Column, IndexDef, IndexKey, IndexMethod, Object, Persistence, Relation, RelationKind, TableDef,
-    fixed,
+    Column, IndexDef, IndexKey, IndexMethod, Object, OnCommit, Persistence, Relation, RelationKind,
+    TableDef, fixed,
 };
 use vicinity_storage::{
     Access, Database, Isolation, KeyRange, Options, Progress, Table, Write, pin,
@@ -38,18 +38,7 @@ const TABLE: Oid = 30_000;
 const KEY: Oid = 30_001;
 
 fn column(name: &str, ty: Oid) -> Column {
-    Column {
-        name: name.to_owned(),
-        type_oid: ty,
-        typmod: -1,
-        not_null: false,
-        default: None,
-        identity: None,
-        generated: None,
-        dropped: false,
-        missing: None,
-        ndims: 0,
-    }
+    Column::new(name, ty, -1)
 }
 
 fn relation(oid: Oid, name: &str, kind: RelationKind) -> Object {
@@ -72,12 +61,21 @@ fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
         row_type: TABLE + 2,
         row_array_type: TABLE + 3,
         options: Vec::new(),
+        on_commit: OnCommit::default(),
+        materialized: None,
     };
     let key = IndexDef {
         table: TABLE,
         method: IndexMethod::Btree,
-        keys: vec![IndexKey { column: 1, opclass: 0, descending: false, nulls_first: false }],
+        keys: vec![IndexKey {
+            column: 1,
+            expr: None,
+            opclass: 0,
+            descending: false,
+            nulls_first: false,
+        }],
         include: Vec::new(),
+        predicate: None,
         unique: true,
         primary: true,
         nulls_not_distinct: false,

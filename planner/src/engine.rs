@@ -25,13 +25,15 @@ impl Engine {
     /// The engine over an open database.
     pub fn new(db: Arc<Database>) -> Arc<Engine> {
         crate::user_call::set_function_runner(userfn::run_function, userfn::run_set);
-        Arc::new(Engine {
+        let engine = Arc::new(Engine {
             db,
             plans: PlanCache::default(),
             functions: userfn::Cache::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),
-        })
+        });
+        crate::exec::dml::IndexCompiler::install(&engine);
+        engine
     }
 
     /// When the server started, microseconds since 2000-01-01 UTC.

@@ -13,25 +13,14 @@ use vicinity_planner::names::type_name;
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::{self, Statement};
 use vicinity_storage::catalog::model::{
-    Column, Constraint, ConstraintKind, Object, Persistence, Relation, RelationKind, TableDef,
-    ViewDef, fixed,
+    Column, Constraint, ConstraintKind, Object, OnCommit, Persistence, Relation, RelationKind,
+    TableDef, ViewDef, fixed,
 };
 use vicinity_storage::{Catalog, Database, Isolation, Options};
 use vicinity_types::{Oid, Result, oid};
 
 fn column(name: &str, type_oid: Oid, typmod: i32) -> Column {
-    Column {
-        name: name.to_owned(),
-        type_oid,
-        typmod,
-        not_null: false,
-        default: None,
-        identity: None,
-        generated: None,
-        dropped: false,
-        missing: None,
-        ndims: 0,
-    }
+    Column::new(name, type_oid, typmod)
 }
 
 fn table(oid: Oid, name: &str, columns: Vec<Column>) -> Object {
@@ -40,6 +29,9 @@ fn table(oid: Oid, name: &str, columns: Vec<Column>) -> Object {
         name: format!("{name}_pkey"),
         columns: vec![1],
         kind: ConstraintKind::PrimaryKey { index: 0 },
+        deferrable: false,
+        deferred: false,
+        validated: true,
     };
     let def = TableDef {
         persistence: Persistence::Permanent,
@@ -49,6 +41,8 @@ fn table(oid: Oid, name: &str, columns: Vec<Column>) -> Object {
         row_type: oid + 1,
         row_array_type: oid + 2,
         options: Vec::new(),
+        on_commit: OnCommit::default(),
+        materialized: None,
     };
     relation(oid, name, RelationKind::Table(def))
 }
@@ -92,6 +86,7 @@ fn catalog() -> (Arc<Catalog>, Arc<Database>, tempfile::TempDir) {
         query: "SELECT t.id, t.name FROM t WHERE t.id > 3".to_owned(),
         depends_on: vec![20_000],
         row_type: 20_021,
+        options: Vec::new(),
     };
     txn.put(table(20_000, "t", t)).unwrap();
     txn.put(table(20_010, "u", u)).unwrap();

@@ -305,3 +305,22 @@ INSERT 0 1
 ",
     );
 }
+
+/// ALTER COLUMN TYPE copies the rows: one that comes in while it waits for its lock must come along.
+#[test]
+fn change_type_sees_rows_of_concurrent_writers() {
+    let engine = engine();
+    let mut a = session(&engine);
+    run(&mut a, "create table moving(id int); insert into moving values (1)");
+    run(&mut a, "begin; insert into moving values (2)");
+    let other = {
+        let engine = engine.clone();
+        std::thread::spawn(move || {
+            run(&mut session(&engine), "alter table moving alter id type bigint")
+        })
+    };
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    run(&mut a, "insert into moving values (3); commit");
+    assert_eq!(other.join().unwrap(), "ALTER TABLE");
+    assert_eq!(run(&mut a, "select id from moving order by id"), "1\n2\n3\nSELECT 3");
+}

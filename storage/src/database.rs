@@ -1,22 +1,24 @@
 //! The database: everything the rooms above hold on to.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use vicinity_types::{Oid, Result, oid};
+use vicinity_types::{Oid, PgError, Result, oid};
 
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
-use crate::catalog::model::{Object, RelationKind, SequenceDef};
+use crate::catalog::model::{IndexDef, Object, RelationKind, SequenceDef};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
 use crate::recovery;
 use crate::sequence::Sequence;
-use crate::store::build::Builds;
+use crate::store::build::{self, Builds};
+use crate::store::computed::ExpressionCompiler;
+use crate::store::index::IndexStore;
 use crate::store::vacuum::Vacuum;
 use crate::store::{Layout, Store};
 use crate::table::Table;
@@ -67,6 +69,7 @@ pub struct Database {
     next_oid: AtomicU32,
     next_storage: AtomicU64,
     vacuum: Mutex<Option<Vacuum>>,
+    compiler: OnceLock<Arc<dyn ExpressionCompiler>>,
 }
 
 /// What recovery hands over.
@@ -107,12 +110,56 @@ impl Database {
             next_oid: AtomicU32::new(max_oid + 1),
             next_storage: AtomicU64::new(max_storage.max(u64::from(oid::FIRST_USER)) + 1),
             vacuum: Mutex::new(None),
+            compiler: OnceLock::new(),
             options,
         });
         if db.options.vacuum {
             *db.vacuum.lock() = Some(Vacuum::start(&db)?);
         }
         Ok(db)
+    }
+
+    /// Says what index expressions mean, and builds the indexes that recovery had to leave; once,
+    /// before the first statement.
+    pub fn set_expression_compiler(&self, compiler: Arc<dyn ExpressionCompiler>) {
+        if self.compiler.set(compiler).is_err() {
+            return;
+        }
+        let catalog = self.catalog();
+        for index in catalog.relations() {
+            let Some(def) = index.index().filter(|d| d.is_computed()) else { continue };
+            // One index that cannot be built must not keep the rest down.
+            if let Err(e) = self.build_computed(&catalog, index.oid, def) {
+                tracing::error!(index = index.oid, "an index cannot be rebuilt: {e}");
+            }
+        }
+    }
+
+    fn build_computed(&self, catalog: &Arc<Catalog>, oid: Oid, def: &IndexDef) -> Result<()> {
+        let missing = || crate::txn::no_table(def.table);
+        let table = catalog.relation(def.table).ok_or_else(missing)?;
+        let storage = table.table().ok_or_else(missing)?.storage;
+        let store = self.store(storage).ok_or_else(missing)?;
+        let Some(index) = store.index(oid) else { return Ok(()) };
+        self.compile_expressions(&index, def, catalog)?;
+        build::rebuild(&store, &index, &self.core.clock)
+    }
+
+    /// Gives an index what it computes, if it computes anything.
+    pub(crate) fn compile_expressions(
+        &self,
+        index: &IndexStore,
+        def: &IndexDef,
+        catalog: &Arc<Catalog>,
+    ) -> Result<()> {
+        if !index.lacks_expressions() {
+            return Ok(());
+        }
+        let table = catalog.relation(def.table).ok_or_else(|| crate::txn::no_table(def.table))?;
+        let compiler =
+            self.compiler.get().ok_or_else(|| PgError::unsupported("index on an expression"))?;
+        index.set_expressions(compiler.compile(catalog, table, def)?);
+        Ok(())
     }
 
     /// Stops cleanly: everything committed is on disk, unlogged tables are kept.

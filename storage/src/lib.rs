@@ -24,6 +24,7 @@ pub use database::{Database, Options};
 pub use mvcc::{RowId, Snapshot, Xid, pin};
 pub use sequence::{Sequence, SequenceState};
 pub use store::build::BuildInfo;
+pub use store::computed::{ExpressionCompiler, IndexExpressions};
 pub use store::{Layout, TableStats};
 pub use table::{
     Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,

@@ -285,7 +285,10 @@ impl State {
                 let Some(index_def) = index.index() else { continue };
                 let made = Arc::new(IndexStore::new(index.oid, index_def, def, &self.catalog)?);
                 store.attach(made.clone());
-                jobs.push((store.clone(), made));
+                // What an expression means is not known yet: `Database::set_expression_compiler`.
+                if !made.lacks_expressions() {
+                    jobs.push((store.clone(), made));
+                }
             }
             stores.insert(def.storage, store);
         }

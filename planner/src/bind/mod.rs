@@ -232,10 +232,20 @@ impl<'a> Binder<'a> {
 
     /// Binds an expression over names. Aggregates, window functions and sets are errors.
     pub fn expr_over(&mut self, expr: &ast::Expr, scope: &Scope) -> Result<Typed> {
+        self.expr_in(expr, scope, "this expression")
+    }
+
+    /// The same; `clause` is what messages call the place of the expression.
+    pub fn expr_in(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        clause: &'static str,
+    ) -> Result<Typed> {
         self.levels.push(Level {
             scope: scope.clone(),
-            no_aggregates: Some("this expression"),
-            no_windows: Some("this expression"),
+            no_aggregates: Some(clause),
+            no_windows: Some(clause),
             ..Level::default()
         });
         let bound = self.expr(expr);
@@ -250,9 +260,20 @@ impl<'a> Binder<'a> {
         scope: &Scope,
         clause: &'static str,
     ) -> Result<Typed> {
-        let place = self.place(expr);
-        let bound = self.expr_over(expr, scope)?;
-        self.boolean(bound, clause, place)
+        self.condition_in(expr, scope, clause, "this expression")
+    }
+
+    /// The same; `place` is what messages call the place of the expression.
+    pub fn condition_in(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        clause: &'static str,
+        place: &'static str,
+    ) -> Result<Typed> {
+        let at = self.place(expr);
+        let bound = self.expr_in(expr, scope, place)?;
+        self.boolean(bound, clause, at)
     }
 
     /// Makes a value fit a column of a type, as INSERT and UPDATE do. `column` is for the error.

@@ -373,7 +373,7 @@ impl Binder<'_> {
     }
 
     /// The name PostgreSQL gives an expression (`FigureColname`).
-    pub(super) fn column_name(&self, expr: &ast::Expr) -> String {
+    pub(crate) fn column_name(&self, expr: &ast::Expr) -> String {
         self.figure(expr).map_or_else(|| "?column?".to_owned(), |(name, _)| name)
     }
 

@@ -45,6 +45,7 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
         qualified_name(catalog, table),
         method_name(def),
     );
+    let mut after = String::new();
     let keys: Vec<String> = def.keys.iter().map(|k| key(def, columns, k)).collect();
     sql.push_str(&keys.join(", "));
     sql.push(')');
@@ -60,6 +61,9 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
     if def.nulls_not_distinct {
         sql.push_str(" NULLS NOT DISTINCT");
     }
+    if let Some(predicate) = &def.predicate {
+        after = format!(" WHERE {predicate}");
+    }
     if !def.options.is_empty() {
         let options: Vec<String> = def
             .options
@@ -68,6 +72,7 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
             .collect();
         sql.push_str(&format!(" WITH ({})", options.join(", ")));
     }
+    sql.push_str(&after);
     Some(sql)
 }
 
@@ -76,12 +81,14 @@ pub fn index_column(catalog: &Catalog, relation: &Relation, number: i32) -> Opti
     let def = relation.index()?;
     let columns = &catalog.relation(def.table)?.table()?.columns;
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
-    let attribute = def
-        .keys
-        .get(at)
-        .map(|k| k.column)
-        .or_else(|| def.include.get(at - def.keys.len()).copied());
-    Some(ident(&column_at(columns, attribute?)?.name))
+    let attribute = match def.keys.get(at) {
+        Some(key) => match &key.expr {
+            Some(e) => return Some(key_expression(&e.sql)),
+            None => key.column,
+        },
+        None => *def.include.get(at - def.keys.len())?,
+    };
+    Some(ident(&column_at(columns, attribute)?.name))
 }
 
 fn method_name(def: &IndexDef) -> &'static str {
@@ -95,9 +102,14 @@ fn key(
     key: &vicinity_storage::catalog::model::IndexKey,
 ) -> String {
     let column = column_at(columns, key.column);
-    let mut text = column.map_or_else(|| "?".to_owned(), |c| ident(&c.name));
+    let mut text = match (&key.expr, column) {
+        (Some(e), _) => key_expression(&e.sql),
+        (None, Some(c)) => ident(&c.name),
+        (None, None) => "?".to_owned(),
+    };
     let method = super::relations::method_oid(def.method);
-    let default = column.and_then(|c| builtin::default_opclass(method, c.type_oid));
+    let ty = key.expr.as_ref().map(|e| e.type_oid).or(column.map(|c| c.type_oid));
+    let default = ty.and_then(|ty| builtin::default_opclass(method, ty));
     if default.is_none_or(|d| d.oid != key.opclass)
         && let Some(class) = builtin::opclass_by_oid(key.opclass)
     {
@@ -115,6 +127,15 @@ fn key(
     text
 }
 
+/// An expression as a key: a plain function call stands alone, all else in parentheses.
+fn key_expression(sql: &str) -> String {
+    use sqlparser::ast::Expr;
+    match crate::sql::parse_expression(sql) {
+        Ok(Expr::Function(f)) if f.over.is_none() => sql.to_owned(),
+        _ => format!("({sql})"),
+    }
+}
+
 /// `pg_get_constraintdef(oid)`.
 pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> String {
     let names = |columns: &[Column], numbers: &[i16]| {
@@ -124,25 +145,41 @@ pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constrain
     };
     let own = relation.table().map_or(&[][..], |t| &t.columns);
     let keys = names(own, &constraint.columns);
-    match &constraint.kind {
+    let mut sql = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({keys})"),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({keys})"),
         ConstraintKind::Check { expr } => format!("CHECK ({})", parenthesised(expr)),
-        ConstraintKind::ForeignKey { table, columns, on_update, on_delete } => {
-            let Some(target) = catalog.relation(*table) else { return String::new() };
-            let theirs = names(target.table().map_or(&[][..], |t| &t.columns), columns);
+        ConstraintKind::ForeignKey(f) => {
+            let Some(target) = catalog.relation(f.table) else { return String::new() };
+            let theirs = names(target.table().map_or(&[][..], |t| &t.columns), &f.columns);
             let mut sql = format!(
                 "FOREIGN KEY ({keys}) REFERENCES {}({theirs})",
                 relation_name(catalog, target)
             );
-            for (event, what) in [("UPDATE", on_update), ("DELETE", on_delete)] {
-                if let Some(action) = action(*what) {
+            if f.full {
+                sql.push_str(" MATCH FULL");
+            }
+            for (event, what) in [("UPDATE", f.on_update), ("DELETE", f.on_delete)] {
+                if let Some(action) = action(what) {
                     sql.push_str(&format!(" ON {event} {action}"));
                 }
             }
+            if !f.set_columns.is_empty() {
+                sql.push_str(&format!(" ({})", names(own, &f.set_columns)));
+            }
             sql
         }
+    };
+    if constraint.deferrable {
+        sql.push_str(" DEFERRABLE");
     }
+    if constraint.deferred {
+        sql.push_str(" INITIALLY DEFERRED");
+    }
+    if !constraint.validated {
+        sql.push_str(" NOT VALID");
+    }
+    sql
 }
 
 /// PostgreSQL deparses a check with its own parentheses around an operator expression.

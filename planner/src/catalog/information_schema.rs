@@ -278,11 +278,11 @@ fn table_constraints(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<
             ]);
         };
         for c in &def.constraints {
-            let kind = match c.kind {
+            let kind = match &c.kind {
                 ConstraintKind::PrimaryKey { .. } => "PRIMARY KEY",
                 ConstraintKind::Unique { .. } => "UNIQUE",
                 ConstraintKind::Check { .. } => "CHECK",
-                ConstraintKind::ForeignKey { .. } => "FOREIGN KEY",
+                ConstraintKind::ForeignKey(_) => "FOREIGN KEY",
             };
             push(c.name.clone(), kind);
         }
@@ -317,9 +317,9 @@ fn constraint_columns(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec
             }
             // constraint_column_usage of a foreign key lists what it refers to.
             let (owner, numbers) = match &c.kind {
-                ConstraintKind::ForeignKey { table, columns, .. } if !keys_only => {
-                    let Some(target) = ctx.catalog.relation(*table) else { continue };
-                    (target, columns)
+                ConstraintKind::ForeignKey(f) if !keys_only => {
+                    let Some(target) = ctx.catalog.relation(f.table) else { continue };
+                    (target, &f.columns)
                 }
                 _ => (relation, &c.columns),
             };
@@ -327,8 +327,8 @@ fn constraint_columns(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec
             let columns = owner.table().map_or(&[][..], |t| &t.columns);
             for (place, number) in (1_i32..).zip(numbers) {
                 let Some(column) = definition::column_at(columns, *number) else { continue };
-                let position = match c.kind {
-                    ConstraintKind::ForeignKey { .. } => int4(place),
+                let position = match &c.kind {
+                    ConstraintKind::ForeignKey(_) => int4(place),
                     _ => Datum::Null,
                 };
                 rows.push([
@@ -362,15 +362,11 @@ fn referential_constraints(ctx: &ExecContext, table: &VirtualTable) -> Result<Ve
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
         for c in relation.table().map_or(&[][..], |t| &t.constraints) {
-            let ConstraintKind::ForeignKey { table: target, columns, on_update, on_delete } =
-                &c.kind
-            else {
-                continue;
-            };
+            let ConstraintKind::ForeignKey(f) = &c.kind else { continue };
             let (catalog, schema) = place(ctx, relation.schema);
-            let unique = ctx.catalog.relation(*target).and_then(|r| r.table()).and_then(|t| {
+            let unique = ctx.catalog.relation(f.table).and_then(|r| r.table()).and_then(|t| {
                 t.constraints.iter().find(|u| {
-                    u.columns == *columns
+                    u.columns == f.columns
                         && matches!(
                             u.kind,
                             ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
@@ -384,9 +380,9 @@ fn referential_constraints(ctx: &ExecContext, table: &VirtualTable) -> Result<Ve
                 ("unique_constraint_catalog", catalog),
                 ("unique_constraint_schema", schema),
                 ("unique_constraint_name", optional_text(unique.map(|u| &u.name))),
-                ("match_option", text("NONE")),
-                ("update_rule", rule(*on_update)),
-                ("delete_rule", rule(*on_delete)),
+                ("match_option", text(if f.full { "FULL" } else { "NONE" })),
+                ("update_rule", rule(f.on_update)),
+                ("delete_rule", rule(f.on_delete)),
             ]);
         }
     }

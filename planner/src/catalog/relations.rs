@@ -2,7 +2,7 @@
 
 use vicinity_functions as builtin;
 use vicinity_storage::catalog::model::{
-    Column, Constraint, ConstraintKind, Identity, IndexDef, IndexMethod, Persistence,
+    Column, Constraint, ConstraintKind, Identity, IndexDef, IndexKey, IndexMethod, Persistence,
     ReferentialAction, Relation, RelationKind, fixed,
 };
 use vicinity_types::{Datum, Oid, Result, oid};
@@ -275,18 +275,7 @@ fn push_columns(ctx: &ExecContext, rows: &mut Rows<'_>, relation: Oid, columns: 
 }
 
 fn plain_column(name: &str, type_oid: Oid, not_null: bool) -> Column {
-    Column {
-        name: name.to_owned(),
-        type_oid,
-        typmod: -1,
-        not_null,
-        default: None,
-        identity: None,
-        generated: None,
-        dropped: false,
-        missing: None,
-        ndims: 0,
-    }
+    Column { not_null, ..Column::new(name, type_oid, -1) }
 }
 
 /// An index's attributes carry the names and types of the columns they index.
@@ -294,11 +283,16 @@ fn index_columns(ctx: &ExecContext, index: &IndexDef) -> Vec<Column> {
     let Some(table) = ctx.catalog.relation(index.table).and_then(|r| r.table()) else {
         return Vec::new();
     };
-    let numbers = index.keys.iter().map(|k| k.column).chain(index.include.iter().copied());
-    numbers
+    let keys = index.keys.iter().filter_map(|k| match &k.expr {
+        Some(e) => Some(Column::new(&e.name, e.type_oid, e.typmod)),
+        None => definition::column_at(&table.columns, k.column)
+            .map(|c| Column::new(&c.name, c.type_oid, c.typmod)),
+    });
+    let include = index.include.iter().copied();
+    let include = include
         .filter_map(|n| definition::column_at(&table.columns, n))
-        .map(|c| Column { typmod: c.typmod, ..plain_column(&c.name, c.type_oid, false) })
-        .collect()
+        .map(|c| Column::new(&c.name, c.type_oid, c.typmod));
+    keys.chain(include).collect()
 }
 
 fn attribute_row(
@@ -322,7 +316,7 @@ fn attribute_row(
         ("attrelid", id(relation)),
         ("attname", text(name)),
         ("atttypid", id(if column.dropped { 0 } else { column.type_oid })),
-        ("attstattarget", int4(if number > 0 { -1 } else { 0 })),
+        ("attstattarget", int4(if number > 0 { column.statistics } else { 0 })),
         ("attlen", Datum::Int2(p.len)),
         ("attnum", Datum::Int2(number)),
         ("attndims", int4(i32::from(column.ndims))),
@@ -330,8 +324,8 @@ fn attribute_row(
         ("atttypmod", int4(column.typmod)),
         ("attbyval", flag(p.by_value)),
         ("attalign", ch(p.align)),
-        ("attstorage", ch(p.storage)),
-        ("attcompression", text("")),
+        ("attstorage", ch(column.storage.unwrap_or(p.storage))),
+        ("attcompression", text(column.compression.map_or(String::new(), String::from))),
         ("attnotnull", flag(column.not_null)),
         ("atthasdef", flag(column.default.is_some() || column.generated.is_some())),
         ("atthasmissing", flag(column.missing.is_some())),
@@ -402,26 +396,33 @@ fn pg_index(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("indislive", flag(true)),
             ("indisreplident", flag(false)),
             ("indkey", int2vector(numbers)),
-            (
-                "indcollation",
-                oidvector(index.keys.iter().map(|k| key_collation(ctx, index, k.column))),
-            ),
+            ("indcollation", oidvector(index.keys.iter().map(|k| key_collation(ctx, index, k)))),
             ("indclass", oidvector(index.keys.iter().map(|k| k.opclass))),
             (
                 "indoption",
                 int2vector(index.keys.iter().map(|k| option(k.descending, k.nulls_first))),
             ),
+            ("indexprs", index_expressions(index)),
+            ("indpred", index.predicate.as_ref().map_or(Datum::Null, text)),
         ]);
     }
     rows.done()
 }
 
-fn key_collation(ctx: &ExecContext, index: &IndexDef, column: i16) -> Oid {
-    ctx.catalog
-        .relation(index.table)
-        .and_then(|r| r.table())
-        .and_then(|t| definition::column_at(&t.columns, column))
-        .map_or(0, |c| physical(ctx, c.type_oid).collation)
+fn key_collation(ctx: &ExecContext, index: &IndexDef, key: &IndexKey) -> Oid {
+    let column = || {
+        let table = ctx.catalog.relation(index.table)?.table()?;
+        definition::column_at(&table.columns, key.column).map(|c| c.type_oid)
+    };
+    let ty = key.expr.as_ref().map(|e| e.type_oid).or_else(column);
+    ty.map_or(0, |ty| physical(ctx, ty).collation)
+}
+
+/// The expressions of an index as `pg_get_expr` lists them.
+fn index_expressions(index: &IndexDef) -> Datum {
+    let texts: Vec<&str> =
+        index.keys.iter().filter_map(|k| k.expr.as_ref()).map(|e| e.sql.as_str()).collect();
+    if texts.is_empty() { Datum::Null } else { text(texts.join(", ")) }
 }
 
 fn action(a: ReferentialAction) -> Datum {
@@ -450,16 +451,16 @@ fn constraint_row(relation: &Relation, constraint: &Constraint) -> Vec<(&'static
         ConstraintKind::PrimaryKey { index } => ('p', *index),
         ConstraintKind::Unique { index } => ('u', *index),
         ConstraintKind::Check { .. } => ('c', 0),
-        ConstraintKind::ForeignKey { .. } => ('f', 0),
+        ConstraintKind::ForeignKey(f) => ('f', f.index),
     };
     let mut row = vec![
         ("oid", id(constraint.oid)),
         ("conname", text(&constraint.name)),
         ("connamespace", id(relation.schema)),
         ("contype", ch(kind)),
-        ("condeferrable", flag(false)),
-        ("condeferred", flag(false)),
-        ("convalidated", flag(true)),
+        ("condeferrable", flag(constraint.deferrable)),
+        ("condeferred", flag(constraint.deferred)),
+        ("convalidated", flag(constraint.validated)),
         ("conrelid", id(relation.oid)),
         ("contypid", id(0)),
         ("conindid", id(index)),
@@ -474,12 +475,12 @@ fn constraint_row(relation: &Relation, constraint: &Constraint) -> Vec<(&'static
         ("conkey", numbers(&constraint.columns)),
     ];
     match &constraint.kind {
-        ConstraintKind::ForeignKey { table, columns, on_update, on_delete } => row.extend([
-            ("confrelid", id(*table)),
-            ("confupdtype", action(*on_update)),
-            ("confdeltype", action(*on_delete)),
-            ("confmatchtype", ch('s')),
-            ("confkey", numbers(columns)),
+        ConstraintKind::ForeignKey(f) => row.extend([
+            ("confrelid", id(f.table)),
+            ("confupdtype", action(f.on_update)),
+            ("confdeltype", action(f.on_delete)),
+            ("confmatchtype", ch(if f.full { 'f' } else { 's' })),
+            ("confkey", numbers(&f.columns)),
         ]),
         ConstraintKind::Check { expr } => row.push(("conbin", text(expr))),
         _ => {}

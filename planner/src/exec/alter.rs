@@ -256,8 +256,15 @@ fn rename_column(ctx: &ExecContext, r: &Relation, from: &str, to: &str) -> Resul
             _ => {}
         }
         Ok(())
-    })
-    .map(drop)
+    })?;
+    for index in ctx.txn.catalog().indexes_of(r.oid) {
+        let Some(def) = index.index() else { continue };
+        if let Some(next) = rewrite::rename_in_index(def, from, to)? {
+            let kind = RelationKind::Index(next);
+            ctx.txn.put(Object::Relation(Arc::new(Relation { kind, ..(**index).clone() })))?;
+        }
+    }
+    Ok(())
 }
 
 fn add_column(
@@ -357,9 +364,7 @@ pub(crate) fn drop_column(ctx: &ExecContext, oid: Oid, number: i16) -> Result<()
     }
     let catalog = ctx.txn.catalog();
     for i in catalog.indexes_of(oid) {
-        let uses = i.index().is_some_and(|d| {
-            d.keys.iter().any(|k| k.column == number) || d.include.contains(&number)
-        });
+        let uses = i.index().is_some_and(|d| rewrite::index_reads(&r, d, number));
         if uses {
             ctx.txn.drop_object(ObjectKind::Relation, i.oid)?;
         }

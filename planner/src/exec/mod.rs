@@ -20,6 +20,7 @@ mod query;
 mod rewrite;
 mod set;
 pub mod settings;
+pub(crate) mod stored;
 pub mod transaction;
 pub mod triggers;
 mod types;

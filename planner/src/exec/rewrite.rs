@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use sqlparser::ast::Expr;
-use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind, TableDef};
-use vicinity_storage::{Access, Table, pin};
+use vicinity_storage::catalog::model::{
+    AttrNumber, ConstraintKind, IndexDef, Relation, RelationKind, TableDef,
+};
+use vicinity_storage::{Access, LockMode, Table, pin};
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
-use super::{canon, dml};
+use super::{canon, dml, stored};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::sql;
@@ -51,6 +53,36 @@ pub(crate) fn rename_in_table(t: &mut TableDef, from: &str, to: &str) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether an index is over a column, or computes something from it.
+pub(crate) fn index_reads(r: &Relation, def: &IndexDef, number: AttrNumber) -> bool {
+    let expressions = def.keys.iter().filter_map(|k| k.expr.as_ref()).map(|e| &e.sql);
+    def.keys.iter().any(|k| k.column == number)
+        || def.include.contains(&number)
+        || expressions.chain(&def.predicate).any(|text| text_reads(r, text, number))
+}
+
+/// Whether the text of an expression over a table's row reads a column.
+pub(crate) fn text_reads(r: &Relation, text: &str, number: AttrNumber) -> bool {
+    let columns = sql::parse_expression(text).and_then(|e| stored::columns(r, &e));
+    columns.is_ok_and(|c| c.iter().any(|at| i16::try_from(at + 1) == Ok(number)))
+}
+
+/// Renames a column in the expressions of an index; `None` if it has none.
+pub(crate) fn rename_in_index(def: &IndexDef, from: &str, to: &str) -> Result<Option<IndexDef>> {
+    if !def.is_computed() {
+        return Ok(None);
+    }
+    let mut next = def.clone();
+    let rename = |text: &str| -> Result<String> {
+        Ok(canon::renamed(&sql::parse_expression(text)?, from, to))
+    };
+    for e in next.keys.iter_mut().filter_map(|k| k.expr.as_mut()) {
+        e.sql = rename(&e.sql)?;
+    }
+    next.predicate = next.predicate.as_deref().map(rename).transpose()?;
+    Ok(Some(next))
 }
 
 /// Whether a text has a word in it: enough to be careful.
@@ -145,6 +177,9 @@ pub(crate) fn change_type(
     (ty, ndims): (PgType, i16),
     using: Option<&Expr>,
 ) -> Result<()> {
+    // Rows that come in while others are read would be lost with the old storage.
+    ctx.txn.lock_table(r.oid, LockMode::Exclusive)?;
+    let r = &super::ddl::index::reread(ctx, r.oid)?;
     let old = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
     let statement = ctx.next_statement();
     let convert = dml::conversion(&statement, r, at, ty, using)?;

@@ -6,11 +6,13 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
-use vicinity_types::Kind;
+use vicinity_types::{Kind, Result};
 
+use super::computed::Computed;
 use super::spec::{AccessSpec, KeyBound};
 use crate::call::{GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
+use crate::exec::stored::plain;
 
 /// What a scan could not leave to the index, and what it could.
 pub struct Choice {
@@ -76,8 +78,39 @@ fn stored(source: &StorageSource, expr: &Expr) -> Option<(usize, Kind)> {
     }
 }
 
-/// A comparison as column, operator, value; the operator turned round if the column was right.
-fn comparison(source: &StorageSource, expr: &Expr) -> Option<(usize, Operator, Expr)> {
+/// What a key of an index is over.
+#[derive(Clone, Copy)]
+enum KeyOver<'a> {
+    Column(usize),
+    Expression(&'a Expr),
+}
+
+impl KeyOver<'_> {
+    fn of<'c>(def: &IndexDef, computed: &'c Computed, at: usize) -> Option<KeyOver<'c>> {
+        if let Some(expr) = computed.key(at) {
+            return Some(KeyOver::Expression(expr));
+        }
+        let column = usize::try_from(def.keys.get(at)?.column).ok()?.checked_sub(1)?;
+        Some(KeyOver::Column(column))
+    }
+
+    /// Whether an expression is what the key is over.
+    fn is(self, source: &StorageSource, expr: &Expr) -> bool {
+        match self {
+            KeyOver::Column(column) => stored(source, expr).is_some_and(|(c, _)| c == column),
+            KeyOver::Expression(own) => {
+                let bare = match callable_of(expr) {
+                    Some((c, [inner])) if c.as_any().is::<GroupKey>() => inner,
+                    _ => expr,
+                };
+                plain(bare).is_ok_and(|e| e == *own)
+            }
+        }
+    }
+}
+
+/// A comparison with what a key is over: operator, value; turned round if the key was right.
+fn comparison(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<(Operator, Expr)> {
     let (left, op, right) = match expr {
         Expr::BinaryExpr(b) => ((*b.left).clone(), b.op, (*b.right).clone()),
         other => {
@@ -99,41 +132,32 @@ fn comparison(source: &StorageSource, expr: &Expr) -> Option<(usize, Operator, E
             (left.clone(), op, right.clone())
         }
     };
-    if let Some((column, _)) = stored(source, &left)
-        && is_row_free(&right)
-    {
-        return Some((column, op, right));
+    if key.is(source, &left) && is_row_free(&right) {
+        return Some((op, right));
     }
-    if let Some((column, _)) = stored(source, &right)
-        && is_row_free(&left)
-    {
-        return Some((column, op.swap()?, left));
+    if key.is(source, &right) && is_row_free(&left) {
+        return Some((op.swap()?, left));
     }
     None
 }
 
-fn match_column(source: &StorageSource, expr: &Expr, column: usize) -> Option<Match> {
+fn match_key(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Match> {
     match expr {
         Expr::InList(list) if !list.negated && list.list.iter().all(is_row_free) => {
-            let (c, _) = stored(source, &list.expr)?;
-            return (c == column).then(|| Match::Equal(list.list.clone()));
+            return key.is(source, &list.expr).then(|| Match::Equal(list.list.clone()));
         }
         Expr::Between(b) if !b.negated && is_row_free(&b.low) && is_row_free(&b.high) => {
-            let (c, _) = stored(source, &b.expr)?;
             let bound = |e: &Expr| KeyBound { value: e.clone(), inclusive: true };
-            return (c == column).then(|| Match::Both(bound(&b.low), bound(&b.high)));
+            return key.is(source, &b.expr).then(|| Match::Both(bound(&b.low), bound(&b.high)));
         }
         // The optimiser writes short IN lists as ORs.
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
             let mut values = Vec::new();
-            return any_of(source, expr, column, &mut values).then_some(Match::Equal(values));
+            return any_of(source, expr, key, &mut values).then_some(Match::Equal(values));
         }
         _ => {}
     }
-    let (c, op, value) = comparison(source, expr)?;
-    if c != column {
-        return None;
-    }
+    let (op, value) = comparison(source, expr, key)?;
     Some(match op {
         Operator::Eq => Match::Equal(vec![value]),
         Operator::Gt => Match::Low(KeyBound { value, inclusive: false }),
@@ -144,14 +168,14 @@ fn match_column(source: &StorageSource, expr: &Expr, column: usize) -> Option<Ma
     })
 }
 
-/// Whether an OR is nothing but `column = value`s.
-fn any_of(source: &StorageSource, expr: &Expr, column: usize, values: &mut Vec<Expr>) -> bool {
+/// Whether an OR is nothing but `key = value`s.
+fn any_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>, values: &mut Vec<Expr>) -> bool {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            any_of(source, left, column, values) && any_of(source, right, column, values)
+            any_of(source, left, key, values) && any_of(source, right, key, values)
         }
-        other => match comparison(source, other) {
-            Some((c, Operator::Eq, value)) if c == column => {
+        other => match comparison(source, other, key) {
+            Some((Operator::Eq, value)) => {
                 values.push(value);
                 true
             }
@@ -170,15 +194,13 @@ struct Fit {
     single: bool,
 }
 
-fn fit(source: &StorageSource, def: &IndexDef, conjuncts: &[Expr]) -> Fit {
+fn fit(source: &StorageSource, def: &IndexDef, computed: &Computed, conjuncts: &[Expr]) -> Fit {
     let mut fit = Fit { equal: Vec::new(), low: None, high: None, used: Vec::new(), single: true };
-    'columns: for key in &def.keys {
-        let Some(column) = usize::try_from(key.column).ok().and_then(|c| c.checked_sub(1)) else {
-            break;
-        };
+    'columns: for at in 0..def.keys.len() {
+        let Some(key) = KeyOver::of(def, computed, at) else { break };
         let found = conjuncts.iter().enumerate().filter(|(i, _)| !fit.used.contains(i));
         let mut matches: Vec<(usize, Match)> =
-            found.filter_map(|(i, e)| Some((i, match_column(source, e, column)?))).collect();
+            found.filter_map(|(i, e)| Some((i, match_key(source, e, key)?))).collect();
         // A single value beats a list: only the last column may have one.
         matches.sort_by_key(|(_, m)| match m {
             Match::Equal(values) => values.len(),
@@ -221,6 +243,7 @@ fn fit(source: &StorageSource, def: &IndexDef, conjuncts: &[Expr]) -> Fit {
 fn order_of(
     source: &StorageSource,
     def: &IndexDef,
+    computed: &Computed,
     equal: usize,
     sort: &[SortExpr],
 ) -> Option<bool> {
@@ -228,18 +251,18 @@ fn order_of(
     let mut reverse = None;
     let mut keys = def.keys.iter().enumerate();
     for want in sort {
-        let (column, _) = stored(source, &want.expr)?;
-        let number = i16::try_from(column + 1).ok()?;
-        // Columns equal to one value order nothing.
-        if def.keys.iter().take(equal).any(|k| k.column == number) {
+        let is = |at| KeyOver::of(def, computed, at).is_some_and(|k| k.is(source, &want.expr));
+        // Keys equal to one value order nothing.
+        if (0..equal).any(is) {
             continue;
         }
-        let (_, key) = keys.find(|(i, k)| *i >= equal || k.column == number)?;
-        if key.column != number {
+        let (at, key) = keys.find(|(i, _)| *i >= equal)?;
+        if !is(at) {
             return None;
         }
         let backwards = want.asc == key.descending;
-        let not_null = table.columns.get(column).is_some_and(|c| c.not_null);
+        let column = usize::try_from(key.column).ok().and_then(|c| c.checked_sub(1));
+        let not_null = column.and_then(|c| table.columns.get(c)).is_some_and(|c| c.not_null);
         if !not_null && want.nulls_first != (key.nulls_first != backwards) {
             return None;
         }
@@ -292,6 +315,10 @@ fn nearest(catalog: &Catalog, source: &StorageSource, sort: &[SortExpr]) -> Opti
     })
 }
 
+/// The best index so far: its score, what it does for the filter and the order, and for each
+/// conjunct whether its predicate says the same.
+type Best<'a> = (usize, &'a Arc<Relation>, Fit, Option<bool>, Vec<bool>);
+
 /// Chooses the way through a table.
 pub fn choose(
     catalog: &Catalog,
@@ -302,13 +329,21 @@ pub fn choose(
 ) -> Choice {
     let mut parts = Vec::new();
     filters.iter().for_each(|f| conjuncts(f, &mut parts));
-    let mut best: Option<(usize, &Arc<Relation>, Fit, Option<bool>)> = None;
+    let mut best: Option<Best<'_>> = None;
+    let mut bare: Vec<Expr> = Vec::new();
     for relation in catalog.indexes_of(source.relation().oid) {
         let Some(def) = usable(relation) else { continue };
         if !matches!(def.method, IndexMethod::Btree | IndexMethod::Hash) {
             continue;
         }
-        let fit = fit(source, def, &parts);
+        let Some(computed) = Computed::of(catalog, source.relation(), def) else { continue };
+        if def.predicate.is_some() && bare.is_empty() {
+            bare = parts.iter().map(plain).collect::<Result<_>>().unwrap_or_default();
+        }
+        if !computed.implied_by(&bare) {
+            continue;
+        }
+        let fit = fit(source, def, &computed, &parts);
         if def.method == IndexMethod::Hash && fit.equal.len() < def.keys.len() {
             continue;
         }
@@ -316,27 +351,33 @@ pub fn choose(
         let order = if sort.is_empty() || def.method == IndexMethod::Hash {
             None
         } else {
-            order_of(source, def, singles, sort)
+            order_of(source, def, &computed, singles, sort)
         };
         let score = score(def, &fit, order.is_some(), limited);
         if score > 0 && best.as_ref().is_none_or(|(s, ..)| score > *s) {
-            best = Some((score, relation, fit, order));
+            let held = bare.iter().map(|b| computed.predicate.contains(b)).collect();
+            best = Some((score, relation, fit, order, held));
         }
     }
-    let selective = best.as_ref().is_some_and(|(_, _, fit, _)| !fit.equal.is_empty());
+    let selective = best.as_ref().is_some_and(|(_, _, fit, ..)| !fit.equal.is_empty());
     if limited
         && !selective
         && let Some(access) = nearest(catalog, source, sort)
     {
         return Choice { access, filter: parts, ordered: true };
     }
-    let Some((_, relation, fit, order)) = best else {
+    let Some((_, relation, fit, order, held)) = best else {
         return Choice { access: AccessSpec::Seq, filter: parts, ordered: false };
     };
     let mut conditions = Vec::new();
     let mut filter = Vec::new();
     for (i, part) in parts.into_iter().enumerate() {
-        if fit.used.contains(&i) { conditions.push(part) } else { filter.push(part) }
+        if fit.used.contains(&i) {
+            conditions.push(part);
+        } else if !held.get(i).copied().unwrap_or(false) {
+            // What a partial index's predicate says holds for every row that it gives.
+            filter.push(part);
+        }
     }
     Choice {
         access: AccessSpec::Btree {
@@ -357,5 +398,7 @@ fn score(def: &IndexDef, fit: &Fit, ordered: bool, limited: bool) -> usize {
     let unique = usize::from(def.unique && fit.equal.len() == def.keys.len());
     let range = usize::from(fit.low.is_some()) + usize::from(fit.high.is_some());
     let order = if ordered && (limited || !fit.equal.is_empty() || range > 0) { 5 } else { 0 };
-    unique * 1000 + fit.equal.len() * 100 + range * 10 + order
+    // A part of the rows is less than all of them.
+    let partial = usize::from(def.predicate.is_some());
+    unique * 1000 + fit.equal.len() * 100 + range * 10 + order + partial
 }

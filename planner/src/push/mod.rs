@@ -5,6 +5,7 @@
 //! for. Both lanes run the same node.
 
 pub mod access;
+pub(crate) mod computed;
 pub mod lower;
 pub mod spec;
 

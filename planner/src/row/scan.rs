@@ -73,7 +73,7 @@ impl CompiledScan {
             }
             ScanSource::Virtual(source) => (Origins::Virtual(source.clone()), source.oid()),
         };
-        let access = access_plan(spec, &origins, compiler)?;
+        let access = access_plan(spec, ctx, &origins, compiler)?;
         Ok(CompiledScan { origins, oid, access, filter })
     }
 
@@ -134,7 +134,12 @@ impl CompiledScan {
     }
 }
 
-fn access_plan(spec: &ScanSpec, origins: &Origins, compiler: &mut Compiler) -> Result<AccessPlan> {
+fn access_plan(
+    spec: &ScanSpec,
+    ctx: &ExecContext,
+    origins: &Origins,
+    compiler: &mut Compiler,
+) -> Result<AccessPlan> {
     let Origins::Table(table) = origins else { return Ok(AccessPlan::Seq) };
     Ok(match &spec.access {
         AccessSpec::Seq => AccessPlan::Seq,
@@ -151,6 +156,9 @@ fn access_plan(spec: &ScanSpec, origins: &Origins, compiler: &mut Compiler) -> R
                 .keys
                 .iter()
                 .map(|k| {
+                    if let Some(e) = &k.expr {
+                        return ctx.catalog.kind_of(e.type_oid);
+                    }
                     let at = usize::try_from(k.column).unwrap_or(0).wrapping_sub(1);
                     spec.source
                         .columns()

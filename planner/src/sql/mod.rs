@@ -2,6 +2,7 @@
 //! the statements sqlparser lacks.
 
 mod ast;
+pub(crate) mod conflict;
 mod copy;
 mod dialect;
 mod function;
@@ -49,7 +50,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        out.push(Parsed { stmt: parse_tokens(statement)?, text, offset });
+        out.push(Parsed { stmt: parse_tokens(conflict::rewrite(statement))?, text, offset });
     }
     Ok(out)
 }

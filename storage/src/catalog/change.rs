@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vicinity_types::{Oid, PgError, Result, SqlState};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
-use super::model::{Object, Relation, RelationKind};
+use super::model::{ConstraintKind, Object, Relation, RelationKind};
 use super::{Catalog, ObjectKind, list_add, list_remove, next_version};
 
 /// Which object.
@@ -91,6 +91,29 @@ fn same(a: &Option<Object>, b: &Option<Object>) -> bool {
         (Some(Object::Comment(a)), Some(Object::Comment(b))) => Arc::ptr_eq(a, b),
         _ => false,
     }
+}
+
+/// Relations and types of users that a relation is made over.
+fn mentions(relation: &Relation) -> Vec<Oid> {
+    let (columns, mut out) = match &relation.kind {
+        RelationKind::Table(t) => {
+            let mut on: Vec<Oid> =
+                t.materialized.as_ref().map_or_else(Vec::new, |m| m.depends_on.clone());
+            on.extend(t.constraints.iter().filter_map(|c| match &c.kind {
+                ConstraintKind::ForeignKey(f) if f.table != relation.oid => Some(f.table),
+                _ => None,
+            }));
+            (&t.columns[..], on)
+        }
+        RelationKind::View(v) => (&v.columns[..], v.depends_on.clone()),
+        RelationKind::Composite(c) => (&c[..], Vec::new()),
+        RelationKind::Index(_) | RelationKind::Sequence(_) => (&[][..], Vec::new()),
+    };
+    let live = columns.iter().filter(|c| !c.dropped && c.type_oid >= oid::FIRST_USER);
+    out.extend(live.map(|c| c.type_oid));
+    out.sort_unstable();
+    out.dedup();
+    out
 }
 
 impl Catalog {
@@ -225,6 +248,12 @@ impl Catalog {
 
     fn link_relation(&mut self, o: Arc<Relation>) {
         self.relation_names.insert((o.schema, o.name.clone()), o.oid);
+        for on in mentions(&o) {
+            list_add(&mut self.dependents, on, o.oid);
+        }
+        for c in o.table().map_or(&[][..], |t| &t.constraints) {
+            self.constraints.insert(c.oid, o.oid);
+        }
         match &o.kind {
             RelationKind::Table(t) => {
                 self.row_types.insert(t.row_type, o.oid);
@@ -252,6 +281,12 @@ impl Catalog {
             }
             Object::Relation(o) => {
                 self.relation_names.remove(&(o.schema, o.name.clone()));
+                for on in mentions(o) {
+                    list_remove(&mut self.dependents, &on, o.oid);
+                }
+                for c in o.table().map_or(&[][..], |t| &t.constraints) {
+                    self.constraints.remove(&c.oid);
+                }
                 match &o.kind {
                     RelationKind::Table(t) => {
                         self.row_types.remove(&t.row_type);

@@ -6,8 +6,8 @@ use vicinity_types::{Kind, Oid, oid};
 
 use super::Catalog;
 use super::model::{
-    ArgMode, Comment, Extension, Function, IndexDef, Relation, RelationKind, Role, Schema,
-    SequenceDef, TableDef, Trigger, TypeDef, TypeKind,
+    ArgMode, Comment, Constraint, ConstraintKind, Extension, ForeignKey, Function, IndexDef,
+    Relation, RelationKind, Role, Schema, SequenceDef, TableDef, Trigger, TypeDef, TypeKind,
 };
 
 impl Catalog {
@@ -62,6 +62,36 @@ impl Catalog {
     pub fn sequences_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
         let list = self.sequences_of.get(&table);
         list.into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// The relations that read a relation, refer to it, or have a column of a type (not of its array
+    /// type).
+    pub fn dependents_of(&self, oid: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        let list = self.dependents.get(&oid);
+        list.into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// The foreign keys of other tables and its own that refer to a table, with their tables.
+    pub fn references_to(
+        &self,
+        table: Oid,
+    ) -> impl Iterator<Item = (&Arc<Relation>, &Constraint, &ForeignKey)> {
+        let own = self.relation(table);
+        let others = self.dependents_of(table).filter(move |r| r.oid != table);
+        own.into_iter().chain(others).flat_map(move |r| {
+            let constraints = r.table().map_or(&[][..], |t| &t.constraints);
+            constraints.iter().filter_map(move |c| match &c.kind {
+                ConstraintKind::ForeignKey(f) if f.table == table => Some((r, c, &**f)),
+                _ => None,
+            })
+        })
+    }
+
+    /// A table's constraint by id, with the table.
+    pub fn constraint(&self, oid: Oid) -> Option<(&Arc<Relation>, &Constraint)> {
+        let relation = self.relations.get(self.constraints.get(&oid)?)?;
+        let found = relation.table()?.constraints.iter().find(|c| c.oid == oid)?;
+        Some((relation, found))
     }
 
     /// A user's or an extension's type by id.

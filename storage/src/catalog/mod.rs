@@ -57,6 +57,10 @@ pub struct Catalog {
     indexes_of: HashMap<Oid, Vector<Oid>>,
     triggers_of: HashMap<Oid, Vector<Oid>>,
     sequences_of: HashMap<Oid, Vector<Oid>>,
+    /// Relation or type -> the relations that read it, refer to it or have a column of it.
+    dependents: HashMap<Oid, Vector<Oid>>,
+    /// Constraint -> its table.
+    constraints: HashMap<Oid, Oid>,
     /// Row type or composite type -> its relation.
     row_types: HashMap<Oid, Oid>,
     /// Array type -> element type, for user types and row types.
@@ -91,6 +95,8 @@ impl Catalog {
             indexes_of: HashMap::new(),
             triggers_of: HashMap::new(),
             sequences_of: HashMap::new(),
+            dependents: HashMap::new(),
+            constraints: HashMap::new(),
             row_types: HashMap::new(),
             arrays: HashMap::new(),
         }

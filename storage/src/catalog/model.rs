@@ -136,6 +136,32 @@ pub struct TableDef {
     pub row_type: Oid,
     pub row_array_type: Oid,
     pub options: Vec<(String, String)>,
+    /// What becomes of a temporary table's rows at commit.
+    pub on_commit: OnCommit,
+    /// The query of a materialized view.
+    pub materialized: Option<Materialized>,
+}
+
+/// `ON COMMIT`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum OnCommit {
+    #[default]
+    PreserveRows,
+    DeleteRows,
+    Drop,
+}
+
+/// What makes a table a materialized view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Materialized {
+    /// Canonical SQL.
+    pub query: String,
+    /// Relations it reads, for DROP ... CASCADE.
+    pub depends_on: Vec<Oid>,
+    /// False after `WITH NO DATA`: it cannot be read.
+    pub populated: bool,
 }
 
 /// A column.
@@ -157,6 +183,36 @@ pub struct Column {
     pub missing: Option<Vec<u8>>,
     /// Declared array dimensions (`int[][]` is 2); display only.
     pub ndims: i16,
+    /// `SET STORAGE`, where it is not the type's own; display only.
+    pub storage: Option<char>,
+    /// `SET COMPRESSION`; display only.
+    pub compression: Option<char>,
+    /// `SET STATISTICS`, -1 for the default; display only.
+    pub statistics: i32,
+    /// `SET (n_distinct = ...)`; display only.
+    pub options: Vec<(String, String)>,
+}
+
+impl Column {
+    /// A column without anything but a name and a type.
+    pub fn new(name: &str, type_oid: Oid, typmod: i32) -> Column {
+        Column {
+            name: name.to_owned(),
+            type_oid,
+            typmod,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: None,
+            dropped: false,
+            missing: None,
+            ndims: 0,
+            storage: None,
+            compression: None,
+            statistics: -1,
+            options: Vec::new(),
+        }
+    }
 }
 
 /// `GENERATED ... AS IDENTITY`
@@ -175,6 +231,11 @@ pub struct Constraint {
     pub name: String,
     pub columns: Vec<AttrNumber>,
     pub kind: ConstraintKind,
+    pub deferrable: bool,
+    /// `INITIALLY DEFERRED`
+    pub deferred: bool,
+    /// False after `NOT VALID`: rows from before may break it.
+    pub validated: bool,
 }
 
 /// What a constraint asks.
@@ -191,12 +252,24 @@ pub enum ConstraintKind {
     Check {
         expr: String,
     },
-    ForeignKey {
-        table: Oid,
-        columns: Vec<AttrNumber>,
-        on_update: ReferentialAction,
-        on_delete: ReferentialAction,
-    },
+    ForeignKey(Box<ForeignKey>),
+}
+
+/// `REFERENCES`; the constraint's own columns refer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ForeignKey {
+    /// The table referred to.
+    pub table: Oid,
+    pub columns: Vec<AttrNumber>,
+    /// The unique index over those columns.
+    pub index: Oid,
+    pub on_update: ReferentialAction,
+    pub on_delete: ReferentialAction,
+    /// `ON DELETE SET NULL (columns)`; empty for all.
+    pub set_columns: Vec<AttrNumber>,
+    /// `MATCH FULL`
+    pub full: bool,
 }
 
 /// `ON UPDATE`/`ON DELETE`
@@ -234,6 +307,8 @@ pub struct IndexDef {
     pub keys: Vec<IndexKey>,
     /// INCLUDE columns.
     pub include: Vec<AttrNumber>,
+    /// Canonical SQL of a partial index's WHERE.
+    pub predicate: Option<String>,
     pub unique: bool,
     pub primary: bool,
     pub nulls_not_distinct: bool,
@@ -247,10 +322,31 @@ pub struct IndexDef {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct IndexKey {
+    /// 0 for an expression.
     pub column: AttrNumber,
+    pub expr: Option<KeyExpr>,
     pub opclass: Oid,
     pub descending: bool,
     pub nulls_first: bool,
+}
+
+/// An expression that is a key of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct KeyExpr {
+    /// Canonical SQL.
+    pub sql: String,
+    pub type_oid: Oid,
+    pub typmod: i32,
+    /// The index's attribute (`lower`, `expr`, `expr1`).
+    pub name: String,
+}
+
+impl IndexDef {
+    /// Whether its entries depend on more than the values of its columns.
+    pub fn is_computed(&self) -> bool {
+        self.predicate.is_some() || self.keys.iter().any(|k| k.expr.is_some())
+    }
 }
 
 /// A sequence's definition; its running value lives beside the catalog, outside transactions.
@@ -280,6 +376,8 @@ pub struct ViewDef {
     /// Relations it reads, for DROP ... CASCADE.
     pub depends_on: Vec<Oid>,
     pub row_type: Oid,
+    /// `WITH (...)`, `check_option` among them.
+    pub options: Vec<(String, String)>,
 }
 
 /// A user's or an extension's type.
@@ -312,8 +410,19 @@ pub enum TypeKind {
         typmod: i32,
         not_null: bool,
         default: Option<String>,
-        checks: Vec<(String, String)>,
+        checks: Vec<DomainCheck>,
     },
+}
+
+/// A CHECK of a domain; its value is called `VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct DomainCheck {
+    pub oid: Oid,
+    pub name: String,
+    /// Canonical SQL without the outer parentheses.
+    pub expr: String,
+    pub validated: bool,
 }
 
 /// A function a user or an extension made.

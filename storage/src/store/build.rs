@@ -20,7 +20,7 @@ use vicinity_indexes::options::MethodOptions;
 use vicinity_indexes::{Btree, Hnsw, Ivfflat, Phase, Progress, VectorIndex, VectorSource};
 use vicinity_types::{Oid, PgError, Result};
 
-use super::index::{Body, Entry, IndexStore, Pending};
+use super::index::{Body, Entry, IndexStore, Keyed, Pending};
 use super::{Layout, Store};
 use crate::catalog::model::{IndexDef, IndexMethod, Object, Relation, RelationKind};
 use crate::database::Database;
@@ -195,8 +195,8 @@ impl Source<'_> {
         let mut key = Vec::new();
         self.progress.start(Phase::Loading, self.len_hint() as u64);
         self.each_row(&mut |row, bytes| {
-            let null = self.index.key(&self.layout, bytes, &mut key)?;
-            keys.push(&key, row, null);
+            let keyed = self.index.key(&self.layout, bytes, &mut key)?;
+            keys.push(&key, row, keyed);
             if row % STEP == 0 {
                 self.progress.advance(STEP);
             }
@@ -309,15 +309,18 @@ impl Source<'_> {
         if mine.is_tombstone() {
             return None;
         }
-        let null = self.index.key(&self.layout, mine.bytes(), &mut theirs).ok()?;
-        if theirs != *key || (null && !self.index.nulls_not_distinct) {
-            return None;
+        match self.index.key(&self.layout, mine.bytes(), &mut theirs).ok()? {
+            Keyed::Absent => return None,
+            Keyed::WithNull if !self.index.nulls_not_distinct => return None,
+            _ if theirs != *key => return None,
+            _ => {}
         }
         btree.get(key, |row| {
             if row != me
                 && let Some(head) = self.store.rows.head(row, &guard)
                 && !head.is_tombstone()
-                && self.index.key(&self.layout, head.bytes(), &mut theirs).is_ok()
+                && let Ok(Keyed::WithNull | Keyed::Whole) =
+                    self.index.key(&self.layout, head.bytes(), &mut theirs)
                 && theirs == *key
             {
                 found = Some(head.bytes().to_vec());
@@ -355,7 +358,11 @@ struct KeyEntry {
 }
 
 impl Keys {
-    fn push(&mut self, key: &[u8], row: RowId, null: bool) {
+    fn push(&mut self, key: &[u8], row: RowId, keyed: Keyed) {
+        if keyed == Keyed::Absent {
+            return;
+        }
+        let null = keyed == Keyed::WithNull;
         let at = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.entries.push(KeyEntry { at, len: key.len() as u32, null, row });
@@ -413,8 +420,8 @@ pub(crate) fn rebuild(store: &Store, index: &IndexStore, clock: &Clock) -> Resul
             None => {
                 let (mut keys, mut key) = (Keys::default(), Vec::new());
                 source.each_row(&mut |row, bytes| {
-                    let null = index.key(&source.layout, bytes, &mut key)?;
-                    keys.push(&key, row, null);
+                    let keyed = index.key(&source.layout, bytes, &mut key)?;
+                    keys.push(&key, row, keyed);
                     Ok(())
                 })?;
                 keys.sort();

@@ -3,7 +3,7 @@
 //! Entries are hints (invariant *hints*): they are added before the row's transaction commits, stay
 //! while any version with their key can be seen, and are rechecked by whoever finds them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
@@ -13,15 +13,24 @@ use vicinity_indexes::{Btree, Hnsw, Ivfflat, VectorIndex, parse_options};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, key, raw};
 
 use super::Layout;
+use super::computed::IndexExpressions;
 use crate::catalog::Catalog;
 use crate::catalog::model::{IndexDef, IndexMethod, TableDef};
 use crate::mvcc::RowId;
 
+/// Where a key's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// A column, zero-based.
+    Column(usize),
+    /// The next of the index's expressions.
+    Expression,
+}
+
 /// A key column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyColumn {
-    /// Zero-based.
-    pub(crate) column: usize,
+    pub(crate) source: KeySource,
     pub(crate) kind: Kind,
     pub(crate) descending: bool,
     pub(crate) nulls_first: bool,
@@ -51,6 +60,17 @@ pub(crate) enum Entry {
     Vector(Vec<f32>),
 }
 
+/// What a row has in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keyed {
+    /// No entry: the index is partial, and the row is not in the part.
+    Absent,
+    /// An entry; a column of its key is NULL.
+    WithNull,
+    /// An entry.
+    Whole,
+}
+
 /// Key locks of a unique index: checking and adding are one step for one key.
 const STRIPES: usize = 64;
 
@@ -61,9 +81,19 @@ pub(crate) struct IndexStore {
     pub(crate) unique: bool,
     pub(crate) nulls_not_distinct: bool,
     pub(crate) keys: Vec<KeyColumn>,
+    /// Whether it has expressions or a predicate; `expressions` is set before it is built.
+    computed: bool,
+    expressions: OnceLock<Arc<dyn IndexExpressions>>,
+    /// Whether values can differ in their bytes and have the same key.
+    loose: bool,
     options: Vec<(String, String)>,
     body: ArcSwap<Body>,
     stripes: Box<[Mutex<()>]>,
+}
+
+/// Kinds with several encodings of equal values (`1.0` and `1.00`).
+fn is_loose(kind: Kind) -> bool {
+    matches!(kind, Kind::Float4 | Kind::Float8) || vicinity_types::arrow::needs_key(kind)
 }
 
 impl IndexStore {
@@ -75,20 +105,25 @@ impl IndexStore {
     ) -> Result<Self> {
         let mut keys = Vec::with_capacity(def.keys.len());
         for k in &def.keys {
-            let column = usize::try_from(i32::from(k.column) - 1)
-                .map_err(|_| PgError::unsupported("index on a system column"))?;
-            let ty = table
-                .columns
-                .get(column)
-                .ok_or_else(|| PgError::internal("index column is not in its table"))?
-                .type_oid;
+            let (source, ty) = match &k.expr {
+                Some(e) => (KeySource::Expression, e.type_oid),
+                None => {
+                    let column = usize::try_from(i32::from(k.column) - 1)
+                        .map_err(|_| PgError::unsupported("index on a system column"))?;
+                    let held = table.columns.get(column);
+                    let held =
+                        held.ok_or_else(|| PgError::internal("index column is not in its table"))?;
+                    (KeySource::Column(column), held.type_oid)
+                }
+            };
             keys.push(KeyColumn {
-                column,
+                source,
                 kind: catalog.kind_of(ty),
                 descending: k.descending,
                 nulls_first: k.nulls_first,
             });
         }
+        let computed = def.is_computed();
         if def.method == IndexMethod::Spatial {
             return Err(PgError::unsupported("access method \"gist\""));
         }
@@ -97,7 +132,10 @@ impl IndexStore {
             method: def.method,
             unique: def.unique,
             nulls_not_distinct: def.nulls_not_distinct,
+            loose: computed || keys.iter().any(|k| is_loose(k.kind)),
             keys,
+            computed,
+            expressions: OnceLock::new(),
             options: def.options.clone(),
             body: ArcSwap::from_pointee(Body::Unbuilt),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
@@ -112,10 +150,23 @@ impl IndexStore {
             unique: self.unique,
             nulls_not_distinct: self.nulls_not_distinct,
             keys: self.keys.clone(),
+            computed: self.computed,
+            expressions: self.expressions.clone(),
+            loose: self.loose,
             options: self.options.clone(),
             body: ArcSwap::from_pointee(Body::Unbuilt),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         }
+    }
+
+    /// Whether it waits for [`IndexStore::set_expressions`].
+    pub(crate) fn lacks_expressions(&self) -> bool {
+        self.computed && self.expressions.get().is_none()
+    }
+
+    /// What its expressions and its predicate do.
+    pub(crate) fn set_expressions(&self, expressions: Arc<dyn IndexExpressions>) {
+        let _ = self.expressions.set(expressions);
     }
 
     /// What holds the entries now.
@@ -178,28 +229,83 @@ impl IndexStore {
         self.stripes.get(at).map(Mutex::lock)
     }
 
-    /// Writes a row's key; true if a column of it is NULL.
+    /// Writes a row's key.
     #[inline]
-    pub(crate) fn key(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn key(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<u8>) -> Result<Keyed> {
         out.clear();
         let mut null = false;
+        let mut computed = Vec::new();
+        if self.computed && !self.compute(layout, bytes, &mut computed)? {
+            return Ok(Keyed::Absent);
+        }
+        let mut computed = computed.into_iter();
         for k in &self.keys {
-            let value = match layout.raw(bytes, k.column) {
-                Some(raw) => raw::decode(k.kind, raw)?,
-                None => {
-                    null = true;
-                    Datum::Null
-                }
+            let value = match k.source {
+                KeySource::Column(column) => match layout.raw(bytes, column) {
+                    Some(raw) => raw::decode(k.kind, raw)?,
+                    None => Datum::Null,
+                },
+                KeySource::Expression => computed.next().unwrap_or_default(),
             };
+            null |= value.is_null();
             key::encode_key(&value, k.descending, k.nulls_first, out);
         }
-        Ok(null)
+        Ok(if null { Keyed::WithNull } else { Keyed::Whole })
+    }
+
+    /// Runs the expressions over a row; false if the predicate is not true.
+    fn compute(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<Datum>) -> Result<bool> {
+        let expressions =
+            self.expressions.get().ok_or_else(|| PgError::internal("index has no expressions"))?;
+        let mut row = vec![Datum::Null; layout.desc.len()];
+        for column in expressions.columns() {
+            if let (Some(slot), Some(kind), Some(raw)) =
+                (row.get_mut(*column), layout.desc.kinds().get(*column), layout.raw(bytes, *column))
+            {
+                *slot = raw::decode(*kind, raw)?;
+            }
+        }
+        expressions.evaluate(&row, out)
+    }
+
+    /// The values of a row's key, for messages.
+    pub(crate) fn key_values(&self, layout: &Layout, bytes: &[u8]) -> Result<Vec<Datum>> {
+        let mut computed = Vec::new();
+        if self.computed {
+            self.compute(layout, bytes, &mut computed)?;
+        }
+        let mut computed = computed.into_iter();
+        let value = |k: &KeyColumn| match k.source {
+            KeySource::Column(column) => match layout.raw(bytes, column) {
+                Some(raw) => raw::decode(k.kind, raw),
+                None => Ok(Datum::Null),
+            },
+            KeySource::Expression => Ok(computed.next().unwrap_or_default()),
+        };
+        self.keys.iter().map(value).collect()
     }
 
     /// Whether two versions of a row have the same entry.
     #[inline]
     pub(crate) fn same_entry(&self, layout: &Layout, a: &[u8], b: &[u8]) -> bool {
-        self.keys.iter().all(|k| layout.raw(a, k.column) == layout.raw(b, k.column))
+        let same = |column: usize| layout.raw(a, column) == layout.raw(b, column);
+        let keys = self.keys.iter().all(|k| match k.source {
+            KeySource::Column(column) => same(column),
+            KeySource::Expression => true,
+        });
+        let read = self.expressions.get().is_none_or(|e| e.columns().iter().all(|c| same(*c)));
+        (keys && read) || (self.loose && self.same_key(layout, a, b))
+    }
+
+    /// Whether two versions that differ in their bytes have equal keys all the same.
+    fn same_key(&self, layout: &Layout, a: &[u8], b: &[u8]) -> bool {
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        match (self.key(layout, a, &mut x), self.key(layout, b, &mut y)) {
+            (Ok(Keyed::Absent), Ok(Keyed::Absent)) => true,
+            (Ok(Keyed::Absent), _) | (_, Ok(Keyed::Absent)) => false,
+            (Ok(_), Ok(_)) => x == y,
+            _ => false,
+        }
     }
 
     /// A row's vector; `None` where it is NULL. Text holds base64 of little-endian float4.
@@ -211,7 +317,8 @@ impl IndexStore {
         f: impl FnOnce(&[f32]) -> R,
     ) -> Result<Option<R>> {
         let Some(k) = self.keys.first() else { return Ok(None) };
-        let Some(value) = layout.raw(bytes, k.column) else { return Ok(None) };
+        let KeySource::Column(column) = k.source else { return Ok(None) };
+        let Some(value) = layout.raw(bytes, column) else { return Ok(None) };
         if k.kind == Kind::Text {
             *scratch = decode_base64(value)?;
             return Ok(Some(f(scratch)));
@@ -231,8 +338,8 @@ impl IndexStore {
             return Ok(v.map(Entry::Vector));
         }
         let mut out = Vec::new();
-        self.key(layout, bytes, &mut out)?;
-        Ok(Some(Entry::Key(out)))
+        let keyed = self.key(layout, bytes, &mut out)?;
+        Ok((keyed != Keyed::Absent).then_some(Entry::Key(out)))
     }
 
     /// Adds a row's entry without looking for duplicates.
@@ -251,8 +358,9 @@ impl IndexStore {
                 }
             }
             Body::Btree(b) => {
-                self.key(layout, bytes, key)?;
-                b.insert(key, row);
+                if self.key(layout, bytes, key)? != Keyed::Absent {
+                    b.insert(key, row);
+                }
             }
             Body::Vector(v) => {
                 let mut scratch = Vec::new();
@@ -260,6 +368,19 @@ impl IndexStore {
             }
         }
         Ok(())
+    }
+
+    /// Adds an entry of a btree whose key is known already.
+    pub(crate) fn add_key(&self, key: &[u8], row: RowId) {
+        match &**self.body.load() {
+            Body::Building(pending) => {
+                pending.lock().push(Pending::Add(row, Entry::Key(key.to_vec())));
+            }
+            Body::Btree(b) => {
+                b.insert(key, row);
+            }
+            Body::Unbuilt | Body::Vector(_) => {}
+        }
     }
 
     /// Removes the entry a version of a row had.

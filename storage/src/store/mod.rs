@@ -5,6 +5,7 @@
 //! catalog does not know yet (an index being built by another session).
 
 pub(crate) mod build;
+pub(crate) mod computed;
 pub(crate) mod index;
 pub(crate) mod vacuum;
 

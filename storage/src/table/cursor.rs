@@ -10,7 +10,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use super::vector::VectorScan;
 use super::{KeyRange, Row, Table};
 use crate::mvcc::{RowId, Snapshot};
-use crate::store::index::{Body, IndexStore};
+use crate::store::index::{Body, IndexStore, Keyed};
 
 /// How a scan goes through a table.
 #[derive(Clone, Debug)]
@@ -136,8 +136,8 @@ impl Cursor {
                 while let Some(id) = cursor.next() {
                     let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
                     // The entry may stand for an older or newer version than the visible one.
-                    index.key(row.layout, row.tuple.bytes(), key)?;
-                    if key == cursor.key() && filter(&row)? {
+                    let keyed = index.key(row.layout, row.tuple.bytes(), key)?;
+                    if keyed != Keyed::Absent && key == cursor.key() && filter(&row)? {
                         return Ok(Some(row));
                     }
                 }

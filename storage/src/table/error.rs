@@ -1,27 +1,35 @@
 //! Errors that name a table's parts, in PostgreSQL's words.
 
 use vicinity_types::io::{Io, IoStyle, NoNames, to_text};
-use vicinity_types::{Oid, PgError, SqlState};
+use vicinity_types::{Datum, Oid, PgError, SqlState};
 
 use super::Table;
 use crate::txn::Transaction;
 
 impl Table {
     /// `(id, name)=(1, x)` of a tuple under an index.
-    fn key_text(&self, index: Oid, tuple: &[u8]) -> Option<String> {
+    fn key_text(&self, txn: &Transaction, index: Oid, tuple: &[u8]) -> Option<String> {
         let store = self.store.index(index)?;
         let style = IoStyle::default();
         let io = Io { style: &style, names: &NoNames };
         let (mut names, mut values) = (Vec::new(), Vec::new());
-        for k in &store.keys {
-            let column = self.def()?.columns.get(k.column)?;
-            names.push(column.name.clone());
-            values.push(match self.layout.raw(tuple, k.column) {
-                Some(raw) => {
-                    let value = vicinity_types::raw::decode(k.kind, raw).ok()?;
-                    to_text(column.type_oid, &value, &io)
+        let def = txn.catalog().relation(index)?.index()?.clone();
+        for (k, value) in def.keys.iter().zip(store.key_values(&self.layout, tuple).ok()?) {
+            let ty = match &k.expr {
+                Some(e) => {
+                    names.push(e.sql.clone());
+                    e.type_oid
                 }
-                None => "null".to_owned(),
+                None => {
+                    let at = usize::try_from(k.column).ok()?.checked_sub(1)?;
+                    let column = self.def()?.columns.get(at)?;
+                    names.push(column.name.clone());
+                    column.type_oid
+                }
+            };
+            values.push(match value {
+                Datum::Null => "null".to_owned(),
+                value => to_text(ty, &value, &io),
             });
         }
         Some(format!("({})=({})", names.join(", "), values.join(", ")))
@@ -43,7 +51,7 @@ impl Table {
             format!("duplicate key value violates unique constraint \"{name}\""),
         )
         .constraint(&schema, &self.relation.name, &name);
-        match self.key_text(index, tuple) {
+        match self.key_text(txn, index, tuple) {
             Some(key) => e.detail(format!("Key {key} already exists.")),
             None => e,
         }
@@ -57,7 +65,7 @@ impl Table {
             format!("could not create unique index \"{name}\""),
         )
         .constraint(&schema, &self.relation.name, &name);
-        match self.key_text(index, tuple) {
+        match self.key_text(txn, index, tuple) {
             Some(key) => e.detail(format!("Key {key} is duplicated.")),
             None => e,
         }

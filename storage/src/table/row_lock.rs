@@ -1,10 +1,13 @@
 //! `SELECT ... FOR UPDATE` and `FOR SHARE`.
 
+use crossbeam_epoch::Guard;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::Table;
 use super::write::{Obstacle, Write};
-use crate::mvcc::{RowId, Snapshot, pin};
+use crate::mvcc::clock::Stamp;
+use crate::mvcc::version::VersionRef;
+use crate::mvcc::{RowId, Snapshot, Xid, pin};
 use crate::txn::Transaction;
 use crate::txn::locks::{LockKey, LockMode};
 
@@ -34,6 +37,29 @@ pub enum LockOutcome {
 }
 
 impl Table {
+    /// Who is writing a row in a way that the lock must wait for: whoever it is, but for the key
+    /// alone those who delete the row or change an indexed column.
+    fn writer_of(
+        &self,
+        head: VersionRef<'_>,
+        xid: Xid,
+        mode: LockMode,
+        guard: &Guard,
+    ) -> Option<Xid> {
+        let mut at = Some(head);
+        while let Some(v) = at {
+            let Stamp::Running(x) = self.core.clock.resolve(v) else { return None };
+            if x == xid {
+                return None;
+            }
+            if mode != LockMode::KeyShare || v.is_tombstone() || v.keys_changed() {
+                return Some(x);
+            }
+            at = v.older(guard);
+        }
+        None
+    }
+
     /// Locks a row that the snapshot sees against others' writes (and, exclusively, their locks).
     pub fn lock_row(
         &self,
@@ -49,7 +75,8 @@ impl Table {
             let obstacle = {
                 let guard = pin();
                 let lock = self.store.rows.lock(row);
-                match self.obstacle(txn, snapshot, xid, &lock, row, &guard)? {
+                let keeps = |_: VersionRef<'_>| mode == LockMode::KeyShare;
+                match self.obstacle(txn, snapshot, xid, &lock, row, &guard, &keeps)? {
                     // A shared holder does not stop us from sharing.
                     Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done)) => {
                         match txn.try_lock(key, mode)? {
@@ -57,13 +84,11 @@ impl Table {
                             Err(blocker) => Obstacle::Wait(blocker),
                         }
                     }
-                    Err(Obstacle::Wait(_)) if mode == LockMode::Shared => {
+                    Err(Obstacle::Wait(_)) if mode != LockMode::Exclusive => {
                         let head = lock.head(&guard);
-                        match head.map(|h| self.core.clock.resolve(h)) {
-                            Some(crate::mvcc::clock::Stamp::Running(x)) if x != xid => {
-                                Obstacle::Wait(x)
-                            }
-                            _ => match txn.try_lock(key, mode)? {
+                        match head.and_then(|h| self.writer_of(h, xid, mode, &guard)) {
+                            Some(x) => Obstacle::Wait(x),
+                            None => match txn.try_lock(key, mode)? {
                                 Ok(()) => return Ok(LockOutcome::Locked),
                                 Err(blocker) => Obstacle::Wait(blocker),
                             },

@@ -10,7 +10,7 @@ use vicinity_types::Result;
 use super::Table;
 use crate::mvcc::clock::Stamp;
 use crate::mvcc::{RowId, Xid, pin};
-use crate::store::index::{Body, IndexStore};
+use crate::store::index::{Body, IndexStore, Keyed};
 use crate::txn::{Transaction, Writer};
 
 /// What has the key already.
@@ -34,16 +34,19 @@ impl Table {
         key: &mut Vec<u8>,
         gate: &mut Option<RwLockReadGuard<'a, ()>>,
     ) -> Result<Option<RowId>> {
-        let null = index.key(&self.layout, tuple, key)?;
-        if null && !index.nulls_not_distinct {
-            index.add(&self.layout, tuple, row, key)?;
-            return Ok(None);
+        match index.key(&self.layout, tuple, key)? {
+            Keyed::Absent => return Ok(None),
+            Keyed::WithNull if !index.nulls_not_distinct => {
+                index.add_key(key, row);
+                return Ok(None);
+            }
+            Keyed::WithNull | Keyed::Whole => {}
         }
         loop {
             let held = index.lock_key(key);
             match self.conflict(index, key, Some(row), w.xid) {
                 None => {
-                    index.add(&self.layout, tuple, row, key)?;
+                    index.add_key(key, row);
                     return Ok(None);
                 }
                 Some(Conflict::Row(other)) => return Ok(Some(other)),
@@ -69,9 +72,10 @@ impl Table {
     ) -> Result<Option<RowId>> {
         let xid = txn.xid().unwrap_or(0);
         for index in self.store.indexes().iter().filter(|i| i.unique && asked(i)) {
-            let null = index.key(&self.layout, tuple, key)?;
-            if null && !index.nulls_not_distinct {
-                continue;
+            match index.key(&self.layout, tuple, key)? {
+                Keyed::Absent => continue,
+                Keyed::WithNull if !index.nulls_not_distinct => continue,
+                Keyed::WithNull | Keyed::Whole => {}
             }
             loop {
                 match self.conflict(index, key, None, xid) {
@@ -108,8 +112,8 @@ impl Table {
                     Stamp::Aborted => Some(Conflict::Again),
                     _ if head.is_tombstone() => None,
                     _ => {
-                        let same = index.key(&self.layout, head.bytes(), &mut theirs).is_ok()
-                            && theirs == key;
+                        let keyed = index.key(&self.layout, head.bytes(), &mut theirs);
+                        let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == key;
                         same.then_some(Conflict::Row(row))
                     }
                 };

@@ -11,7 +11,7 @@ use vicinity_types::Result;
 use super::cursor::Filter;
 use super::{Row, Table};
 use crate::mvcc::{RowId, Snapshot};
-use crate::store::index::IndexStore;
+use crate::store::index::{IndexStore, KeySource};
 
 /// A row that passed everything and waits for its turn.
 struct Found {
@@ -134,7 +134,9 @@ impl VectorScan {
         guard: &'g Guard,
         filter: &mut Filter<'_>,
     ) -> Result<Option<Row<'g>>> {
-        let Some(column) = self.index.keys.first().map(|k| k.column) else { return Ok(None) };
+        let Some(KeySource::Column(column)) = self.index.keys.first().map(|k| k.source) else {
+            return Ok(None);
+        };
         while self.without < table.store.rows.end() {
             let id = self.without;
             self.without += 1;

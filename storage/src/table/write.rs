@@ -179,7 +179,9 @@ impl Table {
             let mut gate = Some(self.store.gate.read());
             let guard = pin();
             let lock = self.store.rows.lock(row);
-            let obstacle = match self.obstacle(txn, snapshot, w.xid, &lock, row, &guard)? {
+            let keeps =
+                |head: VersionRef<'_>| change == Change1::Update && self.keeps_keys(head, s);
+            let obstacle = match self.obstacle(txn, snapshot, w.xid, &lock, row, &guard, &keeps)? {
                 Ok(head) => {
                     let changed = self.push(w, &lock, head, change, &s.tuple, &guard)?;
                     drop(lock);
@@ -202,7 +204,16 @@ impl Table {
         }
     }
 
-    /// The head of a row this transaction may change, or what it must do instead.
+    /// Whether the new tuple has the unique keys of the old one.
+    fn keeps_keys(&self, old: VersionRef<'_>, s: &Scratch) -> bool {
+        let indexes = self.store.indexes();
+        let mut unique = indexes.iter().filter(|i| i.unique);
+        unique.all(|i| i.same_entry(&self.layout, old.bytes(), &s.tuple))
+    }
+
+    /// The head of a row this transaction may change, or what it must do instead. `keeps` is whether
+    /// the change leaves the keys of the row as they are.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn obstacle<'g>(
         &self,
         txn: &Transaction,
@@ -211,6 +222,7 @@ impl Table {
         lock: &RowLock<'_>,
         row: RowId,
         guard: &'g Guard,
+        keeps: &dyn Fn(VersionRef<'_>) -> bool,
     ) -> Result<Result<VersionRef<'g>, Obstacle>> {
         let Some(head) = lock.head(guard) else {
             return Ok(Err(Obstacle::Answer(Write::Gone)));
@@ -241,7 +253,7 @@ impl Table {
                 }
             }
         }
-        Ok(match self.core.locks.row_blocker(self.store.id, row, xid) {
+        Ok(match self.core.locks.row_blocker(self.store.id, row, xid, &|| keeps(head)) {
             Some(blocker) => Err(Obstacle::Wait(blocker)),
             None => Ok(head),
         })

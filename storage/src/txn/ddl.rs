@@ -150,7 +150,7 @@ impl Transaction {
         inner: &mut Inner,
         oid: Oid,
         def: &TableDef,
-        catalog: &Catalog,
+        catalog: &Arc<Catalog>,
     ) -> Result<()> {
         let layout = Layout::of(def, catalog);
         if let Some(store) = self.db.store(def.storage) {
@@ -160,6 +160,7 @@ impl Transaction {
         for index in catalog.indexes_of(oid) {
             let Some(index_def) = index.index() else { continue };
             let made = IndexStore::new(index.oid, index_def, def, catalog)?;
+            self.db.compile_expressions(&made, index_def, catalog)?;
             made.set_body(made.empty_body()?);
             store.attach(Arc::new(made));
         }
@@ -173,7 +174,7 @@ impl Transaction {
         inner: &mut Inner,
         oid: Oid,
         def: &IndexDef,
-        catalog: &Catalog,
+        catalog: &Arc<Catalog>,
     ) -> Result<()> {
         let table = catalog.relation(def.table).ok_or_else(|| no_table(def.table))?;
         let table = table.table().ok_or_else(|| no_table(def.table))?;
@@ -182,6 +183,7 @@ impl Transaction {
             return Ok(());
         }
         let made = IndexStore::new(oid, def, table, catalog)?;
+        self.db.compile_expressions(&made, def, catalog)?;
         if store.rows.end() == 0 {
             made.set_body(made.empty_body()?);
         }

@@ -17,8 +17,10 @@ use crate::mvcc::clock::Clock;
 use crate::mvcc::{RowId, Xid};
 
 /// How a lock excludes others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LockMode {
+    /// `FOR KEY SHARE`: as shared, but a row's writers may go on that leave its keys alone.
+    KeyShare,
     /// With other shared ones.
     Shared,
     /// Alone.
@@ -104,9 +106,7 @@ impl Locks {
             return Err(blocker);
         }
         if let Some(mine) = holders.iter_mut().find(|(x, _)| *x == xid) {
-            if mode == LockMode::Exclusive {
-                mine.1 = mode;
-            }
+            mine.1 = mine.1.max(mode);
             return Ok(false);
         }
         holders.push((xid, mode));
@@ -116,14 +116,23 @@ impl Locks {
         Ok(true)
     }
 
-    /// Who holds a row lock that forbids this transaction to write the row.
-    pub(crate) fn row_blocker(&self, store: u64, row: RowId, xid: Xid) -> Option<Xid> {
+    /// Who holds a row lock that forbids this transaction to write the row. Holders of the key alone
+    /// mind only if `keeps_key` says that the write does not keep it.
+    pub(crate) fn row_blocker(
+        &self,
+        store: u64,
+        row: RowId,
+        xid: Xid,
+        keeps_key: &dyn Fn() -> bool,
+    ) -> Option<Xid> {
         if self.row_locks.load(Ordering::SeqCst) == 0 {
             return None;
         }
         let key = LockKey::Row(store, row);
-        let map = self.shard(&key)?.lock();
-        blocker(map.get(&key)?, LockMode::Exclusive, xid)
+        let held: Holders = self.shard(&key)?.lock().get(&key)?.clone();
+        let others = || held.iter().filter(|(x, _)| *x != xid);
+        let strong = others().find(|(_, mode)| *mode != LockMode::KeyShare);
+        strong.or_else(|| others().next().filter(|_| !keeps_key())).map(|(x, _)| *x)
     }
 
     /// Gives a lock back.

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
-    Column, IndexDef, IndexKey, IndexMethod, Object, Persistence, Relation, RelationKind, TableDef,
-    fixed,
+    Column, IndexDef, IndexKey, IndexMethod, Object, OnCommit, Persistence, Relation, RelationKind,
+    TableDef, fixed,
 };
 use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{
@@ -21,18 +21,7 @@ use vicinity_storage::{
 use vicinity_types::{Datum, Oid, oid};
 
 pub fn column(name: &str, ty: Oid) -> Column {
-    Column {
-        name: name.to_owned(),
-        type_oid: ty,
-        typmod: -1,
-        not_null: false,
-        default: None,
-        identity: None,
-        generated: None,
-        dropped: false,
-        missing: None,
-        ndims: 0,
-    }
+    Column::new(name, ty, -1)
 }
 
 pub fn table_object(
@@ -54,6 +43,8 @@ pub fn table_object(
             row_type: oid + 100_000,
             row_array_type: oid + 200_000,
             options: Vec::new(),
+            on_commit: OnCommit::default(),
+            materialized: None,
         }),
     }))
 }
@@ -77,9 +68,16 @@ pub fn index_object(
             method,
             keys: columns
                 .iter()
-                .map(|c| IndexKey { column: *c, opclass: 0, descending: false, nulls_first: false })
+                .map(|c| IndexKey {
+                    column: *c,
+                    expr: None,
+                    opclass: 0,
+                    descending: false,
+                    nulls_first: false,
+                })
                 .collect(),
             include: Vec::new(),
+            predicate: None,
             unique,
             primary: false,
             nulls_not_distinct: false,

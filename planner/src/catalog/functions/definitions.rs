@@ -73,14 +73,10 @@ fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 }
 
 fn constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    let wanted = oid_at(args, 0);
-    for relation in ctx.catalog.relations() {
-        let constraints = relation.table().map_or(&[][..], |t| &t.constraints);
-        if let Some(c) = constraints.iter().find(|c| c.oid == wanted) {
-            return Ok(Datum::text(definition::constraint(&ctx.catalog, relation, c)));
-        }
-    }
-    Ok(Datum::Null)
+    Ok(match ctx.catalog.constraint(oid_at(args, 0)) {
+        Some((relation, c)) => Datum::text(definition::constraint(&ctx.catalog, relation, c)),
+        None => Datum::Null,
+    })
 }
 
 fn viewdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {

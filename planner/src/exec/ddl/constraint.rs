@@ -11,7 +11,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::{canon, name};
-use super::index;
+use super::opclass;
 use super::table::{Draft, invalid};
 use crate::context::ExecContext;
 
@@ -35,6 +35,7 @@ pub(crate) struct KeyIndex {
     name: String,
     schema: Oid,
     keys: Vec<IndexKey>,
+    include: Vec<AttrNumber>,
     primary: bool,
     nulls_not_distinct: bool,
 }
@@ -50,7 +51,8 @@ impl KeyIndex {
                 table,
                 method: IndexMethod::Btree,
                 keys: self.keys,
-                include: Vec::new(),
+                include: self.include,
+                predicate: None,
                 unique: true,
                 primary: self.primary,
                 nulls_not_distinct: self.nulls_not_distinct,
@@ -297,6 +299,9 @@ pub(crate) fn check(
         name: own,
         columns: numbers,
         kind: ConstraintKind::Check { expr: expr_text(ctx, expr) },
+        deferrable: false,
+        deferred: false,
+        validated: true,
     }
 }
 
@@ -357,8 +362,14 @@ pub(crate) fn key_constraint(
         .map(|number| {
             let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
             let ty = columns.get(at).map_or(0, |c| c.type_oid);
-            let opclass = index::default_opclass(ctx, fixed::AM_BTREE, "btree", ty)?;
-            Ok(IndexKey { column: *number, opclass, descending: false, nulls_first: false })
+            let opclass = opclass::default(ctx, fixed::AM_BTREE, "btree", ty)?;
+            Ok(IndexKey {
+                column: *number,
+                expr: None,
+                opclass,
+                descending: false,
+                nulls_first: false,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     let oid = ctx.txn.new_oid();
@@ -367,13 +378,21 @@ pub(crate) fn key_constraint(
     } else {
         ConstraintKind::Unique { index: oid }
     };
-    let constraint =
-        Constraint { oid: ctx.txn.new_oid(), name: own.clone(), columns: numbers, kind };
+    let constraint = Constraint {
+        oid: ctx.txn.new_oid(),
+        name: own.clone(),
+        columns: numbers,
+        kind,
+        deferrable: false,
+        deferred: false,
+        validated: true,
+    };
     let index = KeyIndex {
         oid,
         name: own,
         schema,
         keys,
+        include: Vec::new(),
         primary: *primary,
         nulls_not_distinct: *nulls_not_distinct,
     };

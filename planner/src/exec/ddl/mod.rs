@@ -8,6 +8,8 @@ pub(crate) mod drop;
 pub(crate) mod extension;
 pub(crate) mod function;
 pub(crate) mod index;
+pub(crate) mod index_key;
+pub(crate) mod opclass;
 pub(crate) mod role;
 pub(crate) mod schema;
 pub(crate) mod sequence;

@@ -7,7 +7,8 @@ use sqlparser::ast::{
     CreateTableOptions, GeneratedAs, ObjectName, OnCommit, SqlOption, TableConstraint,
 };
 use vicinity_storage::catalog::model::{
-    Column, Identity, Object, Persistence, Relation, RelationKind, SequenceDef, TableDef, fixed,
+    Column, Identity, Object, OnCommit as Commit, Persistence, Relation, RelationKind, SequenceDef,
+    TableDef, fixed,
 };
 use vicinity_types::tuple::MAX_COLUMNS;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
@@ -47,18 +48,7 @@ pub(crate) fn invalid(text: impl Into<String>) -> PgError {
 
 /// A plain column without anything.
 pub(crate) fn column(name: &str, ty: crate::call::PgType) -> Column {
-    Column {
-        name: name.to_owned(),
-        type_oid: ty.oid,
-        typmod: ty.typmod,
-        not_null: false,
-        default: None,
-        identity: None,
-        generated: None,
-        dropped: false,
-        missing: None,
-        ndims: 0,
-    }
+    Column::new(name, ty.oid, ty.typmod)
 }
 
 /// Runs CREATE TABLE (not AS).
@@ -434,6 +424,8 @@ pub(crate) fn finish(
         row_type: txn.new_oid(),
         row_array_type: txn.new_oid(),
         options,
+        on_commit: Commit::default(),
+        materialized: None,
     };
     let relation = Relation {
         oid,

@@ -6,7 +6,9 @@ use sqlparser::ast::{
     AlterType, AlterTypeAddValuePosition, AlterTypeOperation, CreateDomain, ObjectName,
     TableConstraint, UserDefinedTypeRepresentation,
 };
-use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind, fixed};
+use vicinity_storage::catalog::model::{
+    DomainCheck, Object, Relation, RelationKind, TypeDef, TypeKind, fixed,
+};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
@@ -119,7 +121,7 @@ pub(crate) fn domain(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     let (schema, own) = name::target(ctx, &d.name)?;
     free(ctx, schema, &own)?;
     let base = types::resolve_type(ctx, &d.data_type)?;
-    let mut checks: Vec<(String, String)> = Vec::new();
+    let mut checks: Vec<DomainCheck> = Vec::new();
     for c in &d.constraints {
         let TableConstraint::Check(check) = c else {
             return Err(PgError::unsupported("this domain constraint"));
@@ -128,7 +130,12 @@ pub(crate) fn domain(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
             Some(given) => name::ident(given),
             None => name::make(&own, None, "check"),
         };
-        checks.push((constraint, canon::expr(&check.expr)));
+        checks.push(DomainCheck {
+            oid: ctx.txn.new_oid(),
+            name: constraint,
+            expr: canon::expr(&check.expr),
+            validated: true,
+        });
     }
     if !checks.is_empty() {
         return Err(PgError::unsupported("CHECK of a domain"));

@@ -128,6 +128,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
             query: text,
             depends_on: dedup(described.relations, oid),
             row_type,
+            options: Vec::new(),
         }),
     };
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;

@@ -3,19 +3,25 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, ConflictTarget, OnConflictAction};
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
 use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
+use super::super::stored::{self, Place};
 use super::change::{Assign, bind_assignments};
 use super::layout::{Layout, extend, table_def};
 use super::rules::Rules;
 use crate::bind::Binder;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
+use crate::push::access::conjuncts;
+use crate::push::computed::Computed;
 use crate::row::{Compiler, Frame, Node, RowRef};
+use crate::sql;
+use crate::sql::conflict::Target;
 
 /// Bound, parameters' types not yet known.
 pub(super) struct BoundConflict {
@@ -40,7 +46,11 @@ struct Update {
 }
 
 /// The unique indexes a conflict target means.
-fn arbiters(ctx: &ExecContext, relation: &Relation, target: &ConflictTarget) -> Result<Vec<Oid>> {
+fn arbiters(
+    ctx: &ExecContext,
+    relation: &Arc<Relation>,
+    target: &ConflictTarget,
+) -> Result<Vec<Oid>> {
     let def = table_def(relation)?;
     match target {
         ConflictTarget::OnConstraint(given) => {
@@ -61,33 +71,10 @@ fn arbiters(ctx: &ExecContext, relation: &Relation, target: &ConflictTarget) -> 
             }
         }
         ConflictTarget::Columns(columns) => {
-            let mut wanted = Vec::new();
-            for c in columns {
-                let own = name::ident(c);
-                let at = def.columns.iter().position(|x| !x.dropped && x.name == own);
-                let at = at.ok_or_else(|| {
-                    PgError::new(
-                        SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{own}\" does not exist"),
-                    )
-                    .or_at(name::ident_at(c))
-                })?;
-                let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
-                if !wanted.contains(&number) {
-                    wanted.push(number);
-                }
-            }
-            wanted.sort_unstable();
-            let fits = |i: &Relation| {
-                i.index().is_some_and(|d| {
-                    let mut keys: Vec<i16> = d.keys.iter().map(|k| k.column).collect();
-                    keys.sort_unstable();
-                    keys.dedup();
-                    d.unique && d.valid && keys == wanted
-                })
-            };
+            let wanted = Inference::of(ctx, relation, columns)?;
+            let indexes = ctx.catalog.indexes_of(relation.oid);
             let found: Vec<Oid> =
-                ctx.catalog.indexes_of(relation.oid).filter(|i| fits(i)).map(|i| i.oid).collect();
+                indexes.filter(|i| wanted.fits(ctx, relation, i)).map(|i| i.oid).collect();
             if found.is_empty() {
                 return Err(PgError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
@@ -97,6 +84,61 @@ fn arbiters(ctx: &ExecContext, relation: &Relation, target: &ConflictTarget) -> 
             }
             Ok(found)
         }
+    }
+}
+
+/// `(columns, expressions) WHERE predicate`: what a unique index must be over to be meant.
+#[derive(Default)]
+struct Inference {
+    columns: Vec<i16>,
+    expressions: Vec<Plan>,
+    predicate: Vec<Plan>,
+}
+
+impl Inference {
+    fn of(ctx: &ExecContext, relation: &Arc<Relation>, given: &[ast::Ident]) -> Result<Inference> {
+        let mut out = Inference::default();
+        for part in given {
+            match sql::conflict::target(part)? {
+                Target::Column(own) => out.column(relation, &own)?,
+                Target::Expression(e) => {
+                    let bound = stored::bind(ctx, relation, &e, Place::IndexExpression)?;
+                    out.expressions.push(stored::plain(&bound.expr)?);
+                }
+                Target::Predicate(e) => {
+                    let bound = stored::bind(ctx, relation, &e, Place::IndexPredicate)?;
+                    conjuncts(&stored::plain(&bound.expr)?, &mut out.predicate);
+                }
+            }
+        }
+        out.columns.sort_unstable();
+        out.columns.dedup();
+        Ok(out)
+    }
+
+    fn column(&mut self, relation: &Relation, given: &ast::Ident) -> Result<()> {
+        let own = name::ident(given);
+        let at = table_def(relation)?.columns.iter().position(|x| !x.dropped && x.name == own);
+        let number = at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
+            PgError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{own}\" does not exist"))
+                .or_at(name::ident_at(given))
+        })?;
+        self.columns.push(number);
+        Ok(())
+    }
+
+    fn fits(&self, ctx: &ExecContext, table: &Relation, index: &Relation) -> bool {
+        let Some(def) = index.index().filter(|d| d.unique && d.valid) else { return false };
+        let Some(computed) = Computed::of(&ctx.catalog, table, def) else { return false };
+        let columns = def.keys.iter().filter(|k| k.expr.is_none()).map(|k| k.column);
+        let mut columns: Vec<i16> = columns.collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let expressions: Vec<&Plan> = computed.keys.iter().flatten().collect();
+        columns == self.columns
+            && expressions.iter().all(|e| self.expressions.contains(e))
+            && self.expressions.iter().all(|e| expressions.contains(&e))
+            && computed.implied_by(&self.predicate)
     }
 }
 

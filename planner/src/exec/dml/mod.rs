@@ -10,6 +10,7 @@
 mod change;
 mod conflict;
 pub(crate) mod feed;
+mod index_expressions;
 mod insert;
 mod layout;
 mod returning;
@@ -25,7 +26,9 @@ use super::outcome::{Outcome, Rows, Tag};
 use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
-pub(crate) use rules::{check_named, conversion, default_of, validate};
+pub(crate) use index_expressions::Compiler as IndexCompiler;
+pub(crate) use layout::{Layout, column_type, table_def};
+pub(crate) use rules::{binder, check_named, conversion, default_of, validate};
 
 /// A write, prepared.
 pub struct DmlPlan {

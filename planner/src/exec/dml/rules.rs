@@ -21,7 +21,7 @@ pub(crate) struct RowExpr {
 }
 
 impl RowExpr {
-    fn compile(value: &Typed, kind: Kind, layout: Option<&Layout>) -> Result<RowExpr> {
+    pub(super) fn compile(value: &Typed, kind: Kind, layout: Option<&Layout>) -> Result<RowExpr> {
         let scope = layout.map_or_else(crate::row::Scope::empty, Layout::values);
         let mut compiler = Compiler::new(scope, Vec::new());
         let node = compiler.compile(&value.expr, kind)?;

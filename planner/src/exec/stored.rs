@@ -1,0 +1,187 @@
+//! Expressions over one table that the catalog keeps: index keys and predicates, checks, generated
+//! columns. They are bound where they are made, for their errors and for the text that is kept.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::common::Column as PlanColumn;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{Expr, Volatility};
+use sqlparser::ast::{Expr as Ast, visit_expressions};
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::Relation;
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::canon;
+use super::dml::{Layout, binder, column_type, table_def};
+use crate::bind::{Binder, ParamTypes};
+use crate::call::{PgType, Typed, callable_of, internal};
+use crate::context::ExecContext;
+use crate::explain::deparse::Deparse;
+use crate::session_state::SessionState;
+use crate::sql;
+
+/// Where an expression stands: its names in messages, and what it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    IndexExpression,
+    IndexPredicate,
+    Check,
+    Generated,
+}
+
+impl Place {
+    /// In `aggregate functions are not allowed in ...`.
+    fn plural(self) -> &'static str {
+        match self {
+            Place::IndexExpression => "index expressions",
+            Place::IndexPredicate => "index predicates",
+            Place::Check => "check constraints",
+            Place::Generated => "column generation expressions",
+        }
+    }
+
+    fn singular(self) -> &'static str {
+        match self {
+            Place::IndexExpression => "index expression",
+            Place::IndexPredicate => "index predicate",
+            Place::Check => "check constraint",
+            Place::Generated => "column generation expression",
+        }
+    }
+
+    /// What an expression that may give another answer tomorrow is told.
+    fn not_immutable(self) -> Option<&'static str> {
+        match self {
+            Place::IndexExpression => {
+                Some("functions in index expression must be marked IMMUTABLE")
+            }
+            Place::IndexPredicate => Some("functions in index predicate must be marked IMMUTABLE"),
+            Place::Generated => Some("generation expression is not immutable"),
+            Place::Check => None,
+        }
+    }
+}
+
+/// Binds an expression over a table's row.
+pub(crate) fn bind(
+    ctx: &ExecContext,
+    relation: &Arc<Relation>,
+    expr: &Ast,
+    place: Place,
+) -> Result<Typed> {
+    refuse_subqueries(expr, place)?;
+    let layout = Layout::of_table(&ctx.catalog, relation, None)?;
+    let mut binder = binder(ctx);
+    let bound = match place {
+        Place::IndexPredicate => binder.condition_in(expr, layout.scope(), "WHERE", place.plural()),
+        Place::Check => binder.condition_in(expr, layout.scope(), "CHECK", place.plural()),
+        Place::IndexExpression | Place::Generated => {
+            binder.expr_in(expr, layout.scope(), place.plural())
+        }
+    }?;
+    if let Some(text) = place.not_immutable()
+        && !is_immutable(&bound.expr)
+    {
+        return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
+    }
+    Ok(bound)
+}
+
+/// A stored expression of a table read again, columns unqualified; for those who only compare.
+pub(crate) fn read(
+    catalog: &Catalog,
+    session: &SessionState,
+    relation: &Relation,
+    text: &str,
+) -> Result<Expr> {
+    // The layout holds the relation's columns, not the relation.
+    let relation = Arc::new(relation.clone());
+    let layout = Layout::of_table(catalog, &relation, None)?;
+    let catalog = Arc::new(catalog.clone());
+    let mut binder = Binder::new(&catalog, session, ParamTypes::none());
+    plain(&binder.expr_over(&sql::parse_expression(text)?, layout.scope())?.expr)
+}
+
+fn refuse_subqueries(expr: &Ast, place: Place) -> Result<()> {
+    let found = visit_expressions(expr, |e| match e {
+        Ast::Subquery(_) | Ast::Exists { .. } | Ast::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if found.is_break() {
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot use subquery in {}", place.singular()),
+        ));
+    }
+    Ok(())
+}
+
+fn is_immutable(expr: &Expr) -> bool {
+    let changing = expr.exists(|e| {
+        Ok(callable_of(e).is_some_and(|(c, _)| c.volatility() != Volatility::Immutable))
+    });
+    !changing.unwrap_or(true)
+}
+
+/// An expression whose columns are named as the table names them, without a qualifier: two of them
+/// are equal if they say the same.
+pub(crate) fn plain(expr: &Expr) -> Result<Expr> {
+    let done = expr.clone().transform_up(|e| {
+        Ok(match e {
+            Expr::Column(c) => {
+                // In a row that is written, columns are numbered: `3:name`.
+                let name = match c.name.split_once(':') {
+                    Some((number, name)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                        name.to_owned()
+                    }
+                    _ => c.name,
+                };
+                Transformed::yes(Expr::Column(PlanColumn::new_unqualified(name)))
+            }
+            Expr::Alias(a) => Transformed::yes(*a.expr),
+            e => Transformed::no(e),
+        })
+    });
+    Ok(done.map_err(internal)?.data)
+}
+
+/// The text the catalog keeps: as PostgreSQL prints the bound expression, as far as that text reads
+/// back as the same; else as it was written.
+pub(crate) fn text(
+    ctx: &ExecContext,
+    relation: &Arc<Relation>,
+    written: &Ast,
+    bound: &Typed,
+    place: Place,
+) -> Result<String> {
+    let expr = plain(&bound.expr)?;
+    let def = table_def(relation)?;
+    let types = |name: &str| -> Option<PgType> {
+        let column = def.columns.iter().find(|c| !c.dropped && c.name == name)?;
+        Some(column_type(&ctx.catalog, column))
+    };
+    let made = Deparse { ctx, types: &types, qualified: false }.expr(&expr);
+    let same = sql::parse_expression(&made)
+        .and_then(|again| bind(ctx, relation, &again, place))
+        .and_then(|again| plain(&again.expr))
+        .is_ok_and(|again| again == expr);
+    Ok(if same { made } else { canon::expr(written) })
+}
+
+/// The columns an expression reads, zero-based.
+pub(crate) fn columns(relation: &Relation, expr: &Ast) -> Result<Vec<usize>> {
+    let def = table_def(relation)?;
+    let mut out = Vec::new();
+    for name in canon::columns_of(expr) {
+        match def.columns.iter().position(|c| !c.dropped && c.name == name) {
+            Some(at) => out.push(at),
+            // The row as a whole.
+            None if name == relation.name => out.extend(0..def.columns.len()),
+            None => {}
+        }
+    }
+    out.sort_unstable();
+    out.dedup();
+    Ok(out)
+}

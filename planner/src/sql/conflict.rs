@@ -1,0 +1,96 @@
+//! `ON CONFLICT (lower(name)) WHERE active`: sqlparser's tree has room for column names only, so that
+//! expressions and the predicate travel as names that no column can have, and are read from them
+//! where the target is looked up.
+
+use sqlparser::ast::{Expr, Ident};
+use sqlparser::keywords::Keyword as K;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use vicinity_types::Result;
+
+/// Begins a name that is an expression.
+const EXPRESSION: &str = "\u{1}expression ";
+/// Begins a name that is the predicate.
+const PREDICATE: &str = "\u{1}where ";
+
+/// A part of an inference clause.
+pub(crate) enum Target {
+    Column(Ident),
+    Expression(Expr),
+    Predicate(Expr),
+}
+
+/// What a name of a conflict target stands for.
+pub(crate) fn target(name: &Ident) -> Result<Target> {
+    if let Some(text) = name.value.strip_prefix(EXPRESSION) {
+        return super::parse_expression(text).map(Target::Expression);
+    }
+    if let Some(text) = name.value.strip_prefix(PREDICATE) {
+        return super::parse_expression(text).map(Target::Predicate);
+    }
+    Ok(Target::Column(name.clone()))
+}
+
+fn is(token: Option<&TokenWithSpan>, keyword: K) -> bool {
+    matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.keyword == keyword)
+}
+
+fn named(prefix: &str, tokens: &[TokenWithSpan]) -> Option<TokenWithSpan> {
+    let span = tokens.first()?.span;
+    let texts: Vec<String> = tokens.iter().map(|t| t.token.to_string()).collect();
+    let value = format!("{prefix}{}", texts.join(" "));
+    let word = Word { value, quote_style: Some('"'), keyword: K::NoKeyword };
+    Some(TokenWithSpan { token: Token::Word(word), span })
+}
+
+/// Rewrites the inference clauses of a statement.
+pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let begins = |at: usize| {
+        is(tokens.get(at), K::ON)
+            && is(tokens.get(at + 1), K::CONFLICT)
+            && tokens.get(at + 2).is_some_and(|t| t.token == Token::LParen)
+    };
+    let Some(at) = (0..tokens.len()).find(|at| begins(*at)) else { return tokens };
+    let (head, tail) = tokens.split_at(at + 3);
+    let mut out = head.to_vec();
+    let Some((mut items, close)) = list(tail) else { return tokens };
+    let Some(end) = tail.get(close) else { return tokens };
+    let mut rest = tail.get(close + 1..).unwrap_or_default();
+    if is(rest.first(), K::WHERE) {
+        let done = rest.iter().position(|t| is(Some(t), K::DO)).unwrap_or(rest.len());
+        items.extend(named(PREDICATE, rest.get(1..done).unwrap_or_default()));
+        rest = rest.get(done..).unwrap_or_default();
+    }
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(TokenWithSpan { token: Token::Comma, span: end.span });
+        }
+        out.push(item);
+    }
+    out.push(end.clone());
+    out.extend(rewrite(rest.to_vec()));
+    out
+}
+
+/// The items of a list up to its closing parenthesis, one token each, and where that is.
+fn list(tokens: &[TokenWithSpan]) -> Option<(Vec<TokenWithSpan>, usize)> {
+    let (mut items, mut begin, mut depth) = (Vec::new(), 0, 0);
+    for (at, t) in tokens.iter().enumerate() {
+        let ends = depth == 0 && matches!(t.token, Token::Comma | Token::RParen);
+        if ends {
+            match tokens.get(begin..at)? {
+                [one] => items.push(one.clone()),
+                many => items.push(named(EXPRESSION, many)?),
+            }
+            begin = at + 1;
+            if t.token == Token::RParen {
+                return Some((items, at));
+            }
+        }
+        match t.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,34 @@
+//! Index entries that are more than column values: expressions and predicates.
+//!
+//! What an expression means is SQL, which this room does not know (invariant *one-way*): the planner
+//! compiles it, once per index, and this room calls what comes out, also where no statement runs
+//! (the vacuum, rollback, the rebuild after recovery).
+
+use std::sync::Arc;
+
+use vicinity_types::{Datum, Result};
+
+use crate::catalog::Catalog;
+use crate::catalog::model::{IndexDef, Relation};
+
+/// The expressions and the predicate of one index, ready to run. Equal rows give equal answers.
+pub trait IndexExpressions: Send + Sync {
+    /// The columns they read, zero-based.
+    fn columns(&self) -> &[usize];
+
+    /// Puts the values of the key expressions into `out`, in their order; false if the predicate is
+    /// not true, and the row has no entry. `row` has all of the table's columns; those not in
+    /// [`IndexExpressions::columns`] are NULL.
+    fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>) -> Result<bool>;
+}
+
+/// Makes them.
+pub trait ExpressionCompiler: Send + Sync {
+    /// Compiles what an index of a table computes, as a catalog describes both.
+    fn compile(
+        &self,
+        catalog: &Arc<Catalog>,
+        table: &Arc<Relation>,
+        index: &IndexDef,
+    ) -> Result<Arc<dyn IndexExpressions>>;
+}
