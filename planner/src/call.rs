@@ -357,6 +357,11 @@ impl ScalarUDFImpl for PgCall {
         let run = |ctx: &ExecContext| invoke(&*self.callable, ctx, &args);
         let result = match &self.ctx {
             Some(ctx) => run(ctx),
+            // The optimiser leaves alone what it cannot evaluate: a plan outlives the statement whose
+            // answer this would be.
+            None if self.callable.volatility() != Volatility::Immutable => {
+                Err(PgError::internal("a stable function has no value while planning"))
+            }
             None => context::with_current(|ctx| match ctx {
                 Some(ctx) => run(ctx),
                 None => Err(PgError::internal("function called outside of a statement")),

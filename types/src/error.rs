@@ -265,6 +265,13 @@ impl PgError {
         self
     }
 
+    /// Takes the position away: it is one in a text the client never saw.
+    #[must_use]
+    pub fn without_position(mut self) -> Self {
+        self.0.position = None;
+        self
+    }
+
     /// Sets the position unless an inner layer already did.
     #[must_use]
     pub fn or_at(mut self, position: Option<usize>) -> Self {

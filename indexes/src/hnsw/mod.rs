@@ -29,6 +29,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
+use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::vector::{
@@ -277,7 +278,7 @@ impl VectorIndex for Hnsw {
         query: &[f32],
         params: SearchParams,
     ) -> Result<Box<dyn CandidateStream>> {
-        check_dim(self.options.dim, query.len())?;
+        check_same_dimensions(self.options.dim, query.len())?;
         let ef = match usize::try_from(params.extra) {
             Ok(0) => self.options.ef_search,
             Ok(ef) => ef,

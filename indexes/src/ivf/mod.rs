@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use rayon::prelude::*;
+use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::vector::{
@@ -335,7 +336,7 @@ impl VectorIndex for Ivfflat {
         query: &[f32],
         params: SearchParams,
     ) -> Result<Box<dyn CandidateStream>> {
-        check_dim(self.options.dim, query.len())?;
+        check_same_dimensions(self.options.dim, query.len())?;
         let permille = match params.extra {
             0 => 20,
             p @ 1..=1000 => p.unsigned_abs() as usize,

@@ -101,7 +101,7 @@ pub trait VectorIndex: Send + Sync {
     ) -> Result<Box<dyn CandidateStream>>;
 }
 
-/// Error 22000 unless the vector has the index's dimension.
+/// Error 22000 unless a vector to be kept has the index's dimension.
 pub fn check_dim(index: usize, vector: usize) -> Result<()> {
     if index == vector {
         return Ok(());

@@ -50,5 +50,6 @@ pub use catalog::{
 };
 pub use env::Env;
 pub use json::record::record_rows;
+pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
 pub use text::convert::{quote_ident, quote_literal};

@@ -4,26 +4,11 @@
 //! distance. Sums are kept in double precision: over values near 10^4 single precision would lose
 //! the digits that order two neighbours.
 
-use vicinity_types::Datum::{Array as List, Int4, Pase as Query, Text};
+use vicinity_types::Datum::{self, Array as List, Int4, Pase as Query, Text};
 use vicinity_types::array::Array;
 use vicinity_types::io::pase as io;
-use vicinity_types::pase::Pase;
-use vicinity_types::{PgError, Result, SqlState};
-
-/// The floats of a `float4[]`: at least one, none of them NULL.
-pub(crate) fn vector(array: &Array) -> Result<&[f32]> {
-    match array.as_f32s() {
-        Some([]) => Err(PgError::new(SqlState::DATA_EXCEPTION, "vector must not be empty")),
-        Some(values) => Ok(values),
-        None if array.is_empty() => {
-            Err(PgError::new(SqlState::DATA_EXCEPTION, "vector must not be empty"))
-        }
-        None => Err(PgError::new(
-            SqlState::NULL_VALUE_NOT_ALLOWED,
-            "vector must not contain NULL elements",
-        )),
-    }
-}
+use vicinity_types::pase::{Pase, check_same_dimensions, squared_distance, vector};
+use vicinity_types::{PgError, Result};
 
 fn make(array: &Array, extra: i32, ds: i32) -> Result<Pase> {
     let values = vector(array)?;
@@ -43,20 +28,6 @@ fn make_from_text(text: &str, extra: i32, ds: i32) -> Result<Pase> {
     Ok(query)
 }
 
-fn same_dimensions(left: &[f32], right: &[f32]) -> Result<()> {
-    if left.len() == right.len() {
-        return Ok(());
-    }
-    Err(PgError::new(
-        SqlState::DATA_EXCEPTION,
-        format!(
-            "vectors have different dimensions: {} on the left, {} on the right",
-            left.len(),
-            right.len()
-        ),
-    ))
-}
-
 /// Sums `f` over pairs in four independent lanes, so that the loop vectorises.
 fn sum(left: &[f32], right: &[f32], f: impl Fn(f64, f64) -> f64) -> f64 {
     let (left4, left_rest) = left.as_chunks::<4>();
@@ -72,29 +43,40 @@ fn sum(left: &[f32], right: &[f32], f: impl Fn(f64, f64) -> f64) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
-fn squared(left: &[f32], right: &[f32]) -> f64 {
-    sum(left, right, |a, b| (a - b) * (a - b))
-}
-
 fn dot(left: &[f32], right: &[f32]) -> f64 {
     sum(left, right, |a, b| a * b)
 }
 
 fn distance(left: &[f32], query: &Pase) -> Result<f32> {
     let right = query.values.as_slice();
-    same_dimensions(left, right)?;
+    check_same_dimensions(left.len(), right.len())?;
     let value = match query.ds {
         1 => dot(left, right),
         2 => 1.0 - dot(left, right) / (dot(left, left) * dot(right, right)).sqrt(),
-        _ => squared(left, right),
+        _ => squared_distance(left, right),
     };
     Ok(value as f32)
 }
 
 fn vector_distance(left: &Array, right: &Array) -> Result<f32> {
     let (left, right) = (vector(left)?, vector(right)?);
-    same_dimensions(left, right)?;
-    Ok(squared(left, right) as f32)
+    check_same_dimensions(left.len(), right.len())?;
+    Ok(squared_distance(left, right) as f32)
+}
+
+/// What ORDER BY sorts a distance operator of the extension by: squared Euclidean whatever the query's `ds`, with
+/// the digits `float4` has not.
+pub fn nearness(left: &Datum, right: &Datum) -> Result<Datum> {
+    let by = |left: &[f32], right: &[f32]| {
+        check_same_dimensions(left.len(), right.len())?;
+        Ok(Datum::Float8(squared_distance(left, right)))
+    };
+    match (left, right) {
+        (List(a), Query(q)) => by(vector(a)?, &q.values),
+        (List(a), List(b)) => by(vector(a)?, vector(b)?),
+        (Text(a), Query(q)) => by(&decode_base64(a)?, &q.values),
+        _ => Ok(Datum::Null),
+    }
 }
 
 /// A vector as base64 of little-endian `float4`s.

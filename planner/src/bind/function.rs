@@ -13,6 +13,7 @@ use crate::df::{BuiltinSet, SetCallable};
 use crate::resolve::function::{Call, Candidate, Target, find};
 use crate::resolve::{Context, polymorphic};
 use crate::user_call::{UserCall, UserSet};
+use crate::vector_search::VectorSearch;
 
 /// A call's arguments as written.
 pub(super) struct Arguments {
@@ -394,6 +395,9 @@ fn builtin_set(
     types: Vec<PgType>,
     outputs: Vec<PgType>,
 ) -> Result<Arc<dyn SetCallable>> {
+    if let Some(search) = VectorSearch::of(proc, &types, &outputs) {
+        return Ok(Arc::new(search));
+    }
     Ok(Arc::new(BuiltinSet::new(proc, types, outputs)?))
 }
 

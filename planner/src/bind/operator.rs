@@ -10,6 +10,7 @@ use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of};
+use crate::nearness::Nearness;
 use crate::resolve::{Context, operator};
 
 /// An operator's schema, if given, and name.
@@ -351,17 +352,13 @@ fn as_type(value: &Typed, to: PgType) -> Option<Expr> {
     Some(Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(value.expr.clone()), target)))
 }
 
-/// The sort expression of `vec <op> pase`; others are what they are.
+/// The sort expression of a distance operator; others are what they are.
 pub(super) fn order_value(value: Typed) -> Typed {
-    let Some((call, args)) = callable_of(&value.expr) else { return value };
-    let Some(op) = call.operator() else { return value };
-    let pase = op.extension == Some("pase") && op.right == oid::PASE;
-    match (args, call.args()) {
-        ([left, right], [lt, rt]) if pase => special::pase_order(
-            Typed::new(left.clone(), *lt),
-            Typed::new(right.clone(), *rt),
-            op.name,
-        ),
-        _ => value,
+    let found = callable_of(&value.expr).and_then(|(call, args)| {
+        Some((Nearness::of(call.operator()?, call.args())?, args.to_vec()))
+    });
+    match found {
+        Some((nearness, args)) => nearness.over(args),
+        None => value,
     }
 }

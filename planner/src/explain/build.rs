@@ -403,7 +403,11 @@ impl Builder<'_> {
                 node.kind = "Index Scan".to_owned();
                 node.title = format!("Index Scan using {index_name} on {on}");
                 node.facts.push(("Index Name", index.name.clone()));
-                node.details.push(("Order By", self.text(order)));
+                let keys = match spec.order.as_slice() {
+                    [] => self.text(order),
+                    keys => self.sort_keys(keys),
+                };
+                node.details.push(("Order By", keys));
                 node.startup = 1.0;
                 node.total = 1.0 + live * 0.05;
             }

@@ -13,6 +13,7 @@ use super::spec::{AccessSpec, KeyBound};
 use crate::call::{GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
+use crate::nearness::Nearness;
 
 /// What a scan could not leave to the index, and what it could.
 pub struct Choice {
@@ -277,47 +278,45 @@ fn usable(relation: &Relation) -> Option<&IndexDef> {
     relation.index().filter(|def| def.valid)
 }
 
-/// The vector index that gives an order, if the order is one of nearness.
+/// The vector index that gives an order of nearness, or its first key: rows that tie are sorted inside the scan.
 fn nearest(catalog: &Catalog, source: &StorageSource, sort: &[SortExpr]) -> Option<AccessSpec> {
-    let [only] = sort else { return None };
-    if !only.asc || only.nulls_first {
+    let (first, others) = sort.split_first()?;
+    if !first.asc || first.nulls_first || !others.iter().all(|s| is_in_scan(&s.expr)) {
         return None;
     }
-    let (callable, args) = callable_of(&only.expr)?;
-    if callable.name() != "pase_order" {
-        return None;
-    }
+    let (callable, args) = callable_of(&first.expr)?;
+    let nearness = callable.as_any().downcast_ref::<Nearness>()?;
     let [vector, query] = args else { return None };
     let (column, _) = stored(source, vector)?;
     if !is_row_free(query) {
         return None;
     }
     let number = i16::try_from(column + 1).ok()?;
-    // `<?>` is the operator of pase_hnsw, `<#>` of pase_ivfflat; either index gives the order, the
-    // operator's own first.
-    let prefers = |method: IndexMethod| match callable.operator().map(|o| o.name) {
-        Some("<#>") => method == IndexMethod::Ivfflat,
-        Some("<?>") => method == IndexMethod::Hnsw,
-        _ => true,
-    };
-    let mut found: Vec<(&Arc<Relation>, &IndexDef)> = catalog
+    // Any vector index of the column gives the order, one of the operator's own method first.
+    let (index, def) = catalog
         .indexes_of(source.relation().oid)
         .filter_map(|r| Some((r, usable(r)?)))
         .filter(|(_, d)| matches!(d.method, IndexMethod::Hnsw | IndexMethod::Ivfflat))
         .filter(|(_, d)| d.keys.first().is_some_and(|k| k.column == number))
-        .collect();
-    found.sort_by_key(|(r, d)| (!prefers(d.method), std::cmp::Reverse(r.oid)));
-    let (index, _) = found.first()?;
+        .max_by_key(|(r, d)| (nearness.is_of(d.method), r.oid))?;
     Some(AccessSpec::Vector {
-        index: (*index).clone(),
+        index: index.clone(),
         query: query.clone(),
-        order: only.expr.clone(),
+        order: first.expr.clone(),
+        tuned: nearness.is_of(def.method),
     })
 }
 
 /// The best index so far: its score, what it does for the filter and the order, and for each
 /// conjunct whether its predicate says the same.
 type Best<'a> = (usize, &'a Arc<Relation>, Fit, Option<bool>, Vec<bool>);
+
+/// Whether a sort key can be evaluated where rows are scanned.
+fn is_in_scan(expr: &Expr) -> bool {
+    let volatile =
+        |e: &Expr| Ok(callable_of(e).is_some_and(|(c, _)| c.volatility() == Volatility::Volatile));
+    super::can_run_in_scan(expr) && !expr.exists(volatile).unwrap_or(true)
+}
 
 /// Chooses the way through a table.
 pub fn choose(

@@ -91,7 +91,10 @@ fn rewrite_sort(sort: Sort, catalog: &Catalog, wanted: Wanted) -> Result<Logical
     let limited = wanted.limited || sort.fetch.is_some();
     let rows = sort.fetch.or(wanted.rows);
     let below = Wanted { limited, rows, parent: false };
-    let chained = chain(&sort.input, sort.expr.clone(), catalog, below)?;
+    // Constant folding leaves the old name behind as an alias.
+    let bare = |s: &SortExpr| SortExpr { expr: s.expr.clone().unalias_nested().data, ..s.clone() };
+    let keys = sort.expr.iter().map(bare).collect();
+    let chained = chain(&sort.input, keys, catalog, below)?;
     if let Some(input) = chained {
         return Ok(match sort.fetch {
             Some(n) if !wanted.parent => LogicalPlan::Limit(Limit {
@@ -203,12 +206,14 @@ fn place(
         }
     };
     let in_order = sort.is_empty() || choice.ordered;
+    let partly = choice.ordered && choice.access.is_nearness() && sort.len() > 1;
     let spec = ScanSpec {
         source,
         qualifier: Some(scan.table_name.clone()),
         projection,
         access: choice.access,
         filter: choice.filter,
+        order: if partly { sort.to_vec() } else { Vec::new() },
         limit: wanted.rows.filter(|_| in_order),
     };
     let node = ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone() };

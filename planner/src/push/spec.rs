@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::common::{DFSchemaRef, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 use vicinity_storage::catalog::model::Relation;
 
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
@@ -75,7 +75,16 @@ pub enum AccessSpec {
         query: Expr,
         /// The order as written, for EXPLAIN.
         order: Expr,
+        /// Whether the query's `extra` is meant for this index's method.
+        tuned: bool,
     },
+}
+
+impl AccessSpec {
+    /// Whether rows come by distance.
+    pub fn is_nearness(&self) -> bool {
+        matches!(self, AccessSpec::Vector { .. })
+    }
 }
 
 /// A scan.
@@ -91,7 +100,10 @@ pub struct ScanSpec {
     pub access: AccessSpec,
     /// What rows must also satisfy, over all of the source's columns.
     pub filter: Vec<Expr>,
-    /// Rows asked for, OFFSET included, where a constant says.
+    /// All keys of the order asked for, where the index gives only the first: rows that tie in it are sorted by the
+    /// others inside the scan. Else empty.
+    pub order: Vec<SortExpr>,
+    /// The most rows asked for, OFFSET included, where a constant says.
     pub limit: Option<usize>,
 }
 
@@ -114,11 +126,12 @@ impl ScanNode {
             AccessSpec::Vector { index, query, .. } => format!("vector {} {query:?}", index.oid),
         };
         format!(
-            "{} {:?} {:?} {access} {:?} {:?}",
+            "{} {:?} {:?} {access} {:?} {:?} {:?}",
             self.spec.source.name(),
             self.spec.qualifier,
             self.spec.projection,
             self.spec.filter,
+            self.spec.order,
             self.spec.limit
         )
     }

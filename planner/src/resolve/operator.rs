@@ -14,8 +14,11 @@ pub fn binary(
     left: Oid,
     right: Oid,
 ) -> Result<&'static Operator> {
+    // what the server adds to an extension takes no literal away from the extension's own operators
+    let literal = left == oid::UNKNOWN || right == oid::UNKNOWN;
+    let added = |o: &Operator| o.extension.is_some() && o.namespace == PG_CATALOG;
     let all: Vec<&'static Operator> =
-        visible(types, schema, name).filter(|o| o.kind == b'b').collect();
+        visible(types, schema, name).filter(|o| o.kind == b'b' && !(literal && added(o))).collect();
     // an unknown operand is taken to be of the other's type
     let (l, r) = match (left, right) {
         (oid::UNKNOWN, r) => (r, r),

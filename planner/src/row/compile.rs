@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use datafusion::common::{Column, ScalarValue, TableReference};
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, Volatility};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Operator, SortExpr, Volatility};
 use hashbrown::HashSet;
 use vicinity_types::{Datum, Kind, PgError, Result, encode_key};
 
 use super::node::{CallNode, CompareOp, Node};
 use super::number::{Int, Num, as_i64, is_whole};
+use super::sort::SortNode;
 use crate::call::{Callable, callable_of, scalar_kind, scalar_to_datum};
 use crate::df::source::{Origin, SourceColumn};
 
@@ -143,6 +144,19 @@ impl Compiler {
             1 => nodes.pop(),
             _ => Some(Node::And(nodes)),
         })
+    }
+
+    /// Compiles the keys of a sort.
+    pub fn sort_keys(&mut self, keys: &[SortExpr]) -> Result<Vec<SortNode>> {
+        let key = |key: &SortExpr| {
+            let kind = self.kind_of(&key.expr).ok_or_else(|| PgError::unsupported("sort key"))?;
+            Ok(SortNode {
+                node: self.compile(&key.expr, kind)?,
+                descending: !key.asc,
+                nulls_first: key.nulls_first,
+            })
+        };
+        keys.iter().map(key).collect()
     }
 
     /// The kind of an expression's value, as far as it knows itself.

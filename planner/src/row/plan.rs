@@ -209,8 +209,17 @@ impl RowPlan {
     /// The same plan, locking the rows it gives; `None` where it has no table or must sort first.
     pub fn locking(self, locks: RowLocks) -> Option<RowPlan> {
         let table = matches!(&self.leaf, Leaf::Scan(s) if matches!(s.origins, Origins::Table(_)));
-        let sorts = !self.sort.is_empty() && self.is_limited();
+        let sorts = self.order().is_some() && self.is_limited();
         (table && !sorts).then_some(RowPlan { locks: Some(locks), ..self })
+    }
+
+    /// The keys its rows are sorted by, and whether they come in order of the first key already.
+    fn order(&self) -> Option<(&[SortNode], bool)> {
+        match &self.leaf {
+            _ if !self.sort.is_empty() => Some((&self.sort, false)),
+            Leaf::Scan(scan) if !scan.order.is_empty() => Some((&scan.order, true)),
+            _ => None,
+        }
     }
 
     /// How its columns are held.
@@ -218,7 +227,7 @@ impl RowPlan {
         self.outputs.iter().map(|(_, ty)| ty.kind).collect()
     }
 
-    /// Tells it how many rows will be asked for: a nearness scan looks for so many at once.
+    /// Tells it how many rows will be asked for at most: a nearness scan looks for so many at once.
     #[must_use]
     pub fn with_rows(self, rows: Option<usize>) -> RowPlan {
         RowPlan { hint: rows.unwrap_or(usize::MAX), ..self }
@@ -296,15 +305,7 @@ fn compile_over(
         crate::push::access::conjuncts(filter, &mut parts);
     }
     let filter = compiler.conditions(&parts)?;
-    let mut sort = Vec::with_capacity(walk.sort.len());
-    for key in &walk.sort {
-        let kind = compiler.kind_of(&key.expr).ok_or_else(|| PgError::unsupported("sort key"))?;
-        sort.push(SortNode {
-            node: compiler.compile(&key.expr, kind)?,
-            descending: !key.asc,
-            nulls_first: key.nulls_first,
-        });
-    }
+    let sort = compiler.sort_keys(&walk.sort)?;
     let mut nodes = Vec::with_capacity(types.len());
     for (expr, ty) in walk.outputs.iter().zip(types) {
         nodes.push((compiler.compile(expr, ty.kind)?, *ty));
@@ -508,11 +509,12 @@ impl RowCursor {
         let skip = count(plan.offset.as_ref(), &frame, offset_code, "OFFSET")?.unwrap_or(0);
         let limit_code = SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE;
         let left = count(plan.limit.as_ref(), &frame, limit_code, "LIMIT")?.unwrap_or(u64::MAX);
-        let wanted =
-            usize::try_from(left.saturating_add(skip)).unwrap_or(usize::MAX).min(plan.hint);
+        let left = left.min(u64::try_from(plan.hint).unwrap_or(u64::MAX));
+        let wanted = usize::try_from(left.saturating_add(skip)).unwrap_or(usize::MAX);
         let state = begin(&plan, &frame, wanted)?;
+        let sorts = plan.order().is_some();
         let mut cursor = RowCursor { plan, ctx, params, once, state, skip, left, removed: 0 };
-        if !cursor.plan.sort.is_empty() {
+        if sorts {
             cursor.sort(wanted)?;
         }
         Ok(cursor)
@@ -619,25 +621,32 @@ impl RowCursor {
         }
     }
 
-    /// Runs the plan to its end and turns it into its sorted rows.
+    /// Runs the plan to its end and turns it into its sorted rows. Where rows come in order of the first key, the end
+    /// is where that key is past the last row wanted.
     fn sort(&mut self, wanted: usize) -> Result<()> {
-        let top = self.plan.limit.is_some().then_some(wanted);
-        let mut sorter = Sorter::new(top.filter(|n| *n <= 1_000_000));
+        let mut sorter = Sorter::new(Some(wanted).filter(|n| *n <= 1_000_000));
         let RowCursor { plan, ctx, params, once, state, removed, .. } = self;
+        let Some((keys, in_order)) = plan.order() else { return Ok(()) };
+        let mut edge = Edge { key: keys.first().filter(|_| in_order), left: wanted, value: None };
         let frame = Frame { ctx, params, once, row: RowRef::None };
         let outputs = |row: &Frame<'_>| {
             plan.outputs.iter().map(|(node, _)| node.eval(row)).collect::<Result<Vec<_>>>()
         };
         let mut budget = 0u32;
+        let over = std::cell::Cell::new(false);
         let mut keep = |row: RowRef<'_>| -> Result<bool> {
             let frame = frame.with_row(row);
-            sorter.push(&plan.sort, &frame, || outputs(&frame))?;
+            if edge.is_past(&frame)? {
+                over.set(true);
+                return Ok(false);
+            }
+            sorter.push(keys, &frame, || outputs(&frame))?;
             budget += 1;
             Ok(!budget.is_multiple_of(512))
         };
         match state {
             State::Scan(scan) => {
-                while !scan_rows(plan, scan, &frame, removed, &mut keep)? {
+                while !scan_rows(plan, scan, &frame, removed, &mut keep)? && !over.get() {
                     ctx.check()?;
                 }
             }
@@ -664,6 +673,36 @@ impl RowCursor {
         }
         self.state = State::Done(sorter.finish().into_iter());
         Ok(())
+    }
+}
+
+/// Where an order by the first key alone may stop: behind the rows that tie with the last one wanted.
+struct Edge<'p> {
+    /// The first key, if rows come in its order.
+    key: Option<&'p SortNode>,
+    /// Rows still wanted.
+    left: usize,
+    /// The key of the last row wanted.
+    value: Option<Datum>,
+}
+
+impl Edge<'_> {
+    /// Takes the next row; whether it and all behind it are beyond the edge.
+    fn is_past(&mut self, frame: &Frame<'_>) -> Result<bool> {
+        let Some(key) = self.key else { return Ok(false) };
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            return Ok(false);
+        }
+        let value = key.node.eval(frame)?;
+        match &self.value {
+            None => {
+                self.value = Some(value);
+                Ok(false)
+            }
+            Some(Datum::Null) => Ok(false),
+            Some(edge) => Ok(value.is_null() || vicinity_types::compare(&value, edge).is_gt()),
+        }
     }
 }
 

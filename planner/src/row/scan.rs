@@ -11,6 +11,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 use super::compile::{Compiler, Scope};
 use super::node::{Frame, Node};
 use super::number::as_i64;
+use super::sort::SortNode;
 use crate::context::ExecContext;
 use crate::df::source::{Origin, VirtualSource};
 use crate::push::{AccessSpec, ScanSource, ScanSpec};
@@ -43,6 +44,8 @@ enum AccessPlan {
     Vector {
         index: Oid,
         query: Node,
+        /// Whether the query's `extra` is meant for this index's method.
+        tuned: bool,
     },
 }
 
@@ -55,6 +58,8 @@ pub struct CompiledScan {
     access: AccessPlan,
     /// What rows must satisfy.
     pub filter: Option<Node>,
+    /// The order rows are to have where the index gives only its first key; else empty.
+    pub order: Vec<SortNode>,
 }
 
 impl CompiledScan {
@@ -66,6 +71,7 @@ impl CompiledScan {
     ) -> Result<CompiledScan> {
         compiler.set_scope(Scope::stored(spec.qualifier.as_ref(), spec.source.columns()));
         let filter = compiler.conditions(&spec.filter)?;
+        let order = compiler.sort_keys(&spec.order)?;
         let (origins, oid) = match &spec.source {
             ScanSource::Storage(source) => {
                 let oid = source.relation().oid;
@@ -74,7 +80,7 @@ impl CompiledScan {
             ScanSource::Virtual(source) => (Origins::Virtual(source.clone()), source.oid()),
         };
         let access = access_plan(spec, ctx, &origins, compiler)?;
-        Ok(CompiledScan { origins, oid, access, filter })
+        Ok(CompiledScan { origins, oid, access, filter, order })
     }
 
     /// Whether it is over quickly however big the table is, provided few rows are asked for.
@@ -111,10 +117,11 @@ impl CompiledScan {
                 let cursor = table.open(Access::Seq, snapshot)?;
                 return Ok(OpenScan::over(table, snapshot, cursor));
             }
-            AccessPlan::Vector { index, query } => {
+            AccessPlan::Vector { index, query, tuned } => {
                 let Some((query, extra)) = query_vector(query.eval(frame)?)? else {
                     return Ok(OpenScan::over(table, snapshot, table.open(Access::Seq, snapshot)?));
                 };
+                let extra = if *tuned { extra } else { 0 };
                 let access = Access::Vector { index: *index, query, extra, limit };
                 return Ok(OpenScan::over(table, snapshot, table.open(access, snapshot)?));
             }
@@ -143,12 +150,13 @@ fn access_plan(
     let Origins::Table(table) = origins else { return Ok(AccessPlan::Seq) };
     Ok(match &spec.access {
         AccessSpec::Seq => AccessPlan::Seq,
-        AccessSpec::Vector { index, query, .. } => {
+        AccessSpec::Vector { index, query, tuned, .. } => {
             if !table.index_ready(index.oid) {
                 return Err(PgError::internal("vector index is not ready"));
             }
             let kind = compiler.kind_of(query).unwrap_or(Kind::Pase);
-            AccessPlan::Vector { index: index.oid, query: compiler.compile(query, kind)? }
+            let query = compiler.compile(query, kind)?;
+            AccessPlan::Vector { index: index.oid, query, tuned: *tuned }
         }
         AccessSpec::Btree { index, equal, low, high, reverse, .. } => {
             let def = index.index().ok_or_else(|| PgError::internal("no index"))?;
@@ -319,15 +327,7 @@ fn bound(
 fn query_vector(query: Datum) -> Result<Option<(Arc<[f32]>, i32)>> {
     Ok(match query {
         Datum::Pase(p) => Some((Arc::from(p.values.as_slice()), p.extra)),
-        Datum::Array(a) => match a.as_f32s() {
-            Some(values) => Some((Arc::from(values), 0)),
-            None => {
-                return Err(PgError::new(
-                    vicinity_types::SqlState::NULL_VALUE_NOT_ALLOWED,
-                    "vector must not contain NULL elements",
-                ));
-            }
-        },
+        Datum::Array(a) => Some((Arc::from(vicinity_types::pase::vector(&a)?), 0)),
         _ => None,
     })
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use parking_lot::Mutex;
 use vicinity_indexes::options::MethodOptions;
 use vicinity_indexes::{Btree, Hnsw, Ivfflat, VectorIndex, parse_options};
-use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, key, raw};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, key, pase, raw};
 
 use super::Layout;
 use super::computed::IndexExpressions;
@@ -324,9 +324,12 @@ impl IndexStore {
             return Ok(Some(f(scratch)));
         }
         match raw::float4_slice(value) {
-            Some(v) if v.is_empty() => Err(empty_vector()),
-            Some(v) => Ok(Some(v.with(scratch, f))),
-            None => Err(null_element()),
+            Some(v) if !v.is_empty() => Ok(Some(v.with(scratch, f))),
+            // Nested, empty or with NULLs.
+            _ => match raw::decode(k.kind, value)? {
+                Datum::Array(array) => Ok(Some(f(pase::vector(&array)?))),
+                _ => Err(PgError::internal("a vector index on a column without vectors")),
+            },
         }
     }
 
@@ -412,19 +415,11 @@ fn decode_base64(text: &[u8]) -> Result<Vec<f32>> {
     let bytes =
         base64::engine::general_purpose::STANDARD.decode(text).map_err(|e| bad(&e.to_string()))?;
     if bytes.is_empty() {
-        return Err(empty_vector());
+        return Err(pase::empty());
     }
     if bytes.len() % 4 != 0 {
         return Err(bad("its length is not a multiple of four bytes"));
     }
     let (words, _) = bytes.as_chunks::<4>();
     Ok(words.iter().map(|w| f32::from_le_bytes(*w)).collect())
-}
-
-fn empty_vector() -> PgError {
-    PgError::new(SqlState::DATA_EXCEPTION, "vector must have at least 1 dimension")
-}
-
-fn null_element() -> PgError {
-    PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "vector must not contain nulls")
 }

@@ -7,6 +7,7 @@ use crossbeam_epoch::Guard;
 use hashbrown::HashSet;
 use vicinity_indexes::{Candidate, CandidateStream, SearchParams, VectorIndex};
 use vicinity_types::Result;
+use vicinity_types::pase::squared_distance;
 
 use super::cursor::Filter;
 use super::{Row, Table};
@@ -149,23 +150,4 @@ impl VectorScan {
         }
         Ok(None)
     }
-}
-
-/// Sums in double precision: values near 10^4 in single precision would come out of order.
-#[inline]
-pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    let mut lanes = [0f64; 8];
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    for (x, y) in a8.iter().zip(b8) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            let d = f64::from(*x) - f64::from(*y);
-            *lane += d * d;
-        }
-    }
-    for ((lane, x), y) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        let d = f64::from(*x) - f64::from(*y);
-        *lane += d * d;
-    }
-    lanes.iter().sum()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::context::ExecContext;
+use crate::exec::ddl::role;
 
 /// An error of the file system in PostgreSQL's words.
 pub(super) fn error(e: &std::io::Error, doing: String) -> PgError {
@@ -24,17 +25,13 @@ pub(super) fn error(e: &std::io::Error, doing: String) -> PgError {
 
 /// Only superusers reach the server's files.
 pub(super) fn check_allowed(ctx: &ExecContext, to: bool) -> Result<()> {
-    let role = ctx.catalog.role_named(ctx.session.user());
-    if role.is_some_and(|r| r.superuser) {
-        return Ok(());
-    }
     let (group, side) =
         if to { ("pg_write_server_files", "to") } else { ("pg_read_server_files", "from") };
-    Err(PgError::new(
-        SqlState::INSUFFICIENT_PRIVILEGE,
-        format!("must be superuser or have privileges of the {group} role to COPY {side} a file"),
-    )
-    .hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."))
+    role::check_server_files(ctx, group, &format!("COPY {side} a file")).map_err(|e| {
+        e.hint(
+            "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+        )
+    })
 }
 
 /// The error of opening a file, with advice where the client may have meant a file of its own.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sqlparser::ast::ObjectName;
-use vicinity_indexes::options::parse_options;
+use vicinity_indexes::options::{MethodOptions, parse_options};
+use vicinity_indexes::{Clustering, IvfOptions};
 use vicinity_storage::Progress;
 use vicinity_storage::catalog::model::{
     IndexDef, IndexMethod, Object, Relation, RelationKind, fixed,
@@ -28,10 +29,21 @@ pub(crate) fn reread(ctx: &ExecContext, oid: Oid) -> Result<Arc<Relation>> {
 fn options(ctx: &ExecContext, method: &Method, given: &[(String, String)]) -> Result<()> {
     match method.kind {
         IndexMethod::Hnsw | IndexMethod::Ivfflat => {
-            for notice in parse_options(method.name, given)?.notices {
+            let parsed = parse_options(method.name, given)?;
+            for notice in parsed.notices {
                 ctx.session.notice(notice);
             }
-            Ok(())
+            match parsed.method {
+                MethodOptions::Ivfflat(IvfOptions {
+                    clustering: Clustering::External { .. },
+                    ..
+                }) => super::role::check_server_files(
+                    ctx,
+                    "pg_read_server_files",
+                    "read a centroid file",
+                ),
+                _ => Ok(()),
+            }
         }
         _ => {
             for (own, value) in given {
@@ -73,6 +85,10 @@ fn check_abilities(method: &Method, c: &CreateIndex) -> Result<()> {
     }
     if !c.include.is_empty() && method.kind == IndexMethod::Hash {
         return lacks("included columns");
+    }
+    let several = matches!(method.kind, IndexMethod::Btree | IndexMethod::Spatial);
+    if c.keys.len() > 1 && !several {
+        return lacks("multicolumn indexes");
     }
     if c.predicate.is_some() && !matches!(method.kind, IndexMethod::Btree | IndexMethod::Hash) {
         return Err(PgError::unsupported(format!(

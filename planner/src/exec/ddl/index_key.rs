@@ -135,13 +135,6 @@ pub(crate) fn keys(
             nulls_first: k.nulls_first.unwrap_or(k.descending),
         });
     }
-    let one_column = !matches!(method.kind, IndexMethod::Btree | IndexMethod::Spatial);
-    if out.len() > 1 && one_column {
-        return Err(PgError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!("access method \"{}\" does not support multicolumn indexes", method.name),
-        ));
-    }
     if out.len() > 32 {
         return Err(PgError::new(
             SqlState::TOO_MANY_COLUMNS,

@@ -26,6 +26,20 @@ pub(crate) fn oid_of(ctx: &ExecContext, own: &str) -> Result<Oid> {
     ctx.txn.catalog().role_named(own).map(|r| r.oid).ok_or_else(|| missing(own))
 }
 
+/// An error unless the user may `act` on the server's files: superusers and members of `group` may.
+pub(crate) fn check_server_files(ctx: &ExecContext, group: &str, act: &str) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let member = catalog.role_named(group).map(|r| r.oid);
+    let may = |r: &Role| r.superuser || member.is_some_and(|g| r.member_of.contains(&g));
+    if catalog.role_named(ctx.session.user()).is_some_and(|r| may(r)) {
+        return Ok(());
+    }
+    Err(PgError::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        format!("must be superuser or have privileges of the {group} role to {act}"),
+    ))
+}
+
 /// `OWNER TO`
 pub(crate) fn owner(ctx: &ExecContext, owner: &Owner) -> Result<Oid> {
     match owner {
