@@ -174,6 +174,18 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
     let timer = Timer::start();
     for _ in 0..n {
         let id = random.random_range(0..rows);
+        let key = match KeyRange::equal(&keys, &[id_of(id)]).lower {
+            std::ops::Bound::Included(key) => key,
+            _ => Vec::new(),
+        };
+        let guard = pin();
+        let row = t.lookup(KEY, &key, &snapshot, &guard)?;
+        black_box(row.map(|r| r.raw(0).map(<[u8]>::len)));
+    }
+    timer.report("key lookup alone", n);
+    let timer = Timer::start();
+    for _ in 0..n {
+        let id = random.random_range(0..rows);
         let guard = pin();
         black_box(t.fetch(id, &snapshot, &guard).map(|r| r.raw(0).map(<[u8]>::len)));
     }

@@ -86,3 +86,36 @@ fn a_dropped_transaction_leaves_nothing() {
     finish(&db, txn);
     assert_eq!(seen(&db), [(1, 2)]);
 }
+
+#[test]
+fn lookups_agree_with_scans_of_one_key() {
+    let db = memory();
+    make_table(&db);
+    let t = table(&db);
+    let txn = begin(&db);
+    for i in 0..20 {
+        t.insert(&txn, &row(i, i)).unwrap();
+    }
+    finish(&db, txn);
+    let old = db.begin(vicinity_storage::Isolation::RepeatableRead, true).unwrap();
+    let before = old.snapshot();
+    let txn = begin(&db);
+    let s = txn.snapshot();
+    for i in 0..10 {
+        let r = find(&t, i, s).unwrap();
+        t.update(&txn, &s, r, &row(i + 100, i)).unwrap();
+    }
+    finish(&db, txn);
+    let txn = begin(&db);
+    let after = txn.snapshot();
+    let keys = &t.indexes()[0].index().unwrap().keys;
+    let guard = vicinity_storage::pin();
+    for i in 0..120 {
+        let range = vicinity_storage::KeyRange::equal(keys, &[vicinity_types::Datum::Int4(i)]);
+        let std::ops::Bound::Included(key) = range.lower else { panic!() };
+        for s in [before, after] {
+            let got = t.lookup(PK, &key, &s, &guard).unwrap().map(|r| r.id);
+            assert_eq!(got, find(&t, i, s));
+        }
+    }
+}

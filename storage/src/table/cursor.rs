@@ -105,6 +105,36 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The visible row under a whole key of a unique index: a scan of one step, without a cursor.
+    /// `key` is encoded as for [`KeyRange::equal`]; its bytes are compared with each candidate's.
+    #[inline]
+    pub fn lookup<'g>(
+        &self,
+        index: Oid,
+        key: &[u8],
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Result<Option<Row<'g>>> {
+        let indexes = self.store.indexes();
+        let index = indexes.iter().find(|i| i.oid == index).ok_or_else(not_ready)?;
+        let body = index.body();
+        let Body::Btree(btree) = &**body else { return Err(not_ready()) };
+        let mut found = Ok(None);
+        let mut theirs = Vec::with_capacity(key.len());
+        btree.get(key, |id| {
+            let Some(row) = self.fetch(id, snapshot, guard) else { return true };
+            match index.key(row.layout, row.tuple.bytes(), &mut theirs) {
+                Ok(_) if theirs == key => found = Ok(Some(row)),
+                Ok(_) => return true,
+                Err(e) => found = Err(e),
+            }
+            false
+        });
+        found
+    }
+}
+
 impl Cursor {
     /// The table it goes through.
     pub fn table(&self) -> &Arc<Table> {

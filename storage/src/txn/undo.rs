@@ -76,13 +76,15 @@ impl Transaction {
 
     pub(super) fn abort(&self) {
         let xid = self.xid.load(Ordering::Relaxed);
+        if xid == 0 {
+            // Nothing was written, locked or changed.
+            return self.db.core.clock.idle(self.snapshots);
+        }
         let mut guard = self.inner.lock();
         self.undo_to(&mut guard, 0);
         *guard = Inner::default();
         drop(guard);
-        if xid != 0 {
-            self.db.core.clock.finish(xid);
-        }
+        self.db.core.clock.finish(xid);
         self.db.core.clock.idle(self.snapshots);
     }
 
