@@ -182,7 +182,7 @@ pub fn rows(
 ) -> Result<u64> {
     match &statement.kind {
         Kind::Query(plan) => {
-            let mut cursor = plan.open(ctx, params)?;
+            let mut cursor = plan.open(ctx.clone(), params)?;
             let mut count = 0;
             while let Some(row) = cursor.next_row()? {
                 count += 1;

@@ -82,18 +82,18 @@ impl QueryPlan {
     }
 
     /// Begins an execution.
-    pub fn open(&self, ctx: &ExecContext, params: Vec<Datum>) -> Result<Cursor> {
+    pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         let inner = match (&self.row, ctx.session.lane()) {
             (Some(plan), lane) if lane != Lane::Batch || self.locks => {
-                Inner::Row(RowCursor::open(plan.clone(), ctx.clone(), params)?)
+                Inner::Row(RowCursor::open(plan.clone(), ctx, params)?)
             }
             (None, Lane::Row) => {
                 return Err(PgError::unsupported("this statement in the row lane"));
             }
             _ => {
-                let plan = physical(&self.logical, ctx, &Arc::from(params), &self.kinds)?;
+                let plan = physical(&self.logical, &ctx, &Arc::from(params), &self.kinds)?;
                 let types = self.columns.iter().map(|c| c.ty).collect();
-                Inner::Batch(Box::new(BatchCursor::open(&plan, types, ctx.clone())?))
+                Inner::Batch(Box::new(BatchCursor::open(&plan, types, ctx)?))
             }
         };
         Ok(Cursor { inner })
@@ -102,7 +102,7 @@ impl QueryPlan {
     /// Runs it to the end; every row.
     pub fn rows(&self, ctx: &ExecContext, params: Vec<Datum>) -> Result<Vec<Vec<Datum>>> {
         let mut sink = Collect::default();
-        let mut cursor = self.open(ctx, params)?;
+        let mut cursor = self.open(ctx.clone(), params)?;
         while !cursor.fill(&mut sink, usize::MAX)?.done {}
         Ok(sink.rows)
     }
@@ -113,7 +113,7 @@ impl QueryPlan {
             return plan.scalar(ctx, params);
         }
         let mut sink = Collect::default();
-        self.open(ctx, params.to_vec())?.fill(&mut sink, 1)?;
+        self.open(ctx.clone(), params.to_vec())?.fill(&mut sink, 1)?;
         Ok(sink.rows.into_iter().next().and_then(|r| r.into_iter().next()).unwrap_or_default())
     }
 }

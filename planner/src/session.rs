@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast;
-use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, Transaction};
+use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, SnapshotPlace, Transaction};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::context::ExecContext;
@@ -70,6 +70,7 @@ pub struct Session {
     engine: Arc<Engine>,
     state: Arc<SessionState>,
     txn: Option<Arc<Transaction>>,
+    place: Option<Arc<SnapshotPlace>>,
     block: Block,
     savepoints: Vec<NamedSavepoint>,
     interrupt: Interrupt,
@@ -88,6 +89,7 @@ impl Session {
             engine,
             state,
             txn: None,
+            place: None,
             block: Block::None,
             savepoints: Vec::new(),
             interrupt: Arc::new(move || watched.check_cancel()),
@@ -141,7 +143,11 @@ impl Session {
     }
 
     fn begin(&mut self, isolation: Isolation, read_only: bool) -> Result<Arc<Transaction>> {
-        let txn = self.engine.db.begin(isolation, read_only)?;
+        let place = match &self.place {
+            Some(place) => place,
+            None => self.place.insert(SnapshotPlace::open(&self.engine.db)?),
+        };
+        let txn = self.engine.db.begin_at(place, isolation, read_only);
         txn.set_process(self.state.pid());
         txn.set_interrupt(self.interrupt.clone());
         txn.set_lock_timeout(self.state.lock_timeout());
@@ -293,7 +299,7 @@ impl Session {
         }
         match &prepared.kind {
             Kind::Query(plan) => {
-                let cursor = plan.open(&ctx, params)?;
+                let cursor = plan.open(ctx, params)?;
                 Ok(Execution::Rows { cursor, tag: RowsTag::Count("SELECT") })
             }
             Kind::Dml(plan) => Ok(outcome(plan.run(&ctx, &params)?, prepared.columns.as_deref())),

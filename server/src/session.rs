@@ -14,7 +14,6 @@ use vicinity_planner::rows::{OutputColumn, RowWriter};
 use vicinity_planner::session::{Execution, RowsTag};
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::Parsed;
-use vicinity_storage::Catalog;
 use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
@@ -106,7 +105,7 @@ impl Backend for EngineSession {
         let mut params = Vec::with_capacity(statement.params.len());
         if !statement.params.is_empty() {
             let style = self.state.style();
-            let names = Names { catalog: self.engine.db.catalog(), session: &self.state };
+            let names = Names { engine: &self.engine, session: &self.state };
             let io = Io { style: &style, names: &names };
             for (i, ((format, bytes), ty)) in
                 values.params.iter().zip(&statement.params).enumerate()
@@ -156,7 +155,7 @@ impl Backend for EngineSession {
             None => return Err(PgError::internal("the portal did not begin")),
         };
         let style = self.state.style();
-        let names = Names { catalog: self.engine.db.catalog(), session: &self.state };
+        let names = Names { engine: &self.engine, session: &self.state };
         let io = Io { style: &style, names: &names };
         let mut writer = RowWriter::new(out, &portal.formats, io);
         let fetched = cursor.fill(&mut writer, most)?;
@@ -236,21 +235,21 @@ impl Source for Incoming<'_> {
 
 /// The catalog, for values of types that are not built in.
 struct Names<'a> {
-    catalog: Arc<Catalog>,
+    engine: &'a Engine,
     session: &'a SessionState,
 }
 
 impl TypeNames for Names<'_> {
     fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
-        names::reg_out(&self.catalog, self.session, ty, value)
+        names::reg_out(&self.engine.db.catalog(), self.session, ty, value)
     }
 
     fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
-        names::reg_in(&self.catalog, self.session, ty, text)
+        names::reg_in(&self.engine.db.catalog(), self.session, ty, text)
     }
 
     fn type_info(&self, ty: Oid) -> Option<UserType> {
-        names::type_info(&self.catalog, ty)
+        names::type_info(&self.engine.db.catalog(), ty)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::catalog::change::Change;
 use crate::catalog::model::{IndexDef, Object, RelationKind, SequenceDef};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
+use crate::mvcc::place::SnapshotPlace;
 use crate::recovery;
 use crate::sequence::Sequence;
 use crate::store::build::{self, Builds};
@@ -171,7 +172,17 @@ impl Database {
 
     /// Begins a transaction.
     pub fn begin(self: &Arc<Self>, isolation: Isolation, read_only: bool) -> Result<Transaction> {
-        Transaction::begin(self.clone(), isolation, read_only)
+        Ok(self.begin_at(&SnapshotPlace::open(self)?, isolation, read_only))
+    }
+
+    /// Begins a transaction of a session that keeps its place.
+    pub fn begin_at(
+        self: &Arc<Self>,
+        place: &Arc<SnapshotPlace>,
+        isolation: Isolation,
+        read_only: bool,
+    ) -> Transaction {
+        Transaction::begin(self.clone(), place.clone(), isolation, read_only)
     }
 
     /// The committed catalog.

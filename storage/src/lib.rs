@@ -20,7 +20,9 @@ pub mod txn;
 pub mod wal;
 
 pub use catalog::{Catalog, ObjectKind};
+pub use crossbeam_epoch::Guard;
 pub use database::{Database, Options};
+pub use mvcc::place::{SnapshotHold, SnapshotPlace};
 pub use mvcc::{RowId, Snapshot, Xid, pin};
 pub use sequence::{Sequence, SequenceState};
 pub use store::build::BuildInfo;

@@ -85,7 +85,7 @@ impl SubQuery {
         }
         let plan = self.query_plan(ctx)?;
         let mut sink = Collect::default();
-        let mut cursor = plan.open(&ctx.deeper()?, params.to_vec())?;
+        let mut cursor = plan.open(ctx.deeper()?, params.to_vec())?;
         while sink.rows.len() < limit {
             let left = limit - sink.rows.len();
             if cursor.fill(&mut sink, left)?.done {

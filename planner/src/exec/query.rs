@@ -46,7 +46,7 @@ pub(crate) fn run(
     let columns =
         query.columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect();
     let plan = QueryPlan::new(ctx, query.plan.clone(), columns, &[])?;
-    let mut cursor = plan.open(ctx, Vec::new())?;
+    let mut cursor = plan.open(ctx.clone(), Vec::new())?;
     loop {
         let mut rows = Collect::default();
         let done = cursor.fill(&mut rows, CHUNK)?.done;

@@ -160,7 +160,7 @@ pub fn run(
     let mut measured = None;
     if options.analyze {
         let began = Instant::now();
-        let mut cursor = explained.plan.open(ctx, params)?;
+        let mut cursor = explained.plan.open(ctx.clone(), params)?;
         let mut fetched = cursor.fill(&mut Discard, 1)?;
         let first = began.elapsed().as_secs_f64() * 1000.0;
         let mut rows = fetched.rows as u64;

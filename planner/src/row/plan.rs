@@ -12,7 +12,7 @@ use super::aggregate::{self, AggregateNode, assemble, describe};
 use super::compile::{Compiler, Scope};
 use super::lock::{self, RowLocks};
 use super::node::{Frame, Node, RowRef};
-use super::scan::{CompiledScan, OpenScan, Origins};
+use super::scan::{CompiledScan, Lookup, OpenScan, Origins};
 use super::sort::{SortNode, Sorter};
 use crate::call::{PgType, callable_of};
 use crate::context::ExecContext;
@@ -458,11 +458,11 @@ fn set_leaf(set: &ProjectSet, compiler: &mut Compiler) -> Result<Option<Leaf>> {
 }
 
 /// Where a running plan stands.
-// Kept by value: a short query must not pay for a box.
-#[allow(clippy::large_enum_variant)]
 enum State {
     One(bool),
-    Scan(OpenScan),
+    /// One row by its key; `None` when it was given.
+    Lookup(Option<Lookup>),
+    Scan(Box<OpenScan>),
     Rows(std::vec::IntoIter<Vec<Datum>>),
     /// Finished rows: nothing left to compute.
     Done(std::vec::IntoIter<Vec<Datum>>),
@@ -571,6 +571,12 @@ impl RowCursor {
                 }
                 Ok(true)
             }
+            State::Lookup(lookup) => {
+                if let Some(lookup) = lookup.take() {
+                    looked_up(plan, &lookup, &frame, removed, &mut |row| emit(row, skip))?;
+                }
+                Ok(true)
+            }
             State::Done(rows) => {
                 for row in rows {
                     if *skip > 0 {
@@ -655,6 +661,11 @@ impl RowCursor {
                     keep(RowRef::None)?;
                 }
             }
+            State::Lookup(lookup) => {
+                if let Some(lookup) = lookup.take() {
+                    looked_up(plan, &lookup, &frame, removed, &mut keep)?;
+                }
+            }
             State::Rows(rows) | State::Done(rows) => {
                 for row in rows {
                     if passes(plan, &frame.with_row(RowRef::Values(&row)))? {
@@ -711,8 +722,11 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
         Leaf::One(one) => State::One(*one),
         Leaf::Scan(scan) => match &scan.origins {
             Origins::Table(table) => {
+                if scan.is_single() && plan.locks.is_none() {
+                    return Ok(State::Lookup(scan.lookup(frame)?));
+                }
                 let wanted = if plan.sort.is_empty() { wanted } else { usize::MAX };
-                State::Scan(scan.open(table, frame.ctx.snapshot, frame, wanted)?)
+                State::Scan(Box::new(scan.open(table, frame.ctx.snapshot, frame, wanted)?))
             }
             Origins::Virtual(source) => {
                 let mut rows = source.rows(frame.ctx)?;
@@ -747,6 +761,28 @@ pub(super) fn passes(plan: &RowPlan, frame: &Frame<'_>) -> Result<bool> {
         Some(filter) => filter.passes(frame),
         None => Ok(true),
     }
+}
+
+/// Gives the row under a key to `take`, if it is there and passes.
+fn looked_up(
+    plan: &RowPlan,
+    lookup: &Lookup,
+    frame: &Frame<'_>,
+    removed: &mut u64,
+    take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+) -> Result<()> {
+    let Leaf::Scan(CompiledScan { origins: Origins::Table(table), oid, .. }) = &plan.leaf else {
+        return Ok(());
+    };
+    let guard = pin();
+    let Some(row) = lookup.row(table, &frame.ctx.snapshot, &guard)? else { return Ok(()) };
+    let row = RowRef::Stored(&row, *oid);
+    if passes(plan, &frame.with_row(row))? {
+        take(row)?;
+    } else {
+        *removed += 1;
+    }
+    Ok(())
 }
 
 /// Goes on with a scan until `take` says stop (false) or the scan ends (true).

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use vicinity_storage::catalog::model::IndexKey;
-use vicinity_storage::{Access, Cursor, KeyRange, Snapshot, Table};
+use vicinity_storage::{Access, Cursor, Guard, KeyRange, Row, Snapshot, SnapshotHold, Table};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::compile::{Compiler, Scope};
@@ -49,6 +50,22 @@ enum AccessPlan {
     },
 }
 
+impl AccessPlan {
+    /// Whether it is one value for every column of a unique index.
+    fn is_single(&self, origins: &Origins) -> bool {
+        let (AccessPlan::Btree { index, keys, equal, .. }, Origins::Table(table)) = (self, origins)
+        else {
+            return false;
+        };
+        equal.len() == keys.len()
+            && equal.iter().all(|e| e.len() == 1)
+            && table
+                .indexes()
+                .iter()
+                .any(|i| i.oid == *index && i.index().is_some_and(|d| d.unique))
+    }
+}
+
 /// A compiled scan.
 pub struct CompiledScan {
     /// Where rows come from.
@@ -56,6 +73,7 @@ pub struct CompiledScan {
     /// The table's id.
     pub oid: Oid,
     access: AccessPlan,
+    single: bool,
     /// What rows must satisfy.
     pub filter: Option<Node>,
     /// The order rows are to have where the index gives only its first key; else empty.
@@ -80,7 +98,8 @@ impl CompiledScan {
             ScanSource::Virtual(source) => (Origins::Virtual(source.clone()), source.oid()),
         };
         let access = access_plan(spec, ctx, &origins, compiler)?;
-        Ok(CompiledScan { origins, oid, access, filter, order })
+        let single = access.is_single(&origins);
+        Ok(CompiledScan { origins, oid, access, single, filter, order })
     }
 
     /// Whether it is over quickly however big the table is, provided few rows are asked for.
@@ -90,17 +109,24 @@ impl CompiledScan {
 
     /// Whether at most one row comes out.
     pub fn is_single(&self) -> bool {
-        let (AccessPlan::Btree { index, keys, equal, .. }, Origins::Table(table)) =
-            (&self.access, &self.origins)
-        else {
-            return false;
+        self.single
+    }
+
+    /// The one row of a scan that [is single](CompiledScan::is_single); `None` if no row can have
+    /// such a key.
+    pub fn lookup(&self, frame: &Frame<'_>) -> Result<Option<Lookup>> {
+        let AccessPlan::Btree { index, keys, kinds, equal, .. } = &self.access else {
+            return Err(PgError::internal("a lookup without a key"));
         };
-        equal.len() == keys.len()
-            && equal.iter().all(|e| e.len() == 1)
-            && table
-                .indexes()
-                .iter()
-                .any(|i| i.oid == *index && i.index().is_some_and(|d| d.unique))
+        let mut values: SmallVec<[Datum; 2]> = SmallVec::new();
+        for (node, kind) in equal.iter().flatten().zip(kinds) {
+            match to_key(node.eval(frame)?, *kind) {
+                Ok(Datum::Null) | Err(_) => return Ok(None),
+                Ok(value) => values.push(value),
+            }
+        }
+        let key = KeyRange::key(keys, &values);
+        Ok(Some(Lookup { index: *index, key, _hold: frame.ctx.txn.hold() }))
     }
 
     /// Begins. `limit` is how many rows are wanted.
@@ -330,6 +356,26 @@ fn query_vector(query: Datum) -> Result<Option<(Arc<[f32]>, i32)>> {
         Datum::Array(a) => Some((Arc::from(vicinity_types::pase::vector(&a)?), 0)),
         _ => None,
     })
+}
+
+/// A scan of one step: there is no position to keep.
+pub struct Lookup {
+    index: Oid,
+    key: Vec<u8>,
+    /// The row may be asked for after the statement, by a cursor.
+    _hold: SnapshotHold,
+}
+
+impl Lookup {
+    /// The row, if it is there.
+    pub fn row<'g>(
+        &self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Result<Option<Row<'g>>> {
+        table.lookup(self.index, &self.key, snapshot, guard)
+    }
 }
 
 /// A scan under way.

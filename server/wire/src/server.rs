@@ -225,7 +225,7 @@ async fn accept<S: Service>(
         };
         match accepted {
             Ok((tcp, peer)) => {
-                if let Err(e) = prepare(&tcp) {
+                if let Err(e) = prepare(&tcp, peer) {
                     tracing::debug!("socket options: {e}");
                 }
                 tokio::spawn(connection::serve(tcp, peer, Arc::clone(&shared)));
@@ -239,10 +239,16 @@ async fn accept<S: Service>(
     }
 }
 
-fn prepare(tcp: &TcpStream) -> io::Result<()> {
+fn prepare(tcp: &TcpStream, peer: SocketAddr) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(tcp);
+    #[cfg(target_os = "linux")]
+    if peer.ip().is_loopback() {
+        // No path to probe: pacing (BBR) only costs a timer per answer.
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
     let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(300));
-    socket2::SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// A running server.

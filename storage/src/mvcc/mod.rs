@@ -31,6 +31,7 @@
 //! A cut version is freed when every guard of that moment is gone (epoch reclamation).
 
 pub(crate) mod clock;
+pub(crate) mod place;
 pub(crate) mod rows;
 pub(crate) mod version;
 

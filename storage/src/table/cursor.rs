@@ -107,7 +107,7 @@ impl Table {
 
 impl Table {
     /// The visible row under a whole key of a unique index: a scan of one step, without a cursor.
-    /// `key` is encoded as for [`KeyRange::equal`]; its bytes are compared with each candidate's.
+    /// `key` is [`KeyRange::key`]; its bytes are compared with each candidate's.
     #[inline]
     pub fn lookup<'g>(
         &self,
@@ -116,6 +116,7 @@ impl Table {
         snapshot: &Snapshot,
         guard: &'g Guard,
     ) -> Result<Option<Row<'g>>> {
+        self.store.counters.index_scans.fetch_add(1, Ordering::Relaxed);
         let indexes = self.store.indexes();
         let index = indexes.iter().find(|i| i.oid == index).ok_or_else(not_ready)?;
         let body = index.body();
@@ -125,7 +126,7 @@ impl Table {
         btree.get(key, |id| {
             let Some(row) = self.fetch(id, snapshot, guard) else { return true };
             match index.key(row.layout, row.tuple.bytes(), &mut theirs) {
-                Ok(_) if theirs == key => found = Ok(Some(row)),
+                Ok(keyed) if keyed != Keyed::Absent && theirs == key => found = Ok(Some(row)),
                 Ok(_) => return true,
                 Err(e) => found = Err(e),
             }

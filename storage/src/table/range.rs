@@ -29,7 +29,12 @@ impl KeyRange {
 
     /// All keys whose leading columns have these values.
     pub fn equal(keys: &[IndexKey], values: &[Datum]) -> KeyRange {
-        KeyRange::prefix(encode_prefix(keys, values))
+        KeyRange::prefix(KeyRange::key(keys, values))
+    }
+
+    /// The bytes all keys begin with whose leading columns have these values.
+    pub fn key(keys: &[IndexKey], values: &[Datum]) -> Vec<u8> {
+        encode_prefix(keys, values)
     }
 
     /// Leading columns equal to `values`, the next column within bounds **in value order**; NULLs of

@@ -52,7 +52,7 @@ impl Transaction {
         self.ended.store(true, Ordering::Release);
         *inner = Inner::default();
         drop(guard);
-        self.db.core.clock.idle(self.snapshots);
+        self.db.core.clock.idle(self.place.slot);
         Ok(CommitTicket { lsn: lsn.filter(|_| self.synchronous.load(Ordering::Relaxed)) })
     }
 

@@ -16,6 +16,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
 use crate::database::Database;
+use crate::mvcc::place::{SnapshotHold, SnapshotPlace};
 use crate::mvcc::version::UNCOMMITTED;
 use crate::mvcc::{RowId, Snapshot, Xid};
 use crate::store::Store;
@@ -61,7 +62,7 @@ pub struct Transaction {
     read_only: AtomicBool,
     /// Wait for the disk at commit.
     synchronous: AtomicBool,
-    snapshots: u32,
+    place: Arc<SnapshotPlace>,
     /// The snapshot of the whole transaction, 0 before it is taken.
     fixed: AtomicU64,
     /// 0 until the first write.
@@ -123,21 +124,25 @@ pub(crate) enum Change1 {
 }
 
 impl Transaction {
-    pub(crate) fn begin(db: Arc<Database>, isolation: Isolation, read_only: bool) -> Result<Self> {
-        let snapshots = db.core.clock.open_snapshots()?;
-        Ok(Transaction {
+    pub(crate) fn begin(
+        db: Arc<Database>,
+        place: Arc<SnapshotPlace>,
+        isolation: Isolation,
+        read_only: bool,
+    ) -> Self {
+        Transaction {
             db,
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
             synchronous: AtomicBool::new(true),
-            snapshots,
+            place,
             fixed: AtomicU64::new(0),
             xid: AtomicU64::new(0),
             cid: AtomicU32::new(0),
             control: Mutex::new(Control { pid: 0, lock_timeout: None, interrupt: None }),
             inner: Mutex::new(Inner::default()),
             ended: AtomicBool::new(false),
-        })
+        }
     }
 
     /// The database it runs in.
@@ -205,22 +210,27 @@ impl Transaction {
         let ts = if self.isolation().is_snapshot() {
             match self.fixed.load(Ordering::Relaxed) {
                 0 => {
-                    let ts = self.db.core.clock.take(self.snapshots);
+                    let ts = self.db.core.clock.take(self.place.slot);
                     self.fixed.store(ts, Ordering::Relaxed);
                     ts
                 }
                 ts => ts,
             }
         } else {
-            self.db.core.clock.take(self.snapshots)
+            self.db.core.clock.take(self.place.slot)
         };
-        Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.snapshots }
+        Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.place.slot }
+    }
+
+    /// Keeps what its last snapshot sees beyond the statement, for as long as the hold lives.
+    pub fn hold(&self) -> SnapshotHold {
+        SnapshotHold::new(&self.place)
     }
 
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
     pub fn end_statement(&self) {
         if !self.isolation().is_snapshot() {
-            self.db.core.clock.idle(self.snapshots);
+            self.db.core.clock.idle(self.place.slot);
         }
     }
 
@@ -405,6 +415,5 @@ impl Drop for Transaction {
         if !self.ended.swap(true, Ordering::AcqRel) {
             self.abort();
         }
-        self.db.core.clock.close_snapshots(self.snapshots);
     }
 }

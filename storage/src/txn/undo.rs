@@ -78,14 +78,14 @@ impl Transaction {
         let xid = self.xid.load(Ordering::Relaxed);
         if xid == 0 {
             // Nothing was written, locked or changed.
-            return self.db.core.clock.idle(self.snapshots);
+            return self.db.core.clock.idle(self.place.slot);
         }
         let mut guard = self.inner.lock();
         self.undo_to(&mut guard, 0);
         *guard = Inner::default();
         drop(guard);
         self.db.core.clock.finish(xid);
-        self.db.core.clock.idle(self.snapshots);
+        self.db.core.clock.idle(self.place.slot);
     }
 
     fn undo_to(&self, inner: &mut Inner, to: usize) {

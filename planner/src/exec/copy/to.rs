@@ -87,7 +87,7 @@ fn open(ctx: &ExecContext, stmt: &Ast) -> Result<(Cursor, Vec<String>)> {
         return Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
     }
     let names = plan.columns.iter().map(|c| c.name.clone()).collect();
-    Ok((plan.open(ctx, Vec::new())?, names))
+    Ok((plan.open(ctx.clone(), Vec::new())?, names))
 }
 
 fn first_word(stmt: &Ast) -> String {

@@ -514,7 +514,7 @@ impl Change {
         };
         let once = vec![OnceCell::new(); cells];
         let mut me = Changer { change: self, ctx, params, table, triggers, once, sink, count: 0 };
-        let mut cursor = self.plan.open(ctx, params.to_vec())?;
+        let mut cursor = self.plan.open(ctx.clone(), params.to_vec())?;
         loop {
             let mut found = Collect::default();
             let done = cursor.fill(&mut found, CHUNK)?.done;
@@ -570,7 +570,7 @@ impl Changer<'_> {
             return Ok(condition.passes(&self.frame(&values))?.then_some(found));
         }
         let ctx = ExecContext { snapshot: *snapshot, ..self.ctx.clone() };
-        let mut cursor = self.change.plan.open(&ctx, self.params.to_vec())?;
+        let mut cursor = self.change.plan.open(ctx.clone(), self.params.to_vec())?;
         loop {
             let mut rows = Collect::default();
             let done = cursor.fill(&mut rows, CHUNK)?.done;

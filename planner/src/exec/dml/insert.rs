@@ -607,7 +607,7 @@ impl Insert {
             Source::Queries(queries) => {
                 for (plan, nodes) in queries {
                     inserter.nodes = nodes;
-                    let mut cursor = plan.open(ctx, params.to_vec())?;
+                    let mut cursor = plan.open(ctx.clone(), params.to_vec())?;
                     while !cursor.fill(&mut inserter, 4096)?.done {
                         ctx.check()?;
                     }

@@ -1,0 +1,44 @@
+//! A session's place among the snapshots in use.
+
+use std::sync::Arc;
+
+use vicinity_types::Result;
+
+use crate::database::{Core, Database};
+
+/// Where a session's transactions, one after the other, announce what they look at. Kept by the
+/// session because getting one is a step all sessions share.
+pub struct SnapshotPlace {
+    core: Arc<Core>,
+    pub(crate) slot: u32,
+}
+
+impl SnapshotPlace {
+    /// A place of its own; 53400 when more transactions run than the server has places for.
+    pub fn open(db: &Database) -> Result<Arc<SnapshotPlace>> {
+        let slot = db.core.clock.open_snapshots()?;
+        Ok(Arc::new(SnapshotPlace { core: db.core.clone(), slot }))
+    }
+}
+
+impl Drop for SnapshotPlace {
+    fn drop(&mut self) {
+        self.core.clock.close_snapshots(self.slot);
+    }
+}
+
+/// Keeps the versions a snapshot sees, beyond the statement that took it, until it is dropped.
+pub struct SnapshotHold(Arc<SnapshotPlace>);
+
+impl SnapshotHold {
+    pub(crate) fn new(place: &Arc<SnapshotPlace>) -> SnapshotHold {
+        place.core.clock.share(place.slot);
+        SnapshotHold(place.clone())
+    }
+}
+
+impl Drop for SnapshotHold {
+    fn drop(&mut self) {
+        self.0.core.clock.close_snapshots(self.0.slot);
+    }
+}
