@@ -14,8 +14,8 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 use vicinity_wire::backend::Session;
 use vicinity_wire::startup::Startup;
 use vicinity_wire::{
-    Auth, Backend, Column, Description, Event, Limits, Progress, Server, Service, Tag, Values,
-    encode,
+    Auth, Backend, Column, Description, Event, Limits, Opened, Progress, Server, Service, Tag,
+    Values, encode,
 };
 
 /// `bench ceiling`
@@ -143,12 +143,12 @@ impl Backend for Connection {
         })
     }
 
-    fn bind(&mut self, statement: &Arc<Canning>, _: &str, _: Values<'_>) -> Result<Arc<Canning>> {
+    fn bind(&mut self, statement: &Arc<Canning>, _: Values<'_>) -> Result<Arc<Canning>> {
         Ok(Arc::clone(statement))
     }
 
-    fn open(&mut self, portal: &mut Arc<Canning>) -> Result<Option<Vec<Column>>> {
-        Ok(portal.columns.clone())
+    fn open(&mut self, portal: &mut Arc<Canning>) -> Result<Option<Opened>> {
+        Ok(portal.columns.clone().map(|columns| Opened { columns, format: 0 }))
     }
 
     fn execute(

@@ -8,8 +8,9 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 use crate::bind::{Binder, ParamTypes, Variables};
 use crate::call::{PgType, Typed, literal};
 use crate::context::ExecContext;
-use crate::exec::{dml, utility};
+use crate::exec::{cursor, dml, utility};
 use crate::explain::{self, Explained, Options};
+use crate::portal::{About, CursorOptions, Portal};
 use crate::query::QueryPlan;
 use crate::resolve::Context;
 use crate::rows::OutputColumn;
@@ -17,7 +18,7 @@ use crate::sql;
 
 /// What a statement is, as far as running it goes.
 enum Kind {
-    Query(Box<QueryPlan>),
+    Query(Arc<QueryPlan>),
     Dml(Box<dml::DmlPlan>),
     Do(String),
     Explain(Options, Box<Explained>),
@@ -29,6 +30,8 @@ pub struct Statement {
     parsed: sql::Parsed,
     kind: Kind,
     columns: Vec<OutputColumn>,
+    /// Behind the columns comes the id of the row, which is not shown.
+    has_id: bool,
     version: u64,
     path: u64,
 }
@@ -40,6 +43,11 @@ impl std::fmt::Debug for Statement {
 }
 
 impl Statement {
+    /// Its first word.
+    fn verb(&self) -> String {
+        self.parsed.text.split_whitespace().next().unwrap_or_default().to_uppercase()
+    }
+
     /// What comes out; empty for statements without rows.
     pub fn columns(&self) -> &[OutputColumn] {
         &self.columns
@@ -69,6 +77,27 @@ impl Statement {
     }
 }
 
+/// Opens a cursor over a query.
+pub fn open_cursor(
+    ctx: &ExecContext,
+    statement: &Statement,
+    params: Vec<Datum>,
+    scroll: Option<bool>,
+) -> Result<Portal> {
+    let Kind::Query(plan) = &statement.kind else {
+        return Err(PgError::new(
+            SqlState(*b"42P11"),
+            format!("cannot open {} query as cursor", statement.verb()),
+        ));
+    };
+    let about = About {
+        text: statement.parsed.text.clone(),
+        options: CursorOptions { scroll, ..CursorOptions::default() },
+        created: ctx.session.statement_time(),
+    };
+    Portal::cursor(ctx, plan.clone(), params, about, statement.has_id)
+}
+
 /// Cuts a text into its statements' texts.
 pub fn split(text: &str) -> Result<Vec<String>> {
     Ok(sql::parse(text)?.into_iter().map(|p| p.text).collect())
@@ -90,12 +119,50 @@ pub fn prepare(
     types: &[Oid],
     names: &dyn Variables,
 ) -> Result<Arc<Statement>> {
-    let parsed = one(text)?;
-    let (kind, columns) = crate::context::entered(ctx, || plan(ctx, &parsed, types, names))?;
+    planned(ctx, one(text)?, types, names, false)
+}
+
+/// The same for the query of a cursor: where its rows are those of one table it has their ids.
+pub fn prepare_cursor(
+    ctx: &ExecContext,
+    text: &str,
+    types: &[Oid],
+    names: &dyn Variables,
+) -> Result<Arc<Statement>> {
+    let mut parsed = one(text)?;
+    let sql::Statement::Sql(stmt) = &parsed.stmt else {
+        return planned(ctx, parsed, types, names, false);
+    };
+    let ast::Statement::Query(query) = &**stmt else {
+        return planned(ctx, parsed, types, names, false);
+    };
+    if let Some(with_id) = cursor::with_row_id(query) {
+        let stmt = Box::new(ast::Statement::Query(Box::new(with_id)));
+        let own = std::mem::replace(&mut parsed.stmt, sql::Statement::Sql(stmt));
+        if let Ok(found) = planned(ctx, parsed.clone(), types, names, true) {
+            return Ok(found);
+        }
+        parsed.stmt = own;
+    }
+    planned(ctx, parsed, types, names, false)
+}
+
+fn planned(
+    ctx: &ExecContext,
+    parsed: sql::Parsed,
+    types: &[Oid],
+    names: &dyn Variables,
+    has_id: bool,
+) -> Result<Arc<Statement>> {
+    let (kind, mut columns) = crate::context::entered(ctx, || plan(ctx, &parsed, types, names))?;
+    if has_id {
+        columns.pop();
+    }
     Ok(Arc::new(Statement {
         parsed,
         kind,
         columns,
+        has_id,
         version: ctx.catalog.version(),
         path: ctx.session.path_key(),
     }))
@@ -132,7 +199,8 @@ fn plan(
                 // A function's variables are numbered as they are met.
                 let types = names.types().unwrap_or_else(|| types.to_vec());
                 let plan = QueryPlan::new(ctx, bound.plan, columns.clone(), &types)?;
-                Ok((Kind::Query(Box::new(plan)), columns))
+                let plan = crate::session::locking(plan, &bound.locks)?;
+                Ok((Kind::Query(Arc::new(plan)), columns))
             }
             ast::Statement::Explain { .. } => {
                 let (options, inner) = explain::read(stmt)?;

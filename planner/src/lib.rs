@@ -13,6 +13,7 @@ pub mod inner;
 pub mod names;
 pub mod nearness;
 pub mod plpgsql;
+pub mod portal;
 pub mod prepared;
 pub mod push;
 pub mod query;

@@ -81,6 +81,11 @@ impl QueryPlan {
         self.row.as_ref().is_some_and(|r| r.is_short())
     }
 
+    /// Whether its rows are locked as they come out.
+    pub fn is_locking(&self) -> bool {
+        self.locks
+    }
+
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         let inner = match (&self.row, ctx.session.lane()) {

@@ -10,9 +10,10 @@ use crate::context::ExecContext;
 use crate::engine::Engine;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
-use crate::exec::{Outcome, utility};
+use crate::exec::{Outcome, cursor, utility};
 use crate::explain;
 use crate::hooks;
+use crate::portal;
 use crate::prepared::{Kind, Prepared};
 use crate::query::{Cursor, QueryPlan};
 use crate::row::lock::RowLocks;
@@ -63,6 +64,7 @@ struct NamedSavepoint {
     name: String,
     storage: Savepoint,
     settings: crate::exec::settings::Mark,
+    portals: portal::Mark,
 }
 
 /// A session.
@@ -202,8 +204,13 @@ impl Session {
             declared: types.to_vec(),
         };
         let Statement::Sql(stmt) = &parsed.stmt else {
-            if matches!(parsed.stmt, Statement::Copy(_)) {
-                prepared.kind = Kind::Copy;
+            match &parsed.stmt {
+                Statement::Copy(_) => prepared.kind = Kind::Copy,
+                Statement::Fetch(fetch) if !fetch.moves => {
+                    let portal = cursor::find(ctx, &crate::exec::name::ident(&fetch.name))?;
+                    prepared.columns = portal.lock().columns().map(<[_]>::to_vec);
+                }
+                _ => {}
             }
             return Ok(prepared);
         };
@@ -334,6 +341,8 @@ impl Session {
         if self.block != Block::None {
             if !ok {
                 self.block = Block::Failed;
+                let since = self.savepoints.last().map_or_else(Default::default, |s| s.portals);
+                self.state.portals().rollback_to(since);
             } else if let Some(txn) = &self.txn {
                 txn.end_statement();
             }
@@ -347,7 +356,9 @@ impl Session {
         let Some(txn) = self.txn.take() else { return Ok(None) };
         self.savepoints.clear();
         txn.set_synchronous(self.state.is_synchronous());
-        match txn.commit() {
+        let held = self.hold_portals();
+        self.state.portals().end();
+        match held.and_then(|()| txn.commit()) {
             Ok(ticket) => {
                 self.state.commit_settings();
                 Ok(ticket.lsn)
@@ -360,8 +371,18 @@ impl Session {
         }
     }
 
+    /// Cursors WITH HOLD read what the transaction lets them see.
+    fn hold_portals(&self) -> Result<()> {
+        let all = self.state.portals().all();
+        for (_, portal) in all {
+            portal.lock().commit()?;
+        }
+        Ok(())
+    }
+
     fn abort(&mut self) -> Option<Lsn> {
         self.savepoints.clear();
+        self.state.portals().end();
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
@@ -474,7 +495,8 @@ impl Session {
         }
         let Some(txn) = &self.txn else { return Err(PgError::internal("no transaction")) };
         let settings = self.state.settings().mark();
-        self.savepoints.push(NamedSavepoint { name, storage: txn.savepoint(), settings });
+        let portals = self.state.portals().mark();
+        self.savepoints.push(NamedSavepoint { name, storage: txn.savepoint(), settings, portals });
         Ok(())
     }
 
@@ -494,6 +516,7 @@ impl Session {
         };
         txn.rollback_to(&savepoint.storage)?;
         let mark = savepoint.settings;
+        self.state.portals().rollback_to(savepoint.portals);
         self.state.change_settings(|s| s.rollback_to(mark));
         self.block = Block::Open;
         Ok(())
@@ -565,6 +588,7 @@ impl Session {
                     if self.block != Block::None {
                         return Err(transaction::refuse_block("DISCARD ALL"));
                     }
+                    self.state.portals().close_all();
                     self.named.clear();
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
@@ -603,6 +627,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // They refer to the session's state, which holds them.
+        self.state.portals().close_all();
         self.abort();
     }
 }
@@ -616,9 +642,14 @@ pub fn plan_query(
     let bound = hooks::bind_query(ctx, query, types)?;
     let params = bound.params.clone();
     let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
-    match bound.locks.as_slice() {
-        [] => Ok((plan, params)),
-        [lock] => Ok((plan.locking(RowLocks::of(lock))?, params)),
+    Ok((locking(plan, &bound.locks)?, params))
+}
+
+/// A plan with what FOR UPDATE and FOR SHARE ask of it.
+pub(crate) fn locking(plan: QueryPlan, locks: &[ast::LockClause]) -> Result<QueryPlan> {
+    match locks {
+        [] => Ok(plan),
+        [lock] => plan.locking(RowLocks::of(lock)),
         _ => Err(PgError::unsupported("more than one FOR UPDATE/SHARE")),
     }
 }

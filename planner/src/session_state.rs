@@ -13,6 +13,7 @@ use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::exec::settings::Settings;
 use crate::names;
+use crate::portal::Portals;
 
 /// Which lane statements take (`SET vicinity.lane`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub struct SessionState {
     /// Milliseconds, 0 for none.
     statement_timeout: AtomicI64,
     notices: Mutex<Vec<Notice>>,
+    portals: Mutex<Portals>,
     cancel: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
     /// When the running statement times out: microseconds after `epoch`, 0 for never.
@@ -80,6 +82,7 @@ impl SessionState {
             lock_timeout: AtomicI64::new(0),
             statement_timeout: AtomicI64::new(0),
             notices: Mutex::new(Vec::new()),
+            portals: Mutex::default(),
             cancel: Arc::default(),
             terminate: Arc::default(),
             deadline: AtomicI64::new(0),
@@ -317,6 +320,11 @@ impl SessionState {
     pub fn take_notices(&self) -> Vec<Notice> {
         let mut queue = self.notices.lock();
         if queue.is_empty() { Vec::new() } else { std::mem::take(&mut *queue) }
+    }
+
+    /// Portals with names. Not to be held while anything runs.
+    pub fn portals(&self) -> MutexGuard<'_, Portals> {
+        self.portals.lock()
     }
 
     /// The flag a cancel request raises.

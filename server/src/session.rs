@@ -9,6 +9,7 @@ use vicinity_planner::engine::Engine;
 use vicinity_planner::exec::copy::Source;
 use vicinity_planner::exec::settings;
 use vicinity_planner::names;
+use vicinity_planner::portal::{self, Portal, Run};
 use vicinity_planner::prepared::Prepared;
 use vicinity_planner::rows::{OutputColumn, RowWriter};
 use vicinity_planner::session::{Execution, RowsTag};
@@ -19,8 +20,8 @@ use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
 };
 use vicinity_wire::{
-    Backend, Column, CopyData, CopyShape, Description, Event, Progress, Session, Supply, Tag,
-    Values,
+    Backend, Column, CopyData, CopyShape, Description, Event, Named, Opened, Progress, Session,
+    Supply, Tag, Values,
 };
 
 /// A session.
@@ -30,14 +31,12 @@ pub struct EngineSession {
     engine: Arc<Engine>,
 }
 
-/// A statement with its parameters.
-pub struct Portal {
-    prepared: Arc<Prepared>,
-    params: Vec<Datum>,
-    formats: Box<[i16]>,
-    run: Option<Execution>,
-    /// The client knows that COPY has begun.
-    copying: bool,
+/// A portal: the connection's unnamed one, or one the session knows by its name.
+pub enum EnginePortal {
+    /// The unnamed one.
+    Own(Portal),
+    /// One with a name.
+    Named(String, portal::Handle),
 }
 
 impl EngineSession {
@@ -62,19 +61,80 @@ impl EngineSession {
         Ok(EngineSession { inner, state, engine: Arc::clone(engine) })
     }
 
-    fn begin(&mut self, portal: &mut Portal) -> Result<()> {
-        if portal.run.is_none() {
-            let params = std::mem::take(&mut portal.params);
-            portal.run = Some(self.inner.execute(&portal.prepared, params)?);
+    /// Does something with a portal, which nobody else may be doing anything with.
+    fn with<T>(
+        &mut self,
+        portal: &mut EnginePortal,
+        f: impl FnOnce(&mut Self, &mut Portal) -> Result<T>,
+    ) -> Result<T> {
+        match portal {
+            EnginePortal::Own(portal) => f(self, portal),
+            EnginePortal::Named(name, handle) => match handle.try_lock() {
+                Some(mut portal) => f(self, &mut portal),
+                None => Err(portal::cannot_be_run(name)),
+            },
         }
-        Ok(())
+    }
+
+    /// Runs a portal, or goes on with it.
+    fn step(&mut self, portal: &mut Portal, rows: u64, out: &mut BytesMut) -> Result<Progress> {
+        portal.begin(&mut self.inner)?;
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        let style = self.state.style();
+        let names = Names { engine: &self.engine, session: &self.state };
+        let io = Io { style: &style, names: &names };
+        let gives_rows = portal.columns().is_some();
+        let (fetched, tag) = match &mut portal.run {
+            Run::Execution(Execution::Rows { cursor, tag }) => {
+                (cursor.fill(&mut RowWriter::new(out, &portal.formats, io), most)?, tag)
+            }
+            Run::Walk(walk) => {
+                let mut writer = RowWriter::new(out, &portal.formats, io);
+                let given = walk.forward(rows, &mut writer)?;
+                return Ok(match given < rows {
+                    true => Progress::Done(given, Tag::Rows("SELECT")),
+                    false => Progress::More(given),
+                });
+            }
+            Run::Execution(Execution::Done(tag)) => {
+                let tag = Tag::Text(Cow::Owned(std::mem::take(tag)));
+                portal.run = Run::Done;
+                return Ok(Progress::Done(0, tag));
+            }
+            Run::Execution(Execution::CopyIn(copy)) => {
+                let (binary, columns) = (copy.is_binary(), copy.width());
+                return Ok(Progress::CopyIn(CopyShape { binary, columns }));
+            }
+            Run::Execution(Execution::CopyOut(copy)) => {
+                if !std::mem::replace(&mut portal.copying, true) {
+                    let (binary, columns) = (copy.is_binary(), copy.width());
+                    return Ok(Progress::CopyOut(CopyShape { binary, columns }));
+                }
+                (copy.fill(out, most)?, &mut RowsTag::Count("COPY"))
+            }
+            Run::Bound(_) => return Ok(Progress::Done(0, Tag::Empty)),
+            Run::Done if gives_rows => {
+                return Ok(Progress::Done(0, Tag::Rows("SELECT")));
+            }
+            Run::Done => return Err(portal::cannot_be_run("")),
+        };
+        let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
+        if !fetched.done {
+            return Ok(Progress::More(rows));
+        }
+        let tag = match tag {
+            RowsTag::Count(verb) => Tag::Rows(verb),
+            RowsTag::Text(tag) => Tag::Text(Cow::Owned(std::mem::take(tag))),
+        };
+        portal.run = Run::Done;
+        Ok(Progress::Done(rows, tag))
     }
 }
 
 impl Backend for EngineSession {
     type Parsed = Parsed;
     type Statement = Arc<Prepared>;
-    type Portal = Portal;
+    type Portal = EnginePortal;
 
     fn split(&mut self, sql: &str) -> Result<Vec<Parsed>> {
         self.inner.parse(sql)
@@ -96,12 +156,7 @@ impl Backend for EngineSession {
         })
     }
 
-    fn bind(
-        &mut self,
-        statement: &Arc<Prepared>,
-        _name: &str,
-        values: Values<'_>,
-    ) -> Result<Portal> {
+    fn bind(&mut self, statement: &Arc<Prepared>, values: Values<'_>) -> Result<EnginePortal> {
         let mut params = Vec::with_capacity(statement.params.len());
         if !statement.params.is_empty() {
             let style = self.state.style();
@@ -120,61 +175,68 @@ impl Backend for EngineSession {
             }
         }
         let formats = values.results.iter().collect();
-        Ok(Portal { prepared: Arc::clone(statement), params, formats, run: None, copying: false })
+        Ok(EnginePortal::Own(Portal::bound(Some(Arc::clone(statement)), params, formats)))
     }
 
-    fn open(&mut self, portal: &mut Portal) -> Result<Option<Vec<Column>>> {
-        self.begin(portal)?;
-        Ok(portal.prepared.columns.as_deref().map(columns))
+    fn check_portal_name(&mut self, name: &str) -> Result<()> {
+        self.state.portals().check_free(name)
     }
 
-    fn execute(&mut self, portal: &mut Portal, rows: u64, out: &mut BytesMut) -> Result<Progress> {
-        self.begin(portal)?;
-        let most = usize::try_from(rows).unwrap_or(usize::MAX);
-        let (cursor, tag) = match &mut portal.run {
-            Some(Execution::Rows { cursor, tag }) => (cursor, tag),
-            Some(Execution::CopyIn(copy)) => {
-                let (binary, columns) = (copy.is_binary(), copy.width());
-                return Ok(Progress::CopyIn(CopyShape { binary, columns }));
+    fn keep_portal(&mut self, name: &str, portal: Option<EnginePortal>) -> Result<()> {
+        let portal = match portal {
+            Some(EnginePortal::Own(portal)) => portal,
+            Some(EnginePortal::Named(..)) => {
+                return Err(PgError::internal("the portal has a name"));
             }
-            Some(Execution::CopyOut(copy)) => {
-                if !std::mem::replace(&mut portal.copying, true) {
-                    let (binary, columns) = (copy.is_binary(), copy.width());
-                    return Ok(Progress::CopyOut(CopyShape { binary, columns }));
-                }
-                let fetched = copy.fill(out, most)?;
-                let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
-                return Ok(match fetched.done {
-                    true => Progress::Done(rows, Tag::Rows("COPY")),
-                    false => Progress::More(rows),
-                });
-            }
-            Some(Execution::Done(tag)) => {
-                return Ok(Progress::Done(0, Tag::Text(Cow::Owned(std::mem::take(tag)))));
-            }
-            None => return Err(PgError::internal("the portal did not begin")),
+            None => Portal::bound(None, Vec::new(), Box::default()),
         };
-        let style = self.state.style();
-        let names = Names { engine: &self.engine, session: &self.state };
-        let io = Io { style: &style, names: &names };
-        let mut writer = RowWriter::new(out, &portal.formats, io);
-        let fetched = cursor.fill(&mut writer, most)?;
-        let rows = u64::try_from(fetched.rows).unwrap_or(u64::MAX);
-        Ok(match (fetched.done, tag) {
-            (false, _) => Progress::More(rows),
-            (true, RowsTag::Count(verb)) => Progress::Done(rows, Tag::Rows(verb)),
-            (true, RowsTag::Text(tag)) => {
-                Progress::Done(rows, Tag::Text(Cow::Owned(std::mem::take(tag))))
-            }
+        self.state.portals().insert(name, portal).map(drop)
+    }
+
+    fn portal(&mut self, name: &str) -> Option<Named<EnginePortal>> {
+        let handle = self.state.portals().get(name)?;
+        let portal = handle.try_lock()?;
+        let named = Named {
+            columns: portal.columns().map(columns),
+            formats: portal.formats.to_vec(),
+            short: portal.is_short(),
+            portal: EnginePortal::Named(name.to_owned(), Arc::clone(&handle)),
+        };
+        drop(portal);
+        Some(named)
+    }
+
+    fn close_portal(&mut self, name: &str) {
+        self.state.portals().close(name);
+    }
+
+    fn open(&mut self, portal: &mut EnginePortal) -> Result<Option<Opened>> {
+        self.with(portal, |me, portal| {
+            portal.begin(&mut me.inner)?;
+            let format = portal.formats.first().copied().unwrap_or(0);
+            Ok(portal.columns().map(|c| Opened { columns: columns(c), format }))
         })
     }
 
-    fn copy_in(&mut self, portal: &mut Portal, data: &mut CopyData) -> Result<Tag> {
-        let Some(Execution::CopyIn(copy)) = portal.run.take() else {
-            return Err(PgError::internal("the portal is no COPY"));
-        };
-        let rows = copy.run(&mut Incoming { data, state: &self.state })?;
-        Ok(Tag::Text(Cow::Owned(format!("COPY {rows}"))))
+    fn execute(
+        &mut self,
+        portal: &mut EnginePortal,
+        rows: u64,
+        out: &mut BytesMut,
+    ) -> Result<Progress> {
+        self.with(portal, |me, portal| me.step(portal, rows, out))
+    }
+
+    fn copy_in(&mut self, portal: &mut EnginePortal, data: &mut CopyData) -> Result<Tag> {
+        self.with(portal, |me, portal| {
+            let Run::Execution(Execution::CopyIn(copy)) =
+                std::mem::replace(&mut portal.run, Run::Done)
+            else {
+                return Err(PgError::internal("the portal is no COPY"));
+            };
+            let rows = copy.run(&mut Incoming { data, state: &me.state })?;
+            Ok(Tag::Text(Cow::Owned(format!("COPY {rows}"))))
+        })
     }
 
     fn end(&mut self, ok: bool) -> Result<Option<u64>> {

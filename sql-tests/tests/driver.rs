@@ -165,3 +165,22 @@ async fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(row.get::<_, Vec<f32>>(0), [1.0, 2.0]);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portals_and_cursors_are_one() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("select n from generate_series(1, 10) n", &[]).await.unwrap();
+    let first = transaction.query_portal(&portal, 3).await.unwrap();
+    assert_eq!(first.len(), 3);
+    // SQL sees the driver's portal, and goes on where it stopped.
+    let names = transaction.query("select name from pg_cursors", &[]).await.unwrap();
+    let name: String = names[0].get(0);
+    let next = transaction.query(&format!("fetch 2 from \"{name}\""), &[]).await.unwrap();
+    assert_eq!(next.iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>(), [4, 5]);
+    let rest = transaction.query_portal(&portal, 0).await.unwrap();
+    assert_eq!(rest.len(), 5);
+    transaction.rollback().await.unwrap();
+    server.stop().await;
+}

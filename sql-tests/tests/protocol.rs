@@ -172,3 +172,42 @@ async fn a_thousand_statements_cut_off_leave_the_session_usable() {
     assert_eq!(tags(&raw.ask(&query("")).await), "IZ");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn execute_finds_what_declare_made() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    raw.ask(&query("begin; declare c binary cursor for select 7 as seven")).await;
+    let describe = frame(b'D', &[vec![b'P'], cstr("c")].concat());
+    let said = raw.ask(&[describe, execute("c", 0), execute("c", 0), sync()].concat()).await;
+    assert_eq!(tags(&said), "TDCCZ");
+    // The format code is the last of the column's fields.
+    assert!(said[0].body.ends_with(&[0, 1]));
+    assert_eq!(said[1].body, [0, 1, 0, 0, 0, 4, 0, 0, 0, 7]);
+    // The same name cannot be bound again; closing frees it, from either side.
+    let batch = [parse("", "select 1"), bind("c", ""), sync()].concat();
+    assert!(raw.ask(&batch).await[1].error().starts_with("ERROR 42P03"));
+    raw.ask(&query("rollback; begin")).await;
+    let close = frame(b'C', &[vec![b'P'], cstr("c")].concat());
+    let batch = [parse("", "select 1"), bind("c", ""), close, bind("c", ""), sync()].concat();
+    assert_eq!(tags(&raw.ask(&batch).await), "1232Z");
+    assert_eq!(tags(&raw.ask(&query("close c; commit")).await), "CCZ");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_portal_goes_on() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    raw.ask(&query("begin")).await;
+    let begin = [parse("", "select generate_series(1, 5)"), bind("p", ""), execute("p", 2)];
+    assert_eq!(tags(&raw.ask(&[begin.concat(), sync()].concat()).await), "12DDsZ");
+    assert_eq!(tags(&raw.ask(&[execute("p", 2), sync()].concat()).await), "DDsZ");
+    assert_eq!(tags(&raw.ask(&[execute("p", 2), sync()].concat()).await), "DCZ");
+    assert_eq!(tags(&raw.ask(&[execute("p", 2), sync()].concat()).await), "CZ");
+    // Outside of a block it ends with its transaction.
+    raw.ask(&query("commit")).await;
+    let said = raw.ask(&[execute("p", 2), sync()].concat()).await;
+    assert_eq!(said[0].error(), "ERROR 34000: portal \"p\" does not exist");
+    server.stop().await;
+}

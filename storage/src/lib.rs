@@ -32,6 +32,6 @@ pub use table::{
     Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
 };
 pub use txn::locks::{LockMode, WaitHook, set_wait_hook};
-pub use txn::{CommitTicket, Interrupt, Isolation, Savepoint, Transaction};
+pub use txn::{CommitTicket, Interrupt, Isolation, KeptSnapshot, Savepoint, Transaction};
 pub use vicinity_indexes::Progress;
 pub use wal::{Lsn, Wal};

@@ -3,7 +3,7 @@
 use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_types::{Datum, Result};
 
-use super::row::{Rows, id, int4, int8, text};
+use super::row::{Rows, flag, id, int4, int8, text};
 use super::{RowsFn, VirtualTable};
 use crate::context::ExecContext;
 
@@ -13,6 +13,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_stat_all_indexes" | "pg_stat_user_indexes" => indexes,
         "pg_stat_activity" => activity,
         "pg_stat_progress_create_index" => progress,
+        "pg_cursors" => cursors,
         _ => return None,
     })
 }
@@ -70,6 +71,21 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("application_name", text(session.setting("application_name").unwrap_or_default())),
             ("backend_start", Datum::TimestampTz(session.started())),
             ("backend_type", text("client backend")),
+        ]);
+    }
+    rows.done()
+}
+
+fn cursors(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for (name, about, scrolls) in ctx.session.portals().list() {
+        rows.push([
+            ("name", text(name)),
+            ("statement", text(about.text)),
+            ("is_holdable", flag(about.options.hold)),
+            ("is_binary", flag(about.options.binary)),
+            ("is_scrollable", flag(scrolls)),
+            ("creation_time", Datum::TimestampTz(about.created)),
         ]);
     }
     rows.done()

@@ -2,6 +2,7 @@
 //!
 //! - [`utility`]: which statement is run where; [`ddl`] and `alter` change the catalog.
 //! - [`copy`]: COPY in all its formats.
+//! - `cursor`: DECLARE, FETCH, MOVE, CLOSE.
 //! - [`dml`]: INSERT, UPDATE, DELETE: prepared once, run natively.
 //! - [`settings`]: what SET, SHOW and RESET work on.
 //! - [`transaction`]: modes and words of transaction control.
@@ -11,6 +12,7 @@
 mod alter;
 mod canon;
 pub mod copy;
+pub(crate) mod cursor;
 mod ddl;
 pub mod dml;
 mod maintenance;

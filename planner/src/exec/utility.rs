@@ -8,7 +8,7 @@ use super::ddl::{
     typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{alter, maintenance, name, set};
+use super::{alter, cursor, maintenance, name, set};
 use crate::context::ExecContext;
 use crate::sql::Statement;
 
@@ -51,7 +51,9 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             format!("language \"{language}\" does not exist"),
         )),
         Statement::Copy(c) => super::copy::run(ctx, c),
-        Statement::Move(_) => Err(PgError::unsupported("MOVE")),
+        Statement::Declare(d) => cursor::declare(ctx, d, in_block),
+        Statement::Fetch(f) => cursor::fetch(ctx, f),
+        Statement::Close(name) => cursor::close(ctx, name.as_ref()),
     }
 }
 
@@ -203,7 +205,9 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         | Statement::SetConstraints { .. }
         | Statement::Do { .. }
         | Statement::Copy(_)
-        | Statement::Move(_) => None,
+        | Statement::Declare(_)
+        | Statement::Fetch(_)
+        | Statement::Close(_) => None,
     }
 }
 

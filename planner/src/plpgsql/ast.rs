@@ -20,6 +20,24 @@ pub(super) struct Variable {
     pub(super) kind: VariableKind,
     pub(super) constant: bool,
     pub(super) not_null: bool,
+    /// What a bound cursor runs over.
+    pub(super) cursor: Option<std::sync::Arc<BoundCursor>>,
+}
+
+impl Variable {
+    /// A variable that is neither constant nor a cursor.
+    pub(super) fn plain(name: &str, kind: VariableKind) -> Variable {
+        Variable { name: name.to_owned(), kind, constant: false, not_null: false, cursor: None }
+    }
+}
+
+/// `name CURSOR (arguments) FOR query`
+#[derive(Debug)]
+pub(super) struct BoundCursor {
+    /// Names and slots of the arguments.
+    pub(super) args: Vec<(String, Slot)>,
+    pub(super) scroll: Option<bool>,
+    pub(super) query: Query,
 }
 
 /// What a variable can hold.
@@ -152,6 +170,29 @@ pub(super) enum StatementKind {
         array: Sql,
         body: Vec<Statement>,
     },
+    ForCursor {
+        label: Option<String>,
+        /// The loop's own record.
+        record: Slot,
+        cursor: Slot,
+        args: Vec<(Slot, Sql)>,
+        body: Vec<Statement>,
+    },
+    /// OPEN of a bound cursor with its arguments, or of another one for a query.
+    Open {
+        cursor: Slot,
+        args: Vec<(Slot, Sql)>,
+        query: Option<(Option<bool>, Query)>,
+    },
+    /// FETCH, or MOVE without a target.
+    Fetch {
+        cursor: Slot,
+        direction: Where,
+        target: Option<Target>,
+    },
+    Close {
+        cursor: Slot,
+    },
     Exit {
         label: Option<String>,
         when: Option<Sql>,
@@ -183,6 +224,13 @@ pub(super) enum StatementKind {
 pub(super) enum Query {
     Static(Sql),
     Dynamic { text: Sql, using: Vec<Sql> },
+}
+
+/// The direction of FETCH and MOVE; its number may be computed.
+#[derive(Debug)]
+pub(super) enum Where {
+    Fixed(crate::sql::Direction),
+    Counted(fn(i64) -> crate::sql::Direction, Sql),
 }
 
 /// `INTO [STRICT] target`

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::ast::{Query, Scope, Slot, Sql, VariableKind};
 use super::cast;
@@ -11,7 +11,9 @@ use super::frame::{Frame, Row, Value};
 use super::run::Interpreter;
 use crate::bind::Variables;
 use crate::call::PgType;
+use crate::context::ExecContext;
 use crate::inner::{self, Statement};
+use crate::portal::Portal;
 
 /// A piece of SQL planned for certain shapes of the records in it.
 #[derive(Debug)]
@@ -102,6 +104,17 @@ impl Variables for Lookup<'_, '_> {
 /// The plan of a piece of SQL that fits the records as they are now. `prefix` makes an expression
 /// a query.
 fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
+    plan_by(me, sql, prefix, inner::prepare)
+}
+
+type Prepare = fn(&ExecContext, &str, &[Oid], &dyn Variables) -> Result<Arc<Statement>>;
+
+fn plan_by(
+    me: &Interpreter<'_>,
+    sql: &Sql,
+    prefix: &str,
+    prepare: Prepare,
+) -> Result<Arc<Planned>> {
     let fits = |p: &Arc<Planned>| {
         p.statement.is_current(&me.ctx)
             && p.shapes.iter().all(|(slot, names, types)| match me.frame.value(*slot) {
@@ -126,7 +139,7 @@ fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
         shapes: RefCell::default(),
     };
     let text = format!("{prefix}{}", sql.text);
-    let statement = inner::prepare(&me.ctx, &text, &[], &lookup)
+    let statement = prepare(&me.ctx, &text, &[], &lookup)
         .map_err(|e| unassigned(me, sql, e).unwrap_or_else(|e| inside(e, &text)))?;
     let planned = Arc::new(Planned {
         statement,
@@ -316,6 +329,28 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
             Ok((count, false))
         }
     }
+}
+
+/// Opens a cursor over a query.
+pub(super) fn open(
+    me: &mut Interpreter<'_>,
+    query: &Query,
+    scroll: Option<bool>,
+) -> Result<Portal> {
+    let (statement, values) = match query {
+        Query::Static(sql) => {
+            let planned = plan_by(me, sql, "", inner::prepare_cursor)?;
+            let values = params(me, &planned)?;
+            (planned.statement.clone(), values)
+        }
+        Query::Dynamic { text, using } => {
+            let (text, values) = dynamic_text(me, text, using)?;
+            let statement = prepare_dynamic(me, &text, &values)?;
+            (statement, values.into_iter().map(|(d, _)| d).collect())
+        }
+    };
+    me.renew();
+    inner::open_cursor(&me.ctx, &statement, values, scroll)
 }
 
 type Given = Vec<(Datum, PgType)>;

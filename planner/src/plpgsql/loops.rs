@@ -9,7 +9,7 @@ use super::run::{Flow, Interpreter};
 use crate::call::PgType;
 
 /// What a loop does after a round of its body.
-enum Round {
+pub(super) enum Round {
     Again,
     Leave(Flow),
 }
@@ -53,6 +53,9 @@ impl Interpreter<'_> {
                 self.frame.set_found(any);
                 Ok(left)
             }
+            StatementKind::ForCursor { label, record, cursor, args, body } => {
+                self.for_cursor(label.as_deref(), *record, *cursor, args, body)
+            }
             StatementKind::ForEach { label, target, array, body } => {
                 self.for_each_element(label.as_deref(), *target, array, body)
             }
@@ -61,7 +64,7 @@ impl Interpreter<'_> {
     }
 
     /// Runs the body once.
-    fn round(&mut self, label: Option<&str>, body: &[Statement]) -> Result<Round> {
+    pub(super) fn round(&mut self, label: Option<&str>, body: &[Statement]) -> Result<Round> {
         let mine = |to: &Option<String>| to.is_none() || to.as_deref() == label;
         Ok(match self.statements(body)? {
             Flow::Next => Round::Again,

@@ -6,6 +6,7 @@
 
 mod ast;
 mod cast;
+mod cursor;
 mod expr;
 mod frame;
 mod lexer;

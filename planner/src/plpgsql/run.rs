@@ -56,6 +56,7 @@ impl Interpreter<'_> {
             return self.block_body(block);
         }
         let savepoint = self.ctx.txn.savepoint();
+        let portals = self.ctx.session.portals().mark();
         match self.block_body(block) {
             Ok(flow) => {
                 self.ctx.txn.release(savepoint);
@@ -68,6 +69,7 @@ impl Interpreter<'_> {
                     self.ctx.txn.release(savepoint);
                     return Err(error);
                 };
+                self.ctx.session.portals().rollback_to(portals);
                 self.ctx.txn.rollback_to(&savepoint)?;
                 self.ctx.txn.release(savepoint);
                 self.renew();
@@ -191,6 +193,13 @@ impl Interpreter<'_> {
             StatementKind::Diagnostics { stacked, items } => {
                 raise::diagnostics(self, *stacked, items).map(|()| Flow::Next)
             }
+            StatementKind::Open { cursor, args, query } => {
+                self.open(*cursor, args, query.as_ref()).map(|()| Flow::Next)
+            }
+            StatementKind::Fetch { cursor, direction, target } => {
+                self.fetch(*cursor, direction, target.as_ref()).map(|()| Flow::Next)
+            }
+            StatementKind::Close { cursor } => self.close(*cursor).map(|()| Flow::Next),
             loops => self.loops(loops),
         }
     }

@@ -50,8 +50,12 @@ pub enum Statement {
         /// `DEFERRED`
         deferred: bool,
     },
-    /// `MOVE` in a cursor: as `FETCH` without rows.
-    Move(Box<ast::Statement>),
+    /// `DECLARE` of a cursor
+    Declare(Box<super::Declare>),
+    /// `FETCH` and `MOVE`
+    Fetch(super::Fetch),
+    /// `CLOSE`; `None` is ALL.
+    Close(Option<Ident>),
     /// `ALTER SEQUENCE`
     AlterSequence(AlterSequence),
     /// `COPY`

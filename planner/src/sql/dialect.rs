@@ -13,6 +13,9 @@ const OTHER: u8 = 70;
 /// Unary minus: tighter than all but `::`, `[]` and `.`.
 const UNARY: u8 = 120;
 
+/// What [`Expr::Prefixed`] has before a cursor's name.
+pub const CURRENT_OF: &str = "CURRENT OF";
+
 /// sqlparser's PostgreSQL dialect with PostgreSQL's operators, typed literals and precedences.
 ///
 /// Prefix operators other than + - come out as [`Expr::Prefixed`] with the operator for prefix.
@@ -115,6 +118,22 @@ impl Dialect for VicinityDialect {
                     parser
                         .parse_expr()
                         .map(|value| Expr::Prefixed { prefix, value: Box::new(value) }),
+                )
+            }
+            Token::Word(w)
+                if w.quote_style.is_none()
+                    && w.value.eq_ignore_ascii_case("current")
+                    && matches!(&parser.peek_nth_token_ref(1).token,
+                        Token::Word(of) if of.keyword == Keyword::OF) =>
+            {
+                parser.next_token();
+                parser.next_token();
+                let prefix = Ident { value: CURRENT_OF.to_owned(), quote_style: None, span };
+                Some(
+                    parser.parse_identifier().map(|name| Expr::Prefixed {
+                        prefix,
+                        value: Box::new(Expr::Identifier(name)),
+                    }),
                 )
             }
             Token::Word(_) => typed_literal(parser),

@@ -4,6 +4,7 @@
 mod ast;
 pub(crate) mod conflict;
 mod copy;
+mod cursor;
 mod dialect;
 mod function;
 mod index;
@@ -24,6 +25,8 @@ pub use ast::{
 };
 
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
+pub use cursor::{ALL, Declare, Direction, Fetch};
+pub use dialect::CURRENT_OF;
 
 /// How deep expressions and queries may nest (error 54001 beyond).
 const NESTING: usize = 200;
@@ -49,8 +52,13 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let (Some(first), Some(last)) = (statement.first(), statement.last()) else { continue };
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
-        let text = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        out.push(Parsed { stmt: parse_tokens(conflict::rewrite(statement))?, text, offset });
+        let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
+        let mut stmt = parse_tokens(conflict::rewrite(statement))?;
+        if let Statement::Declare(declare) = &mut stmt {
+            // `pg_cursors` shows the string it came in.
+            declare.text = sql.to_owned();
+        }
+        out.push(Parsed { stmt, text, offset });
     }
     Ok(out)
 }
@@ -162,6 +170,9 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     match (word(0, parser), word(1, parser)) {
         (Some(K::DO), _) => other::parse_do(parser),
         (Some(K::COPY), _) => copy::parse(parser),
+        (Some(K::DECLARE), _) => cursor::parse_declare(parser),
+        (Some(K::FETCH), _) => cursor::parse_fetch(parser, false),
+        (Some(K::CLOSE), _) => cursor::parse_close(parser),
         (Some(K::CREATE), Some(second)) => match (second, word(2, parser), word(3, parser)) {
             (K::UNLOGGED, _, _)
             | (K::TABLE, _, _)

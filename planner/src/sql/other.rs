@@ -327,13 +327,7 @@ pub(super) fn by_spelling(p: &mut Parser) -> Result<Statement, ParserError> {
         return parse_set_constraints(p);
     }
     if is_word(p, "move") {
-        let mut tokens = rest(p);
-        if let Some(first) = tokens.first_mut() {
-            first.token = Token::make_word("FETCH", None);
-        }
-        let mut inner =
-            Parser::new(&super::dialect::VicinityDialect).with_tokens_with_locations(tokens);
-        return Ok(Statement::Move(Box::new(inner.parse_statement()?)));
+        return super::cursor::parse_fetch(p, true);
     }
     super::sql(p)
 }

@@ -47,9 +47,31 @@ pub struct Values<'a> {
     pub results: Formats<'a>,
 }
 
+/// A portal that has a name, and what Describe and Execute must know of it.
+pub struct Named<P> {
+    /// A handle to it.
+    pub portal: P,
+    /// Result columns; `None` if it returns no rows.
+    pub columns: Option<Vec<Column>>,
+    /// Format codes of the results, as in Bind.
+    pub formats: Vec<i16>,
+    /// It may run on the connection's own task (invariant no-starvation).
+    pub short: bool,
+}
+
+/// Columns of a simple query's result.
+pub struct Opened {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The format code of all of them: a binary cursor's rows are binary everywhere.
+    pub format: i16,
+}
+
 /// A command tag.
 #[derive(Clone, Debug)]
 pub enum Tag {
+    /// There was no command: EmptyQueryResponse.
+    Empty,
     /// The verb and a count the loop appends: `SELECT` and the rows of this run.
     Rows(&'static str),
     /// The whole tag: `INSERT 0 1`, `CREATE TABLE`.
@@ -111,17 +133,30 @@ pub trait Backend: Send + 'static {
     /// Describes a prepared statement.
     fn describe(&mut self, statement: &Self::Statement) -> Result<Description>;
 
-    /// Decodes parameters. `name` is the portal's, empty for the unnamed one.
-    fn bind(
-        &mut self,
-        statement: &Self::Statement,
-        name: &str,
-        values: Values<'_>,
-    ) -> Result<Self::Portal>;
+    /// Decodes parameters.
+    fn bind(&mut self, statement: &Self::Statement, values: Values<'_>) -> Result<Self::Portal>;
+
+    /// Whether a portal may be kept under a name.
+    fn check_portal_name(&mut self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Keeps a portal under a name, where SQL finds it too; `None` for the empty statement.
+    fn keep_portal(&mut self, _name: &str, _portal: Option<Self::Portal>) -> Result<()> {
+        Err(PgError::unsupported("a portal with a name"))
+    }
+
+    /// The portal of a name, whoever made it.
+    fn portal(&mut self, _name: &str) -> Option<Named<Self::Portal>> {
+        None
+    }
+
+    /// Closes the portal of a name, if there is one.
+    fn close_portal(&mut self, _name: &str) {}
 
     /// Begins to run, and tells the columns of what comes; some statements (EXECUTE, FETCH) know
     /// them only now. Simple queries call it before [`Backend::execute`].
-    fn open(&mut self, portal: &mut Self::Portal) -> Result<Option<Vec<Column>>>;
+    fn open(&mut self, portal: &mut Self::Portal) -> Result<Option<Opened>>;
 
     /// Runs or goes on, appending DataRow messages; stops after about `rows` rows.
     fn execute(

@@ -22,7 +22,8 @@ pub mod startup;
 pub mod stream;
 
 pub use backend::{
-    Auth, Backend, Column, CopyShape, Description, Event, Progress, Service, Session, Tag, Values,
+    Auth, Backend, Column, CopyShape, Description, Event, Named, Opened, Progress, Service,
+    Session, Tag, Values,
 };
 pub use copy::{CopyData, Supply};
 pub use server::{Limits, Server, ServerHandle};

@@ -27,8 +27,6 @@ pub struct Limits {
     pub message: usize,
     /// Named prepared statements of a session.
     pub statements: usize,
-    /// Named portals of a session.
-    pub portals: usize,
     /// A client must be in by then.
     pub authentication_timeout: Duration,
 }
@@ -39,7 +37,6 @@ impl Default for Limits {
             connections: 1000,
             message: 256 << 20,
             statements: 10_000,
-            portals: 1_000,
             authentication_timeout: Duration::from_secs(60),
         }
     }

@@ -101,6 +101,18 @@ pub struct Savepoint {
     log: u64,
 }
 
+/// The versions a snapshot sees, kept for as long as this lives.
+pub struct KeptSnapshot {
+    db: Arc<Database>,
+    slot: u32,
+}
+
+impl Drop for KeptSnapshot {
+    fn drop(&mut self) {
+        self.db.core.clock.close_snapshots(self.slot);
+    }
+}
+
 /// A transaction's right to write to one storage.
 #[derive(Clone, Copy)]
 pub(crate) struct Writer {
@@ -225,6 +237,12 @@ impl Transaction {
     /// Keeps what its last snapshot sees beyond the statement, for as long as the hold lives.
     pub fn hold(&self) -> SnapshotHold {
         SnapshotHold::new(&self.place)
+    }
+
+    /// Keeps what a snapshot of this transaction sees until the result is dropped.
+    pub fn keep(&self, snapshot: &Snapshot) -> KeptSnapshot {
+        self.db.core.clock.share(snapshot.slot);
+        KeptSnapshot { db: self.db.clone(), slot: snapshot.slot }
     }
 
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.

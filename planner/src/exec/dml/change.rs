@@ -54,6 +54,8 @@ enum Values {
 /// A prepared UPDATE or DELETE.
 pub(super) struct Change {
     rules: Rules,
+    /// `WHERE CURRENT OF`: the cursor's name.
+    cursor: Option<Node>,
     delete: bool,
     plan: QueryPlan,
     values: Values,
@@ -68,6 +70,8 @@ struct Parts<'s> {
     target: &'s TableFactor,
     from: Vec<TableWithJoins>,
     selection: Option<&'s Expr>,
+    /// `WHERE CURRENT OF`
+    cursor: Option<&'s Ident>,
     returning: Option<&'s [SelectItem]>,
     with: Option<&'s ast::With>,
     assignments: Option<&'s [Assignment]>,
@@ -93,7 +97,8 @@ pub(super) fn prepare_update(
         verb: "UPDATE",
         target: &u.table.relation,
         from,
-        selection: u.selection.as_ref(),
+        selection: u.selection.as_ref().filter(|s| current_of(s).is_none()),
+        cursor: u.selection.as_ref().and_then(current_of),
         returning: u.returning.as_deref(),
         with,
         assignments: Some(&u.assignments),
@@ -121,12 +126,34 @@ pub(super) fn prepare_delete(
         verb: "DELETE",
         target: &one.relation,
         from: d.using.clone().unwrap_or_default(),
-        selection: d.selection.as_ref(),
+        selection: d.selection.as_ref().filter(|s| current_of(s).is_none()),
+        cursor: d.selection.as_ref().and_then(current_of),
         returning: d.returning.as_deref(),
         with,
         assignments: None,
     };
     prepare(ctx, binder, &parts)
+}
+
+/// The cursor of `CURRENT OF`, which is a condition of its own.
+fn current_of(selection: &Expr) -> Option<&Ident> {
+    match selection {
+        Expr::Prefixed { prefix, value } if prefix.value == sql::CURRENT_OF => match &**value {
+            Expr::Identifier(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A cursor's name: a variable's value where there is a variable of that name.
+fn cursor_name(binder: &mut Binder<'_>, given: &Ident) -> Typed {
+    let variable = binder.expr_over(&Expr::Identifier(given.clone()), &Scope::empty());
+    let held_as_text = |v: &Typed| v.ty.kind == Kind::Text;
+    variable.ok().filter(held_as_text).unwrap_or_else(|| {
+        let name = datafusion::prelude::lit(name::ident(given));
+        Typed::new(name, PgType::new(oid::TEXT))
+    })
 }
 
 fn check_assignable(relation: &Relation, at: usize) -> Result<()> {
@@ -308,15 +335,25 @@ fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, p: &Parts<'_>) -> Result<D
         types: rules.types.clone(),
         id: SelectItem::UnnamedExpr(ctid),
     };
+    let cursor = p.cursor.map(|name| cursor_name(&mut binder, name));
     let made = if p.from.is_empty() { me.by_row(&mut binder, &layout)? } else { None };
     let made = match made {
         Some(made) => made,
         None => me.by_query(&mut binder, layout)?,
     };
+    let cursor = match cursor {
+        Some(name) => {
+            let kinds = me.kinds(&made.params);
+            let mut compiler = Compiler::new(crate::row::Scope::empty(), kinds);
+            Some(compiler.compile(&name.expr, Kind::Text)?)
+        }
+        None => None,
+    };
     let short = made.plan.is_short() && !super::insert::has_triggers(ctx, &relation);
     let columns = made.columns;
     let change = Change {
         rules,
+        cursor,
         delete: p.assignments.is_none(),
         plan: made.plan,
         values: made.values,
@@ -514,12 +551,20 @@ impl Change {
         };
         let once = vec![OnceCell::new(); cells];
         let mut me = Changer { change: self, ctx, params, table, triggers, once, sink, count: 0 };
+        let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;
+        if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
+            me.one(vec![Datum::Tid(*current)])?;
+            return Ok(me.count);
+        }
         let mut cursor = self.plan.open(ctx.clone(), params.to_vec())?;
         loop {
             let mut found = Collect::default();
             let done = cursor.fill(&mut found, CHUNK)?.done;
             for row in found.rows {
-                me.one(row)?;
+                let on_it = |id| matches!(row.first(), Some(Datum::Tid(found)) if *found == id);
+                if current.is_none_or(on_it) {
+                    me.one(row)?;
+                }
             }
             if done {
                 return Ok(me.count);
@@ -532,6 +577,19 @@ impl Change {
 impl Changer<'_> {
     fn frame<'f>(&'f self, row: &'f [Datum]) -> Frame<'f> {
         Frame { ctx: self.ctx, params: self.params, once: &self.once, row: RowRef::Values(row) }
+    }
+
+    /// The id of the row a cursor is on.
+    fn current(&self, name: &Node) -> Result<RowId> {
+        let name = match name.eval(&self.frame(&[]))? {
+            Datum::Text(name) => name,
+            _ => return Err(PgError::new(SqlState::INVALID_CURSOR_NAME, "cursor has no name")),
+        };
+        let portal = self.ctx.session.portals().find(&name)?;
+        let Some(portal) = portal.try_lock() else {
+            return Err(crate::portal::cannot_be_run(&name));
+        };
+        portal.current(&name, &self.change.rules.relation)
     }
 
     /// Changes one row that the query found.

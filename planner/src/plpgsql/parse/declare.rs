@@ -27,7 +27,7 @@ impl Parser<'_> {
         }
         let constant = self.keyword("constant");
         if self.is_word("cursor") || self.is_words(&["no", "scroll"]) || self.is_word("scroll") {
-            return Err(PgError::unsupported("cursor declaration"));
+            return self.cursor_declaration(name, label).map(Some);
         }
         let kind = self.variable_type()?;
         if self.keyword("collate") {
@@ -48,12 +48,13 @@ impl Parser<'_> {
                 ),
             ));
         }
-        let slot = self.add_variable(Variable { name: name.clone(), kind, constant, not_null });
+        let slot =
+            self.add_variable(Variable { constant, not_null, ..Variable::plain(&name, kind) });
         self.enter(&name, label, slot)?;
         Ok(Some((slot, default)))
     }
 
-    fn enter(&mut self, name: &str, label: Option<&str>, slot: Slot) -> Result<()> {
+    pub(super) fn enter(&mut self, name: &str, label: Option<&str>, slot: Slot) -> Result<()> {
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
         if scope.names.insert(name.to_owned(), slot).is_some() {
             return Err(PgError::new(
@@ -86,7 +87,7 @@ impl Parser<'_> {
     }
 
     /// A type: `int`, `numeric(10,2)[]`, `t.c%TYPE`, `v%TYPE`, `t%ROWTYPE`, `record`.
-    fn variable_type(&mut self) -> Result<VariableKind> {
+    pub(super) fn variable_type(&mut self) -> Result<VariableKind> {
         if self.keyword("record") {
             return Ok(VariableKind::Record);
         }
@@ -105,7 +106,7 @@ impl Parser<'_> {
         // Not a % type: everything up to the default or the end is the type's name.
         self.at = from;
         let ends = ["not", "default", "collate"];
-        let text = self.sql_until(&ends, &[";", ":=", "="])?.text;
+        let text = self.sql_until(&ends, &[";", ":=", "=", ",", ")"])?.text;
         let ty = self.types.type_named(&text)?;
         if self.types.row_type(&path).is_ok_and(|row| row == ty.oid) {
             return Ok(VariableKind::Row(ty.oid));

@@ -1,5 +1,6 @@
 //! The PL/pgSQL parser: blocks and statements; SQL stays text until it runs.
 
+mod cursor;
 mod declare;
 mod query;
 mod statement;
@@ -57,7 +58,7 @@ impl<'a> Parser<'a> {
         kind: VariableKind,
     ) -> Slot {
         let name = names.first().copied().unwrap_or("").to_owned();
-        let slot = self.add_variable(Variable { name, kind, constant: false, not_null: false });
+        let slot = self.add_variable(Variable::plain(&name, kind));
         if let Some(scope) = self.scopes.last_mut() {
             for name in names {
                 scope.names.insert((*name).to_owned(), slot);

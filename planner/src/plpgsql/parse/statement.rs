@@ -81,10 +81,10 @@ impl Parser<'_> {
             "commit" | "rollback" => {
                 Err(PgError::unsupported(format!("{} in PL/pgSQL", word.to_uppercase())))
             }
-            "open" | "fetch" | "move" | "close" => Err(PgError::unsupported(format!(
-                "{} of a cursor in PL/pgSQL",
-                word.to_uppercase()
-            ))),
+            "open" => self.open(),
+            "fetch" => self.fetch(false),
+            "move" => self.fetch(true),
+            "close" => self.close(),
             _ => self.sql_statement(),
         }
     }
@@ -168,13 +168,8 @@ impl Parser<'_> {
         Ok(StatementKind::Case { operand, arms, otherwise })
     }
 
-    fn hidden(&mut self, name: &str, kind: VariableKind) -> usize {
-        self.add_variable(Variable {
-            name: name.to_owned(),
-            kind,
-            constant: false,
-            not_null: false,
-        })
+    pub(super) fn hidden(&mut self, name: &str, kind: VariableKind) -> usize {
+        self.add_variable(Variable::plain(name, kind))
     }
 
     fn loops(&mut self, label: Option<String>) -> Result<StatementKind> {
@@ -205,7 +200,7 @@ impl Parser<'_> {
         self.for_loop(label)
     }
 
-    fn loop_body(&mut self, label: Option<&str>) -> Result<Vec<Statement>> {
+    pub(super) fn loop_body(&mut self, label: Option<&str>) -> Result<Vec<Statement>> {
         let body = self.statements(&["end"])?;
         self.expect_word("end")?;
         self.expect_word("loop")?;
@@ -218,6 +213,9 @@ impl Parser<'_> {
     fn for_loop(&mut self, label: Option<String>) -> Result<StatementKind> {
         if self.is_range() {
             return self.for_integer(label);
+        }
+        if let Some(cursor) = self.cursor_of_loop() {
+            return self.for_cursor(label, cursor);
         }
         let target = self.target()?;
         self.expect_word("in")?;

@@ -8,7 +8,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::run::Ran;
 use super::{Job, Portal, Protocol, Sink, Slot, Step};
-use crate::backend::{Backend, Tag, Values};
+use crate::backend::{Backend, Column, Named, Tag, Values};
 use crate::encode;
 use crate::message::{Bind, Body, Parse, Target, violation};
 
@@ -141,38 +141,29 @@ impl<B: Backend> Protocol<B> {
             )));
         }
         if !bind.portal.is_empty() {
-            if self.portals.contains_key(bind.portal) {
-                return Err(PgError::new(
-                    SqlState::DUPLICATE_CURSOR,
-                    format!("cursor \"{}\" already exists", bind.portal),
-                ));
-            }
-            if self.portals.len() >= self.limits.portals {
-                return Err(self.too_many("portals"));
-            }
+            self.backend.check_portal_name(bind.portal)?;
         }
         let formats: SmallVec<[i16; 4]> = bind.results.iter().collect();
         let values = Values { params: bind.params, results: bind.results };
         let run = match &slot.statement {
-            Some(statement) => Some(self.backend.bind(statement, bind.portal, values)?),
+            Some(statement) => Some(self.backend.bind(statement, values)?),
             None => None,
         };
-        let portal = Portal { slot, run, formats, done: false };
         if bind.portal.is_empty() {
-            self.unnamed_portal = Some(portal);
+            self.unnamed_portal = Some(Portal { slot, run, formats, done: false });
         } else {
-            self.portals.insert(bind.portal.into(), portal);
+            self.backend.keep_portal(bind.portal, run)?;
         }
         self.out.extend_from_slice(encode::BIND_COMPLETE);
         Ok(Step::Next)
     }
 
-    fn portal(&mut self, name: &str) -> Result<&mut Portal<B>> {
-        let found =
-            if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
-        found.ok_or_else(|| {
-            PgError::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
-        })
+    fn unnamed_portal(&mut self) -> Result<&mut Portal<B>> {
+        self.unnamed_portal.as_mut().ok_or_else(|| no_portal(""))
+    }
+
+    fn named_portal(&mut self, name: &str) -> Result<Named<B::Portal>> {
+        self.backend.portal(name).ok_or_else(|| no_portal(name))
     }
 
     pub(super) fn describe(&mut self, body: &[u8]) -> Result<Step<B>> {
@@ -182,19 +173,23 @@ impl<B: Backend> Protocol<B> {
                 encode::parameter_description(&mut self.out, &slot.params);
                 self.out.extend_from_slice(&slot.description);
             }
-            Target::Portal(name) => {
-                let portal = self.portal(name)?;
+            Target::Portal("") => {
+                let portal = self.unnamed_portal()?;
                 let slot = Arc::clone(&portal.slot);
                 let text = portal.formats.iter().all(|f| *f == 0);
                 match &slot.columns {
                     Some(columns) if !text => {
                         let formats = portal.formats.clone();
-                        let one = formats.first().copied().filter(|_| formats.len() == 1);
-                        encode::row_description(&mut self.out, columns, |i| {
-                            one.or_else(|| formats.get(i).copied()).unwrap_or(0)
-                        });
+                        describe_rows(&mut self.out, columns, &formats);
                     }
                     _ => self.out.extend_from_slice(&slot.description),
+                }
+            }
+            Target::Portal(name) => {
+                let portal = self.named_portal(name)?;
+                match &portal.columns {
+                    Some(columns) => describe_rows(&mut self.out, columns, &portal.formats),
+                    None => self.out.extend_from_slice(encode::NO_DATA),
                 }
             }
         }
@@ -208,8 +203,11 @@ impl<B: Backend> Protocol<B> {
         // PostgreSQL takes a negative limit for none.
         let limit = u64::try_from(body.i32()?).unwrap_or(0);
         body.end()?;
-        let portal = self.portal(name)?;
-        if portal.slot.short {
+        let short = match name {
+            "" => self.unnamed_portal()?.slot.short,
+            name => self.named_portal(name)?.short,
+        };
+        if short {
             return self.do_execute(name, limit, 0, None);
         }
         Ok(Step::Block(Job::Execute { portal: name.to_owned(), limit, rows: 0 }))
@@ -222,50 +220,50 @@ impl<B: Backend> Protocol<B> {
         rows: u64,
         sink: Option<&Sink>,
     ) -> Result<Step<B>> {
-        let portal = self.portal(name)?;
-        let done = portal.done;
-        let returns_rows = portal.slot.columns.is_some();
-        let Some(mut run) = portal.run.take() else {
-            match (portal.slot.statement.is_some(), done) {
-                (false, _) => self.out.extend_from_slice(encode::EMPTY_QUERY),
-                (true, true) if returns_rows => self.complete(0, &Tag::Rows("SELECT")),
-                (true, _) => {
-                    return Err(PgError::new(
-                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                        format!("portal \"{name}\" cannot be run"),
-                    ));
-                }
+        let ran = match name {
+            "" => self.run_unnamed(limit, rows, sink)?,
+            name => {
+                let mut portal = self.named_portal(name)?.portal;
+                self.in_block = self.backend.status() != b'I';
+                self.run(&mut portal, limit, rows, sink)?
             }
-            return Ok(Step::Next);
         };
-        self.in_block = self.backend.status() != b'I';
-        let ran = self.run(&mut run, limit, rows, sink)?;
-        // Transaction control ends portals, this one too.
-        let found =
-            if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
         match ran {
-            Ran::Done(rows, tag) => {
-                if let Some(portal) = found {
-                    portal.done = true;
-                }
-                drop(run);
-                self.complete(rows, &tag);
-            }
+            Ran::Done(rows, tag) => self.complete(rows, &tag),
             Ran::Suspended => {
-                if let Some(portal) = found {
-                    portal.run = Some(run);
-                }
                 self.tell();
                 self.out.extend_from_slice(encode::PORTAL_SUSPENDED);
             }
             Ran::Long(rows) => {
-                if let Some(portal) = found {
-                    portal.run = Some(run);
-                }
                 return Ok(Step::Block(Job::Execute { portal: name.to_owned(), limit, rows }));
             }
         }
         Ok(Step::Next)
+    }
+
+    fn run_unnamed(&mut self, limit: u64, rows: u64, sink: Option<&Sink>) -> Result<Ran> {
+        let portal = self.unnamed_portal()?;
+        let returns_rows = portal.slot.columns.is_some();
+        let Some(mut run) = portal.run.take() else {
+            return match (portal.slot.statement.is_some(), portal.done) {
+                (false, _) => Ok(Ran::Done(0, Tag::Empty)),
+                (true, true) if returns_rows => Ok(Ran::Done(0, Tag::Rows("SELECT"))),
+                (true, _) => Err(PgError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "portal \"\" cannot be run",
+                )),
+            };
+        };
+        self.in_block = self.backend.status() != b'I';
+        let ran = self.run(&mut run, limit, rows, sink)?;
+        // Transaction control ends portals, this one too.
+        if let Some(portal) = self.unnamed_portal.as_mut() {
+            match &ran {
+                Ran::Done(..) => portal.done = true,
+                Ran::Suspended | Ran::Long(_) => portal.run = Some(run),
+            }
+        }
+        Ok(ran)
     }
 
     pub(super) fn close(&mut self, body: &[u8]) -> Result<Step<B>> {
@@ -276,9 +274,7 @@ impl<B: Backend> Protocol<B> {
             Target::Statement(name) => {
                 self.statements.remove(name);
             }
-            Target::Portal(name) => {
-                self.portals.remove(name);
-            }
+            Target::Portal(name) => self.backend.close_portal(name),
         }
         self.out.extend_from_slice(encode::CLOSE_COMPLETE);
         Ok(Step::Next)
@@ -292,4 +288,14 @@ impl<B: Backend> Protocol<B> {
         self.ready();
         Ok(Step::Next)
     }
+}
+
+fn no_portal(name: &str) -> PgError {
+    PgError::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}
+
+/// RowDescription with Bind's format codes: none, one for all, or one each.
+fn describe_rows(out: &mut BytesMut, columns: &[Column], formats: &[i16]) {
+    let one = formats.first().copied().filter(|_| formats.len() == 1);
+    encode::row_description(out, columns, |i| one.or_else(|| formats.get(i).copied()).unwrap_or(0));
 }

@@ -70,7 +70,7 @@ struct Slot<B: Backend> {
     short: bool,
 }
 
-/// A portal.
+/// The portal without a name. Those with one are the backend's.
 struct Portal<B: Backend> {
     slot: Arc<Slot<B>>,
     run: Option<B::Portal>,
@@ -86,7 +86,6 @@ pub struct Protocol<B: Backend> {
     pub out: BytesMut,
     statements: HashMap<Box<str>, Arc<Slot<B>>>,
     unnamed: Option<Arc<Slot<B>>>,
-    portals: HashMap<Box<str>, Portal<B>>,
     unnamed_portal: Option<Portal<B>>,
     /// An extended-protocol error: everything up to the next Sync is skipped.
     skipping: bool,
@@ -108,7 +107,6 @@ impl<B: Backend> Protocol<B> {
             out: BytesMut::with_capacity(8 << 10),
             statements: HashMap::new(),
             unnamed: None,
-            portals: HashMap::new(),
             unnamed_portal: None,
             skipping: false,
             barrier: None,
@@ -239,9 +237,6 @@ impl<B: Backend> Protocol<B> {
     fn transaction_over(&mut self) {
         if self.backend.status() != b'T' {
             self.unnamed_portal = None;
-            if !self.portals.is_empty() {
-                self.portals.clear();
-            }
         }
     }
 

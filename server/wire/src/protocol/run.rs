@@ -152,6 +152,7 @@ impl<B: Backend> Protocol<B> {
     pub(super) fn complete(&mut self, rows: u64, tag: &Tag) {
         self.tell();
         match tag {
+            Tag::Empty => self.out.extend_from_slice(encode::EMPTY_QUERY),
             Tag::Rows(verb) => encode::command_complete_rows(&mut self.out, verb, rows),
             Tag::Text(text) => encode::command_complete(&mut self.out, text),
         }

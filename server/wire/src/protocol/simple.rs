@@ -92,10 +92,11 @@ impl<B: Backend> Protocol<B> {
                     rest.statements.next();
                     let values = Values { params: Params::none(), results: Formats::default() };
                     self.in_block = self.backend.status() != b'I';
-                    let mut portal = self.backend.bind(&statement, "", values)?;
-                    if let Some(columns) = self.backend.open(&mut portal)? {
+                    let mut portal = self.backend.bind(&statement, values)?;
+                    if let Some(opened) = self.backend.open(&mut portal)? {
                         self.tell();
-                        encode::row_description(&mut self.out, &columns, |_| 0);
+                        let format = opened.format;
+                        encode::row_description(&mut self.out, &opened.columns, |_| format);
                     }
                     (portal, 0)
                 }

@@ -1,0 +1,127 @@
+//! DECLARE, FETCH, MOVE and CLOSE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, Statement as Ast, TableFactor};
+use vicinity_types::{PgError, Result, SqlState, oid};
+
+use super::outcome::{Outcome, Rows, Tag, done};
+use super::{dml, name, transaction};
+use crate::context::ExecContext;
+use crate::portal::{About, CursorOptions, Handle, Portal, cannot_be_run};
+use crate::query::QueryPlan;
+use crate::rows::{Collect, Discard};
+use crate::session::plan_query;
+use crate::sql::{Declare, Fetch};
+
+fn refused(message: &str, detail: &str) -> PgError {
+    PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail)
+}
+
+/// `DECLARE`
+pub(super) fn declare(ctx: &ExecContext, d: &Declare, in_block: bool) -> Result<Outcome> {
+    if !d.hold && !in_block {
+        return Err(transaction::needs_block("DECLARE CURSOR"));
+    }
+    let locks = !d.query.locks.is_empty();
+    if d.hold && locks {
+        return Err(refused(
+            "DECLARE CURSOR WITH HOLD ... FOR UPDATE is not supported",
+            "Holdable cursors must be READ ONLY.",
+        ));
+    }
+    if d.scroll == Some(true) && locks {
+        return Err(refused(
+            "DECLARE SCROLL CURSOR ... FOR UPDATE is not supported",
+            "Scrollable cursors must be READ ONLY.",
+        ));
+    }
+    if dml::is_write(&Ast::Query(d.query.clone())) {
+        return Err(PgError::new(
+            SqlState(*b"42P11"),
+            "DECLARE CURSOR must not contain data-modifying statements in WITH",
+        ));
+    }
+    let own = name::ident(&d.name);
+    ctx.session.portals().check_free(&own)?;
+    let (plan, has_id) = plan(ctx, &d.query)?;
+    let about = About {
+        text: d.text.clone(),
+        options: CursorOptions { binary: d.binary, scroll: d.scroll, hold: d.hold },
+        created: ctx.session.statement_time(),
+    };
+    let portal = Portal::cursor(ctx, Arc::new(plan), Vec::new(), about, has_id)?;
+    ctx.session.portals().insert(&own, portal)?;
+    Ok(done("DECLARE CURSOR"))
+}
+
+/// A cursor's plan. Where its rows are those of one table, the row's id comes behind its columns,
+/// so that `WHERE CURRENT OF` can find it.
+fn plan(ctx: &ExecContext, query: &ast::Query) -> Result<(QueryPlan, bool)> {
+    let none = |(plan, params): (QueryPlan, Vec<_>)| match params.is_empty() {
+        true => Ok(plan),
+        false => Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")),
+    };
+    if let Some(with_id) = with_row_id(query)
+        && let Ok(found) = plan_query(ctx, &with_id, &[])
+        && found.0.columns.last().is_some_and(|c| c.ty.oid == oid::TID)
+    {
+        return Ok((none(found)?, true));
+    }
+    Ok((none(plan_query(ctx, query, &[])?)?, false))
+}
+
+/// The query with its table's `ctid` behind its columns, if it reads one table plainly.
+pub(crate) fn with_row_id(query: &ast::Query) -> Option<ast::Query> {
+    let mut query = query.clone();
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let [from] = select.from.as_slice() else { return None };
+    let TableFactor::Table { name: table, alias, args: None, .. } = &from.relation else {
+        return None;
+    };
+    let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    if !from.joins.is_empty() || select.distinct.is_some() || select.having.is_some() || grouped {
+        return None;
+    }
+    let own = match alias {
+        Some(alias) => name::ident(&alias.name),
+        None => name::last(table),
+    };
+    let ctid = Expr::CompoundIdentifier(vec![Ident::with_quote('"', own), Ident::new("ctid")]);
+    select.projection.push(SelectItem::UnnamedExpr(ctid));
+    Some(query)
+}
+
+/// The portal that FETCH, MOVE and CLOSE name.
+pub(crate) fn find(ctx: &ExecContext, name: &str) -> Result<Handle> {
+    ctx.session.portals().find(name)
+}
+
+/// `FETCH` and `MOVE`, the rows in memory.
+pub(super) fn fetch(ctx: &ExecContext, f: &Fetch) -> Result<Outcome> {
+    let own = name::ident(&f.name);
+    let portal = find(ctx, &own)?;
+    let mut portal = portal.try_lock().ok_or_else(|| cannot_be_run(&own))?;
+    let walk = portal.walk(ctx, &own)?;
+    if f.moves {
+        let count = walk.fetch(f.direction, true, &mut Discard)?;
+        return Ok(Tag::counted("MOVE", count).into());
+    }
+    let mut sink = Collect::default();
+    let count = walk.fetch(f.direction, false, &mut sink)?;
+    let columns = walk.columns().iter().map(|c| (c.name.clone(), c.ty)).collect();
+    Ok(Outcome { tag: Tag::counted("FETCH", count), rows: Some(Rows { columns, rows: sink.rows }) })
+}
+
+/// `CLOSE`
+pub(super) fn close(ctx: &ExecContext, given: Option<&Ident>) -> Result<Outcome> {
+    let mut portals = ctx.session.portals();
+    let Some(given) = given else {
+        portals.close_all();
+        return Ok(done("CLOSE CURSOR ALL"));
+    };
+    let own = name::ident(given);
+    portals.find(&own)?;
+    portals.close(&own);
+    Ok(done("CLOSE CURSOR"))
+}

@@ -1,0 +1,218 @@
+//! Portals: statements with their parameters, ready to run or running.
+//!
+//! There is one kind, whoever made it: Bind, DECLARE, OPEN of PL/pgSQL. Those with a name are the
+//! session's ([`Portals`]), so that FETCH finds what Bind made and Execute what DECLARE made.
+
+mod named;
+mod walk;
+
+use std::sync::Arc;
+
+use vicinity_storage::RowId;
+use vicinity_storage::catalog::model::Relation;
+use vicinity_types::{Datum, PgError, Result, SqlState};
+
+pub use named::{Handle, Mark, Portals};
+use walk::Back;
+pub use walk::Walk;
+
+use crate::context::ExecContext;
+use crate::prepared::{Kind, Prepared};
+use crate::query::QueryPlan;
+use crate::rows::OutputColumn;
+use crate::session::{Execution, RowsTag, Session};
+
+/// How far a portal is.
+pub enum Run {
+    /// It has not begun.
+    Bound(Vec<Datum>),
+    /// It runs, once and forward.
+    Execution(Execution),
+    /// It can be gone through.
+    Walk(Walk),
+    /// It ran to its end.
+    Done,
+}
+
+/// What DECLARE says of a cursor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CursorOptions {
+    /// `BINARY`
+    pub binary: bool,
+    /// `SCROLL` or `NO SCROLL`
+    pub scroll: Option<bool>,
+    /// `WITH HOLD`
+    pub hold: bool,
+}
+
+/// What `pg_cursors` shows of a portal with a name.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The statement's text.
+    pub text: String,
+    /// How it was declared.
+    pub options: CursorOptions,
+    /// When it was made, microseconds since 2000-01-01 UTC.
+    pub created: i64,
+}
+
+/// A portal.
+pub struct Portal {
+    /// What it runs; `None` for the empty statement and for cursors.
+    pub prepared: Option<Arc<Prepared>>,
+    /// Bind's format codes of the results.
+    pub formats: Box<[i16]>,
+    /// How far it is.
+    pub run: Run,
+    /// The client knows that COPY has begun.
+    pub copying: bool,
+    about: Option<Box<About>>,
+    /// It outlived its transaction.
+    held: bool,
+}
+
+/// `55000`: it ran already, or it runs now.
+pub fn cannot_be_run(name: &str) -> PgError {
+    PgError::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("portal \"{name}\" cannot be run"),
+    )
+}
+
+impl Portal {
+    /// A portal that has not begun.
+    pub fn bound(
+        prepared: Option<Arc<Prepared>>,
+        params: Vec<Datum>,
+        formats: Box<[i16]>,
+    ) -> Portal {
+        let run = Run::Bound(params);
+        Portal { prepared, formats, run, copying: false, about: None, held: false }
+    }
+
+    /// A cursor over a query, before its first row. `has_id`: the plan's last column is the id of the
+    /// row, and not shown.
+    pub(crate) fn cursor(
+        ctx: &ExecContext,
+        plan: Arc<QueryPlan>,
+        params: Vec<Datum>,
+        about: About,
+        has_id: bool,
+    ) -> Result<Portal> {
+        let options = about.options;
+        let back = match options.scroll {
+            _ if options.hold => Back::Kept(Vec::new()),
+            Some(true) => Back::Kept(Vec::new()),
+            Some(false) => Back::No,
+            None => again(ctx, &plan, &params),
+        };
+        let mut columns = plan.columns.clone();
+        let id_of = if has_id { columns.pop().map(|c| c.table) } else { None };
+        let cursor = plan.open(ctx.clone(), params)?;
+        let binary: Box<[i16]> = if options.binary { Box::new([1]) } else { Box::new([]) };
+        Ok(Portal {
+            prepared: None,
+            formats: binary,
+            run: Run::Walk(Walk::new(cursor, columns, back, id_of)),
+            copying: false,
+            about: Some(Box::new(about)),
+            held: false,
+        })
+    }
+
+    /// The columns of its rows; `None` if it gives none.
+    pub fn columns(&self) -> Option<&[OutputColumn]> {
+        match (&self.run, &self.prepared) {
+            (Run::Walk(walk), _) => Some(walk.columns()),
+            (_, Some(prepared)) => prepared.columns.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it may run on a connection's own task (invariant *no-starvation*).
+    pub fn is_short(&self) -> bool {
+        match (&self.run, &self.prepared) {
+            (Run::Walk(_), _) => false,
+            (_, Some(prepared)) => prepared.is_short(),
+            _ => true,
+        }
+    }
+
+    /// Begins to run, unless it has.
+    pub fn begin(&mut self, session: &mut Session) -> Result<()> {
+        let Run::Bound(params) = &mut self.run else { return Ok(()) };
+        let Some(prepared) = &self.prepared else { return Ok(()) };
+        let params = std::mem::take(params);
+        self.run = Run::Execution(session.execute(prepared, params)?);
+        Ok(())
+    }
+
+    /// What FETCH goes through. A portal of Bind becomes it here; it goes forward only.
+    pub(crate) fn walk(&mut self, ctx: &ExecContext, name: &str) -> Result<&mut Walk> {
+        if !matches!(self.run, Run::Walk(_)) {
+            let run = std::mem::replace(&mut self.run, Run::Done);
+            let columns = self.prepared.as_ref().and_then(|p| p.columns.clone());
+            let cursor = match (run, self.prepared.as_ref().map(|p| &p.kind)) {
+                (Run::Bound(params), Some(Kind::Query(plan))) => plan.open(ctx.clone(), params)?,
+                (Run::Execution(Execution::Rows { cursor, tag: RowsTag::Count(_) }), _) => cursor,
+                (run, _) => {
+                    self.run = run;
+                    return Err(cannot_be_run(name));
+                }
+            };
+            let columns = columns.unwrap_or_default();
+            self.run = Run::Walk(Walk::new(cursor, columns, Back::No, None));
+        }
+        match &mut self.run {
+            Run::Walk(walk) => Ok(walk),
+            _ => Err(cannot_be_run(name)),
+        }
+    }
+
+    /// The id of the row it is on, for `WHERE CURRENT OF`.
+    pub(crate) fn current(&self, name: &str, table: &Relation) -> Result<RowId> {
+        let state = |message: String| PgError::new(SqlState::INVALID_CURSOR_STATE, message);
+        let found = match &self.run {
+            Run::Walk(walk) if !self.held => walk.current(table.oid),
+            _ => None,
+        };
+        match found {
+            Some(Ok(id)) => Ok(id),
+            Some(Err(())) => Err(state(format!("cursor \"{name}\" is not positioned on a row"))),
+            None => Err(state(format!(
+                "cursor \"{name}\" is not a simply updatable scan of table \"{}\"",
+                table.name
+            ))),
+        }
+    }
+
+    /// The transaction is about to commit: a cursor WITH HOLD reads its rows, and stays.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        match &mut self.run {
+            Run::Walk(walk)
+                if !self.held && self.about.as_ref().is_some_and(|a| a.options.hold) =>
+            {
+                walk.hold()?;
+                self.held = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Going back by running again: only the row lane gives the same rows in the same order. As in
+/// PostgreSQL, what reads no table does not go back.
+fn again(ctx: &ExecContext, plan: &Arc<QueryPlan>, params: &[Datum]) -> Back {
+    use crate::session_state::Lane;
+    let batch = plan.row_plan().is_none() || ctx.session.lane() == Lane::Batch;
+    if batch || plan.is_locking() || !plan.reads_data() {
+        return Back::No;
+    }
+    Back::Again {
+        plan: plan.clone(),
+        ctx: Box::new(ctx.clone()),
+        params: params.to_vec(),
+        _snapshot: ctx.txn.keep(&ctx.snapshot),
+    }
+}
