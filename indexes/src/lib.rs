@@ -19,7 +19,9 @@ pub use hnsw::{Hnsw, HnswOptions};
 pub use ivf::{Clustering, IvfOptions, Ivfflat};
 pub use options::{Options, parse_options};
 pub use progress::{Phase, Progress};
-pub use vector::{Candidate, CandidateStream, Metric, SearchParams, VectorIndex, VectorSource};
+pub use vector::{
+    Candidate, CandidateStream, Metric, PAGE, SearchParams, VectorIndex, VectorSource,
+};
 
 /// A row's id, stable for the row's life (invariant *stable-ids*).
 pub type RowId = u64;

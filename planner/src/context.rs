@@ -9,6 +9,7 @@ use vicinity_storage::{Snapshot, Transaction};
 use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 
 use crate::engine::Engine;
+use crate::measure::Measure;
 use crate::names;
 use crate::session_state::SessionState;
 
@@ -29,6 +30,8 @@ pub struct ExecContext {
     pub style: Arc<IoStyle>,
     /// How many functions deep it runs.
     pub depth: u32,
+    /// EXPLAIN ANALYZE: where nodes hand in their figures.
+    pub measure: Option<Arc<Measure>>,
 }
 
 impl ExecContext {

@@ -10,6 +10,7 @@ pub mod exec;
 pub mod explain;
 pub mod hooks;
 pub mod inner;
+pub mod measure;
 pub mod names;
 pub mod nearness;
 pub mod plpgsql;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use crate::context::ExecContext;
 use crate::df::physical::physical;
 use crate::df::run::BatchCursor;
+use crate::measure::{self, Place};
 use crate::row::lock::RowLocks;
 use crate::row::{RowCursor, RowPlan};
 use crate::rows::{Collect, OutputColumn, RowSink};
@@ -23,6 +25,8 @@ pub struct QueryPlan {
     pub columns: Vec<OutputColumn>,
     kinds: Vec<Kind>,
     row: Option<Arc<RowPlan>>,
+    /// Tells it from all other plans: figures of EXPLAIN ANALYZE are kept by it.
+    id: u64,
     /// Rows are locked: the row lane only.
     locks: bool,
 }
@@ -37,8 +41,9 @@ impl QueryPlan {
     ) -> Result<QueryPlan> {
         let kinds: Vec<Kind> = params.iter().map(|ty| ctx.catalog.kind_of(*ty)).collect();
         let logical = crate::df::optimize(plan, ctx)?;
-        let row = RowPlan::compile(&logical, &columns, &kinds, ctx)?.map(Arc::new);
-        Ok(QueryPlan { logical, columns, kinds, row, locks: false })
+        let id = measure::new_plan();
+        let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
+        Ok(QueryPlan { logical, columns, kinds, row, id, locks: false })
     }
 
     /// The same query, locking the rows it gives: only where they come from one table.
@@ -86,17 +91,35 @@ impl QueryPlan {
         self.locks
     }
 
+    /// Where its root stands among measured nodes.
+    pub(crate) fn place(&self) -> Place {
+        Place::root(self.id)
+    }
+
+    /// The plan of the row lane if an execution now would run it.
+    pub(crate) fn row_now(&self, ctx: &ExecContext) -> Option<&Arc<RowPlan>> {
+        self.row.as_ref().filter(|_| self.locks || ctx.session.lane() != Lane::Batch)
+    }
+
+    /// The batch lane's plan for an execution, its nodes wrapped to be measured.
+    pub(crate) fn instrumented(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        physical(&self.logical, ctx, &Arc::from(params), &self.kinds, Some(self.place()))
+    }
+
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
-        let inner = match (&self.row, ctx.session.lane()) {
-            (Some(plan), lane) if lane != Lane::Batch || self.locks => {
-                Inner::Row(RowCursor::open(plan.clone(), ctx, params)?)
-            }
+        let inner = match (self.row_now(&ctx), ctx.session.lane()) {
+            (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
             (None, Lane::Row) => {
                 return Err(PgError::unsupported("this statement in the row lane"));
             }
-            _ => {
-                let plan = physical(&self.logical, &ctx, &Arc::from(params), &self.kinds)?;
+            (None, _) => {
+                let place = ctx.measure.as_ref().map(|_| self.place());
+                let plan = physical(&self.logical, &ctx, &Arc::from(params), &self.kinds, place)?;
                 let types = self.columns.iter().map(|c| c.ty).collect();
                 Inner::Batch(Box::new(BatchCursor::open(&plan, types, ctx)?))
             }
@@ -178,13 +201,5 @@ impl Cursor {
         let mut sink = Collect::default();
         self.fill(&mut sink, 1)?;
         Ok(sink.rows.pop())
-    }
-
-    /// Rows the row lane's filters turned away, for EXPLAIN.
-    pub fn removed(&self) -> u64 {
-        match &self.inner {
-            Inner::Row(cursor) => cursor.removed(),
-            _ => 0,
-        }
     }
 }

@@ -141,6 +141,7 @@ impl Session {
             style: self.state.style(),
             txn,
             depth: 0,
+            measure: None,
         })
     }
 

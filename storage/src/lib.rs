@@ -33,5 +33,5 @@ pub use table::{
 };
 pub use txn::locks::{LockMode, WaitHook, set_wait_hook};
 pub use txn::{CommitTicket, Interrupt, Isolation, KeptSnapshot, Savepoint, Transaction};
-pub use vicinity_indexes::Progress;
+pub use vicinity_indexes::{PAGE, Progress};
 pub use wal::{Lsn, Wal};

@@ -32,6 +32,8 @@ pub struct BtreeCursor {
     /// Where to stop: forward, below this; backward, at or above this.
     stop: Option<Fence>,
     reverse: bool,
+    /// Blocks read.
+    blocks: u64,
 }
 
 /// The least key above all keys that start with `prefix`; `None` if there is none.
@@ -82,6 +84,7 @@ impl BtreeCursor {
             done: empty,
             stop,
             reverse,
+            blocks: 0,
         }
     }
 
@@ -113,6 +116,11 @@ impl BtreeCursor {
         &self.key
     }
 
+    /// Blocks of the tree read so far: every leaf, and the inner nodes on the way to it.
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
     /// Copies the next leaf.
     fn load(&mut self) {
         let guard = epoch::pin();
@@ -120,11 +128,12 @@ impl BtreeCursor {
             Some(f) => leaf.lower_bound(&f.key, f.row),
             None => none,
         };
-        let (block, beyond) = if self.reverse {
+        let (block, beyond, blocks) = if self.reverse {
             self.tree.leaf_before(self.next.as_ref(), &guard)
         } else {
             self.tree.leaf_from(self.next.as_ref(), &guard)
         };
+        self.blocks += blocks;
         let leaf = Leaf::new(block);
         if self.reverse {
             self.from = at(&leaf, &self.stop, 0);

@@ -109,37 +109,41 @@ impl Btree {
         }
     }
 
-    /// The leaf that entries from `start` on begin in, and where the next leaf begins.
+    /// The leaf that entries from `start` on begin in, where the next leaf begins, and how many blocks the way took.
     fn leaf_from<'g>(
         &self,
         start: Option<&Fence>,
         guard: &'g Guard,
-    ) -> (&'g [u8], Option<&'g Fence>) {
+    ) -> (&'g [u8], Option<&'g Fence>, u64) {
         let mut node = self.root.load(guard);
         let mut beyond = None;
+        let mut blocks = 1;
         loop {
+            blocks += 1;
             let i = start.map_or(0, |s| node.child(&s.key, s.row));
             beyond = node.fences.get(i).or(beyond);
             match &node.children {
-                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond),
+                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond, blocks),
                 Children::Inners(inners) => node = inners[i].load(guard),
             }
         }
     }
 
-    /// The leaf that entries below `end` end in, and where it begins.
+    /// The leaf that entries below `end` end in, where it begins, and how many blocks the way took.
     fn leaf_before<'g>(
         &self,
         end: Option<&Fence>,
         guard: &'g Guard,
-    ) -> (&'g [u8], Option<&'g Fence>) {
+    ) -> (&'g [u8], Option<&'g Fence>, u64) {
         let mut node = self.root.load(guard);
         let mut beyond = None;
+        let mut blocks = 1;
         loop {
+            blocks += 1;
             let i = end.map_or(node.len() - 1, |e| node.child_before(&e.key, e.row));
             beyond = if i > 0 { node.fences.get(i - 1) } else { beyond };
             match &node.children {
-                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond),
+                Children::Leaves(leaves) => return (leaves[i].load(guard), beyond, blocks),
                 Children::Inners(inners) => node = inners[i].load(guard),
             }
         }
@@ -241,9 +245,9 @@ impl Btree {
     #[cold]
     fn get_beyond(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool, guard: &Guard) {
         let start = Fence { key: prefix.into(), row: 0 };
-        let (_, mut next) = self.leaf_from(Some(&start), guard);
+        let (_, mut next, _) = self.leaf_from(Some(&start), guard);
         while let Some(fence) = next {
-            let (block, beyond) = self.leaf_from(Some(fence), guard);
+            let (block, beyond, _) = self.leaf_from(Some(fence), guard);
             let leaf = Leaf::new(block);
             for i in leaf.lower_bound(&fence.key, fence.row)..leaf.len() {
                 if !leaf.starts_with(i, prefix) || !f(leaf.row(i)) {

@@ -23,6 +23,8 @@ pub(super) struct Beam {
     pub(super) visited: IdSet,
     found: Vec<u32>,
     pub(super) distances: Vec<f32>,
+    /// Nodes whose links were followed.
+    pub(super) expanded: u64,
 }
 
 impl Beam {
@@ -30,6 +32,7 @@ impl Beam {
         self.pool.clear();
         self.rest.clear();
         self.visited.clear();
+        self.expanded = 0;
     }
 
     /// Puts a node into the pool, or aside if `width` better ones are there; its place.
@@ -58,6 +61,7 @@ impl Beam {
                 continue;
             }
             self.pool[at].expanded = true;
+            self.expanded += 1;
             self.found.clear();
             for id in graph.links(self.pool[at].id) {
                 if self.visited.insert(id) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::beam::{Beam, Near};
 use super::graph::DEAD;
 use super::{Core, Hnsw};
-use crate::vector::{Candidate, CandidateStream, Query, RowFilter, SearchParams};
+use crate::vector::{Candidate, CandidateStream, PAGE, Query, RowFilter, SearchParams};
 
 /// The graph is left for a plain scan when this share of it was met.
 const SCAN_SHARE: usize = 8;
@@ -34,6 +34,10 @@ pub(super) struct HnswStream {
     batch: usize,
     /// Pool entries that came out.
     passed: usize,
+    /// Vertices whose links were read.
+    vertices: u64,
+    /// Bytes of codes read in a scan.
+    scanned: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,6 +66,8 @@ impl HnswStream {
             width: ef.max(batch).max(LEAST_WIDTH),
             batch,
             passed: 0,
+            vertices: 0,
+            scanned: 0,
             index,
         }
     }
@@ -125,6 +131,7 @@ impl HnswStream {
                 beam.rest.push(Near { distance, id, expanded: true });
             }
         }
+        self.scanned += (core.graph.len() * core.coder.stride()) as u64;
         self.state = State::Scan;
         self.refill(core, beam);
     }
@@ -160,8 +167,13 @@ impl CandidateStream for HnswStream {
         if self.state != State::Begin {
             self.batch = (self.batch * 2).min(1 << 20);
         }
+        self.vertices += std::mem::take(&mut beam.expanded);
         self.beam = Some(beam);
         self.state != State::End
+    }
+
+    fn pages(&self) -> u64 {
+        self.vertices + self.scanned.div_ceil(PAGE)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Core, Ivfflat};
 use crate::RowId;
-use crate::vector::{Candidate, CandidateStream, Query, RowFilter, SearchParams};
+use crate::vector::{Candidate, CandidateStream, PAGE, Query, RowFilter, SearchParams};
 
 /// A search looks at this many entries at least, whatever share of the clusters it asks for: in a small index a share
 /// of few clusters may be next to nothing, and this many cost about 20 us.
@@ -33,6 +33,8 @@ pub(super) struct IvfStream {
     batch: usize,
     scratch: Vec<f32>,
     heap: Vec<Key>,
+    /// Bytes of centroids and codes read.
+    read: u64,
 }
 
 impl IvfStream {
@@ -53,6 +55,7 @@ impl IvfStream {
             sort_range(&mut order, probes, more);
             probes = more;
         }
+        let read = size_of_val(query) as u64 * order.len() as u64;
         drop(core);
         IvfStream {
             index,
@@ -71,6 +74,7 @@ impl IvfStream {
                 .clamp(40, 1 << 20),
             scratch: Vec::new(),
             heap: Vec::new(),
+            read,
         }
     }
 
@@ -84,6 +88,7 @@ impl IvfStream {
         for (_, list) in &self.order[self.stage.0..self.stage.1] {
             let list = core.lists[*list as usize].read();
             let codes = &list.codes[..list.rows.len() * stride];
+            self.read += codes.len() as u64;
             core.coder.distances(&self.query, codes, &mut self.scratch);
             for (d, row) in self.scratch.iter().zip(&list.rows) {
                 let key = (d.to_bits(), *row);
@@ -169,5 +174,9 @@ impl CandidateStream for IvfStream {
                 return true;
             }
         }
+    }
+
+    fn pages(&self) -> u64 {
+        self.read.div_ceil(PAGE)
     }
 }

@@ -69,7 +69,14 @@ pub trait CandidateStream: Send {
     /// (what the call appended still counts). Rows that were there when the stream began and still are come out at
     /// least once; twice only if the row has several entries (an updated vector before vacuum).
     fn next_batch(&mut self, out: &mut Vec<Candidate>) -> bool;
+
+    /// Pages read so far: a vertex of a graph whose neighbours were looked at is one, codes and centroids compared one
+    /// after the other are as many as they fill.
+    fn pages(&self) -> u64;
 }
+
+/// What counts as a page where bytes are read one after the other.
+pub const PAGE: u64 = 8192;
 
 /// A vector index. All calls may run at once from many threads.
 pub trait VectorIndex: Send + Sync {

@@ -25,6 +25,7 @@ mod select;
 mod setop;
 mod special;
 mod srf;
+mod subplan;
 mod subquery;
 mod table;
 mod typename;
@@ -47,7 +48,7 @@ use crate::session_state::SessionState;
 
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
-pub use subquery::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
+pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
 
 pub use crate::rows::OutputColumn;
 

@@ -108,9 +108,6 @@ fn pg_class(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
     rows.done()
 }
 
-/// Bytes PostgreSQL counts in a page.
-const PAGE: u64 = 8192;
-
 fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 32] {
     let table = relation.table();
     let index = relation.index();
@@ -187,7 +184,7 @@ fn size_estimate(ctx: &ExecContext, relation: &Relation) -> (u64, f32) {
     match ctx.engine.db.table(owner, &ctx.catalog) {
         Ok(table) => {
             let stats = table.stats();
-            (stats.bytes.div_ceil(PAGE), stats.live as f32)
+            (stats.bytes.div_ceil(vicinity_storage::PAGE), stats.live as f32)
         }
         Err(_) => (0, -1.0),
     }

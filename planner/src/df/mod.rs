@@ -4,6 +4,7 @@ pub mod aggregate;
 mod aggregate_state;
 pub mod append;
 mod frame;
+pub mod instrument;
 pub mod optimize;
 pub mod physical;
 pub mod project_set;

@@ -12,8 +12,13 @@ use crate::push;
 
 /// Rules left out: they add projections that hide shapes the row lane and push-down know, for gains
 /// that matter to files read column by column.
-const LEFT_OUT: &[&str] =
-    &["common_sub_expression_eliminate", "extract_leaf_expressions", "push_down_leaf_projections"];
+const LEFT_OUT: &[&str] = &[
+    "common_sub_expression_eliminate",
+    "extract_leaf_expressions",
+    "push_down_leaf_projections",
+    // joins turn NULL keys away themselves
+    "filter_null_join_keys",
+];
 
 static OPTIMIZER: LazyLock<Optimizer> = LazyLock::new(|| {
     let rules = Optimizer::new().rules.into_iter();

@@ -24,6 +24,7 @@ use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::aggregate::PgAggregate;
 use super::append::Append;
+use super::instrument::{self, Instrument, InstrumentExec};
 use super::project_set::ProjectSet;
 use super::stream::RowExec;
 use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
@@ -31,6 +32,7 @@ use super::window::Window;
 use super::window_exec::{PhysicalWindowCall, Value, WindowExec, Work, offset_of};
 use crate::call::{PgType, Typed, datum_to_scalar, external, internal, with_context};
 use crate::context::ExecContext;
+use crate::measure::Place;
 use crate::push::ScanNode;
 use crate::row::compile::parameter;
 use crate::row::number::as_i64;
@@ -53,18 +55,26 @@ pub(crate) static STATE: LazyLock<SessionState> = LazyLock::new(|| {
     SessionStateBuilder::new().with_config(config).with_default_features().build()
 });
 
-/// The physical plan of one execution.
+/// The physical plan of one execution; with its place, one whose nodes can be measured.
 pub fn physical(
     plan: &LogicalPlan,
     ctx: &ExecContext,
     params: &Arc<[Datum]>,
     kinds: &[Kind],
+    measured: Option<Place>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = instantiate(plan.clone(), ctx, params, kinds)?;
+    let mut plan = instantiate(plan.clone(), ctx, params, kinds)?;
+    if let Some(place) = measured {
+        plan = instrument::logical(plan, place)?;
+    }
     let ours = Ours { ctx: ctx.clone(), params: params.clone(), kinds: kinds.to_vec() };
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ours)]);
     let future = planner.create_physical_plan(&plan, &*STATE);
-    super::run::block_on(future).map_err(internal)
+    let physical = super::run::block_on(future).map_err(internal)?;
+    match measured {
+        Some(place) => instrument::sorts(physical, place, ctx.measure.as_ref()),
+        None => Ok(physical),
+    }
 }
 
 /// Puts parameters' values and the context into the plan.
@@ -192,7 +202,8 @@ impl Ours {
         let outputs: Vec<OutputColumn> =
             types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node.clone()) });
-        let compiled = RowPlan::compile(&plan, &outputs, &self.kinds, &self.ctx)?;
+        let place = node.place.unwrap_or_else(|| Place::root(crate::measure::new_plan()));
+        let compiled = RowPlan::compile(&plan, &outputs, &self.kinds, &self.ctx, place)?;
         let compiled = compiled.ok_or_else(|| {
             vicinity_types::PgError::unsupported(format!(
                 "a filter on table {}",
@@ -297,6 +308,10 @@ impl ExtensionPlanner for Ours {
             return Ok(Some(Arc::new(AppendExec::new(inputs.to_vec(), schema))));
         }
         let Some(input) = inputs.first() else { return Ok(None) };
+        if let Some(node) = node.as_any().downcast_ref::<Instrument>() {
+            let measure = self.ctx.measure.clone();
+            return Ok(Some(Arc::new(InstrumentExec::new(input.clone(), node.place, measure))));
+        }
         let planning = Planning { planner, state, planning };
         if let Some(window) = node.as_any().downcast_ref::<Window>() {
             return self.window(window, input.clone(), &planning).map(Some);

@@ -133,6 +133,11 @@ impl RowExec {
     ) -> RowExec {
         RowExec { plan, ctx, params, properties: properties(schema.clone()), schema, name }
     }
+
+    /// Where the scan stands in a plan being measured.
+    pub(crate) fn place(&self) -> crate::measure::Place {
+        self.plan.place
+    }
 }
 
 impl Debug for RowExec {

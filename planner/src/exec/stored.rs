@@ -17,7 +17,7 @@ use super::dml::{Layout, binder, column_type, table_def};
 use crate::bind::{Binder, ParamTypes};
 use crate::call::{PgType, Typed, callable_of, internal};
 use crate::context::ExecContext;
-use crate::explain::deparse::Deparse;
+use crate::explain::deparse;
 use crate::session_state::SessionState;
 use crate::sql;
 
@@ -161,7 +161,7 @@ pub(crate) fn text(
         let column = def.columns.iter().find(|c| !c.dropped && c.name == name)?;
         Some(column_type(&ctx.catalog, column))
     };
-    let made = Deparse { ctx, types: &types, qualified: false }.expr(&expr);
+    let made = deparse::over_columns(ctx, &expr, &types);
     let same = sql::parse_expression(&made)
         .and_then(|again| bind(ctx, relation, &again, place))
         .and_then(|again| plain(&again.expr))

@@ -99,7 +99,7 @@ impl Row {
     ) -> Result<Option<Vec<Datum>>> {
         for t in &self.before {
             let call = self.call(t, true, old, new.as_deref());
-            match crate::hooks::fire_trigger(ctx, &call)? {
+            match fire(ctx, &call)? {
                 Some(row) => new = Some(row),
                 None => return Ok(None),
             }
@@ -115,8 +115,17 @@ impl Row {
         new: Option<&[Datum]>,
     ) -> Result<()> {
         for t in &self.after {
-            crate::hooks::fire_trigger(ctx, &self.call(t, false, old, new))?;
+            fire(ctx, &self.call(t, false, old, new))?;
         }
         Ok(())
+    }
+}
+
+/// Calls a trigger's function, under a clock where the statement is being measured.
+fn fire(ctx: &ExecContext, call: &Call<'_>) -> Result<Option<Vec<Datum>>> {
+    let run = || crate::hooks::fire_trigger(ctx, call);
+    match &ctx.measure {
+        Some(measure) => measure.trigger(&call.trigger.name, &call.relation.name, run),
+        None => run(),
     }
 }

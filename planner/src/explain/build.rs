@@ -1,423 +1,495 @@
-//! The tree of plan nodes, in PostgreSQL's names.
+//! From a logical plan to the tree EXPLAIN shows.
+//!
+//! The tree says what runs, in PostgreSQL's words. Projections, filters and aliases are no nodes there:
+//! they go down, as an [`Ask`], to the node that does their work. What nodes above refer to comes back
+//! up as the node's items.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-use datafusion::common::JoinType;
-use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use vicinity_types::Datum;
 
-use super::deparse::Deparse;
-use super::{Measured, Options};
+use super::cost;
+use super::deparse::{Deparse, Names};
+use super::subplan::Subplans;
+use super::tree::{Item, PlanNode, Style, Value};
+use super::{Options, resolve};
+use crate::bind::SubPlan;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::df::append::Append;
+use crate::df::instrument::{self, JoinMethod};
 use crate::df::project_set::ProjectSet;
 use crate::df::window::Window;
-use crate::push::lower::scan_of;
-use crate::push::{AccessSpec, ScanSource, ScanSpec};
+use crate::measure::{Figures, Measure, Place, Stage};
+use crate::push::lower::{scan_of, substitute};
 use crate::query::QueryPlan;
+use crate::row::RowPlan;
 
-/// One node.
-#[derive(Default)]
-pub(crate) struct PlanNode {
-    /// `Index Scan using i on t`
-    pub(crate) title: String,
-    /// `Index Scan`
-    pub(crate) kind: String,
-    /// Further facts of the title, for JSON.
-    pub(crate) facts: Vec<(&'static str, String)>,
-    /// Lines below the title.
-    pub(crate) details: Vec<(&'static str, String)>,
-    pub(crate) rows: f64,
-    pub(crate) startup: f64,
-    pub(crate) total: f64,
-    pub(crate) width: usize,
-    pub(crate) actual: Option<(f64, f64, u64)>,
-    pub(crate) removed: Option<u64>,
-    pub(crate) children: Vec<PlanNode>,
-}
-
-struct Builder<'a> {
-    ctx: &'a ExecContext,
-    options: &'a Options,
+/// Builds the tree of a statement.
+pub(super) struct Builder<'a> {
+    pub(super) ctx: &'a ExecContext,
+    pub(super) options: &'a Options,
+    pub(super) measure: Option<&'a Measure>,
     types: HashMap<String, PgType>,
-    joins: bool,
+    /// More than one table is around.
+    pub(super) several: bool,
+    pub(super) subplans: RefCell<Subplans>,
 }
 
-/// Builds the tree of a query.
-pub(crate) fn build(
-    plan: &QueryPlan,
-    ctx: &ExecContext,
-    options: &Options,
-    measured: Option<&Measured>,
-) -> PlanNode {
-    let mut types = HashMap::new();
-    let mut tables = 0usize;
-    collect_types(&plan.logical, &mut types, &mut tables);
-    let builder = Builder { ctx, options, types, joins: tables > 1 || options.verbose };
-    let outputs: Vec<Expr> =
-        plan.logical.schema().iter().map(|(q, f)| Expr::Column((q, f).into())).collect();
-    let mut tree = builder.node(&plan.logical, outputs);
-    if let Some(m) = measured {
-        mark(&mut tree, m, true);
-    }
-    tree
+/// One query: the statement's, or a subquery with a plan of its own.
+pub(super) struct Level {
+    place: Place,
+    joins: HashMap<u32, JoinMethod>,
+    /// Texts of its parameters.
+    params: Vec<Option<String>>,
+    /// Queries that run once, shown at its top.
+    pub(super) inits: RefCell<Vec<PlanNode>>,
 }
 
-/// Puts what was measured at the nodes it belongs to: all rows of the result pass the topmost nodes;
-/// times are of the whole statement, as nodes run in step.
-fn mark(node: &mut PlanNode, m: &Measured, single: bool) {
-    node.actual = Some((m.first, m.total, m.rows));
-    if single && node.children.is_empty() && m.removed > 0 {
-        node.removed = Some(m.removed);
+/// Where the builder is.
+#[derive(Clone, Copy)]
+pub(super) struct At<'l> {
+    pub(super) level: &'l Level,
+    node: u32,
+    /// The row plan the node is part of.
+    pub(super) row: Option<&'l RowPlan>,
+}
+
+impl<'l> At<'l> {
+    /// A child whose number is so much higher.
+    pub(super) fn child(self, by: u32) -> At<'l> {
+        At { node: self.node + by, ..self }
     }
-    let single = single && node.children.len() <= 1;
-    for child in &mut node.children {
-        mark(child, m, single);
+
+    /// The numbers of a node's children.
+    fn children(self, plan: &LogicalPlan) -> Vec<At<'l>> {
+        let mut next = 1;
+        let mut out = Vec::new();
+        for input in plan.inputs() {
+            out.push(self.child(next));
+            next += size(input);
+        }
+        out
+    }
+
+    /// The sort DataFusion puts below a node.
+    pub(super) fn sort_below(self) -> At<'l> {
+        At { node: self.node | instrument::SORT_BELOW, ..self }
+    }
+
+    /// What became of a join.
+    pub(super) fn join(self) -> Option<JoinMethod> {
+        self.level.joins.get(&self.node).copied()
     }
 }
 
-fn collect_types(plan: &LogicalPlan, types: &mut HashMap<String, PgType>, tables: &mut usize) {
-    if let Some(scan) = scan_of(plan) {
-        *tables += 1;
-        for column in scan.spec.source.columns() {
-            types.entry(column.name.clone()).or_insert(column.ty);
+/// One of our own nodes.
+fn extension<T: 'static>(plan: &LogicalPlan) -> Option<&T> {
+    let LogicalPlan::Extension(e) = plan else { return None };
+    e.node.as_any().downcast_ref()
+}
+
+/// Nodes of a plan.
+fn size(plan: &LogicalPlan) -> u32 {
+    1 + plan.inputs().into_iter().map(size).sum::<u32>()
+}
+
+/// What is wanted of a node.
+#[derive(Clone, Default)]
+pub(super) struct Ask<'l> {
+    /// Its columns, over the plan's schema.
+    pub(super) outputs: Vec<Expr>,
+    /// Conditions on its rows.
+    pub(super) filters: Vec<Expr>,
+    /// The name of the subquery it is.
+    pub(super) alias: Option<String>,
+    /// The topmost node whose work it does too.
+    pub(super) outer: Option<At<'l>>,
+    /// The node that has the filters.
+    pub(super) filter: Option<At<'l>>,
+    /// A LIMIT stands above.
+    pub(super) limited: bool,
+}
+
+impl<'l> Ask<'l> {
+    /// All columns of a plan.
+    pub(super) fn all(schema: &DFSchema) -> Ask<'l> {
+        let outputs = schema.iter().map(|(q, f)| Expr::Column((q, f).into())).collect();
+        Ask { outputs, ..Ask::default() }
+    }
+
+    fn through(mut self, at: At<'l>, map: &dyn Fn(&Column) -> Option<Expr>) -> Ask<'l> {
+        let keep = |exprs: Vec<Expr>| {
+            exprs.into_iter().filter_map(|e| substitute(e, map).ok()).collect::<Vec<_>>()
+        };
+        self.outputs = keep(self.outputs);
+        self.filters = keep(self.filters);
+        self.outer = self.outer.or(Some(at));
+        self
+    }
+}
+
+/// The texts of the columns and parameters of one node's expressions.
+struct Around<'b> {
+    builder: &'b Builder<'b>,
+    level: &'b Level,
+    column: &'b dyn Fn(&Column) -> String,
+    outer: &'b dyn Fn(&Column) -> String,
+}
+
+impl Names for Around<'_> {
+    fn column(&self, column: &Column) -> String {
+        (self.column)(column)
+    }
+
+    fn outer(&self, column: &Column) -> String {
+        (self.outer)(column)
+    }
+
+    fn column_type(&self, column: &Column) -> Option<PgType> {
+        self.builder.column_type(column)
+    }
+
+    fn parameter(&self, index: usize) -> Option<String> {
+        self.level.params.get(index).cloned().flatten()
+    }
+
+    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
+        self.builder.subplans.borrow_mut().text(plan, args)
+    }
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        ctx: &'a ExecContext,
+        options: &'a Options,
+        measure: Option<&'a Measure>,
+        plans: &[&LogicalPlan],
+        tables: usize,
+    ) -> Builder<'a> {
+        let mut around = resolve::Around { tables, ..resolve::Around::default() };
+        plans.iter().for_each(|p| around.see(p));
+        Builder {
+            ctx,
+            options,
+            measure,
+            types: around.types,
+            several: around.tables > 1,
+            subplans: RefCell::default(),
         }
     }
-    for input in plan.inputs() {
-        collect_types(input, types, tables);
-    }
-}
 
-impl Builder<'_> {
-    fn text(&self, expr: &Expr) -> String {
-        let types = |name: &str| self.types.get(name).copied();
-        let deparse = Deparse { ctx: self.ctx, types: &types, qualified: self.joins };
-        deparse.expr(expr)
+    fn column_type(&self, column: &Column) -> Option<PgType> {
+        let qualified = column.relation.as_ref().map(|r| format!("{}.{}", r.table(), column.name));
+        let found = qualified.and_then(|name| self.types.get(&name));
+        found.or_else(|| self.types.get(&column.name)).copied()
     }
 
-    fn texts(&self, exprs: &[Expr]) -> String {
-        exprs.iter().map(|e| self.text(e)).collect::<Vec<_>>().join(", ")
+    /// A constant as it is written in place of a parameter.
+    pub(super) fn constant(&self, value: &Datum, ty: PgType) -> String {
+        let level = Level::of(Place::root(0));
+        let bare = |c: &Column| c.name.clone();
+        let around = Around { builder: self, level: &level, column: &bare, outer: &bare };
+        Deparse { ctx: self.ctx, names: &around }.constant(value, Some(ty))
     }
 
-    fn filter(&self, conjuncts: &[Expr]) -> Option<String> {
-        match conjuncts {
-            [] => None,
-            [one] => Some(self.text(one)),
-            many => {
-                let parts: Vec<String> = many.iter().map(|e| self.text(e)).collect();
-                Some(format!("({})", parts.join(" AND ")))
+    /// A query with everything in it. `values` are its parameters where they are known, `texts` how
+    /// they are written.
+    pub(super) fn query(
+        &self,
+        plan: &QueryPlan,
+        values: &[Datum],
+        texts: Vec<Option<String>>,
+    ) -> PlanNode {
+        let row = plan.row_now(self.ctx);
+        let mut level = Level { params: texts, ..Level::of(plan.place()) };
+        if row.is_none() {
+            let mut values = values.to_vec();
+            values.resize(plan.param_kinds().len(), Datum::Null);
+            // A plan that cannot be made fails when it is run, not when it is explained.
+            if let Ok(physical) = plan.instrumented(self.ctx, &values) {
+                level.joins = instrument::joins(&physical);
             }
         }
+        let at = At { level: &level, node: 0, row: row.map(|r| &**r) };
+        let mut top = self.node(&plan.logical, Ask::all(plan.logical.schema()), at);
+        let inits = level.inits.take();
+        top.startup += inits.iter().map(|i| i.total).sum::<f64>();
+        top.total += inits.iter().map(|i| i.total).sum::<f64>();
+        top.children.splice(0..0, inits);
+        top
     }
 
-    fn sort_keys(&self, sort: &[SortExpr]) -> String {
-        let keys: Vec<String> = sort
-            .iter()
-            .map(|s| {
-                let direction = if s.asc { "" } else { " DESC" };
-                let nulls = match (s.asc, s.nulls_first) {
-                    (true, true) => " NULLS FIRST",
-                    (false, false) => " NULLS LAST",
-                    _ => "",
-                };
-                format!("{}{direction}{nulls}", self.text(&s.expr))
-            })
-            .collect();
-        keys.join(", ")
+    /// An expression's text.
+    pub(super) fn text(
+        &self,
+        at: At<'_>,
+        expr: &Expr,
+        column: &dyn Fn(&Column) -> String,
+    ) -> String {
+        let around = Around { builder: self, level: at.level, column, outer: column };
+        Deparse { ctx: self.ctx, names: &around }.expr(expr)
     }
 
-    fn simple(&self, kind: &str, input: PlanNode, outputs: &[Expr]) -> PlanNode {
-        let mut node = PlanNode {
-            title: kind.to_owned(),
-            kind: kind.to_owned(),
-            rows: input.rows,
-            startup: input.startup,
-            total: input.total,
-            width: input.width,
-            children: vec![input],
-            ..PlanNode::default()
+    /// A scan's conditions joined by AND: its own columns have its name with VERBOSE only.
+    pub(super) fn scan_condition(
+        &self,
+        at: At<'_>,
+        alias: &str,
+        conditions: &[Expr],
+    ) -> Option<String> {
+        let prefix = crate::names::quote(alias);
+        let column = |c: &Column| {
+            let own = crate::names::quote(&c.name);
+            if self.options.verbose { format!("{prefix}.{own}") } else { own }
         };
-        self.output(&mut node, outputs);
+        let outer = |c: &Column| self.columns_of(alias, c).condition;
+        let around = Around { builder: self, level: at.level, column: &column, outer: &outer };
+        let deparse = Deparse { ctx: self.ctx, names: &around };
+        conjoined(conditions, &|e| deparse.expr(e))
+    }
+
+    /// Conditions joined by AND.
+    pub(super) fn conjunction(
+        &self,
+        at: At<'_>,
+        conditions: &[Expr],
+        column: &dyn Fn(&Column) -> String,
+    ) -> Option<String> {
+        conjoined(conditions, &|e| self.text(at, e, column))
+    }
+
+    /// The items of expressions over columns with items of their own: the node's (`own`), or those of
+    /// nodes below.
+    pub(super) fn items(
+        &self,
+        at: At<'_>,
+        exprs: &[Expr],
+        find: &dyn Fn(&Column) -> Option<Item>,
+        own: bool,
+    ) -> Vec<Item> {
+        let text =
+            |expr: &Expr, style: Style| self.text(at, expr, &|c| refer(find(c), c, style, own));
+        let item = |expr: &Expr| match expr.clone().unalias() {
+            Expr::Column(c) => {
+                let item = find(&c).unwrap_or_else(|| named(&c.name));
+                if own { item } else { item.above() }
+            }
+            expr => Item {
+                output: text(&expr, Style::Output),
+                condition: text(&expr, Style::Condition),
+                simple: matches!(expr, Expr::Literal(..) | Expr::Placeholder(_)),
+                passed: false,
+            },
+        };
+        exprs.iter().map(item).collect()
+    }
+
+    /// A condition's text over such columns.
+    pub(super) fn condition(
+        &self,
+        at: At<'_>,
+        conditions: &[Expr],
+        find: &dyn Fn(&Column) -> Option<Item>,
+        own: bool,
+    ) -> Option<String> {
+        self.conjunction(at, conditions, &|c| refer(find(c), c, Style::Condition, own))
+    }
+
+    /// Bytes of a row of these columns, which are over a schema.
+    pub(super) fn width(&self, at: At<'_>, exprs: &[Expr], schema: &DFSchema) -> usize {
+        let bare = |c: &Column| c.name.clone();
+        let around = Around { builder: self, level: at.level, column: &bare, outer: &bare };
+        let deparse = Deparse { ctx: self.ctx, names: &around };
+        exprs.iter().map(|e| resolve::width(e, deparse.type_of(e), schema)).sum()
+    }
+
+    /// The figures of a node, of the part of a row plan it is; none if nothing is measured.
+    pub(super) fn figures(&self, at: At<'_>, stage: Stage) -> Option<Figures> {
+        let measure = self.measure?;
+        let found = match at.row {
+            Some(row) => measure.figures(row.place, stage),
+            None => {
+                let place = at.level.place.below(at.node);
+                // Scans of the batch lane are row plans.
+                measure.figures(place, stage).or_else(|| measure.figures(place, Stage::Top))
+            }
+        };
+        Some(found.unwrap_or_default())
+    }
+
+    /// Puts what was measured at a node that also does the work of those above it in the ask; the
+    /// rows its filters turned away.
+    pub(super) fn measured(&self, node: &mut PlanNode, ask: &Ask<'_>, at: At<'_>) -> u64 {
+        let Some(own) = self.figures(at, Stage::Leaf) else { return 0 };
+        let mut removed = own.removed;
+        let mut shown = own.clone();
+        if at.row.is_none() {
+            if let Some(outer) = ask.outer.and_then(|o| self.figures(o, Stage::Top)) {
+                shown = Figures { pages: own.pages, hash: own.hash, ..outer };
+            }
+            let kept = ask.filter.and_then(|f| self.figures(f, Stage::Top));
+            let found = ask.filter.and_then(|f| self.figures(f.child(1), Stage::Top));
+            if let (Some(kept), Some(found)) = (kept, found) {
+                removed += found.rows.saturating_sub(kept.rows);
+            }
+        }
+        node.figures = Some(shown);
+        removed
+    }
+
+    /// A condition, and how many rows it turned away.
+    pub(super) fn removed(
+        &self,
+        node: &mut PlanNode,
+        label: &'static str,
+        text: Option<String>,
+        removed: u64,
+    ) {
+        let Some(text) = text else { return };
+        node.text(label, text);
+        let Some(figures) = node.figures.as_ref().filter(|f| f.loops > 0) else { return };
+        let each = (removed as f64 / figures.loops as f64).round() as u64;
+        if each > 0 || !self.options.is_text() {
+            node.detail("Rows Removed by Filter", Value::Int(each));
+        }
+    }
+
+    /// Ends a node that computes expressions: subqueries in them are shown below it.
+    pub(super) fn finish(&self, mut node: PlanNode, at: At<'_>) -> PlanNode {
+        let pending = self.subplans.borrow_mut().take();
+        for sub in pending {
+            let once = sub.returns.is_some();
+            let Some(tree) = self.subplan(&sub) else { continue };
+            if once {
+                at.level.inits.borrow_mut().push(tree);
+            } else {
+                let runs = if sub.hashed { 1.0 } else { node.rows };
+                node.total += tree.total * runs.max(1.0);
+                node.children.push(tree);
+            }
+        }
         node
     }
 
-    fn output(&self, node: &mut PlanNode, outputs: &[Expr]) {
-        if self.options.verbose {
-            node.details.insert(0, ("Output", self.texts(outputs)));
-        }
-    }
-
-    fn node(&self, plan: &LogicalPlan, outputs: Vec<Expr>) -> PlanNode {
+    pub(super) fn node<'l>(&self, plan: &LogicalPlan, ask: Ask<'l>, at: At<'l>) -> PlanNode {
         if let Some(scan) = scan_of(plan) {
-            let mut node = self.scan(&scan.spec);
-            self.output(&mut node, &outputs);
-            return node;
+            return self.scan(scan, &ask, at);
         }
-        let child = |input: &LogicalPlan| {
-            let columns = input.schema().iter().map(|(q, f)| Expr::Column((q, f).into()));
-            self.node(input, columns.collect())
-        };
+        if let Some(window) = extension::<Window>(plan) {
+            return self.window(window, &ask, at);
+        }
+        if let Some(set) = extension::<ProjectSet>(plan) {
+            return self.set(set, ask, at);
+        }
         match plan {
             LogicalPlan::Projection(p) => {
-                // Nodes compute their output themselves: no node of its own.
-                let map = |column: &datafusion::common::Column| {
+                let map = |column: &Column| {
                     let i = p.schema.index_of_column(column).ok()?;
                     p.expr.get(i).map(|e| e.clone().unalias())
                 };
-                let below = outputs
-                    .into_iter()
-                    .filter_map(|e| crate::push::lower::substitute(e, &map).ok())
-                    .collect();
-                self.node(&p.input, below)
+                self.node(&p.input, ask.through(at, &map), at.child(1))
             }
             LogicalPlan::SubqueryAlias(a) => {
-                let map = |column: &datafusion::common::Column| {
+                let map = |column: &Column| {
                     let i = a.schema.index_of_column(column).ok()?;
                     let (qualifier, field) = a.input.schema().qualified_field(i);
                     Some(Expr::Column((qualifier, field).into()))
                 };
-                let below = outputs
-                    .into_iter()
-                    .filter_map(|e| crate::push::lower::substitute(e, &map).ok())
-                    .collect();
-                self.node(&a.input, below)
-            }
-            LogicalPlan::Limit(l) => {
-                let input = self.node(&l.input, outputs.clone());
-                let mut node = self.simple("Limit", input, &outputs);
-                if let Some(Expr::Literal(n, _)) = l.fetch.as_deref()
-                    && let Ok(n) = n.to_string().parse::<f64>()
-                    && n < node.rows
-                {
-                    node.total =
-                        node.startup + (node.total - node.startup) * n / node.rows.max(1.0);
-                    node.rows = n;
-                }
-                node
-            }
-            LogicalPlan::Sort(s) => {
-                let input = self.node(&s.input, outputs.clone());
-                let mut node = self.simple("Sort", input, &outputs);
-                node.startup = node.total;
-                node.details.push(("Sort Key", self.sort_keys(&s.expr)));
-                match s.fetch {
-                    // A sort that keeps the first rows only is PostgreSQL's Limit over Sort.
-                    Some(n) => {
-                        let mut limit = self.simple("Limit", node, &outputs);
-                        limit.rows = limit.rows.min(n as f64);
-                        limit
-                    }
-                    None => node,
-                }
+                let mut ask = ask.through(at, &map);
+                ask.alias = ask.alias.or_else(|| Some(a.alias.table().to_owned()));
+                self.node(&a.input, ask, at.child(1))
             }
             LogicalPlan::Filter(f) => {
-                let mut conjuncts = Vec::new();
-                crate::push::access::conjuncts(&f.predicate, &mut conjuncts);
-                let mut node = self.node(&f.input, outputs);
-                if let Some(text) = self.filter(&conjuncts) {
-                    node.details.push(("Filter", text));
-                }
-                node.rows = (node.rows / 3.0).ceil();
-                node
+                let mut ask = ask;
+                ask.filters.push(f.predicate.clone());
+                ask.filter = ask.filter.or(Some(at));
+                ask.outer = ask.outer.or(Some(at));
+                self.node(&f.input, ask, at.child(1))
             }
-            LogicalPlan::Aggregate(a) => {
-                let kind = if a.group_expr.is_empty() { "Aggregate" } else { "HashAggregate" };
-                let mut node = self.simple(kind, child(&a.input), &outputs);
-                node.startup = node.total;
-                node.rows = if a.group_expr.is_empty() { 1.0 } else { node.rows.min(200.0) };
-                if !a.group_expr.is_empty() {
-                    node.details.push(("Group Key", self.texts(&a.group_expr)));
-                }
-                node
-            }
-            LogicalPlan::Join(j) => self.join(j, child(&j.left), child(&j.right), &outputs),
-            LogicalPlan::Distinct(_) => {
-                let input = plan.inputs().first().map(|i| child(i)).unwrap_or_default();
-                self.simple("HashAggregate", input, &outputs)
-            }
-            LogicalPlan::Union(u) => self.append(u.inputs.iter().map(|i| child(i)).collect()),
-            LogicalPlan::Values(v) => self.leaf("Values Scan", " on \"*VALUES*\"", v.values.len()),
-            LogicalPlan::EmptyRelation(_) => {
-                let mut node = self.leaf("Result", "", 1);
-                self.output(&mut node, &outputs);
-                node
-            }
-            LogicalPlan::Extension(e) => {
-                if let Some(append) = e.node.as_any().downcast_ref::<Append>() {
-                    return self.append(append.inputs.iter().map(|i| child(i)).collect());
-                }
-                if let Some(window) = e.node.as_any().downcast_ref::<Window>() {
-                    return self.simple("WindowAgg", child(&window.input), &outputs);
-                }
-                match e.node.as_any().downcast_ref::<ProjectSet>() {
-                    Some(set) => self.set(set, child(&set.input), &outputs),
-                    None => self.leaf(e.node.name(), "", 1),
-                }
+            LogicalPlan::EmptyRelation(e) => self.result(e.produce_one_row, &e.schema, &ask, at),
+            LogicalPlan::Values(v) => self.values(v, &ask, at),
+            LogicalPlan::Aggregate(a) => self.aggregate(a, &ask, at),
+            LogicalPlan::Join(j) => self.join(j, &ask, at, &at.children(plan)),
+            LogicalPlan::RecursiveQuery(r) => self.recursive(r, &ask, at, &at.children(plan)),
+            LogicalPlan::TableScan(t) => self.work_table(t, &ask, at),
+            _ if !ask.filters.is_empty() => self.subquery_scan(plan, &ask, at),
+            LogicalPlan::Limit(l) => self.limit(l, ask, at),
+            LogicalPlan::Sort(s) => self.sort(s, ask, at),
+            LogicalPlan::Union(_) => self.append(plan, &ask, at, &at.children(plan)),
+            LogicalPlan::Extension(e) if e.node.as_any().is::<Append>() => {
+                self.append(plan, &ask, at, &at.children(plan))
             }
             other => {
-                let mut node = self.leaf(other.display().to_string().as_str(), "", 1);
-                node.children = other.inputs().into_iter().map(child).collect();
+                let mut node = PlanNode::new(other.display().to_string());
+                let children = other.inputs().into_iter().zip(at.children(plan));
+                node.children =
+                    children.map(|(p, at)| self.node(p, Ask::all(p.schema()), at)).collect();
                 node
             }
         }
     }
+}
 
-    fn leaf(&self, kind: &str, rest: &str, rows: usize) -> PlanNode {
-        PlanNode {
-            title: format!("{kind}{rest}"),
-            kind: kind.to_owned(),
-            rows: rows as f64,
-            total: 0.01 * rows as f64,
-            width: 4,
-            ..PlanNode::default()
-        }
+impl Level {
+    fn of(place: Place) -> Level {
+        Level { place, joins: HashMap::new(), params: Vec::new(), inits: RefCell::default() }
+    }
+}
+
+impl Ask<'_> {
+    /// The same below a LIMIT, which shows its own figures.
+    pub(super) fn below_limit(self) -> Self {
+        Ask { limited: true, outer: None, filter: None, ..self }
     }
 
-    fn append(&self, children: Vec<PlanNode>) -> PlanNode {
-        PlanNode {
-            title: "Append".to_owned(),
-            kind: "Append".to_owned(),
-            rows: children.iter().map(|c| c.rows).sum(),
-            total: children.iter().map(|c| c.total).sum(),
-            width: children.first().map_or(0, |c| c.width),
-            children,
-            ..PlanNode::default()
-        }
+    /// The same below a node with figures of its own.
+    pub(super) fn inside(self) -> Self {
+        Ask { limited: false, outer: None, filter: None, ..self }
     }
+}
 
-    fn set(&self, set: &ProjectSet, input: PlanNode, outputs: &[Expr]) -> PlanNode {
-        let one = matches!(&*set.input, LogicalPlan::EmptyRelation(_));
-        match set.calls.as_slice() {
-            [call] if one => {
-                let name = call.function.name();
-                let mut node = self.leaf("Function Scan", &format!(" on {name}"), 1000);
-                node.facts.push(("Function Name", name.to_owned()));
-                self.output(&mut node, outputs);
-                node
-            }
-            _ => self.simple("ProjectSet", input, outputs),
-        }
+fn conjoined(conditions: &[Expr], text: &dyn Fn(&Expr) -> String) -> Option<String> {
+    let mut parts = Vec::new();
+    conditions.iter().for_each(|c| crate::push::access::conjuncts(c, &mut parts));
+    let texts: Vec<String> = parts.iter().map(text).collect();
+    match texts.as_slice() {
+        [] => None,
+        [_] => Some(texts.concat()),
+        _ => Some(format!("({})", texts.join(" AND "))),
     }
+}
 
-    fn join(
-        &self,
-        join: &datafusion::logical_expr::Join,
-        left: PlanNode,
-        right: PlanNode,
-        outputs: &[Expr],
-    ) -> PlanNode {
-        let word = match join.join_type {
-            JoinType::Inner => "",
-            JoinType::Left => " Left",
-            JoinType::Right => " Right",
-            JoinType::Full => " Full",
-            JoinType::LeftSemi | JoinType::RightSemi => " Semi",
-            JoinType::LeftAnti | JoinType::RightAnti => " Anti",
-            _ => " Left",
-        };
-        let hash = !join.on.is_empty();
-        let kind = if hash { "Hash" } else { "Nested Loop" };
-        let title = match (hash, word) {
-            (true, word) => format!("Hash{word} Join"),
-            (false, "") => "Nested Loop".to_owned(),
-            (false, word) => format!("Nested Loop{word} Join"),
-        };
-        let mut node = PlanNode {
-            title,
-            kind: if hash { "Hash Join".to_owned() } else { kind.to_owned() },
-            rows: left.rows.max(right.rows),
-            startup: right.total,
-            total: left.total + right.total,
-            width: left.width + right.width,
-            ..PlanNode::default()
-        };
-        self.output(&mut node, outputs);
-        if hash {
-            let on: Vec<String> = join
-                .on
-                .iter()
-                .map(|(l, r)| format!("({} = {})", self.text(l), self.text(r)))
-                .collect();
-            let text = if on.len() == 1 { on.concat() } else { format!("({})", on.join(" AND ")) };
-            node.details.push(("Hash Cond", text));
-        }
-        if let Some(filter) = &join.filter {
-            node.details.push(("Join Filter", self.text(filter)));
-        }
-        let right = if hash { self.simple("Hash", right, &[]) } else { right };
-        node.children = vec![left, right];
-        node
+fn refer(item: Option<Item>, column: &Column, style: Style, own: bool) -> String {
+    match item {
+        Some(item) if own => item.own(style),
+        Some(item) => item.reference(style),
+        None => crate::names::quote(&column.name),
     }
+}
 
-    fn scan(&self, spec: &ScanSpec) -> PlanNode {
-        let name = crate::names::quote(spec.source.name());
-        let (live, schema) = match &spec.source {
-            ScanSource::Storage(s) => {
-                let table = self.ctx.engine.db.table(s.relation().oid, &self.ctx.catalog);
-                let schema = self.ctx.catalog.schema(s.relation().schema);
-                (table.map_or(0, |t| t.stats().live), schema.map(|s| s.name.clone()))
-            }
-            ScanSource::Virtual(_) => (100, Some("pg_catalog".to_owned())),
-        };
-        let live = live as f64;
-        let alias = spec.qualifier.as_ref().map(|q| q.table().to_owned());
-        let shown = alias.filter(|a| *a != spec.source.name() && !a.is_empty());
-        let full = match &schema {
-            Some(schema) if self.options.verbose => {
-                format!("{}.{name}", crate::names::quote(schema))
-            }
-            _ => name.clone(),
-        };
-        let on = match &shown {
-            Some(alias) => format!("{full} {}", crate::names::quote(alias)),
-            None => full,
-        };
-        let width = spec.projection.len() * 8;
-        let mut node = PlanNode { rows: live.max(1.0), width, ..PlanNode::default() };
-        match &spec.access {
-            AccessSpec::Seq => {
-                node.kind = "Seq Scan".to_owned();
-                node.title = format!("Seq Scan on {on}");
-                node.total = live * 0.0125;
-            }
-            AccessSpec::Btree { index, equal, low, high, reverse, conditions } => {
-                let direction = if *reverse { " Backward" } else { "" };
-                node.kind = "Index Scan".to_owned();
-                let index_name = crate::names::quote(&index.name);
-                node.title = format!("Index Scan{direction} using {index_name} on {on}");
-                node.facts.push(("Index Name", index.name.clone()));
-                if let Some(text) = self.filter(conditions) {
-                    node.details.push(("Index Cond", text));
-                }
-                let def = index.index();
-                let unique = def.is_some_and(|d| d.unique && d.keys.len() == equal.len());
-                let range = usize::from(low.is_some()) + usize::from(high.is_some());
-                let share = 0.005f64.powi(i32::try_from(equal.len()).unwrap_or(1))
-                    * 0.33f64.powi(i32::try_from(range).unwrap_or(1));
-                node.rows = if unique { 1.0 } else { (live * share).ceil().max(1.0) };
-                node.startup = 0.15;
-                node.total = 0.15 + node.rows * 0.05 + 8.0;
-            }
-            AccessSpec::Vector { index, order, .. } => {
-                let index_name = crate::names::quote(&index.name);
-                node.kind = "Index Scan".to_owned();
-                node.title = format!("Index Scan using {index_name} on {on}");
-                node.facts.push(("Index Name", index.name.clone()));
-                let keys = match spec.order.as_slice() {
-                    [] => self.text(order),
-                    keys => self.sort_keys(keys),
-                };
-                node.details.push(("Order By", keys));
-                node.startup = 1.0;
-                node.total = 1.0 + live * 0.05;
-            }
-        }
-        node.facts.push(("Relation Name", spec.source.name().to_owned()));
-        node.facts.push(("Alias", shown.unwrap_or_else(|| spec.source.name().to_owned())));
-        if let Some(text) = self.filter(&spec.filter) {
-            node.details.push(("Filter", text));
-            node.rows = (node.rows / 3.0).ceil();
-        }
-        node
+/// Finds the items of a node's columns.
+pub(super) fn over<'i>(
+    schema: &'i DFSchema,
+    items: &'i [Item],
+) -> impl Fn(&Column) -> Option<Item> + 'i {
+    |column| schema.index_of_column(column).ok().and_then(|i| items.get(i)).cloned()
+}
+
+/// An item that is nothing but a name.
+pub(super) fn named(name: &str) -> Item {
+    let text = crate::names::quote(name);
+    Item { output: text.clone(), condition: text, simple: true, passed: false }
+}
+
+/// The cost of evaluating conditions on all rows of a node, and what they leave.
+pub(super) fn filtered(node: &mut PlanNode, filters: &[Expr]) {
+    let share: f64 = filters.iter().map(cost::selectivity).product();
+    node.total += node.rows * cost::OPERATOR * filters.len() as f64;
+    if !filters.is_empty() {
+        node.rows = cost::clamp(node.rows * share);
     }
 }

@@ -1,65 +1,168 @@
 //! Expressions as PostgreSQL writes them in plans.
 
+use datafusion::common::Column;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use vicinity_types::{Datum, Kind, format_type, io::to_text, oid};
 
-use crate::call::{PgType, callable_of, scalar_kind, scalar_to_datum};
+use crate::bind::SubPlan;
+use crate::call::{Builtin, Callable, GroupKey, PgType, callable_of, scalar_kind, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::df::aggregate::aggregate_of;
+use crate::row::compile::parameter;
 
-/// Finds a column's type by name.
-pub type ColumnTypes<'a> = &'a dyn Fn(&str) -> Option<PgType>;
+/// What the expressions of one node refer to.
+pub(crate) trait Names {
+    /// A column's text.
+    fn column(&self, column: &Column) -> String;
+    /// A column's text where a query inside the expression looks at it.
+    fn outer(&self, column: &Column) -> String {
+        self.column(column)
+    }
+    /// A column's type.
+    fn column_type(&self, column: &Column) -> Option<PgType>;
+    /// A parameter's text; `None` if it stays one.
+    fn parameter(&self, index: usize) -> Option<String>;
+    /// A subquery's, and that of the value it is compared with.
+    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String;
+}
+
+/// The columns of one table, by their bare names.
+struct Bare<'a>(&'a dyn Fn(&str) -> Option<PgType>);
+
+impl Names for Bare<'_> {
+    fn column(&self, column: &Column) -> String {
+        crate::names::quote(&column.name)
+    }
+
+    fn column_type(&self, column: &Column) -> Option<PgType> {
+        (self.0)(&column.name)
+    }
+
+    fn parameter(&self, _index: usize) -> Option<String> {
+        None
+    }
+
+    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
+        plan.deparse(args)
+    }
+}
+
+/// The text of an expression over one table, whose columns' types are told.
+pub(crate) fn over_columns(
+    ctx: &ExecContext,
+    expr: &Expr,
+    types: &dyn Fn(&str) -> Option<PgType>,
+) -> String {
+    Deparse { ctx, names: &Bare(types) }.expr(expr)
+}
+
+/// The columns of a query as those inside it see them.
+struct Outer<'a>(&'a dyn Names);
+
+impl Names for Outer<'_> {
+    fn column(&self, column: &Column) -> String {
+        self.0.outer(column)
+    }
+
+    fn column_type(&self, column: &Column) -> Option<PgType> {
+        self.0.column_type(column)
+    }
+
+    fn parameter(&self, index: usize) -> Option<String> {
+        self.0.parameter(index)
+    }
+
+    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
+        self.0.subplan(plan, args)
+    }
+}
 
 /// Writes expressions.
-pub struct Deparse<'a> {
+pub(crate) struct Deparse<'a> {
     /// For types' names and formats.
-    pub ctx: &'a ExecContext,
-    /// Types of columns.
-    pub types: ColumnTypes<'a>,
-    /// Whether columns carry their table's name.
-    pub qualified: bool,
+    pub(crate) ctx: &'a ExecContext,
+    pub(crate) names: &'a dyn Names,
+}
+
+/// The argument of a call that only prepares a value for sorting or grouping.
+pub(crate) fn plain(expr: &Expr) -> &Expr {
+    match callable_of(expr) {
+        Some((c, [arg])) if c.as_any().is::<GroupKey>() => plain(arg),
+        _ => expr,
+    }
+}
+
+/// Whether a call is a cast: its function stands in pg_cast.
+fn is_cast(callable: &dyn Callable) -> bool {
+    let Some(builtin) = callable.as_any().downcast_ref::<Builtin>() else { return false };
+    let [arg] = callable.args() else { return false };
+    builtin.operator().is_none()
+        && vicinity_functions::cast(arg.oid, callable.ret().oid)
+            .is_some_and(|c| c.func == builtin.proc().oid)
 }
 
 impl Deparse<'_> {
     /// An expression's text.
-    pub fn expr(&self, expr: &Expr) -> String {
+    pub(crate) fn expr(&self, expr: &Expr) -> String {
         self.typed(expr, None)
     }
 
-    fn type_of(&self, expr: &Expr) -> Option<PgType> {
+    /// An expression's type, as far as it knows itself.
+    pub(crate) fn type_of(&self, expr: &Expr) -> Option<PgType> {
+        if let Some((aggregate, _)) = aggregate_of(expr) {
+            return Some(aggregate.ret());
+        }
         match expr {
-            Expr::Column(c) => (self.types)(&c.name),
+            Expr::Column(c) => self.names.column_type(c),
             Expr::Alias(a) => self.type_of(&a.expr),
             other => callable_of(other).map(|(c, _)| c.ret()),
         }
     }
 
-    fn typed(&self, expr: &Expr, hint: Option<PgType>) -> String {
-        if let Some((callable, args)) = callable_of(expr) {
-            let texts: Vec<String> =
-                args.iter().zip(callable.args()).map(|(a, ty)| self.typed(a, Some(*ty))).collect();
-            return callable.deparse(&texts);
+    fn call(&self, callable: &dyn Callable, args: &[Expr]) -> String {
+        let texts = |me: &Deparse<'_>| -> Vec<String> {
+            args.iter().zip(callable.args()).map(|(a, ty)| me.typed(a, Some(*ty))).collect()
+        };
+        if let Some(plan) = callable.as_any().downcast_ref::<SubPlan>() {
+            let names = &Outer(self.names);
+            return self.names.subplan(plan, &texts(&Deparse { ctx: self.ctx, names }));
         }
-        if let Some((aggregate, call)) = aggregate_of(expr) {
-            let args: Vec<String> = call
-                .params
-                .args
-                .iter()
-                .zip(aggregate.arg_types())
-                .map(|(a, ty)| self.typed(a, Some(*ty)))
-                .collect();
-            let distinct = if aggregate.distinct() { "DISTINCT " } else { "" };
-            return format!("{}({distinct}{})", aggregate.proc().name, args.join(", "));
+        let texts = texts(self);
+        match texts.as_slice() {
+            [one] if is_cast(callable) => format!("({one})::{}", self.name(callable.ret())),
+            _ => callable.deparse(&texts),
+        }
+    }
+
+    fn aggregate(&self, expr: &Expr) -> Option<String> {
+        let (aggregate, call) = aggregate_of(expr)?;
+        let args: Vec<String> = call
+            .params
+            .args
+            .iter()
+            .zip(aggregate.arg_types())
+            .map(|(a, ty)| self.typed(a, Some(*ty)))
+            .collect();
+        let distinct = if aggregate.distinct() { "DISTINCT " } else { "" };
+        let filter = self.filter_clause(call.params.filter.as_deref());
+        Some(format!("{}({distinct}{}){filter}", aggregate.proc().name, args.join(", ")))
+    }
+
+    fn filter_clause(&self, filter: Option<&Expr>) -> String {
+        filter.map(|f| format!(" FILTER (WHERE {})", self.expr(f))).unwrap_or_default()
+    }
+
+    fn typed(&self, expr: &Expr, hint: Option<PgType>) -> String {
+        let expr = plain(expr);
+        if let Some((callable, args)) = callable_of(expr) {
+            return self.call(&**callable, args);
+        }
+        if let Some(text) = self.aggregate(expr) {
+            return text;
         }
         match expr {
             Expr::Alias(a) => self.typed(&a.expr, hint),
-            Expr::Column(c) => match &c.relation {
-                Some(table) if self.qualified => {
-                    let table = crate::names::quote(table.table());
-                    format!("{table}.{}", crate::names::quote(&c.name))
-                }
-                _ => crate::names::quote(&c.name),
-            },
+            Expr::Column(c) => self.names.column(c),
             Expr::Literal(value, _) => {
                 let kind = hint.map_or_else(|| scalar_kind(value), |t| t.kind);
                 match scalar_to_datum(kind, value) {
@@ -67,7 +170,9 @@ impl Deparse<'_> {
                     Err(_) => value.to_string(),
                 }
             }
-            Expr::Placeholder(p) => p.id.clone(),
+            Expr::Placeholder(p) => parameter(&p.id)
+                .and_then(|i| self.names.parameter(i))
+                .unwrap_or_else(|| p.id.clone()),
             Expr::Not(e) => format!("(NOT {})", self.expr(e)),
             Expr::IsNull(e) => format!("({} IS NULL)", self.expr(e)),
             Expr::IsNotNull(e) => format!("({} IS NOT NULL)", self.expr(e)),
@@ -82,28 +187,37 @@ impl Deparse<'_> {
                 let ty = self.type_of(&b.expr);
                 let (low, high) = (self.typed(&b.low, ty), self.typed(&b.high, ty));
                 let value = self.expr(&b.expr);
-                format!("(({value} >= {low}) AND ({value} <= {high}))")
+                let both = format!("(({value} >= {low}) AND ({value} <= {high}))");
+                if b.negated { format!("(NOT {both})") } else { both }
             }
             Expr::InList(list) => self.list(list),
-            Expr::Case(case) => {
-                let mut text = "CASE".to_owned();
-                for (when, then) in &case.when_then_expr {
-                    let (when, then) = (self.expr(when), self.typed(then, hint));
-                    text.push_str(&format!(" WHEN {when} THEN {then}"));
-                }
-                if let Some(other) = &case.else_expr {
-                    text.push_str(&format!(" ELSE {}", self.typed(other, hint)));
-                }
-                text + " END"
-            }
+            Expr::Case(case) => self.case(case, hint),
             Expr::AggregateFunction(f) => {
-                let args: Vec<String> = f.params.args.iter().map(|a| self.expr(a)).collect();
-                let args = if args == ["1"] { "*".to_owned() } else { args.join(", ") };
-                format!("{}({args})", f.func.name())
+                let args = match f.params.args.as_slice() {
+                    [Expr::Literal(value, _)] if !value.is_null() => "*".to_owned(),
+                    args => args.iter().map(|a| self.expr(a)).collect::<Vec<_>>().join(", "),
+                };
+                let distinct = if f.params.distinct { "DISTINCT " } else { "" };
+                let filter = self.filter_clause(f.params.filter.as_deref());
+                format!("{}({distinct}{args}){filter}", f.func.name())
             }
-            Expr::ScalarSubquery(_) => "(SubPlan)".to_owned(),
             other => other.to_string(),
         }
+    }
+
+    fn case(&self, case: &datafusion::logical_expr::Case, hint: Option<PgType>) -> String {
+        let mut text = "CASE".to_owned();
+        if let Some(base) = &case.expr {
+            text.push_str(&format!(" {}", self.expr(base)));
+        }
+        for (when, then) in &case.when_then_expr {
+            let (when, then) = (self.expr(when), self.typed(then, hint));
+            text.push_str(&format!(" WHEN {when} THEN {then}"));
+        }
+        if let Some(other) = &case.else_expr {
+            text.push_str(&format!(" ELSE {}", self.typed(other, hint)));
+        }
+        text + " END"
     }
 
     fn binary(&self, b: &BinaryExpr) -> String {
@@ -113,11 +227,13 @@ impl Deparse<'_> {
             return format!("({})", parts.join(&format!(" {} ", b.op)));
         }
         let ty = self.type_of(&b.left).or_else(|| self.type_of(&b.right));
-        let op = match b.op {
-            Operator::NotEq => "<>".to_owned(),
-            op => op.to_string(),
-        };
-        format!("({} {op} {})", self.typed(&b.left, ty), self.typed(&b.right, ty))
+        let (left, right) = (self.typed(&b.left, ty), self.typed(&b.right, ty));
+        match b.op {
+            Operator::NotEq => format!("({left} <> {right})"),
+            // PostgreSQL has one operator for both
+            Operator::IsNotDistinctFrom => format!("(NOT ({left} IS DISTINCT FROM {right}))"),
+            op => format!("({left} {op} {right})"),
+        }
     }
 
     fn flatten(&self, b: &BinaryExpr, op: Operator, parts: &mut Vec<String>) {
@@ -158,7 +274,7 @@ impl Deparse<'_> {
     }
 
     /// A constant: numbers and truth values bare, everything else quoted with its type.
-    pub fn constant(&self, value: &Datum, ty: Option<PgType>) -> String {
+    pub(crate) fn constant(&self, value: &Datum, ty: Option<PgType>) -> String {
         let ty = ty.unwrap_or_else(|| PgType::new(type_of_kind(value.kind())));
         if value.is_null() {
             return format!("NULL::{}", self.name(ty));
@@ -167,7 +283,7 @@ impl Deparse<'_> {
         match value {
             Datum::Bool(v) => (if *v { "true" } else { "false" }).to_owned(),
             Datum::Int4(v) if *v >= 0 => text,
-            Datum::Numeric(_) if !text.starts_with('-') => text,
+            Datum::Numeric(_) if !text.starts_with('-') && text.contains('.') => text,
             _ => format!("'{}'::{}", text.replace('\'', "''"), self.name(ty)),
         }
     }

@@ -1,130 +1,45 @@
-//! EXPLAIN: the plan in PostgreSQL's words, with what running it measured.
+//! EXPLAIN: what a statement would do in PostgreSQL's words, and with ANALYZE what it did.
+//!
+//! A tree of nodes is built from the plan ([`build`]) and written in one of four formats ([`print`]).
+//! ANALYZE runs the statement with a context that measures ([`Measure`]); nothing is shown that was
+//! not counted.
 
 mod build;
-pub mod deparse;
+mod cost;
+pub(crate) mod deparse;
+mod join;
+mod options;
 mod print;
+mod resolve;
+mod scan;
+mod subplan;
+mod tree;
+mod upper;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sqlparser::ast;
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Oid, PgError, Result};
+
+use build::Builder;
+pub use options::{Format, Options, read};
+use print::Summary;
 
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::measure::Measure;
 use crate::query::QueryPlan;
-use crate::rows::{Discard, OutputColumn};
-
-/// How the plan is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// Indented lines.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
-}
-
-/// EXPLAIN's options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Options {
-    pub analyze: bool,
-    pub verbose: bool,
-    pub costs: bool,
-    pub buffers: bool,
-    pub timing: bool,
-    pub summary: bool,
-    pub format: Format,
-}
-
-impl Options {
-    /// The one column of the result.
-    pub fn column(&self) -> OutputColumn {
-        let ty = if self.format == Format::Json { oid::JSON } else { oid::TEXT };
-        OutputColumn::computed("QUERY PLAN", PgType::new(ty))
-    }
-}
+use crate::rows::Discard;
 
 /// What is explained.
 pub struct Explained {
     /// The query.
-    pub plan: QueryPlan,
+    plan: QueryPlan,
+    /// Types of its parameters.
+    params: Vec<Oid>,
     /// Milliseconds that planning took.
     planning: f64,
-}
-
-fn on(name: &str, arg: Option<&ast::Expr>) -> Result<bool> {
-    let Some(arg) = arg else { return Ok(true) };
-    let text = arg.to_string().trim_matches('\'').to_ascii_lowercase();
-    match text.as_str() {
-        "on" | "true" | "1" | "yes" => Ok(true),
-        "off" | "false" | "0" | "no" => Ok(false),
-        _ => Err(PgError::new(SqlState::SYNTAX_ERROR, format!("{name} requires a Boolean value"))),
-    }
-}
-
-/// Reads an EXPLAIN statement.
-pub fn read(stmt: &ast::Statement) -> Result<(Options, &ast::Statement)> {
-    let ast::Statement::Explain { analyze, verbose, statement, format, options, .. } = stmt else {
-        return Err(PgError::internal("no EXPLAIN"));
-    };
-    let mut read = Options {
-        analyze: *analyze,
-        verbose: *verbose,
-        costs: true,
-        buffers: false,
-        timing: true,
-        summary: false,
-        format: Format::Text,
-    };
-    if let Some(format) = format {
-        read.format = format_named(format.to_string().rsplit([' ', '=']).next().unwrap_or("text"))?;
-    }
-    let (mut timing, mut summary) = (None, None);
-    for option in options.iter().flatten() {
-        let name = option.name.value.to_ascii_lowercase();
-        let arg = option.arg.as_ref();
-        match name.as_str() {
-            "analyze" => read.analyze = on("analyze", arg)?,
-            "verbose" => read.verbose = on("verbose", arg)?,
-            "costs" => read.costs = on("costs", arg)?,
-            "buffers" => read.buffers = on("buffers", arg)?,
-            "timing" => timing = Some(on("timing", arg)?),
-            "summary" => summary = Some(on("summary", arg)?),
-            "settings" | "wal" => {
-                on(&name, arg)?;
-            }
-            "format" => {
-                let text = arg.map(ToString::to_string).unwrap_or_default();
-                read.format = format_named(text.trim_matches('\''))?;
-            }
-            _ => {
-                return Err(PgError::new(
-                    SqlState::SYNTAX_ERROR,
-                    format!("unrecognized EXPLAIN option \"{name}\""),
-                ));
-            }
-        }
-    }
-    if timing == Some(true) && !read.analyze {
-        let text = "EXPLAIN option TIMING requires ANALYZE";
-        return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, text));
-    }
-    read.timing = timing.unwrap_or(true);
-    read.summary = summary.unwrap_or(read.analyze);
-    Ok((read, statement))
-}
-
-fn format_named(name: &str) -> Result<Format> {
-    match name.to_ascii_lowercase().as_str() {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "xml" | "yaml" => Err(PgError::unsupported(format!("EXPLAIN (FORMAT {name})"))),
-        _ => Err(PgError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("unrecognized value for EXPLAIN option \"format\": \"{name}\""),
-        )),
-    }
 }
 
 /// Plans the statement to be explained.
@@ -138,16 +53,12 @@ pub fn prepare(
     };
     let began = Instant::now();
     let (plan, params) = crate::session::plan_query(ctx, query, types)?;
-    let planning = began.elapsed().as_secs_f64() * 1000.0;
-    Ok((Explained { plan, planning }, params))
+    let planning = milliseconds(began);
+    Ok((Explained { plan, params: params.clone(), planning }, params))
 }
 
-/// What running the plan measured.
-pub(crate) struct Measured {
-    pub(crate) first: f64,
-    pub(crate) total: f64,
-    pub(crate) rows: u64,
-    pub(crate) removed: u64,
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
 }
 
 /// The rows of EXPLAIN.
@@ -157,24 +68,48 @@ pub fn run(
     ctx: &ExecContext,
     params: Vec<Datum>,
 ) -> Result<Vec<Vec<Datum>>> {
-    let mut measured = None;
+    let mut measure = None;
+    let mut execution = None;
     if options.analyze {
         let began = Instant::now();
-        let mut cursor = explained.plan.open(ctx.clone(), params)?;
-        let mut fetched = cursor.fill(&mut Discard, 1)?;
-        let first = began.elapsed().as_secs_f64() * 1000.0;
-        let mut rows = fetched.rows as u64;
-        while !fetched.done {
-            fetched = cursor.fill(&mut Discard, 65_536)?;
-            rows += fetched.rows as u64;
-        }
-        let total = began.elapsed().as_secs_f64() * 1000.0;
-        measured = Some(Measured { first, total, rows, removed: cursor.removed() });
+        let measured = Measure::new(options.timing);
+        let inner = ExecContext { measure: Some(measured.clone()), ..ctx.clone() };
+        let mut cursor = explained.plan.open(inner, params.clone())?;
+        while !cursor.fill(&mut Discard, usize::MAX)?.done {}
+        // Cursors hand their figures in when they go.
+        drop(cursor);
+        execution = Some(milliseconds(began));
+        measure = Some(measured);
     }
-    let tree = build::build(&explained.plan, ctx, options, measured.as_ref());
-    let lines = match options.format {
-        Format::Text => print::text(&tree, options, explained.planning, measured.as_ref()),
-        Format::Json => vec![print::json(&tree, options, explained.planning, measured.as_ref())],
+    let builder = Builder::new(ctx, options, measure.as_deref(), &[&explained.plan.logical], 0);
+    let texts = params
+        .iter()
+        .zip(&explained.params)
+        .map(|(value, ty)| {
+            let kind = ctx.catalog.kind_of(*ty);
+            Some(builder.constant(value, PgType::with_kind(*ty, -1, kind)))
+        })
+        .collect();
+    let tree = builder.query(&explained.plan, &params, texts);
+    let summary = Summary {
+        settings: settings(ctx),
+        planning: explained.planning,
+        execution,
+        triggers: measure.map(|m: Arc<Measure>| m.triggers()).unwrap_or_default(),
     };
+    let lines = print::lines(&tree, options, &summary);
     Ok(lines.into_iter().map(|l| vec![Datum::text(l)]).collect())
+}
+
+/// Settings that bear on plans and are not at their defaults (PostgreSQL's `GUC_EXPLAIN`).
+fn settings(ctx: &ExecContext) -> Vec<(String, String)> {
+    let settings = ctx.session.settings();
+    let all = settings.all().into_iter();
+    let bears = all.filter(|(s, _)| {
+        s.category.starts_with("Query Tuning") || matches!(s.name, "work_mem" | "search_path")
+    });
+    bears
+        .filter(|(s, _)| settings.source(s.name) != "default")
+        .map(|(s, value)| (s.name.to_owned(), value))
+        .collect()
 }

@@ -216,7 +216,8 @@ fn place(
         order: if partly { sort.to_vec() } else { Vec::new() },
         limit: wanted.rows.filter(|_| in_order),
     };
-    let node = ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone() };
+    let node =
+        ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone(), place: None };
     let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
     Ok((plan, choice.ordered))
 }

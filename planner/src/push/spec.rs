@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNo
 use vicinity_storage::catalog::model::Relation;
 
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
+use crate::measure::Place;
 
 /// What is scanned.
 #[derive(Clone)]
@@ -114,6 +115,8 @@ pub struct ScanNode {
     pub spec: Arc<ScanSpec>,
     /// Its output.
     pub schema: DFSchemaRef,
+    /// Where it stands in a plan being measured.
+    pub place: Option<Place>,
 }
 
 impl ScanNode {

@@ -4,8 +4,9 @@ use sqlparser::ast;
 use vicinity_storage::{LockMode, LockOutcome, LockWait, pin};
 use vicinity_types::{PgError, Result, SqlState};
 
+use super::cursor::{Seen, passes};
 use super::node::{Frame, RowRef};
-use super::plan::{RowPlan, passes};
+use super::plan::RowPlan;
 use super::scan::{CompiledScan, OpenScan, Origins};
 
 /// How rows are locked.
@@ -39,6 +40,7 @@ pub(super) fn locked_rows(
     locks: &RowLocks,
     scan: &mut OpenScan,
     frame: &Frame<'_>,
+    seen: &mut Seen<'_>,
     take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
 ) -> Result<bool> {
     let Origins::Table(table) = &compiled.origins else { return Ok(true) };
@@ -48,7 +50,9 @@ pub(super) fn locked_rows(
         let found = {
             let guard = pin();
             let row = cursor.next(&guard, &mut |row| {
-                passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))
+                let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
+                *seen.removed += u64::from(!ok);
+                Ok(ok)
             })?;
             row.map(|r| r.id)
         };
@@ -58,6 +62,7 @@ pub(super) fn locked_rows(
             }
             continue;
         };
+        *seen.found += 1;
         let mut snapshot = ctx.snapshot;
         let locked = loop {
             match table.lock_row(&ctx.txn, &snapshot, id, locks.mode, locks.wait)? {

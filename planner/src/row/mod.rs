@@ -5,17 +5,21 @@
 //! arithmetic on numbers has nodes of its own that never box a value ([`number`]).
 
 pub mod aggregate;
+mod build;
 pub mod compile;
+pub mod cursor;
 pub mod lock;
 pub mod node;
 pub mod number;
 pub mod plan;
 pub mod scan;
 pub mod sort;
+mod walk;
 
 pub use compile::{Compiler, Scope};
+pub use cursor::RowCursor;
 pub use node::{Frame, Node, RowRef};
-pub use plan::{RowCursor, RowPlan};
+pub use plan::RowPlan;
 
 /// Evaluates an expression without columns or parameters, once.
 pub fn evaluate(

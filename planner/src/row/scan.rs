@@ -160,8 +160,15 @@ impl CompiledScan {
                 (*index, *reverse)
             }
         };
-        let mut open =
-            OpenScan { table: table.clone(), snapshot, index, reverse, ranges, cursor: None };
+        let mut open = OpenScan {
+            table: table.clone(),
+            snapshot,
+            index,
+            reverse,
+            ranges,
+            cursor: None,
+            pages: 0,
+        };
         open.advance()?;
         Ok(open)
     }
@@ -387,6 +394,8 @@ pub struct OpenScan {
     ranges: VecDeque<KeyRange>,
     /// The range of now; `None` when all are done.
     pub cursor: Option<Cursor>,
+    /// Pages the ranges before touched.
+    pages: u64,
 }
 
 impl OpenScan {
@@ -398,11 +407,13 @@ impl OpenScan {
             reverse: false,
             ranges: VecDeque::new(),
             cursor: Some(cursor),
+            pages: 0,
         }
     }
 
     /// Goes on to the next range; false if there is none.
     pub fn advance(&mut self) -> Result<bool> {
+        self.pages = self.pages();
         self.cursor = match self.ranges.pop_front() {
             Some(range) => {
                 let access = Access::Btree { index: self.index, range, reverse: self.reverse };
@@ -411,5 +422,10 @@ impl OpenScan {
             None => None,
         };
         Ok(self.cursor.is_some())
+    }
+
+    /// Pages touched so far, see [`Cursor::pages`].
+    pub fn pages(&self) -> u64 {
+        self.pages + self.cursor.as_ref().map_or(0, Cursor::pages)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use vicinity_types::{Datum, Result, encode_key};
 
 use super::node::{Frame, Node};
+use crate::measure::SortSpace;
 
 /// A key of a sort.
 #[derive(Debug)]
@@ -91,6 +92,26 @@ impl Sorter {
         let key = self.scratch.clone();
         self.heap.push(Entry { key, at, values: values()? });
         Ok(())
+    }
+
+    /// Rows taken, kept or not.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// How it sorts, and the bytes of what it holds now.
+    pub fn space(&self) -> SortSpace {
+        let mut encoded = Vec::new();
+        let bytes = self.heap.iter().chain(&self.all).map(|e| {
+            encoded.clear();
+            for value in e.values.iter().filter(|v| !v.is_null()) {
+                vicinity_types::raw::encode(value, &mut encoded);
+            }
+            (size_of::<Entry>() + e.key.len() + size_of_val(&*e.values) + encoded.len()) as u64
+        });
+        let bytes = bytes.sum();
+        let method = if self.top.is_some() { "top-N heapsort" } else { "quicksort" };
+        SortSpace { method, bytes, disk: false }
     }
 
     /// The rows in order.

@@ -41,7 +41,8 @@ pub(crate) struct Version {
     cid: u32,
 }
 
-const HEADER: usize = size_of::<Version>();
+/// Bytes of a version besides its tuple.
+pub(crate) const HEADER: usize = size_of::<Version>();
 
 fn layout(len: usize) -> Option<Layout> {
     Layout::from_size_align(HEADER.checked_add(len)?, align_of::<Version>()).ok()

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_epoch::Guard;
-use vicinity_indexes::BtreeCursor;
+use vicinity_indexes::{BtreeCursor, PAGE};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::vector::VectorScan;
 use super::{KeyRange, Row, Table};
+use crate::mvcc::version::HEADER;
 use crate::mvcc::{RowId, Snapshot};
 use crate::store::index::{Body, IndexStore, Keyed};
 
@@ -59,8 +60,8 @@ pub struct Cursor {
 }
 
 enum State {
-    Rows { next: RowId, end: RowId },
-    Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8> },
+    Rows { from: RowId, next: RowId, end: RowId, bytes: u64 },
+    Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8>, fetched: u64 },
     Vector(Box<VectorScan>),
 }
 
@@ -75,12 +76,14 @@ impl Table {
         let state = match access {
             Access::Seq => {
                 counters.seq_scans.fetch_add(1, Ordering::Relaxed);
-                State::Rows { next: 0, end: self.store.rows.end() }
+                State::Rows { from: 0, next: 0, end: self.store.rows.end(), bytes: 0 }
             }
             Access::Range { from, to } => {
-                State::Rows { next: from, end: to.min(self.store.rows.end()) }
+                State::Rows { from, next: from, end: to.min(self.store.rows.end()), bytes: 0 }
             }
-            Access::Row(row) => State::Rows { next: row, end: row.saturating_add(1) },
+            Access::Row(row) => {
+                State::Rows { from: row, next: row, end: row.saturating_add(1), bytes: 0 }
+            }
             Access::Btree { index, range, reverse } => {
                 counters.index_scans.fetch_add(1, Ordering::Relaxed);
                 let index = self.store.index(index).ok_or_else(not_ready)?;
@@ -88,7 +91,7 @@ impl Table {
                     Body::Btree(b) => b.range(range.lower, range.upper, reverse),
                     _ => return Err(not_ready()),
                 };
-                State::Btree { cursor, index, key: Vec::new() }
+                State::Btree { cursor, index, key: Vec::new(), fetched: 0 }
             }
             Access::Vector { index, query, extra, limit } => {
                 counters.index_scans.fetch_add(1, Ordering::Relaxed);
@@ -151,20 +154,21 @@ impl Cursor {
     ) -> Result<Option<Row<'g>>> {
         let table = &*self.table;
         match &mut self.state {
-            State::Rows { next, end } => {
+            State::Rows { next, end, bytes, .. } => {
                 while *next < *end {
                     let id = *next;
                     *next += 1;
-                    if let Some(row) = table.fetch(id, &self.snapshot, guard)
-                        && filter(&row)?
-                    {
+                    let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
+                    *bytes += (HEADER + row.tuple.bytes().len()) as u64;
+                    if filter(&row)? {
                         return Ok(Some(row));
                     }
                 }
                 Ok(None)
             }
-            State::Btree { cursor, index, key } => {
+            State::Btree { cursor, index, key, fetched } => {
                 while let Some(id) = cursor.next() {
+                    *fetched += 1;
                     let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
                     // The entry may stand for an older or newer version than the visible one.
                     let keyed = index.key(row.layout, row.tuple.bytes(), key)?;
@@ -175,6 +179,21 @@ impl Cursor {
                 Ok(None)
             }
             State::Vector(scan) => scan.next(table, &self.snapshot, guard, filter),
+        }
+    }
+
+    /// Pages touched so far. Rows and indexes are in memory; a page is what PostgreSQL would count a
+    /// buffer for: every block of a btree read, every vertex of a graph whose links were followed,
+    /// every row fetched by its id, and 8 KiB of whatever is read one after the other (the slots and
+    /// tuples of a sequential scan, the codes of an inverted list).
+    pub fn pages(&self) -> u64 {
+        match &self.state {
+            State::Rows { from, next, bytes, .. } => {
+                let slots = next.saturating_sub(*from) * size_of::<usize>() as u64;
+                (slots + bytes).div_ceil(PAGE)
+            }
+            State::Btree { cursor, fetched, .. } => cursor.blocks() + fetched,
+            State::Vector(scan) => scan.pages(),
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct VectorScan {
     without: RowId,
     scratch: Vec<f32>,
     last: Option<f64>,
+    /// Rows fetched.
+    fetched: u64,
 }
 
 impl VectorScan {
@@ -64,7 +66,13 @@ impl VectorScan {
             without: 0,
             scratch: Vec::new(),
             last: None,
+            fetched: 0,
         })
+    }
+
+    /// See [`Cursor::pages`](super::Cursor::pages).
+    pub(super) fn pages(&self) -> u64 {
+        self.stream.pages() + self.fetched
     }
 
     pub(super) fn distance(&self) -> Option<f64> {
@@ -108,6 +116,7 @@ impl VectorScan {
                 if !self.seen.insert(candidate.row) {
                     continue;
                 }
+                self.fetched += 1;
                 let Some(row) = table.fetch(candidate.row, snapshot, guard) else { continue };
                 let query = &self.query;
                 let distance =
@@ -141,6 +150,7 @@ impl VectorScan {
         while self.without < table.store.rows.end() {
             let id = self.without;
             self.without += 1;
+            self.fetched += 1;
             if let Some(row) = table.fetch(id, snapshot, guard)
                 && row.raw(column).is_none()
                 && filter(&row)?

@@ -51,6 +51,7 @@ impl Surroundings {
             style: self.session.style(),
             txn,
             depth: 0,
+            measure: None,
         })
     }
 }

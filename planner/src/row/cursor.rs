@@ -1,0 +1,499 @@
+//! A row plan being run.
+
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
+
+use vicinity_storage::pin;
+use vicinity_types::{Datum, PgError, Result, SqlState};
+
+use super::aggregate;
+use super::lock;
+use super::node::{Frame, Node, RowRef};
+use super::plan::{Leaf, RowPlan};
+use super::scan::{CompiledScan, Lookup, OpenScan, Origins};
+use super::sort::{SortNode, Sorter};
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::measure::Meter;
+use crate::rows::RowSink;
+
+/// Where a running plan stands.
+enum State {
+    One(bool),
+    /// One row by its key; `None` when it was given.
+    Lookup(Option<Lookup>),
+    Scan(Box<OpenScan>),
+    Rows(std::vec::IntoIter<Vec<Datum>>),
+    /// Finished rows: nothing left to compute.
+    Done(std::vec::IntoIter<Vec<Datum>>),
+    Set(vicinity_functions::Rows),
+}
+
+/// A row plan being run.
+pub struct RowCursor {
+    plan: Arc<RowPlan>,
+    ctx: ExecContext,
+    params: Vec<Datum>,
+    once: Vec<OnceCell<Datum>>,
+    state: State,
+    skip: u64,
+    left: u64,
+    /// Rows the filters turned away, for EXPLAIN.
+    removed: u64,
+    /// Rows found to be locked.
+    found: u64,
+    /// Only in a statement being measured.
+    meter: Option<Box<Meter>>,
+}
+
+fn count(
+    node: Option<&Node>,
+    frame: &Frame<'_>,
+    code: SqlState,
+    what: &str,
+) -> Result<Option<u64>> {
+    let Some(node) = node else { return Ok(None) };
+    match node.eval(frame)? {
+        Datum::Null => Ok(None),
+        value => match super::number::as_i64(&value) {
+            Some(n) => u64::try_from(n)
+                .map(Some)
+                .map_err(|_| PgError::new(code, format!("{what} must not be negative"))),
+            None => Err(PgError::internal(format!("{what} is no number"))),
+        },
+    }
+}
+
+impl RowCursor {
+    /// Begins.
+    pub fn open(plan: Arc<RowPlan>, ctx: ExecContext, params: Vec<Datum>) -> Result<RowCursor> {
+        let meter = ctx.measure.as_ref().map(|m| Meter::begin(m, plan.place));
+        let once = plan.cells();
+        let frame = Frame { ctx: &ctx, params: &params, once: &once, row: RowRef::None };
+        let offset_code = SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE;
+        let skip = count(plan.offset.as_ref(), &frame, offset_code, "OFFSET")?.unwrap_or(0);
+        let limit_code = SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE;
+        let left = count(plan.limit.as_ref(), &frame, limit_code, "LIMIT")?.unwrap_or(u64::MAX);
+        let left = left.min(u64::try_from(plan.hint).unwrap_or(u64::MAX));
+        let wanted = usize::try_from(left.saturating_add(skip)).unwrap_or(usize::MAX);
+        let state = begin(&plan, &frame, wanted)?;
+        let sorts = plan.order().is_some();
+        let mut cursor =
+            RowCursor { plan, ctx, params, once, state, skip, left, removed: 0, found: 0, meter };
+        if sorts {
+            cursor.sort(wanted)?;
+        }
+        if let Some(meter) = &mut cursor.meter {
+            meter.pause(false);
+        }
+        Ok(cursor)
+    }
+
+    /// The statement's context.
+    pub fn context(&self) -> &ExecContext {
+        &self.ctx
+    }
+
+    /// Gives out up to `max` rows; how many, and whether that was all.
+    pub fn fill(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+        if self.meter.is_some() {
+            return self.fill_measured(sink, max);
+        }
+        self.fill_chunks(sink, max)
+    }
+
+    fn fill_chunks(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+        let mut given = 0;
+        while given < max {
+            if self.left == 0 {
+                return Ok((given, true));
+            }
+            let chunk = (max - given).min(512);
+            let before = given;
+            let done = self.some(sink, chunk, &mut given)?;
+            self.left -= (given - before) as u64;
+            if done {
+                return Ok((given, true));
+            }
+            self.ctx.check()?;
+        }
+        Ok((given, self.left == 0))
+    }
+
+    /// The same under a clock; the first row alone, for its time.
+    fn fill_measured(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+        let Some(mut meter) = self.meter.take() else { return self.fill_chunks(sink, max) };
+        let mut given = 0;
+        let mut done = false;
+        while !done && given < max {
+            let chunk = if meter.answered() { max - given } else { 1 };
+            let skip = self.skip;
+            meter.resume();
+            let filled = self.fill_chunks(sink, chunk);
+            meter.pause(true);
+            let (rows, end) = filled?;
+            (given, done) = (given + rows, end);
+            meter.given += rows as u64;
+            meter.skipped += skip - self.skip;
+            meter.leaf.removed = self.removed;
+            if self.plan.is_locking() {
+                meter.locking = Some(self.found);
+            }
+            if let State::Scan(scan) = &self.state {
+                meter.leaf.pages = scan.pages();
+            }
+        }
+        self.meter = Some(meter);
+        Ok((given, done))
+    }
+
+    /// Up to `chunk` rows under one guard; true at the end.
+    fn some(&mut self, sink: &mut dyn RowSink, chunk: usize, given: &mut usize) -> Result<bool> {
+        let RowCursor { plan, ctx, params, once, state, skip, left, removed, found, .. } = self;
+        let frame = Frame { ctx, params, once, row: RowRef::None };
+        let mut want = u64::try_from(chunk).unwrap_or(u64::MAX).min(*left);
+        let mut emit = |row: RowRef<'_>, skip: &mut u64| -> Result<bool> {
+            if *skip > 0 {
+                *skip -= 1;
+                return Ok(want > 0);
+            }
+            emit(&plan.outputs, &frame.with_row(row), sink)?;
+            *given += 1;
+            want -= 1;
+            Ok(want > 0)
+        };
+        match state {
+            State::One(ready) => {
+                if std::mem::take(ready) && passes(plan, &frame)? {
+                    emit(RowRef::None, skip)?;
+                }
+                Ok(true)
+            }
+            State::Lookup(lookup) => {
+                if let Some(lookup) = lookup.take() {
+                    looked_up(plan, &lookup, &frame, removed, &mut |row| emit(row, skip))?;
+                }
+                Ok(true)
+            }
+            State::Done(rows) => {
+                for row in rows {
+                    if *skip > 0 {
+                        *skip -= 1;
+                        continue;
+                    }
+                    sink.begin(row.len());
+                    for (value, (_, ty)) in row.into_iter().zip(&plan.outputs) {
+                        sink.datum(*ty, value)?;
+                    }
+                    sink.end()?;
+                    *given += 1;
+                    want -= 1;
+                    if want == 0 {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            State::Rows(rows) => {
+                for row in rows {
+                    let frame = frame.with_row(RowRef::Values(&row));
+                    if !passes(plan, &frame)? {
+                        *removed += 1;
+                        continue;
+                    }
+                    if !emit(RowRef::Values(&row), skip)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            State::Set(rows) => {
+                for row in rows {
+                    let row = row?;
+                    let frame = frame.with_row(RowRef::Values(&row));
+                    if !passes(plan, &frame)? {
+                        *removed += 1;
+                        continue;
+                    }
+                    if !emit(RowRef::Values(&row), skip)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            State::Scan(scan) => {
+                let mut seen = Seen { removed, found };
+                scan_rows(plan, scan, &frame, &mut seen, &mut |row| emit(row, skip))
+            }
+        }
+    }
+
+    /// Runs the plan to its end and turns it into its sorted rows. Where rows come in order of the first key, the end
+    /// is where that key is past the last row wanted.
+    fn sort(&mut self, wanted: usize) -> Result<()> {
+        let mut sorter = Sorter::new(Some(wanted).filter(|n| *n <= 1_000_000));
+        let RowCursor { plan, ctx, params, once, state, removed, found, meter, .. } = self;
+        let Some((keys, in_order)) = plan.order() else { return Ok(()) };
+        let mut edge = Edge { key: keys.first().filter(|_| in_order), left: wanted, value: None };
+        let frame = Frame { ctx, params, once, row: RowRef::None };
+        let outputs = |row: &Frame<'_>| {
+            plan.outputs.iter().map(|(node, _)| node.eval(row)).collect::<Result<Vec<_>>>()
+        };
+        let mut budget = 0u32;
+        let over = Cell::new(false);
+        let mut keep = |row: RowRef<'_>| -> Result<bool> {
+            let frame = frame.with_row(row);
+            if edge.is_past(&frame)? {
+                over.set(true);
+                return Ok(false);
+            }
+            sorter.push(keys, &frame, || outputs(&frame))?;
+            budget += 1;
+            Ok(!budget.is_multiple_of(512))
+        };
+        let mut seen = Seen { removed, found };
+        match meter {
+            None => each_row(plan, state, &frame, &mut seen, &over, &mut keep)?,
+            Some(meter) => {
+                // What is spent on keeping rows is the sort's, the rest the scan's.
+                let clock = meter.measure().clone();
+                let (began, mut keeping, mut first) = (clock.now(), 0, None);
+                let mut timed = |row: RowRef<'_>| {
+                    let before = clock.now();
+                    first.get_or_insert(before.saturating_sub(began));
+                    let more = keep(row);
+                    keeping += clock.now().saturating_sub(before);
+                    more
+                };
+                each_row(plan, state, &frame, &mut seen, &over, &mut timed)?;
+                let scan = clock.now().saturating_sub(began).saturating_sub(keeping);
+                meter.leaf.rows = sorter.seen();
+                meter.leaf.removed = *seen.removed;
+                meter.locking = plan.is_locking().then_some(*seen.found);
+                if let State::Scan(scan) = state {
+                    meter.leaf.pages = scan.pages();
+                }
+                let space = sorter.space();
+                let rows = sorter.finish();
+                meter.sorted(first.unwrap_or(scan), scan, space);
+                self.state = State::Done(rows.into_iter());
+                return Ok(());
+            }
+        }
+        self.state = State::Done(sorter.finish().into_iter());
+        Ok(())
+    }
+}
+
+/// Counts of a scan.
+pub(super) struct Seen<'a> {
+    /// Rows the filters turned away.
+    pub(super) removed: &'a mut u64,
+    /// Rows found to be locked.
+    pub(super) found: &'a mut u64,
+}
+
+/// Gives every row that passes to `keep`, to the end or until it is `over`.
+fn each_row(
+    plan: &RowPlan,
+    state: &mut State,
+    frame: &Frame<'_>,
+    seen: &mut Seen<'_>,
+    over: &Cell<bool>,
+    keep: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+) -> Result<()> {
+    let mut offer = |values: &[Datum], removed: &mut u64| -> Result<()> {
+        let row = RowRef::Values(values);
+        if passes(plan, &frame.with_row(row))? {
+            keep(row)?;
+        } else {
+            *removed += 1;
+        }
+        Ok(())
+    };
+    match state {
+        State::Scan(scan) => {
+            while !scan_rows(plan, scan, frame, seen, keep)? && !over.get() {
+                frame.ctx.check()?;
+            }
+        }
+        State::One(ready) => {
+            if std::mem::take(ready) && passes(plan, frame)? {
+                keep(RowRef::None)?;
+            }
+        }
+        State::Lookup(lookup) => {
+            if let Some(lookup) = lookup.take() {
+                looked_up(plan, &lookup, frame, seen.removed, keep)?;
+            }
+        }
+        State::Rows(rows) | State::Done(rows) => {
+            for row in rows {
+                offer(&row, seen.removed)?;
+            }
+        }
+        State::Set(rows) => {
+            for row in rows {
+                offer(&row?, seen.removed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where an order by the first key alone may stop: behind the rows that tie with the last one wanted.
+struct Edge<'p> {
+    /// The first key, if rows come in its order.
+    key: Option<&'p SortNode>,
+    /// Rows still wanted.
+    left: usize,
+    /// The key of the last row wanted.
+    value: Option<Datum>,
+}
+
+impl Edge<'_> {
+    /// Takes the next row; whether it and all behind it are beyond the edge.
+    fn is_past(&mut self, frame: &Frame<'_>) -> Result<bool> {
+        let Some(key) = self.key else { return Ok(false) };
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            return Ok(false);
+        }
+        let value = key.node.eval(frame)?;
+        match &self.value {
+            None => {
+                self.value = Some(value);
+                Ok(false)
+            }
+            Some(Datum::Null) => Ok(false),
+            Some(edge) => Ok(value.is_null() || vicinity_types::compare(&value, edge).is_gt()),
+        }
+    }
+}
+
+fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State> {
+    Ok(match &plan.leaf {
+        Leaf::One(one) => State::One(*one),
+        Leaf::Scan(scan) => match &scan.origins {
+            Origins::Table(table) => {
+                // Only a cursor counts what it touches.
+                let counted = frame.ctx.measure.is_some();
+                if scan.is_single() && plan.locks.is_none() && !counted {
+                    return Ok(State::Lookup(scan.lookup(frame)?));
+                }
+                let wanted = if plan.sort.is_empty() { wanted } else { usize::MAX };
+                State::Scan(Box::new(scan.open(table, frame.ctx.snapshot, frame, wanted)?))
+            }
+            Origins::Virtual(source) => {
+                let mut rows = source.rows(frame.ctx)?;
+                let width = source.columns().len();
+                for row in &mut rows {
+                    // System columns stand behind the table's own.
+                    row.resize(width, Datum::Null);
+                }
+                State::Rows(rows.into_iter())
+            }
+        },
+        Leaf::Set { function, args } => {
+            let args: Vec<Datum> = args.iter().map(|a| a.eval(frame)).collect::<Result<_>>()?;
+            State::Set(function.call(frame.ctx, &args)?)
+        }
+        Leaf::Aggregate { inner, nodes, .. } => {
+            let row = aggregate::run(inner, nodes, frame.ctx, frame.params)?;
+            State::Rows(vec![row].into_iter())
+        }
+    })
+}
+
+#[inline]
+pub(super) fn passes(plan: &RowPlan, frame: &Frame<'_>) -> Result<bool> {
+    if let Leaf::Scan(scan) = &plan.leaf
+        && let Some(filter) = &scan.filter
+        && !filter.passes(frame)?
+    {
+        return Ok(false);
+    }
+    match &plan.filter {
+        Some(filter) => filter.passes(frame),
+        None => Ok(true),
+    }
+}
+
+/// Gives the row under a key to `take`, if it is there and passes.
+fn looked_up(
+    plan: &RowPlan,
+    lookup: &Lookup,
+    frame: &Frame<'_>,
+    removed: &mut u64,
+    take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+) -> Result<()> {
+    let Leaf::Scan(CompiledScan { origins: Origins::Table(table), oid, .. }) = &plan.leaf else {
+        return Ok(());
+    };
+    let guard = pin();
+    let Some(row) = lookup.row(table, &frame.ctx.snapshot, &guard)? else { return Ok(()) };
+    let row = RowRef::Stored(&row, *oid);
+    if passes(plan, &frame.with_row(row))? {
+        take(row)?;
+    } else {
+        *removed += 1;
+    }
+    Ok(())
+}
+
+/// Goes on with a scan until `take` says stop (false) or the scan ends (true).
+fn scan_rows(
+    plan: &RowPlan,
+    scan: &mut OpenScan,
+    frame: &Frame<'_>,
+    seen: &mut Seen<'_>,
+    take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let Leaf::Scan(compiled) = &plan.leaf else { return Ok(true) };
+    if let Some(locks) = &plan.locks {
+        return lock::locked_rows(plan, compiled, locks, scan, frame, seen, take);
+    }
+    let unfiltered = compiled.filter.is_none() && plan.filter.is_none();
+    let guard = pin();
+    let mut looked = 0u32;
+    loop {
+        let Some(cursor) = &mut scan.cursor else { return Ok(true) };
+        let found = cursor.next(&guard, &mut |row| {
+            if unfiltered {
+                return Ok(true);
+            }
+            looked += 1;
+            if looked.is_multiple_of(1024) {
+                frame.ctx.check()?;
+            }
+            let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
+            *seen.removed += u64::from(!ok);
+            Ok(ok)
+        })?;
+        match found {
+            Some(row) => {
+                if !take(RowRef::Stored(&row, compiled.oid))? {
+                    return Ok(false);
+                }
+            }
+            None => {
+                if !scan.advance()? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+}
+
+/// Writes a row: stored columns straight from their bytes.
+#[inline]
+fn emit(outputs: &[(Node, PgType)], frame: &Frame<'_>, sink: &mut dyn RowSink) -> Result<()> {
+    sink.begin(outputs.len());
+    for (node, ty) in outputs {
+        match (node, frame.row) {
+            (Node::Column(i), RowRef::Stored(row, _)) => sink.raw(*ty, row.raw(*i))?,
+            (node, _) => sink.datum(*ty, node.eval(frame)?)?,
+        }
+    }
+    sink.end()
+}
