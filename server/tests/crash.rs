@@ -45,10 +45,16 @@ impl Server {
         client
     }
 
-    /// kill -9
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+/// kill -9
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -132,7 +138,11 @@ async fn nothing_acknowledged_is_lost() {
 
 /// Rows to index: long enough a build to be met in the middle.
 const VECTORS: i64 = 20_000;
-const NEAREST: &str = "select id from vectors order by vec <?> '50,50,50,50,50,50,50,50'::pase, id limit 5";
+/// With an effort that makes either index exact; each operator's effort is for its own kind.
+const NEAREST: [&str; 2] = [
+    "select id from vectors order by vec <?> '50,50,50,50,50,50,50,50:1000'::pase, id limit 5",
+    "select id from vectors order by vec <#> '50,50,50,50,50,50,50,50:1000'::pase, id limit 5",
+];
 
 async fn ids(client: &Client, sql: &str) -> Vec<i32> {
     client.query(sql, &[]).await.unwrap().iter().map(|r| r.get(0)).collect()
@@ -151,7 +161,7 @@ async fn no_half_built_index_is_used() {
         ))
         .await
         .unwrap();
-    let nearest = ids(&client, NEAREST).await;
+    let nearest = ids(&client, NEAREST[0]).await;
     let builds = [
         "create index v on vectors using pase_hnsw (vec) \
          with (dim = 8, base_nb_num = 16, ef_build = 40, ef_search = 200, base64_encoded = 0)",
@@ -180,7 +190,8 @@ async fn no_half_built_index_is_used() {
         assert!(!built || valid == [true], "an acknowledged index is gone");
         assert!(valid.iter().all(|v| *v), "a half-built index is left");
         assert_eq!(ids(&client, "select count(*)::int from vectors").await, [VECTORS as i32]);
-        assert_eq!(ids(&client, NEAREST).await, nearest);
+        let how = (builds[round % builds.len()], built, valid);
+        assert_eq!(ids(&client, NEAREST[round % 3 % 2]).await, nearest, "{how:?}");
     }
     server.kill();
 }
