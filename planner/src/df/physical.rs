@@ -212,7 +212,7 @@ impl Ours {
         })?;
         let schema = Arc::clone(node.schema.inner());
         Ok(Arc::new(RowExec::new(
-            Arc::new(compiled.with_rows(node.spec.limit)),
+            Arc::new(compiled.with_rows(node.spec.limit, node.spec.pace)),
             self.ctx.clone(),
             self.params.clone(),
             schema,

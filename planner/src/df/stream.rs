@@ -197,11 +197,14 @@ impl ExecutionPlan for RowExec {
         let cursor = cursor.map_err(external)?;
         let kinds: Vec<Kind> = self.plan.kinds();
         let sink = BatchSink::new(self.schema.clone(), &kinds);
+        let mut rows = self.plan.pace().clamp(1, BATCH);
         let batches = std::iter::from_fn({
             let mut running = Some((cursor, sink));
             move || {
                 let (cursor, sink) = running.as_mut()?;
-                match cursor.fill(sink, BATCH).map_err(external) {
+                let most = rows;
+                rows = (rows * 2).min(BATCH);
+                match cursor.fill(sink, most).map_err(external) {
                     Ok((0, true)) => {
                         running = None;
                         None

@@ -23,6 +23,8 @@ struct Wanted {
     rows: Option<usize>,
     /// The LIMIT is the direct parent.
     parent: bool,
+    /// How many rows to look for at first, where a join above decides how many are needed.
+    pace: Option<usize>,
 }
 
 /// Lowers a plan that DataFusion's optimiser is done with.
@@ -34,7 +36,7 @@ fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<Logic
     match plan {
         LogicalPlan::Limit(limit) => {
             let rows = constant_rows(&limit);
-            let wanted = Wanted { limited: limit.fetch.is_some(), rows, parent: true };
+            let wanted = Wanted { limited: limit.fetch.is_some(), rows, parent: true, pace: None };
             let input = rewrite(Arc::unwrap_or_clone(limit.input), catalog, wanted)?;
             Ok(LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit }))
         }
@@ -43,7 +45,7 @@ fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<Logic
         LogicalPlan::TableScan(scan) if !ours(&scan) => Ok(LogicalPlan::TableScan(scan)),
         LogicalPlan::TableScan(scan) => {
             let wanted = match scan.fetch {
-                Some(n) => Wanted { limited: true, rows: Some(n), parent: false },
+                Some(n) => Wanted { limited: true, rows: Some(n), ..Wanted::default() },
                 None => wanted,
             };
             let (scan, _) = place(scan, &[], catalog, wanted)?;
@@ -90,25 +92,70 @@ fn constant_rows(limit: &Limit) -> Option<usize> {
 fn rewrite_sort(sort: Sort, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
     let limited = wanted.limited || sort.fetch.is_some();
     let rows = sort.fetch.or(wanted.rows);
-    let below = Wanted { limited, rows, parent: false };
+    let below = Wanted { limited, rows, ..Wanted::default() };
     // Constant folding leaves the old name behind as an alias.
     let bare = |s: &SortExpr| SortExpr { expr: s.expr.clone().unalias_nested().data, ..s.clone() };
     let keys = sort.expr.iter().map(bare).collect();
     let chained = chain(&sort.input, keys, catalog, below)?;
     if let Some(input) = chained {
+        if let Some(rows) = rows.filter(|_| is_joined(&input)) {
+            // Rows come a pace at a time, each in order: those that are taken are put in order once more.
+            let input = Arc::new(first_rows(rows, input));
+            return Ok(LogicalPlan::Sort(Sort { expr: sort.expr, input, fetch: None }));
+        }
         return Ok(match sort.fetch {
-            Some(n) if !wanted.parent => LogicalPlan::Limit(Limit {
-                skip: None,
-                fetch: Some(Box::new(datafusion::logical_expr::lit(
-                    i64::try_from(n).unwrap_or(i64::MAX),
-                ))),
-                input: Arc::new(input),
-            }),
+            Some(n) if !wanted.parent => first_rows(n, input),
             _ => input,
         });
     }
     // All rows are needed to sort them.
     children(LogicalPlan::Sort(sort), catalog, Wanted::default())
+}
+
+fn first_rows(n: usize, input: LogicalPlan) -> LogicalPlan {
+    let n = i64::try_from(n).unwrap_or(i64::MAX);
+    LogicalPlan::Limit(Limit {
+        skip: None,
+        fetch: Some(Box::new(datafusion::logical_expr::lit(n))),
+        input: Arc::new(input),
+    })
+}
+
+/// Whether a join stands between a plan and the table it takes its order from.
+fn is_joined(plan: &LogicalPlan) -> bool {
+    match plan.inputs().as_slice() {
+        [only] => is_joined(only),
+        inputs => !inputs.is_empty(),
+    }
+}
+
+/// How a join's sides are lowered when one of them gives the order.
+pub(super) struct Lowering<'a> {
+    catalog: &'a Catalog,
+    /// Rows wanted above the join.
+    rows: usize,
+}
+
+impl Lowering<'_> {
+    /// A side with its rows coming by nearness, some at a time; `None` if no index gives that order.
+    pub(super) fn by_nearness(
+        &self,
+        side: &LogicalPlan,
+        sort: &[SortExpr],
+    ) -> Result<Option<LogicalPlan>> {
+        let pace = Some(self.rows);
+        let wanted = Wanted { limited: true, rows: None, parent: false, pace };
+        let plan = chain(side, sort.to_vec(), self.catalog, wanted)?;
+        let near = |plan: &LogicalPlan| {
+            super::joined::driving_scan(plan).is_some_and(|s| s.spec.access.is_nearness())
+        };
+        Ok(plan.filter(near))
+    }
+
+    /// The other side.
+    pub(super) fn unordered(&self, side: &LogicalPlan) -> Result<LogicalPlan> {
+        rewrite(side.clone(), self.catalog, Wanted::default())
+    }
 }
 
 /// Follows a sort down to the table; the plan without the sort if the table's scan can give the order.
@@ -139,10 +186,17 @@ fn chain(
             (&a.input, substitute_sort(sort, &map)?)
         }
         LogicalPlan::Filter(f) => (&f.input, sort),
+        LogicalPlan::Join(join) => {
+            let Some(rows) = wanted.rows.or(wanted.pace) else { return Ok(None) };
+            return super::joined::ordered(join, &sort, &Lowering { catalog, rows });
+        }
         _ => return Ok(None),
     };
     let wanted = match plan {
-        LogicalPlan::Filter(_) => Wanted { rows: None, ..wanted },
+        LogicalPlan::Filter(_) => {
+            let pace = wanted.rows.or(wanted.pace).filter(|_| is_joined(plan));
+            Wanted { rows: None, pace, ..wanted }
+        }
         _ => wanted,
     };
     let Some(input) = chain(input, sort, catalog, wanted)? else { return Ok(None) };
@@ -215,6 +269,7 @@ fn place(
         filter: choice.filter,
         order: if partly { sort.to_vec() } else { Vec::new() },
         limit: wanted.rows.filter(|_| in_order),
+        pace: wanted.pace.filter(|_| choice.ordered && sort.len() == 1),
     };
     let node =
         ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone(), place: None };

@@ -106,6 +106,8 @@ pub struct ScanSpec {
     pub order: Vec<SortExpr>,
     /// The most rows asked for, OFFSET included, where a constant says.
     pub limit: Option<usize>,
+    /// How many to look for at first, where it is not known how many are needed.
+    pub pace: Option<usize>,
 }
 
 /// A scan as a node of a logical plan.
@@ -129,13 +131,14 @@ impl ScanNode {
             AccessSpec::Vector { index, query, .. } => format!("vector {} {query:?}", index.oid),
         };
         format!(
-            "{} {:?} {:?} {access} {:?} {:?} {:?}",
+            "{} {:?} {:?} {access} {:?} {:?} {:?} {:?}",
             self.spec.source.name(),
             self.spec.qualifier,
             self.spec.projection,
             self.spec.filter,
             self.spec.order,
-            self.spec.limit
+            self.spec.limit,
+            self.spec.pace
         )
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn compile_over(
         offset,
         cells,
         hint: usize::MAX,
+        pace: usize::MAX,
         locks: None,
         place,
     }))

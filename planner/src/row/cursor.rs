@@ -381,7 +381,7 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
                 if scan.is_single() && plan.locks.is_none() && !counted {
                     return Ok(State::Lookup(scan.lookup(frame)?));
                 }
-                let wanted = if plan.sort.is_empty() { wanted } else { usize::MAX };
+                let wanted = if plan.sort.is_empty() { wanted.min(plan.pace) } else { usize::MAX };
                 State::Scan(Box::new(scan.open(table, frame.ctx.snapshot, frame, wanted)?))
             }
             Origins::Virtual(source) => {

@@ -55,6 +55,8 @@ pub struct RowPlan {
     pub(super) cells: usize,
     /// Rows wanted by whoever runs it, where they know.
     pub(super) hint: usize,
+    /// Rows to look for at first.
+    pub(super) pace: usize,
     /// `FOR UPDATE` and the like.
     pub(super) locks: Option<RowLocks>,
     /// Its topmost node, for EXPLAIN ANALYZE.
@@ -130,10 +132,16 @@ impl RowPlan {
         self.outputs.iter().map(|(_, ty)| ty.kind).collect()
     }
 
-    /// Tells it how many rows will be asked for at most: a nearness scan looks for so many at once.
+    /// Tells it how many rows will be asked for at most, or how many at first: a nearness scan looks for so many at
+    /// once.
     #[must_use]
-    pub fn with_rows(self, rows: Option<usize>) -> RowPlan {
-        RowPlan { hint: rows.unwrap_or(usize::MAX), ..self }
+    pub fn with_rows(self, most: Option<usize>, pace: Option<usize>) -> RowPlan {
+        RowPlan { hint: most.unwrap_or(usize::MAX), pace: pace.unwrap_or(usize::MAX), ..self }
+    }
+
+    /// How many rows to look for at first.
+    pub(crate) fn pace(&self) -> usize {
+        self.pace
     }
 
     /// Whether it locks rows.
