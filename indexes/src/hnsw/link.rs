@@ -44,7 +44,19 @@ impl Core {
         for n in &chosen {
             reached |= self.link_back(n.id, id, n.distance);
         }
-        reached
+        reached || beam.pool.iter().any(|n| self.link_if_room(n.id, id))
+    }
+
+    /// Adds `to` to the links of `from` if there is room.
+    fn link_if_room(&self, from: u32, to: u32) -> bool {
+        let graph = &self.graph;
+        let _lock = graph.lock(from);
+        let links: Vec<u32> = graph.links(from).collect();
+        let room = links.len() < graph.degree();
+        if room {
+            graph.set_links(from, links.into_iter().chain([to]));
+        }
+        room
     }
 
     /// Adds `to` to the links of `from`, making room if there is none; false if `to` is the one left out.

@@ -58,19 +58,22 @@ impl Hnsw {
         drop(vacuum);
         (from..to).for_each(|id| core.repair(id));
         drop(core);
-        if to as usize == slots {
-            self.end_sweep();
+        if to as usize == slots && self.end_sweep() {
+            // What the dead alone led to is linked anew.
+            let core = self.core.read();
+            // Only a cancelled progress is an error.
+            let _ = self.connect(&core, &Progress::new());
         }
     }
 
-    /// Frees the slots of the dead that no link leads to any more.
-    fn end_sweep(&self) {
+    /// Frees the slots of the dead that no link leads to any more; false if somebody else did.
+    fn end_sweep(&self) -> bool {
         let core = self.core.write();
         let mut vacuum = self.vacuum.lock();
         // Another remove may have ended this sweep, and begun the next.
         let done = vacuum.cursor as usize >= core.graph.len() && !vacuum.dying.is_empty();
         if !done {
-            return;
+            return false;
         }
         let dying = std::mem::take(&mut vacuum.dying);
         for id in &dying {
@@ -80,6 +83,7 @@ impl Hnsw {
         let stride = core.coder.stride();
         core.landmarks.write().retain(stride, |id| core.graph.row(id) != FREE);
         self.free.lock().extend(dying);
+        true
     }
 
     /// Learns short codes once there are enough entries to learn from.
@@ -123,7 +127,7 @@ impl Hnsw {
         let mut open = core.landmarks.read().ids.clone();
         reach(&core.graph, &mut seen, &mut open);
         for id in 0..core.graph.len() as u32 {
-            if seen[id as usize] {
+            if seen.get(id as usize).is_none_or(|s| *s) || core.graph.row(id) >= DEAD {
                 continue;
             }
             progress.check()?;
@@ -144,11 +148,12 @@ impl Hnsw {
     }
 }
 
-/// Marks everything that links lead to from `open`.
+/// Marks everything that links lead to from `open`; slots taken since `seen` was made are left out.
 fn reach(graph: &Graph, seen: &mut [bool], open: &mut Vec<u32>) {
     while let Some(id) = open.pop() {
-        if !std::mem::replace(&mut seen[id as usize], true) {
-            open.extend(graph.links(id).filter(|l| !seen[*l as usize]));
+        let Some(known) = seen.get_mut(id as usize) else { continue };
+        if !std::mem::replace(known, true) {
+            open.extend(graph.links(id).filter(|l| seen.get(*l as usize).is_some_and(|s| !s)));
         }
     }
 }

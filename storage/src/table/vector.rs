@@ -32,6 +32,9 @@ pub(super) struct VectorScan {
     /// Farthest first.
     found: Vec<Found>,
     exhausted: bool,
+    /// How far the stream has come. A row farther away waits: its candidate was the entry of another version, and what
+    /// lies between has not come up yet.
+    frontier: f64,
     /// Next row of the last phase: those without a vector.
     without: RowId,
     scratch: Vec<f32>,
@@ -63,6 +66,7 @@ impl VectorScan {
             batch: Vec::new(),
             found: Vec::new(),
             exhausted: false,
+            frontier: f64::NEG_INFINITY,
             without: 0,
             scratch: Vec::new(),
             last: None,
@@ -87,7 +91,9 @@ impl VectorScan {
         filter: &mut Filter<'_>,
     ) -> Result<Option<Row<'g>>> {
         loop {
-            while let Some(found) = self.found.pop() {
+            while self.found.last().is_some_and(|f| self.is_reached(f))
+                && let Some(found) = self.found.pop()
+            {
                 if let Some(row) = table.fetch(found.row, snapshot, guard) {
                     self.last = Some(found.distance);
                     return Ok(Some(row));
@@ -101,6 +107,10 @@ impl VectorScan {
         }
     }
 
+    fn is_reached(&self, found: &Found) -> bool {
+        self.exhausted || found.distance <= self.frontier
+    }
+
     /// Takes candidates until enough rows passed or there are no more, and puts them in order.
     fn gather(
         &mut self,
@@ -109,10 +119,11 @@ impl VectorScan {
         guard: &Guard,
         filter: &mut Filter<'_>,
     ) -> Result<()> {
-        while self.found.len() < self.wanted && !self.exhausted {
+        while !self.exhausted {
             self.batch.clear();
             self.exhausted = !self.stream.next_batch(&mut self.batch);
             for candidate in &self.batch {
+                self.frontier = self.frontier.max(reach(candidate.approx));
                 if !self.seen.insert(candidate.row) {
                     continue;
                 }
@@ -128,6 +139,9 @@ impl VectorScan {
                 {
                     self.found.push(Found { distance, row: candidate.row });
                 }
+            }
+            if self.found.iter().filter(|f| self.is_reached(f)).count() >= self.wanted {
+                break;
             }
         }
         self.found
@@ -160,4 +174,9 @@ impl VectorScan {
         }
         Ok(None)
     }
+}
+
+/// What an approximate distance reaches: a little farther, as it is in single precision.
+fn reach(approx: f32) -> f64 {
+    if approx.is_nan() { f64::INFINITY } else { f64::from(approx) * (1.0 + 1e-5) }
 }
