@@ -63,7 +63,7 @@ impl Beam {
             self.pool[at].expanded = true;
             self.expanded += 1;
             self.found.clear();
-            for id in graph.links(self.pool[at].id) {
+            for id in graph.neighbours(self.pool[at].id) {
                 if self.visited.insert(id) {
                     prefetch(graph.code(id));
                     self.found.push(id);

@@ -1,4 +1,5 @@
-//! The nodes: for every slot a code, a row id and a list of links, in chunks that never move.
+//! The nodes: for every slot a code, a row id, a list of links and the next slot with the same code, in chunks that
+//! never move.
 //!
 //! Everything is an atomic, so that searches read while inserts write: a link list may be seen half changed, which only
 //! costs a step in a worse direction. Codes are read as plain bytes by the kernels. What makes that sound:
@@ -45,14 +46,15 @@ pub(super) struct Graph {
     len: AtomicU32,
     /// Words of a code.
     words: usize,
-    degree: usize,
+    /// Places of a list: its links, and the last for a copy.
+    places: usize,
     locks: Box<[Mutex<()>]>,
 }
 
 impl Graph {
-    pub(super) fn new(stride: usize, degree: usize) -> Self {
+    pub(super) fn new(stride: usize, places: usize) -> Self {
         let locks = (0..LOCKS).map(|_| Mutex::new(())).collect();
-        Graph { chunks: Vec::new(), len: AtomicU32::new(0), words: stride / 8, degree, locks }
+        Graph { chunks: Vec::new(), len: AtomicU32::new(0), words: stride / 8, places, locks }
     }
 
     pub(super) fn grow(&mut self) {
@@ -60,7 +62,7 @@ impl Graph {
         let huge = !self.chunks.is_empty();
         self.chunks.push(Chunk {
             codes: Region::zeroed(CHUNK * self.words, huge),
-            links: Region::zeroed(CHUNK * self.degree, huge),
+            links: Region::zeroed(CHUNK * self.places, huge),
             rows: Region::zeroed(CHUNK, false),
             dead: Region::zeroed(CHUNK / 64, false),
         });
@@ -77,13 +79,14 @@ impl Graph {
         self.len.load(Ordering::Relaxed) as usize
     }
 
+    /// The most links of a slot.
     pub(super) fn degree(&self) -> usize {
-        self.degree
+        self.places - 1
     }
 
     /// Bytes in use; what is behind the last slot was never touched.
     pub(super) fn memory(&self) -> usize {
-        self.len() * (self.words * 8 + self.degree * 4 + 8) + self.len() / 8
+        self.len() * (self.words * 8 + self.places * 4 + 8) + self.len() / 8
     }
 
     #[inline(always)]
@@ -134,23 +137,50 @@ impl Graph {
         chunk.dead[slot / 64].load(Ordering::Relaxed) >> (slot % 64) & 1 == 1
     }
 
-    /// The places of a slot's links; the list ends at [`NONE`] or at the end.
+    /// The place of a slot's copy and those of its links; the links end at [`NONE`] or at the end.
     #[inline(always)]
-    fn list(&self, id: u32) -> &[AtomicU32] {
+    fn list(&self, id: u32) -> (&AtomicU32, &[AtomicU32]) {
         let (chunk, slot) = self.place(id);
-        &chunk.links[slot * self.degree..(slot + 1) * self.degree]
+        let list = &chunk.links[slot * self.places..(slot + 1) * self.places];
+        (&list[0], &list[1..])
     }
 
     /// The links of a slot.
     #[inline(always)]
     pub(super) fn links(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
-        self.list(id).iter().map(|l| !l.load(Ordering::Acquire)).take_while(|l| *l != NONE)
+        self.list(id).1.iter().map(|l| !l.load(Ordering::Acquire)).take_while(|l| *l != NONE)
+    }
+
+    /// The next slot with the same code, or [`NONE`].
+    #[inline(always)]
+    pub(super) fn copy(&self, id: u32) -> u32 {
+        !self.list(id).0.load(Ordering::Acquire)
+    }
+
+    /// Everything a slot leads to: its copy and its links.
+    #[inline(always)]
+    pub(super) fn neighbours(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
+        Some(self.copy(id)).into_iter().filter(|c| *c != NONE).chain(self.links(id))
+    }
+
+    /// The next copy that is not dead.
+    pub(super) fn live_copy(&self, id: u32) -> u32 {
+        let mut next = self.copy(id);
+        while next != NONE && self.is_dead(next) {
+            next = self.copy(next);
+        }
+        next
+    }
+
+    /// Stores a slot's copy; the caller holds its lock or is alone with it.
+    pub(super) fn set_copy(&self, id: u32, copy: u32) {
+        self.list(id).0.store(!copy, Ordering::Release);
     }
 
     /// Asks the cache for a slot's links.
     #[inline(always)]
     pub(super) fn prefetch_links(&self, id: u32) {
-        let list = self.list(id);
+        let list = self.list(id).1;
         // SAFETY: as in `code`; the bytes are not looked at, only their address is.
         prefetch(unsafe { std::slice::from_raw_parts(list.as_ptr().cast::<u8>(), list.len() * 4) });
     }
@@ -158,7 +188,7 @@ impl Graph {
     /// Stores a slot's links; the caller holds its lock or is alone with it.
     pub(super) fn set_links(&self, id: u32, links: impl Iterator<Item = u32>) {
         let mut links = links.fuse();
-        for place in self.list(id) {
+        for place in self.list(id).1 {
             place.store(!links.next().unwrap_or(NONE), Ordering::Release);
         }
     }

@@ -30,21 +30,50 @@ impl Core {
     }
 
     /// Links a slot whose code is set. True if something links back to it.
+    ///
+    /// Copies, slots with one code, must not fill each other's lists: more of them than a list is long would be an
+    /// island. They hang on each other in a chain, and link to what is not a copy.
     fn link(&self, id: u32, beam: &mut Beam, m: usize) -> bool {
         let graph = &self.graph;
         let mut chosen = Vec::with_capacity(m);
         beam.pool.retain(|n| n.id != id && !graph.is_dead(n.id));
+        let copied = beam.pool.first().filter(|n| n.distance <= 0.0).map(|n| n.id);
+        if copied.is_some() {
+            beam.pool.retain(|n| n.distance > 0.0);
+        }
         self.choose(&beam.pool, m, &mut chosen);
         {
             // Others may have found this slot already if it is being linked a second time.
             let _lock = graph.lock(id);
             graph.set_links(id, chosen.iter().map(|n| n.id));
         }
+        if let Some(like) = copied {
+            self.hang(like, id);
+            return true;
+        }
         let mut reached = false;
         for n in &chosen {
             reached |= self.link_back(n.id, id, n.distance);
         }
         reached || beam.pool.iter().any(|n| self.link_if_room(n.id, id))
+    }
+
+    /// Puts a slot behind one with the same code.
+    fn hang(&self, like: u32, id: u32) {
+        let graph = &self.graph;
+        loop {
+            // Nothing new may lead to the dead: a sweep may have passed already.
+            let next = graph.live_copy(like);
+            {
+                let _lock = graph.lock(id);
+                graph.set_copy(id, next);
+            }
+            let _lock = graph.lock(like);
+            if graph.live_copy(like) == next {
+                graph.set_copy(like, id);
+                return;
+            }
+        }
     }
 
     /// Adds `to` to the links of `from` if there is room.
@@ -100,18 +129,21 @@ impl Core {
     /// Drops links to dead nodes, and takes over where those led to.
     pub(super) fn repair(&self, id: u32) {
         let graph = &self.graph;
-        if !graph.links(id).any(|l| graph.is_dead(l)) {
+        if !graph.neighbours(id).any(|l| graph.is_dead(l)) {
             return;
         }
         let _lock = graph.lock(id);
+        graph.set_copy(id, graph.live_copy(id));
         let (dead, live): (Vec<u32>, Vec<u32>) = graph.links(id).partition(|l| graph.is_dead(*l));
-        if graph.is_dead(id) {
+        if graph.is_dead(id) || dead.is_empty() {
             graph.set_links(id, live.into_iter());
             return;
         }
         let mut ids = live;
         ids.extend(
-            dead.iter().flat_map(|d| graph.links(*d)).filter(|l| *l != id && !graph.is_dead(*l)),
+            dead.iter()
+                .flat_map(|d| graph.neighbours(*d))
+                .filter(|l| *l != id && !graph.is_dead(*l)),
         );
         ids.sort_unstable();
         ids.dedup();

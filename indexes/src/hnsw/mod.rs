@@ -3,7 +3,7 @@
 //! ```text
 //!   Core (read lock: search, insert, remove; write lock: grow, free slots, recode)
 //!    +- coder       codes <-> vectors
-//!    +- graph       slots: code, row id, links (atomics, lock-free to read)
+//!    +- graph       slots: code, row id, links, next copy (atomics, lock-free to read)
 //!    +- landmarks   where searches enter
 //!   entries         row id -> slots
 //! ```

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use vicinity_types::Result;
 
-use super::graph::{DEAD, FREE, Graph};
+use super::graph::{DEAD, FREE, Graph, NONE};
 use super::{Core, Hnsw};
 use crate::vector::{Coder, Survey, VectorSource};
 use crate::{Progress, RowId};
@@ -78,6 +78,7 @@ impl Hnsw {
         let dying = std::mem::take(&mut vacuum.dying);
         for id in &dying {
             core.graph.set_links(*id, std::iter::empty());
+            core.graph.set_copy(*id, NONE);
             core.graph.set_row(*id, FREE);
         }
         let stride = core.coder.stride();
@@ -153,7 +154,7 @@ fn reach(graph: &Graph, seen: &mut [bool], open: &mut Vec<u32>) {
     while let Some(id) = open.pop() {
         let Some(known) = seen.get_mut(id as usize) else { continue };
         if !std::mem::replace(known, true) {
-            open.extend(graph.links(id).filter(|l| seen.get(*l as usize).is_some_and(|s| !s)));
+            open.extend(graph.neighbours(id).filter(|l| seen.get(*l as usize).is_some_and(|s| !s)));
         }
     }
 }
