@@ -1,6 +1,6 @@
 //! What all sessions of a server share.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use vicinity_storage::Database;
@@ -19,6 +19,8 @@ pub struct Engine {
     pub functions: userfn::Cache,
     sessions: Mutex<Vec<Weak<SessionState>>>,
     started: i64,
+    /// Makes of a password what is kept of it; set by whoever checks passwords.
+    verifier: OnceLock<fn(&str) -> String>,
 }
 
 impl Engine {
@@ -31,9 +33,20 @@ impl Engine {
             functions: userfn::Cache::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),
+            verifier: OnceLock::new(),
         });
         crate::exec::dml::IndexCompiler::install(&engine);
         engine
+    }
+
+    /// Passwords are kept as `make` says.
+    pub fn keep_passwords_as(&self, make: fn(&str) -> String) {
+        let _ = self.verifier.set(make);
+    }
+
+    /// What is kept of a password: never itself.
+    pub(crate) fn verifier(&self, password: &str) -> Option<String> {
+        self.verifier.get().map(|make| make(password))
     }
 
     /// When the server started, microseconds since 2000-01-01 UTC.

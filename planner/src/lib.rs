@@ -1,5 +1,6 @@
 //! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
 
+pub mod activity;
 pub mod bind;
 pub mod call;
 pub mod catalog;

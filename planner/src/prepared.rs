@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-use vicinity_types::Oid;
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::explain::{Explained, Options};
 use crate::hooks::DmlPlan;
@@ -60,6 +60,75 @@ impl Prepared {
             Kind::Transaction => true,
             _ => false,
         }
+    }
+}
+
+/// A session's statements with names: those of PREPARE and those of the protocol.
+#[derive(Default)]
+pub struct NamedStatements {
+    statements: std::collections::BTreeMap<String, NamedStatement>,
+    /// What the connection has yet to forget; `None` is all.
+    forgotten: Vec<Option<String>>,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub struct NamedStatement {
+    /// The statement.
+    pub prepared: Arc<Prepared>,
+    /// Made by PREPARE.
+    pub from_sql: bool,
+    /// Microseconds since 2000-01-01 UTC.
+    pub time: i64,
+}
+
+impl NamedStatements {
+    /// The statement of a name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Prepared>> {
+        self.statements.get(name).map(|s| &s.prepared)
+    }
+
+    /// Keeps one; `42P05` if the name is taken.
+    pub fn insert(&mut self, name: &str, prepared: Arc<Prepared>, from_sql: bool) -> Result<()> {
+        if self.statements.contains_key(name) {
+            return Err(PgError::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        let time = vicinity_types::datetime::clock();
+        self.statements.insert(name.to_owned(), NamedStatement { prepared, from_sql, time });
+        Ok(())
+    }
+
+    /// The protocol's Close.
+    pub fn close(&mut self, name: &str) {
+        self.statements.remove(name);
+    }
+
+    /// `DEALLOCATE name`; `false` if there is none of that name.
+    pub fn deallocate(&mut self, name: &str) -> bool {
+        let found = self.statements.remove(name).is_some();
+        if found {
+            self.forgotten.push(Some(name.to_owned()));
+        }
+        found
+    }
+
+    /// `DEALLOCATE ALL`
+    pub fn deallocate_all(&mut self) {
+        self.statements.clear();
+        self.forgotten.push(None);
+    }
+
+    /// What the connection has to forget.
+    pub fn take_forgotten(&mut self) -> Vec<Option<String>> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> Vec<(String, NamedStatement)> {
+        self.statements.iter().map(|(name, s)| (name.clone(), s.clone())).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use sqlparser::ast;
 use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, SnapshotPlace, Transaction};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use crate::activity::Doing;
 use crate::context::ExecContext;
 use crate::engine::Engine;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
@@ -76,8 +77,6 @@ pub struct Session {
     block: Block,
     savepoints: Vec<NamedSavepoint>,
     interrupt: Interrupt,
-    /// Statements of PREPARE, by name.
-    named: std::collections::HashMap<String, Arc<Prepared>>,
     /// Where the log must be durable before the client hears of a COMMIT.
     pending: Option<Lsn>,
 }
@@ -96,7 +95,6 @@ impl Session {
             savepoints: Vec::new(),
             interrupt: Arc::new(move || watched.check_cancel()),
             pending: None,
-            named: std::collections::HashMap::new(),
         }
     }
 
@@ -127,7 +125,10 @@ impl Session {
     /// The surroundings for the statement that begins now.
     fn context(&mut self) -> Result<ExecContext> {
         let txn = match &self.txn {
-            Some(txn) => txn.clone(),
+            Some(txn) => {
+                txn.set_lock_timeout(self.state.lock_timeout());
+                txn.clone()
+            }
             None => {
                 let (isolation, read_only) = self.state.transaction_defaults();
                 self.begin(isolation, read_only)?
@@ -289,10 +290,11 @@ impl Session {
 
     /// Runs a prepared statement; begins a transaction if none is open. Ended by [`Session::end`].
     pub fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Datum>) -> Result<Execution> {
+        self.state.begin_statement();
+        self.state.activity.begin(prepared, self.state.statement_time());
         if self.block == Block::Failed && !ends_block(&prepared.parsed.stmt) {
             return Err(transaction::aborted());
         }
-        self.state.begin_statement();
         match &prepared.kind {
             Kind::Transaction => return self.transaction_control(&prepared.parsed.stmt),
             Kind::Session => return self.session_statement(&prepared.parsed.stmt, params),
@@ -338,6 +340,16 @@ impl Session {
     /// an error; an error fails an explicit one. Acknowledge only when the log is durable up to the
     /// returned place.
     pub fn end(&mut self, ok: bool) -> Result<Option<Lsn>> {
+        let ended = self.end_statement(ok);
+        self.state.activity.rest(match self.block {
+            Block::None => Doing::Idle,
+            Block::Open => Doing::InTransaction,
+            Block::Failed => Doing::Aborted,
+        });
+        ended
+    }
+
+    fn end_statement(&mut self, ok: bool) -> Result<Option<Lsn>> {
         let pending = self.pending.take();
         if self.block != Block::None {
             if !ok {
@@ -538,7 +550,7 @@ impl Session {
     }
 
     fn named_statement(&self, name: &str) -> Result<Arc<Prepared>> {
-        self.named.get(name).cloned().ok_or_else(|| {
+        self.state.statements().get(name).cloned().ok_or_else(|| {
             PgError::new(
                 SqlState::INVALID_SQL_STATEMENT_NAME,
                 format!("prepared statement \"{name}\" does not exist"),
@@ -552,12 +564,6 @@ impl Session {
         match &**stmt {
             ast::Statement::Prepare { name, data_types, statement } => {
                 let name = crate::exec::name::ident(name);
-                if self.named.contains_key(&name) {
-                    return Err(PgError::new(
-                        SqlState::DUPLICATE_PREPARED_STATEMENT,
-                        format!("prepared statement \"{name}\" already exists"),
-                    ));
-                }
                 let ctx = self.context()?;
                 let types: Vec<Oid> = data_types
                     .iter()
@@ -566,7 +572,7 @@ impl Session {
                 let text = statement.to_string();
                 let parsed = Parsed { stmt: Statement::Sql(statement.clone()), text, offset: 0 };
                 let prepared = Arc::new(self.plan(&ctx, &parsed, &types)?);
-                self.named.insert(name, prepared);
+                self.state.statements().insert(&name, prepared, true)?;
                 Ok(Execution::Done("PREPARE".to_owned()))
             }
             ast::Statement::Execute { name: Some(name), parameters, .. } => {
@@ -577,11 +583,11 @@ impl Session {
             ast::Statement::Deallocate { name, .. } => {
                 let name = crate::exec::name::ident(name);
                 if name.eq_ignore_ascii_case("all") {
-                    self.named.clear();
+                    self.state.statements().deallocate_all();
                     return Ok(Execution::Done("DEALLOCATE ALL".to_owned()));
                 }
                 self.named_statement(&name)?;
-                self.named.remove(&name);
+                self.state.statements().deallocate(&name);
                 Ok(Execution::Done("DEALLOCATE".to_owned()))
             }
             ast::Statement::Discard { object_type } => {
@@ -590,7 +596,7 @@ impl Session {
                         return Err(transaction::refuse_block("DISCARD ALL"));
                     }
                     self.state.portals().close_all();
-                    self.named.clear();
+                    self.state.statements().deallocate_all();
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
                 } else if matches!(object_type, ast::DiscardObject::SEQUENCES) {

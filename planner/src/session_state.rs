@@ -11,9 +11,11 @@ use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
+use crate::activity::Activity;
 use crate::exec::settings::Settings;
 use crate::names;
 use crate::portal::Portals;
+use crate::prepared::NamedStatements;
 
 /// Which lane statements take (`SET vicinity.lane`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,9 @@ pub enum Lane {
     /// Always the batch lane.
     Batch,
 }
+
+/// Sends a notice to the client at once, if it can.
+pub type NoticeHook = Box<dyn Fn(&Notice) -> bool + Send + Sync>;
 
 /// A session's state. All of it can be used from any thread.
 pub struct SessionState {
@@ -42,10 +47,19 @@ pub struct SessionState {
     lock_timeout: AtomicI64,
     /// Milliseconds, 0 for none.
     statement_timeout: AtomicI64,
+    /// Milliseconds a client may be idle: outside of a transaction, and inside. 0 for ever.
+    idle_timeouts: [AtomicI64; 2],
     notices: Mutex<Vec<Notice>>,
+    /// Takes notices while a statement runs; `false` leaves one to be queued.
+    notice_hook: Mutex<Option<NoticeHook>>,
+    /// Tells a connection that waits for its client that the session is over.
+    wake: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    /// What others see of it.
+    pub activity: Activity,
+    statements: Mutex<NamedStatements>,
     portals: Mutex<Portals>,
     cancel: Arc<AtomicBool>,
-    terminate: Arc<AtomicBool>,
+    terminate: AtomicBool,
     /// When the running statement times out: microseconds after `epoch`, 0 for never.
     deadline: AtomicI64,
     epoch: Instant,
@@ -82,9 +96,14 @@ impl SessionState {
             lock_timeout: AtomicI64::new(0),
             statement_timeout: AtomicI64::new(0),
             notices: Mutex::new(Vec::new()),
+            idle_timeouts: Default::default(),
+            notice_hook: Mutex::default(),
+            wake: Mutex::default(),
+            activity: Activity::default(),
+            statements: Mutex::default(),
             portals: Mutex::default(),
             cancel: Arc::default(),
-            terminate: Arc::default(),
+            terminate: AtomicBool::default(),
             deadline: AtomicI64::new(0),
             epoch: Instant::now(),
             temp_schema: AtomicU32::new(0),
@@ -177,6 +196,10 @@ impl SessionState {
         self.transaction.store(flags, Ordering::Relaxed);
         self.lock_timeout.store(settings.integer("lock_timeout"), Ordering::Relaxed);
         self.statement_timeout.store(settings.integer("statement_timeout"), Ordering::Relaxed);
+        let idle = ["idle_session_timeout", "idle_in_transaction_session_timeout"];
+        for (slot, name) in self.idle_timeouts.iter().zip(idle) {
+            slot.store(settings.integer(name), Ordering::Relaxed);
+        }
     }
 
     /// The isolation level and access mode implicit transactions begin with.
@@ -312,8 +335,54 @@ impl SessionState {
         };
         // INFO is always sent; NOTICE and WARNING are above the default.
         if notice.severity >= least || notice.severity == Severity::Info {
-            self.notices.lock().push(notice);
+            let mut queue = self.notices.lock();
+            // One that had to be queued holds back those behind it.
+            let sent = queue.is_empty()
+                && self.notice_hook.lock().as_ref().is_some_and(|send| send(&notice));
+            if !sent {
+                queue.push(notice);
+            }
         }
+    }
+
+    /// While a statement runs, notices go through `hook`.
+    pub fn set_notice_hook(&self, hook: Option<NoticeHook>) {
+        *self.notice_hook.lock() = hook;
+    }
+
+    /// How [`SessionState::terminate`] reaches the connection.
+    pub fn set_wake(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+        *self.wake.lock() = Some(wake);
+    }
+
+    /// Ends the session: the running statement, and the wait for the next one.
+    pub fn terminate(&self) {
+        self.terminate.store(true, Ordering::Relaxed);
+        if let Some(wake) = &*self.wake.lock() {
+            wake();
+        }
+    }
+
+    /// How long the client may be silent, and what it is told then.
+    pub fn idle_limit(&self, in_transaction: bool) -> Option<(Duration, PgError)> {
+        let slot = self.idle_timeouts.get(usize::from(in_transaction))?;
+        let ms = u64::try_from(slot.load(Ordering::Relaxed)).ok().filter(|ms| *ms > 0)?;
+        let error = match in_transaction {
+            true => PgError::new(
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+            false => PgError::new(
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout",
+            ),
+        };
+        Some((Duration::from_millis(ms), error))
+    }
+
+    /// Statements with names.
+    pub fn statements(&self) -> MutexGuard<'_, NamedStatements> {
+        self.statements.lock()
     }
 
     /// Takes the queued notices, oldest first.
@@ -330,11 +399,6 @@ impl SessionState {
     /// The flag a cancel request raises.
     pub fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.cancel.clone()
-    }
-
-    /// The flag that ends the session (`pg_terminate_backend`, shutdown).
-    pub fn terminate_flag(&self) -> Arc<AtomicBool> {
-        self.terminate.clone()
     }
 
     /// Whether the running statement may go on.

@@ -32,7 +32,7 @@ pub struct Settings {
     /// Directory of the database, made if missing [default: ./data]
     #[arg(long, env = "VICINITY_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Sessions at a time; one more is refused with 53300 [default: 1000]
+    /// Sessions at a time; one more is refused with 53300 [default: 100]
     #[arg(long, env = "VICINITY_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
     /// How clients prove who they are [default: trust on loopback addresses, else scram-sha-256]
@@ -109,7 +109,7 @@ impl Settings {
         let auth =
             self.auth.unwrap_or(if loopback { AuthMethod::Trust } else { AuthMethod::Scram });
         let connections =
-            within("max_connections", self.max_connections.unwrap_or(1000), 1, 262_143)?;
+            within("max_connections", self.max_connections.unwrap_or(100), 1, 262_143)?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = within("workers", self.workers.unwrap_or(cores.max(2)), 1, 1024)?;
         let message = self.max_message.unwrap_or(256 << 20);

@@ -29,7 +29,7 @@ impl Running {
         // A statement that waits for a lock lets other connections have the thread.
         set_wait_hook(wait);
         let tls = match &config.tls {
-            Some((cert, key)) => Some(tls::acceptor(cert, key)?),
+            Some((cert, key)) => Some(tls::load(cert, key)?),
             None => None,
         };
         let options = Options {
@@ -46,6 +46,7 @@ impl Running {
             .await
             .map_err(|e| PgError::internal(e.to_string()))??;
         let engine = Engine::new(Arc::clone(&database));
+        engine.keep_passwords_as(vicinity_wire::auth::make_verifier);
         let service = Arc::new(EngineService::new(engine, config));
         let server = Server::bind(&config.listen, service, config.limits.clone(), tls)
             .await

@@ -21,7 +21,10 @@ pub struct EngineService {
 impl EngineService {
     /// Sessions of `engine` under a configuration.
     pub fn new(engine: Arc<Engine>, config: &Config) -> Self {
-        EngineService { engine, auth: config.auth, settings: config.settings.clone() }
+        let mut settings = config.settings.clone();
+        // Last, so that SHOW tells what is so.
+        settings.push(("max_connections".to_owned(), config.limits.connections.to_string()));
+        EngineService { engine, auth: config.auth, settings }
     }
 
     /// The engine.

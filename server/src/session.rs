@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use vicinity_planner::engine::Engine;
@@ -19,6 +20,7 @@ use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
 };
+use vicinity_wire::backend::NoticeHook;
 use vicinity_wire::{
     Backend, Column, CopyData, CopyShape, Description, Event, Named, Opened, Progress, Session,
     Supply, Tag, Values,
@@ -57,6 +59,8 @@ impl EngineSession {
         state.change_settings(|s| {
             s.set("session_authorization", user, settings::Source::Internal, true)
         })?;
+        let wake = session.wake.clone();
+        state.set_wake(Arc::new(move || (wake.0)()));
         let inner = vicinity_planner::session::Session::new(Arc::clone(engine), Arc::clone(&state));
         Ok(EngineSession { inner, state, engine: Arc::clone(engine) })
     }
@@ -264,7 +268,29 @@ impl Backend for EngineSession {
             let told = |(name, value)| Event::Parameter(Cow::Borrowed(name), value);
             events.extend(reports.into_iter().map(told));
         }
+        let forgotten = self.state.statements().take_forgotten();
+        events.extend(forgotten.into_iter().map(Event::Deallocate));
         events
+    }
+
+    fn keep_statement(&mut self, name: &str, statement: &Arc<Prepared>) -> Result<()> {
+        self.state.statements().insert(name, Arc::clone(statement), false)
+    }
+
+    fn statement(&mut self, name: &str) -> Option<Arc<Prepared>> {
+        self.state.statements().get(name).cloned()
+    }
+
+    fn close_statement(&mut self, name: &str) {
+        self.state.statements().close(name);
+    }
+
+    fn on_notice(&mut self, hook: Option<NoticeHook>) {
+        self.state.set_notice_hook(hook);
+    }
+
+    fn idle_limit(&self) -> Option<(Duration, PgError)> {
+        self.state.idle_limit(self.inner.transaction_status() != b'I')
     }
 
     fn parameters(&self) -> Vec<(String, String)> {

@@ -9,9 +9,10 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use vicinity_types::{PgError, Result, SqlState};
+use vicinity_wire::Tls;
 
 /// Reads both files.
-pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {
+pub fn load(cert: &Path, key: &Path) -> Result<Tls> {
     let fail = |what: &str, path: &Path, e: String| {
         PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
@@ -29,5 +30,7 @@ pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|e| fail("server certificate", cert, e.to_string()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    let certificate =
+        std::fs::read(cert).map_err(|e| fail("server certificate", cert, e.to_string()))?;
+    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
 }

@@ -1,10 +1,11 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
 use vicinity_storage::catalog::model::{Relation, fixed};
-use vicinity_types::{Datum, Result};
+use vicinity_types::{Datum, Result, oid};
 
-use super::row::{Rows, flag, id, int4, int8, text};
+use super::row::{Rows, array, flag, id, int4, int8, text};
 use super::{RowsFn, VirtualTable};
+use crate::activity::Doing;
 use crate::context::ExecContext;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -14,6 +15,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_stat_activity" => activity,
         "pg_stat_progress_create_index" => progress,
         "pg_cursors" => cursors,
+        "pg_prepared_statements" => statements,
         _ => return None,
     })
 }
@@ -62,6 +64,9 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
     let mut rows = Rows::new(table);
     for session in ctx.engine.sessions() {
         let user = ctx.catalog.role_named(session.user()).map_or(0, |r| r.oid);
+        let seen = session.activity.look();
+        let time = |at: i64| if at == 0 { Datum::Null } else { Datum::TimestampTz(at) };
+        let idle = seen.doing != Doing::Active;
         rows.push([
             ("datid", id(fixed::DATABASE)),
             ("datname", text(session.database())),
@@ -70,7 +75,32 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("usename", text(session.user())),
             ("application_name", text(session.setting("application_name").unwrap_or_default())),
             ("backend_start", Datum::TimestampTz(session.started())),
+            ("xact_start", seen.transaction_start.map_or(Datum::Null, Datum::TimestampTz)),
+            ("query_start", time(seen.query_start)),
+            ("state_change", time(seen.changed)),
+            ("wait_event_type", if idle { text("Client") } else { Datum::Null }),
+            ("wait_event", if idle { text("ClientRead") } else { Datum::Null }),
+            ("state", text(seen.doing.as_str())),
+            ("query", text(seen.statement.map_or(String::new(), |s| s.parsed.text.clone()))),
             ("backend_type", text("client backend")),
+        ]);
+    }
+    rows.done()
+}
+
+fn statements(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let all = ctx.session.statements().list();
+    for (name, statement) in all {
+        let types = statement.prepared.params.iter().map(|ty| Datum::Oid(*ty));
+        rows.push([
+            ("name", text(name)),
+            ("statement", text(statement.prepared.parsed.text.as_str())),
+            ("prepare_time", Datum::TimestampTz(statement.time)),
+            ("parameter_types", array(oid::REGTYPE, types)),
+            ("from_sql", flag(statement.from_sql)),
+            ("generic_plans", int8(0)),
+            ("custom_plans", int8(0)),
         ]);
     }
     rows.done()

@@ -1,4 +1,5 @@
-//! Letting clients in: trust, or SCRAM-SHA-256 by pgwire's implementation.
+//! Letting clients in: trust, or SCRAM-SHA-256 by pgwire's implementation. Inside TLS the client may
+//! bind its proof to the server's certificate (SCRAM-SHA-256-PLUS).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +11,11 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::backend::Auth;
 use crate::encode;
 use crate::message::{Body, violation};
-use crate::stream::{Read, Wire};
+use crate::server::Tls;
+use crate::stream::{Read, Stream, Wire};
 
 const MECHANISM: &str = "SCRAM-SHA-256";
+const BOUND: &str = "SCRAM-SHA-256-PLUS";
 const ITERATIONS: usize = 4096;
 
 /// Makes what PostgreSQL would keep for a password: `SCRAM-SHA-256$4096:salt$stored:server`.
@@ -45,7 +48,12 @@ fn parse_verifier(text: &str) -> Option<ScramSecret> {
 }
 
 /// Has the client prove who it is. `Ok(false)`: it went away.
-pub async fn authenticate(wire: &mut Wire, user: &str, auth: Auth) -> Result<bool> {
+pub async fn authenticate(
+    wire: &mut Wire,
+    user: &str,
+    auth: Auth,
+    tls: Option<&Tls>,
+) -> Result<bool> {
     let Auth::Scram { verifier } = auth else { return Ok(true) };
     let failed = || {
         PgError::new(
@@ -59,18 +67,32 @@ pub async fn authenticate(wire: &mut Wire, user: &str, auth: Auth) -> Result<boo
     let secret = known.or_else(|| parse_verifier(&make_verifier("")));
     let Some(secret) = secret else { return Err(failed()) };
 
-    let mut offer = MECHANISM.as_bytes().to_vec();
+    let mut server = ScramServerAuth::new();
+    let mut offer = Vec::new();
+    // A certificate whose signature pgwire does not know is not bound to.
+    if let (Stream::Tls(_), Some(tls)) = (&wire.stream, tls)
+        && server.configure_certificate(&tls.certificate).is_ok()
+    {
+        offer.extend(BOUND.as_bytes());
+        offer.push(0);
+    }
+    offer.extend(MECHANISM.as_bytes());
     offer.extend([0, 0]);
     let Some(first) = ask(wire, 10, &offer).await? else { return Ok(false) };
     let mut body = Body::new(&first);
     let chosen = body.str()?;
-    if chosen != MECHANISM {
+    let binds = chosen == BOUND && server.supports_channel_binding();
+    if chosen != MECHANISM && !binds {
         return Err(violation("client selected an invalid SASL authentication mechanism"));
     }
     let len = usize::try_from(body.i32()?).map_err(|_| violation("malformed SCRAM message"))?;
     let client_first = body.take(len)?;
     body.end()?;
-    let (server_first, waiting) = ScramServerAuth::new()
+    if client_first.starts_with(b"p=") != binds {
+        return Err(violation("malformed SCRAM message")
+            .detail("The channel binding asked for does not fit the mechanism."));
+    }
+    let (server_first, waiting) = server
         .on_client_first_message_with_secret(client_first, secret)
         .map_err(|_| violation("malformed SCRAM message"))?;
     let Some(client_final) = ask(wire, 11, server_first.as_bytes()).await? else {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use vicinity_types::{Notice, Oid, PgError, Result};
@@ -111,6 +112,9 @@ pub enum Event {
     Deallocate(Option<String>),
 }
 
+/// Sends a notice to the client at once, if it can.
+pub type NoticeHook = Box<dyn Fn(&Notice) -> bool + Send + Sync>;
+
 /// A session. All of it is synchronous: the loop calls it on the connection's task when the
 /// statement is short, and on a blocking thread when not.
 pub trait Backend: Send + 'static {
@@ -187,6 +191,28 @@ pub trait Backend: Send + 'static {
     /// Takes what is to be told to the client; called after everything else.
     fn events(&mut self) -> Vec<Event>;
 
+    /// Whether a statement may be kept under a name, where SQL finds it too.
+    fn keep_statement(&mut self, _name: &str, _statement: &Self::Statement) -> Result<()> {
+        Ok(())
+    }
+
+    /// The statement of a name, made by PREPARE.
+    fn statement(&mut self, _name: &str) -> Option<Self::Statement> {
+        None
+    }
+
+    /// Closes the statement of a name, if there is one.
+    fn close_statement(&mut self, _name: &str) {}
+
+    /// While a statement runs on a blocking thread its notices go through `hook`, which sends
+    /// them at once or says that it could not.
+    fn on_notice(&mut self, _hook: Option<NoticeHook>) {}
+
+    /// How long the client may be silent after ReadyForQuery, and what it is told then.
+    fn idle_limit(&self) -> Option<(Duration, PgError)> {
+        None
+    }
+
     /// Reported settings at the start of the session.
     fn parameters(&self) -> Vec<(String, String)>;
 
@@ -217,6 +243,18 @@ pub struct Session {
     pub peer: std::net::SocketAddr,
     /// Set by a cancel request.
     pub cancel: Arc<AtomicBool>,
+    /// Ends the session from outside, as soon as it runs no statement.
+    pub wake: Wake,
+}
+
+/// Ends a connection's wait for its client.
+#[derive(Clone)]
+pub struct Wake(pub Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Wake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wake")
+    }
 }
 
 /// Makes sessions.

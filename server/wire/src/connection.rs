@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use vicinity_types::{PgError, Result, SqlState};
 
-use crate::backend::{Backend, Service, Session};
+use crate::backend::{Backend, Service, Session, Wake};
 use crate::copy::{self, Feed};
 use crate::protocol::{Chunk, Job, Protocol, Sink, Step, durable};
 use crate::read::ReadBuffer;
@@ -60,7 +60,7 @@ async fn begin<S: Service>(
     peer: SocketAddr,
     shared: Arc<Shared<S>>,
 ) -> Option<Begun<S::Backend>> {
-    let (mut wire, opening) = startup::open(wire, shared.tls.as_ref()).await;
+    let (mut wire, opening) = startup::open(wire, shared.tls.as_ref().map(|t| &t.acceptor)).await;
     let begun = match opening {
         Ok(Opening::Start(startup)) => admit(&mut wire, startup, peer, &shared).await,
         Ok(Opening::Cancel { pid, secret }) => {
@@ -96,10 +96,17 @@ async fn admit<S: Service>(
     }
     let place = shared.place()?;
     let how = shared.service.auth(&startup, peer)?;
-    if !auth::authenticate(wire, &startup.user, how).await? {
+    if !auth::authenticate(wire, &startup.user, how, shared.tls.as_ref()).await? {
         return Ok(None);
     }
-    let session = Session { startup, pid: place.pid, peer, cancel: Arc::clone(&place.cancel) };
+    let stop = Arc::clone(&wire.stop);
+    let session = Session {
+        startup,
+        pid: place.pid,
+        peer,
+        cancel: Arc::clone(&place.cancel),
+        wake: Wake(Arc::new(move || stop.stop())),
+    };
     let (service, limits) = (Arc::clone(&shared.service), Arc::clone(&shared.limits));
     let backend = catch_unwind(AssertUnwindSafe(|| service.connect(session)))
         .unwrap_or_else(|_| Err(PgError::internal("the session could not be started")))?;
@@ -142,7 +149,21 @@ impl<B: Backend> Connection<B> {
                 Ok(End::No) => {}
                 Ok(End::Yes) | Err(_) => return,
             }
-            match self.wire.fill().await {
+            let limit = self.protocol.as_ref().and_then(|p| p.idle_limit());
+            let read = match limit {
+                None => self.wire.fill().await,
+                Some((limit, error)) => match tokio::time::timeout(limit, self.wire.fill()).await {
+                    Ok(read) => read,
+                    Err(_) => {
+                        if let Some(protocol) = &mut self.protocol {
+                            protocol.fatal(&error);
+                        }
+                        let _ = self.flush().await;
+                        return;
+                    }
+                },
+            };
+            match read {
                 Ok(Read::More) => {}
                 Ok(Read::Closed) | Err(_) => return,
                 Ok(Read::Stopped) => {
@@ -184,6 +205,10 @@ impl<B: Backend> Connection<B> {
                 });
             match step {
                 Step::Next => {
+                    if protocol.is_over() {
+                        self.flush().await?;
+                        return Ok(End::Yes);
+                    }
                     if protocol.out.len() > HIGH_WATER {
                         self.flush().await?;
                     }
@@ -240,7 +265,7 @@ impl<B: Backend> Connection<B> {
             drop(sink);
             let _ = back.send(protocol);
         });
-        let mut lost = false;
+        let (mut lost, mut stopped) = (false, false);
         let mut feed: Option<mpsc::Sender<Feed>> = None;
         let mut found: Option<Feed> = None;
         let mut open = true;
@@ -264,8 +289,10 @@ impl<B: Backend> Connection<B> {
                         _ => false,
                     })
                 }
-                read = self.wire.fill(), if !lost && ahead && found.is_none() => match read {
+                read = self.wire.fill(), if !lost && !stopped && ahead && found.is_none() => match read {
                     Ok(Read::More) => Next::Read,
+                    // The statement ends first, then the session, which is told why.
+                    Ok(Read::Stopped) => Next::Stopped,
                     _ => Next::Lost,
                 },
             };
@@ -287,6 +314,10 @@ impl<B: Backend> Connection<B> {
                 Next::Chunk(None) => open = false,
                 Next::Fed(more) => feed = feed.filter(|_| more),
                 Next::Read => {}
+                Next::Stopped => {
+                    stopped = true;
+                    cancel.store(true, Ordering::Relaxed);
+                }
                 Next::Lost => {
                     (lost, feed) = (true, None);
                     cancel.store(true, Ordering::Relaxed);
@@ -325,6 +356,8 @@ enum Next<B: Backend> {
     Fed(bool),
     /// More bytes came.
     Read,
+    /// The session is to end.
+    Stopped,
     /// The client went away.
     Lost,
 }

@@ -26,4 +26,4 @@ pub use backend::{
     Session, Tag, Values,
 };
 pub use copy::{CopyData, Supply};
-pub use server::{Limits, Server, ServerHandle};
+pub use server::{Limits, Server, ServerHandle, Tls};

@@ -34,7 +34,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections: 1000,
+            connections: 100,
             message: 256 << 20,
             statements: 10_000,
             authentication_timeout: Duration::from_secs(60),
@@ -60,10 +60,18 @@ impl Stop {
         self.set.load(Ordering::Acquire)
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.set.store(true, Ordering::Release);
         self.waker.wake();
     }
+}
+
+/// What the server shows of itself inside TLS.
+pub struct Tls {
+    /// Makes the connections.
+    pub acceptor: TlsAcceptor,
+    /// The certificate chain (PEM): clients bind their proof to its first one.
+    pub certificate: Vec<u8>,
 }
 
 struct Entry {
@@ -109,7 +117,7 @@ pub struct Shared<S: Service> {
     /// Limits.
     pub limits: Arc<Limits>,
     /// TLS, if there is any.
-    pub tls: Option<Arc<TlsAcceptor>>,
+    pub tls: Option<Tls>,
     book: Arc<Book>,
     next_pid: AtomicI32,
     stops: Mutex<HashMap<usize, Arc<Stop>>>,
@@ -178,7 +186,7 @@ impl<S: Service> Server<S> {
         addresses: &[SocketAddr],
         service: Arc<S>,
         limits: Limits,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -187,7 +195,7 @@ impl<S: Service> Server<S> {
         let shared = Arc::new(Shared {
             service,
             limits: Arc::new(limits),
-            tls: tls.map(Arc::new),
+            tls,
             book: Arc::default(),
             next_pid: AtomicI32::new(1),
             stops: Mutex::default(),

@@ -1,7 +1,5 @@
 //! The first packets: TLS and cancel requests, protocol version, settings.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use tokio_rustls::TlsAcceptor;
 use vicinity_types::{PgError, Result, SqlState};
@@ -48,7 +46,7 @@ pub enum Opening {
 }
 
 /// Reads first packets until one of them decides; answers requests for encryption on the way.
-pub async fn open(mut wire: Wire, tls: Option<&Arc<TlsAcceptor>>) -> (Wire, Result<Opening>) {
+pub async fn open(mut wire: Wire, tls: Option<&TlsAcceptor>) -> (Wire, Result<Opening>) {
     let (mut asked_tls, mut asked_gss) = (false, false);
     loop {
         let (code, packet) = match packet(&mut wire).await {

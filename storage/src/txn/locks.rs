@@ -75,7 +75,8 @@ pub(crate) fn blocking(mut work: impl FnMut()) {
 pub(crate) struct Waiter<'a> {
     pub(crate) xid: Xid,
     pub(crate) pid: i32,
-    pub(crate) timeout: Option<Duration>,
+    /// When `lock_timeout` is over.
+    pub(crate) deadline: Option<Instant>,
     /// An error once the statement was cancelled.
     pub(crate) interrupted: &'a dyn Fn() -> Result<()>,
 }
@@ -167,14 +168,16 @@ impl Locks {
         let look_again = Duration::from_millis(100);
         while clock.is_running(blocker) && start.elapsed() < look_again {
             (who.interrupted)()?;
-            if who.timeout.is_some_and(|t| start.elapsed() >= t) {
+            let now = Instant::now();
+            if who.deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(PgError::new(
                     SqlState::LOCK_NOT_AVAILABLE,
                     "canceling statement due to lock timeout",
                 ));
             }
             let tick = Duration::from_millis(10);
-            clock.wait_end(blocker, who.timeout.map_or(tick, |t| t.min(tick)));
+            let left = who.deadline.map_or(tick, |deadline| deadline.duration_since(now));
+            clock.wait_end(blocker, left.min(tick));
         }
         Ok(())
     }

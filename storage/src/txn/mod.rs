@@ -8,7 +8,7 @@ mod undo;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use vicinity_types::{PgError, Result, SqlState};
@@ -53,6 +53,8 @@ struct Control {
     pid: i32,
     lock_timeout: Option<Duration>,
     interrupt: Option<Interrupt>,
+    /// Who was waited for last, by which command, and since when: waiting goes in pieces.
+    waiting: Option<(Xid, u32, Instant)>,
 }
 
 /// A transaction. Dropped without [`Transaction::commit`] it is rolled back.
@@ -151,7 +153,12 @@ impl Transaction {
             fixed: AtomicU64::new(0),
             xid: AtomicU64::new(0),
             cid: AtomicU32::new(0),
-            control: Mutex::new(Control { pid: 0, lock_timeout: None, interrupt: None }),
+            control: Mutex::new(Control {
+                pid: 0,
+                lock_timeout: None,
+                interrupt: None,
+                waiting: None,
+            }),
             inner: Mutex::new(Inner::default()),
             ended: AtomicBool::new(false),
         }
@@ -333,12 +340,18 @@ impl Transaction {
     /// Waits until another transaction has ended, or a moment at least: look again afterwards.
     pub(crate) fn wait_for(&self, blocker: Xid) -> Result<()> {
         let xid = self.assign_xid()?;
-        let (pid, timeout, interrupt) = {
-            let c = self.control.lock();
-            (c.pid, c.lock_timeout, c.interrupt.clone())
+        let (pid, deadline, interrupt) = {
+            let mut c = self.control.lock();
+            let cid = self.cid.load(Ordering::Relaxed);
+            let since = match c.waiting {
+                Some((xid, by, since)) if (xid, by) == (blocker, cid) => since,
+                _ => Instant::now(),
+            };
+            c.waiting = Some((blocker, cid, since));
+            (c.pid, c.lock_timeout.map(|timeout| since + timeout), c.interrupt.clone())
         };
         let interrupted = || interrupt.as_ref().map_or(Ok(()), |f| f());
-        let who = Waiter { xid, pid, timeout, interrupted: &interrupted };
+        let who = Waiter { xid, pid, deadline, interrupted: &interrupted };
         self.db.core.locks.wait(&self.db.core.clock, &who, blocker)
     }
 

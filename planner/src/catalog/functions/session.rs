@@ -167,8 +167,11 @@ fn signal(ctx: &ExecContext, args: &[Datum], terminate: bool) -> Datum {
         )));
         return Datum::Bool(false);
     };
-    let flag = if terminate { session.terminate_flag() } else { session.cancel_flag() };
-    flag.store(true, std::sync::atomic::Ordering::Relaxed);
+    if terminate {
+        session.terminate();
+    } else {
+        session.cancel_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+    }
     Datum::Bool(true)
 }
 

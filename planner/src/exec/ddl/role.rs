@@ -48,12 +48,26 @@ pub(crate) fn owner(ctx: &ExecContext, owner: &Owner) -> Result<Oid> {
     }
 }
 
-fn password(given: Option<&Password>) -> Result<Option<String>> {
+/// What is kept of a password. One that was made a verifier already, as psql's `\password` does, is
+/// taken as it is.
+fn password(ctx: &ExecContext, given: Option<&Password>) -> Result<Option<String>> {
+    let keep = |text: &str| {
+        if text.starts_with("SCRAM-SHA-256$") {
+            return Ok(Some(text.to_owned()));
+        }
+        if text.is_empty() {
+            let empty = "empty string is not a valid password, clearing password";
+            name::notice(ctx, empty);
+            return Ok(None);
+        }
+        let made = ctx.engine.verifier(text);
+        made.map(Some).ok_or_else(|| PgError::unsupported("PASSWORD without a server"))
+    };
     match given {
         None | Some(Password::NullPassword) => Ok(None),
         Some(Password::Password(e)) => match e {
             Expr::Value(v) => match &v.value {
-                Value::SingleQuotedString(s) => Ok(Some(s.clone())),
+                Value::SingleQuotedString(s) => keep(s),
                 _ => Err(PgError::unsupported("this form of PASSWORD")),
             },
             _ => Err(PgError::unsupported("this form of PASSWORD")),
@@ -101,7 +115,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateRole, user: bool) -> Result<Ou
             replication: c.replication.unwrap_or(false),
             bypass_rls: c.bypassrls.unwrap_or(false),
             connection_limit: limit(c.connection_limit.as_ref())?,
-            password: password(c.password.as_ref())?,
+            password: password(ctx, c.password.as_ref())?,
             member_of,
         };
         ctx.txn.put(Object::Role(Arc::new(role)))?;
@@ -137,7 +151,7 @@ pub(crate) fn alter(ctx: &ExecContext, own: &str, op: &AlterRoleOperation) -> Re
                     RoleOption::Replication(on) => next.replication = *on,
                     RoleOption::BypassRLS(on) => next.bypass_rls = *on,
                     RoleOption::ConnectionLimit(e) => next.connection_limit = limit(Some(e))?,
-                    RoleOption::Password(p) => next.password = password(Some(p))?,
+                    RoleOption::Password(p) => next.password = password(ctx, Some(p))?,
                     RoleOption::ValidUntil(_) => return Err(PgError::unsupported("VALID UNTIL")),
                 }
             }

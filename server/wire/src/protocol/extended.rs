@@ -100,32 +100,42 @@ impl<B: Backend> Protocol<B> {
         } else if self.statements.len() >= self.limits.statements {
             return Err(self.too_many("prepared statements"));
         } else {
+            if let Some(statement) = &slot.statement {
+                self.backend.keep_statement(name, statement)?;
+            }
             self.statements.insert(name.into(), slot);
         }
         self.out.extend_from_slice(encode::PARSE_COMPLETE);
         Ok(())
     }
 
-    fn find(&self, name: &str) -> Result<&Arc<Slot<B>>> {
+    fn find(&mut self, name: &str) -> Result<Arc<Slot<B>>> {
         if name.is_empty() {
-            return self.unnamed.as_ref().ok_or_else(|| {
+            return self.unnamed.clone().ok_or_else(|| {
                 PgError::new(
                     SqlState::INVALID_SQL_STATEMENT_NAME,
                     "unnamed prepared statement does not exist",
                 )
             });
         }
-        self.statements.get(name).ok_or_else(|| {
-            PgError::new(
+        if let Some(found) = self.statements.get(name) {
+            return Ok(Arc::clone(found));
+        }
+        let Some(statement) = self.backend.statement(name) else {
+            return Err(PgError::new(
                 SqlState::INVALID_SQL_STATEMENT_NAME,
                 format!("prepared statement \"{name}\" does not exist"),
-            )
-        })
+            ));
+        };
+        // Made by PREPARE.
+        let slot = Arc::new(self.slot(statement)?);
+        self.statements.insert(name.into(), Arc::clone(&slot));
+        Ok(slot)
     }
 
     pub(super) fn bind(&mut self, body: &[u8]) -> Result<Step<B>> {
         let bind = Bind::read(Body::new(body))?;
-        let slot = Arc::clone(self.find(bind.statement)?);
+        let slot = self.find(bind.statement)?;
         let (given, want) = (bind.params.len(), slot.params.len());
         if given != want {
             return Err(violation(format!(
@@ -169,7 +179,7 @@ impl<B: Backend> Protocol<B> {
     pub(super) fn describe(&mut self, body: &[u8]) -> Result<Step<B>> {
         match Target::read(Body::new(body), "DESCRIBE")? {
             Target::Statement(name) => {
-                let slot = Arc::clone(self.find(name)?);
+                let slot = self.find(name)?;
                 encode::parameter_description(&mut self.out, &slot.params);
                 self.out.extend_from_slice(&slot.description);
             }
@@ -273,6 +283,7 @@ impl<B: Backend> Protocol<B> {
             Target::Portal("") => self.unnamed_portal = None,
             Target::Statement(name) => {
                 self.statements.remove(name);
+                self.backend.close_statement(name);
             }
             Target::Portal(name) => self.backend.close_portal(name),
         }

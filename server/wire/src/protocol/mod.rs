@@ -11,6 +11,7 @@ mod simple;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -92,6 +93,10 @@ pub struct Protocol<B: Backend> {
     barrier: Option<u64>,
     /// The messages can no longer be told apart: the connection ends.
     broken: bool,
+    /// The session was ended by an error that was reported.
+    ended: bool,
+    /// ReadyForQuery was the last thing said.
+    idle: bool,
     /// The running statement began inside a transaction block.
     in_block: bool,
     cancel: Arc<AtomicBool>,
@@ -111,6 +116,8 @@ impl<B: Backend> Protocol<B> {
             skipping: false,
             barrier: None,
             broken: false,
+            ended: false,
+            idle: true,
             in_block: false,
             cancel,
             limits,
@@ -134,11 +141,17 @@ impl<B: Backend> Protocol<B> {
                 "terminating connection because protocol synchronization was lost",
             ));
         }
-        self.broken
+        self.broken || self.ended
+    }
+
+    /// How long the client may be silent now, and what it is told then.
+    pub fn idle_limit(&self) -> Option<(Duration, PgError)> {
+        if self.idle { self.backend.idle_limit() } else { None }
     }
 
     /// Handles one message: its type and its body.
     pub fn on_message(&mut self, tag: u8, body: &[u8]) -> Step<B> {
+        self.idle = false;
         if self.skipping && !matches!(tag, b'S' | b'X') {
             return Step::Next;
         }
@@ -180,7 +193,10 @@ impl<B: Backend> Protocol<B> {
     /// Reports an error and ends the implicit transaction it happened in.
     pub fn fail(&mut self, error: PgError) {
         self.tell();
-        encode::report(&mut self.out, b'E', "ERROR", error.report());
+        // The end of the session, found by the statement that ran.
+        self.ended |= error.code() == SqlState::ADMIN_SHUTDOWN;
+        let severity = if self.ended { "FATAL" } else { "ERROR" };
+        encode::report(&mut self.out, b'E', severity, error.report());
         if let Err(second) = self.backend.end(false) {
             tracing::warn!("rolling back failed: {second}");
         }
@@ -191,6 +207,7 @@ impl<B: Backend> Protocol<B> {
     /// After a panic inside a message: the session is told and goes on. `mark`: where `out` held
     /// whole messages for sure.
     pub fn panicked(&mut self, tag: u8, mark: usize) {
+        self.backend.on_notice(None);
         run::whole_messages(&mut self.out, mark);
         self.fail(PgError::internal("the statement failed inside the server"));
         match tag {
@@ -242,6 +259,10 @@ impl<B: Backend> Protocol<B> {
 
     fn ready(&mut self) {
         self.tell();
+        if self.ended {
+            return;
+        }
+        self.idle = true;
         let status = self.backend.status();
         encode::ready(&mut self.out, status);
     }

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::{Job, Protocol, Step};
-use crate::backend::{Backend, CopyShape, Progress, Tag};
+use crate::backend::{Backend, CopyShape, NoticeHook, Progress, Tag};
 use crate::copy::{CopyData, Feed};
 use crate::encode;
 
@@ -31,6 +31,16 @@ pub struct Chunk {
 }
 
 impl Sink {
+    /// Sends notices at once, unless the client is slow: then they wait for the statement's end.
+    fn notices(&self) -> NoticeHook {
+        let sender = self.0.clone();
+        Box::new(move |notice| {
+            let mut bytes = BytesMut::new();
+            encode::report(&mut bytes, b'N', notice.severity.as_str(), &notice.report);
+            sender.try_send(Chunk { bytes, barrier: None, feed: None }).is_ok()
+        })
+    }
+
     fn send(&self, chunk: Chunk) -> Result<()> {
         self.0
             .blocking_send(chunk)
@@ -164,6 +174,12 @@ impl<B: Backend> Protocol<B> {
         if self.hand_over(sink, 1).is_err() {
             return;
         }
+        self.backend.on_notice(Some(sink.notices()));
+        self.do_step(job, sink);
+        self.backend.on_notice(None);
+    }
+
+    fn do_step(&mut self, job: Job<B>, sink: &Sink) {
         let result = match job {
             Job::Query(sql) => return self.do_query(&sql, sink),
             Job::Statements(rest) => {

@@ -90,6 +90,12 @@ impl<B: Backend> Protocol<B> {
                         return Err(no_parameter());
                     }
                     rest.statements.next();
+                    if let Some(sink) = sink
+                        && !about.short
+                    {
+                        // Its notices do not come before what earlier statements said.
+                        self.hand_over(sink, 1)?;
+                    }
                     let values = Values { params: Params::none(), results: Formats::default() };
                     self.in_block = self.backend.status() != b'I';
                     let mut portal = self.backend.bind(&statement, values)?;
