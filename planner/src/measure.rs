@@ -48,8 +48,8 @@ pub enum Stage {
     Top,
 }
 
-/// A number no other plan has.
-pub fn new_plan() -> u64 {
+/// A number no other plan or statement has.
+pub fn new_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -78,6 +78,8 @@ pub struct Figures {
     pub loops: u64,
     /// Rows a filter turned away.
     pub removed: u64,
+    /// Rows of an INSERT that met others.
+    pub conflicts: u64,
     /// Pages touched, not those of children.
     pub pages: u64,
     /// Of a sort.
@@ -96,6 +98,7 @@ impl Figures {
         self.rows += other.rows;
         self.loops += other.loops;
         self.removed += other.removed;
+        self.conflicts += other.conflicts;
         self.pages += other.pages;
         self.bytes += other.bytes;
         self.sort = other.sort.or(self.sort);
@@ -117,6 +120,7 @@ pub struct Fired {
 /// The figures of a statement being measured.
 #[derive(Debug)]
 pub struct Measure {
+    id: u64,
     began: Instant,
     timing: bool,
     /// Time that counts for no node's children: see [`Measure::aside`].
@@ -129,12 +133,18 @@ impl Measure {
     /// Begins; without `timing` only rows are counted.
     pub fn new(timing: bool) -> Arc<Measure> {
         Arc::new(Measure {
+            id: new_number(),
             began: Instant::now(),
             timing,
             paused: AtomicU64::new(0),
             nodes: Mutex::default(),
             triggers: Mutex::default(),
         })
+    }
+
+    /// Tells the statement from others: what ran in another was not measured in this.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     fn elapsed(&self) -> u64 {

@@ -41,7 +41,7 @@ impl QueryPlan {
     ) -> Result<QueryPlan> {
         let kinds: Vec<Kind> = params.iter().map(|ty| ctx.catalog.kind_of(*ty)).collect();
         let logical = crate::df::optimize(plan, ctx)?;
-        let id = measure::new_plan();
+        let id = measure::new_number();
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
         Ok(QueryPlan { logical, columns, kinds, row, id, locks: false })
     }

@@ -314,7 +314,15 @@ impl Session {
             }
             Kind::Dml(plan) => Ok(outcome(plan.run(&ctx, &params)?, prepared.columns.as_deref())),
             Kind::Explain(options, plan) => {
-                let rows = explain::run(options, plan, &ctx, params)?;
+                let rows = match plan.execute() {
+                    Some((name, values)) => {
+                        let inner = self.named_statement(name)?;
+                        let inner = self.fresh(&ctx, &inner)?;
+                        let values = self.execute_values(&inner, values)?;
+                        explain::run(options, &plan.of(&inner)?, &ctx, values)?
+                    }
+                    None => explain::run(options, plan, &ctx, params)?,
+                };
                 let cursor = Cursor::memory(vec![options.column()], rows);
                 Ok(Execution::Rows { cursor, tag: RowsTag::Text("EXPLAIN".to_owned()) })
             }

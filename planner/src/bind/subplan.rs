@@ -39,6 +39,8 @@ pub struct SubQuery {
 /// What the last run of a subquery gave, for the next row with the same parameters.
 struct Memo {
     txn: usize,
+    /// The statement being measured, 0 for none.
+    measure: u64,
     snapshot: Snapshot,
     params: Vec<Datum>,
     limit: usize,
@@ -77,8 +79,10 @@ impl SubQuery {
     /// Its rows for parameter values, at most `limit` of them.
     fn rows(&self, ctx: &ExecContext, params: &[Datum], limit: usize) -> Result<Arc<Memo>> {
         let txn = Arc::as_ptr(&ctx.txn).addr();
+        let measure = ctx.measure.as_ref().map_or(0, |m| m.id());
         let same = |m: &Memo| {
             m.txn == txn
+                && m.measure == measure
                 && m.snapshot == ctx.snapshot
                 && m.limit == limit
                 && m.params.len() == params.len()
@@ -103,6 +107,7 @@ impl SubQuery {
         }
         let memo = Arc::new(Memo {
             txn,
+            measure,
             snapshot: ctx.snapshot,
             params: params.to_vec(),
             limit,

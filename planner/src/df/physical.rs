@@ -202,7 +202,7 @@ impl Ours {
         let outputs: Vec<OutputColumn> =
             types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node.clone()) });
-        let place = node.place.unwrap_or_else(|| Place::root(crate::measure::new_plan()));
+        let place = node.place.unwrap_or_else(|| Place::root(crate::measure::new_number()));
         let compiled = RowPlan::compile(&plan, &outputs, &self.kinds, &self.ctx, place)?;
         let compiled = compiled.ok_or_else(|| {
             vicinity_types::PgError::unsupported(format!(

@@ -28,4 +28,5 @@ pub mod triggers;
 mod types;
 pub mod utility;
 
+pub(crate) use ddl::create_as;
 pub use outcome::{Outcome, Rows, Tag};

@@ -36,16 +36,20 @@ pub(crate) fn describe(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     bind(ctx, query)
 }
 
-/// Runs a query; every row goes to `f` until it says to stop.
+/// Plans a query.
+pub(crate) fn plan(ctx: &ExecContext, query: &Bound) -> Result<QueryPlan> {
+    let columns =
+        query.columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect();
+    QueryPlan::new(ctx, query.plan.clone(), columns, &[])
+}
+
+/// Runs a plan; every row goes to `f` until it says to stop.
 pub(crate) fn run(
     ctx: &ExecContext,
-    query: &Bound,
+    plan: &QueryPlan,
     f: &mut dyn FnMut(&[Datum]) -> Result<bool>,
 ) -> Result<()> {
     const CHUNK: usize = 1024;
-    let columns =
-        query.columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect();
-    let plan = QueryPlan::new(ctx, query.plan.clone(), columns, &[])?;
     let mut cursor = plan.open(ctx.clone(), Vec::new())?;
     loop {
         let mut rows = Collect::default();

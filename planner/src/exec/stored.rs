@@ -13,7 +13,7 @@ use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
-use super::dml::{Layout, binder, column_type, table_def};
+use super::dml::{Layout, bare_name, binder, column_type, table_def};
 use crate::bind::{Binder, ParamTypes};
 use crate::call::{PgType, Typed, callable_of, internal};
 use crate::context::ExecContext;
@@ -130,14 +130,7 @@ pub(crate) fn plain(expr: &Expr) -> Result<Expr> {
     let done = expr.clone().transform_up(|e| {
         Ok(match e {
             Expr::Column(c) => {
-                // In a row that is written, columns are numbered: `3:name`.
-                let name = match c.name.split_once(':') {
-                    Some((number, name)) if number.bytes().all(|b| b.is_ascii_digit()) => {
-                        name.to_owned()
-                    }
-                    _ => c.name,
-                };
-                Transformed::yes(Expr::Column(PlanColumn::new_unqualified(name)))
+                Transformed::yes(Expr::Column(PlanColumn::new_unqualified(bare_name(&c.name))))
             }
             Expr::Alias(a) => Transformed::yes(*a.expr),
             e => Transformed::no(e),

@@ -185,6 +185,7 @@ pub fn writes(stmt: &Statement) -> Option<String> {
             | Ast::ShowVariable { .. }
             | Ast::Query(_)
             | Ast::Lock(_)
+            | Ast::Explain { .. }
             | Ast::UNLISTEN { .. } => None,
             ast::Statement::Insert(_) => Some("INSERT".to_owned()),
             ast::Statement::Update(_) => Some("UPDATE".to_owned()),

@@ -59,6 +59,11 @@ pub(super) struct At<'l> {
 }
 
 impl<'l> At<'l> {
+    /// The root of a level without a plan.
+    pub(super) fn top(level: &'l Level) -> At<'l> {
+        At { level, node: 0, row: None }
+    }
+
     /// A child whose number is so much higher.
     pub(super) fn child(self, by: u32) -> At<'l> {
         At { node: self.node + by, ..self }
@@ -168,10 +173,12 @@ impl<'a> Builder<'a> {
         options: &'a Options,
         measure: Option<&'a Measure>,
         plans: &[&LogicalPlan],
+        exprs: &[Expr],
         tables: usize,
     ) -> Builder<'a> {
         let mut around = resolve::Around { tables, ..resolve::Around::default() };
         plans.iter().for_each(|p| around.see(p));
+        exprs.iter().for_each(|e| around.see_expr(e));
         Builder {
             ctx,
             options,
@@ -190,7 +197,7 @@ impl<'a> Builder<'a> {
 
     /// A constant as it is written in place of a parameter.
     pub(super) fn constant(&self, value: &Datum, ty: PgType) -> String {
-        let level = Level::of(Place::root(0));
+        let level = Level::of(Place::root(0), Vec::new());
         let bare = |c: &Column| c.name.clone();
         let around = Around { builder: self, level: &level, column: &bare, outer: &bare };
         Deparse { ctx: self.ctx, names: &around }.constant(value, Some(ty))
@@ -205,7 +212,7 @@ impl<'a> Builder<'a> {
         texts: Vec<Option<String>>,
     ) -> PlanNode {
         let row = plan.row_now(self.ctx);
-        let mut level = Level { params: texts, ..Level::of(plan.place()) };
+        let mut level = Level::of(plan.place(), texts);
         if row.is_none() {
             let mut values = values.to_vec();
             values.resize(plan.param_kinds().len(), Datum::Null);
@@ -435,8 +442,9 @@ impl<'a> Builder<'a> {
 }
 
 impl Level {
-    fn of(place: Place) -> Level {
-        Level { place, joins: HashMap::new(), params: Vec::new(), inits: RefCell::default() }
+    /// A query at a place, with its parameters' texts.
+    pub(super) fn of(place: Place, params: Vec<Option<String>>) -> Level {
+        Level { place, joins: HashMap::new(), params, inits: RefCell::default() }
     }
 }
 

@@ -73,7 +73,8 @@ impl Around {
         }
     }
 
-    fn see_expr(&mut self, expr: &Expr) {
+    /// Looks at the queries inside an expression.
+    pub(super) fn see_expr(&mut self, expr: &Expr) {
         let _ = expr.apply(|e| {
             if let Some(plan) =
                 callable_of(e).and_then(|(c, _)| c.as_any().downcast_ref::<SubPlan>())

@@ -6,6 +6,7 @@ pub(crate) mod conflict;
 mod copy;
 mod cursor;
 mod dialect;
+mod explain;
 mod function;
 mod index;
 mod other;
@@ -169,6 +170,7 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     };
     match (word(0, parser), word(1, parser)) {
         (Some(K::DO), _) => other::parse_do(parser),
+        (Some(K::EXPLAIN), _) => explain::parse(parser),
         (Some(K::COPY), _) => copy::parse(parser),
         (Some(K::DECLARE), _) => cursor::parse_declare(parser),
         (Some(K::FETCH), _) => cursor::parse_fetch(parser, false),

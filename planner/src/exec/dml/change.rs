@@ -19,6 +19,7 @@ use super::insert::{is_default, place, target};
 use super::layout::{Layout, extend, table_def};
 use super::returning::{self, Returning};
 use super::rules::{Rules, bind_default};
+use super::shown::Shown;
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
@@ -62,6 +63,7 @@ pub(super) struct Change {
     /// Columns of the query's rows that RETURNING may read, after the id and the new values.
     beside: std::ops::Range<usize>,
     returning: Option<Returning>,
+    shown: Shown,
 }
 
 /// What both statements have.
@@ -359,6 +361,7 @@ fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, p: &Parts<'_>) -> Result<D
         values: made.values,
         beside: made.beside,
         returning: made.returning,
+        shown: Shown { given: made.given, ..Shown::new(alias) },
     };
     Ok(DmlPlan { kind: PlanKind::Change(Box::new(change)), params: made.params, columns, short })
 }
@@ -370,6 +373,8 @@ struct Made {
     returning: Option<Returning>,
     columns: Option<Vec<OutputColumn>>,
     params: Vec<u32>,
+    /// New values of the row itself, for EXPLAIN.
+    given: Vec<(usize, Typed)>,
 }
 
 struct Preparer<'a> {
@@ -434,7 +439,8 @@ impl Preparer<'_> {
         let plan = QueryPlan::new(self.ctx, bound.plan, output(&bound.columns), &params)?;
         let filtered = p.selection.is_some();
         let values = Values::Row { nodes, recheck, filtered, cells };
-        Ok(Some(Made { plan, values, beside: 0..0, returning, columns, params }))
+        let given = assigns.into_iter().map(Assign::into_pair).collect();
+        Ok(Some(Made { plan, values, beside: 0..0, returning, columns, params, given }))
     }
 
     /// New values computed by the query that finds the rows.
@@ -507,6 +513,7 @@ impl Preparer<'_> {
             returning,
             columns,
             params,
+            given: Vec::new(),
         })
     }
 }
@@ -534,6 +541,15 @@ impl Change {
 
     pub(super) fn plan(&self) -> &QueryPlan {
         &self.plan
+    }
+
+    pub(super) fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// RETURNING's list.
+    pub(super) fn returned(&self) -> &[Plan] {
+        self.returning.as_ref().map_or(&[], |r| &r.shown)
     }
 
     pub(super) fn run(

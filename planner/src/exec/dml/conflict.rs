@@ -14,6 +14,7 @@ use super::super::stored::{self, Place};
 use super::change::{Assign, bind_assignments};
 use super::layout::{Layout, extend, table_def};
 use super::rules::Rules;
+use super::shown::ConflictShown;
 use crate::bind::Binder;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
@@ -37,6 +38,8 @@ pub(super) struct Conflict {
     /// Empty: any unique index.
     arbiters: Vec<Oid>,
     update: Option<Update>,
+    /// The condition as bound, for EXPLAIN.
+    condition: Option<Plan>,
 }
 
 struct Update {
@@ -190,7 +193,7 @@ impl BoundConflict {
     pub(super) fn compile(&self, params: &[Kind]) -> Result<Conflict> {
         let arbiters = self.arbiters.clone();
         if !self.update {
-            return Ok(Conflict { arbiters, update: None });
+            return Ok(Conflict { arbiters, update: None, condition: None });
         }
         let mut compiler = Compiler::new(self.layout.values(), params.to_vec());
         let assignments = self
@@ -200,7 +203,9 @@ impl BoundConflict {
             .collect::<Result<Vec<_>>>()?;
         let condition = self.condition.as_ref().map(|c| compiler.condition(&c.expr)).transpose()?;
         let cells = compiler.once_cells();
-        Ok(Conflict { arbiters, update: Some(Update { assignments, condition, cells }) })
+        let shown = self.condition.as_ref().map(|c| c.expr.clone());
+        let update = Some(Update { assignments, condition, cells });
+        Ok(Conflict { arbiters, update, condition: shown })
     }
 }
 
@@ -217,6 +222,15 @@ fn twice() -> PgError {
 }
 
 impl Conflict {
+    /// What EXPLAIN shows.
+    pub(super) fn shown(&self) -> ConflictShown<'_> {
+        ConflictShown {
+            update: self.update.is_some(),
+            arbiters: &self.arbiters,
+            condition: self.condition.as_ref(),
+        }
+    }
+
     /// Inserts, or does what the clause says. `values` become those written. Gives the row and
     /// whether it is new; `None` if nothing was written.
     pub(super) fn run(

@@ -14,10 +14,12 @@ use super::conflict::{BoundConflict, Conflict};
 use super::layout::{Layout, extend, table_def};
 use super::returning::{self, Returning};
 use super::rules::{Rules, bind_default};
+use super::shown::{ConflictShown, Shown};
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
+use crate::measure::{Figures, Meter, Stage};
 use crate::query::QueryPlan;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::rows::{OutputColumn, RowSink};
@@ -39,6 +41,7 @@ pub(super) struct Insert {
     cells: usize,
     conflict: Option<Conflict>,
     returning: Option<Returning>,
+    pub(super) shown: Shown,
 }
 
 /// The table a write goes to.
@@ -291,13 +294,19 @@ pub(super) fn prepare(
     let kinds: Vec<Kind> = params.iter().map(|p| ctx.catalog.kind_of(*p)).collect();
     let mut maker =
         Maker { ctx, relation: &relation, types: &rules.types, params: &params, kinds: &kinds };
+    let shown = match &source {
+        BoundSource::Rows(rows) => Shown::new(alias).of_rows(rows),
+        BoundSource::Query(_, values) => {
+            Shown { columns: values.iter().map(|(at, _)| *at).collect(), ..Shown::new(alias) }
+        }
+    };
     let (source, defaults, cells) = maker.source(source)?;
     let conflict = conflict.map(|c| c.compile(&kinds)).transpose()?;
     let columns = bound_returning.as_ref().map(|r| r.columns.clone());
     let returning = bound_returning.map(|r| r.compile(&layout, &kinds)).transpose()?;
     let short =
         matches!(&source, Source::Rows(rows) if rows.len() <= 100) && !has_triggers(ctx, &relation);
-    let insert = Insert { rules, source, defaults, cells, conflict, returning };
+    let insert = Insert { rules, source, defaults, cells, conflict, returning, shown };
     Ok(DmlPlan { kind: PlanKind::Insert(Box::new(insert)), params, columns, short })
 }
 
@@ -441,6 +450,9 @@ pub(super) struct Inserter<'a> {
     row: Vec<Datum>,
     values: Vec<Datum>,
     pub(super) count: u64,
+    /// Of rows in the way: all, and those that were left as they are.
+    conflicts: u64,
+    left: u64,
 }
 
 impl<'a> Inserter<'a> {
@@ -462,6 +474,8 @@ impl<'a> Inserter<'a> {
             row: Vec::new(),
             values: Vec::new(),
             count: 0,
+            conflicts: 0,
+            left: 0,
         }
     }
 
@@ -478,6 +492,15 @@ impl<'a> Inserter<'a> {
     /// Evaluates one row's values over a source row and puts it into the table.
     fn one(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
         self.defaults(nodes, source)?;
+        self.put()
+    }
+
+    /// The same, its evaluation under a clock.
+    fn measured(&mut self, nodes: &[(usize, Node)], meter: &mut Meter) -> Result<()> {
+        meter.resume();
+        self.defaults(nodes, RowRef::None)?;
+        meter.pause(true);
+        meter.given += 1;
         self.put()
     }
 
@@ -519,6 +542,8 @@ impl<'a> Inserter<'a> {
                 conflict.run(self.ctx, self.params, &plan.rules, self.table, &mut values)?
             }
         };
+        self.conflicts += u64::from(!matches!(written, Some((_, true))));
+        self.left += u64::from(written.is_none());
         if let Some((row, inserted)) = written {
             self.count += 1;
             if let Some(t) = &triggers
@@ -557,7 +582,11 @@ impl RowSink for Inserter<'_> {
     fn end(&mut self) -> Result<()> {
         let nodes = self.nodes;
         let row = std::mem::take(&mut self.row);
-        self.one(nodes, RowRef::Values(&row))?;
+        match &self.ctx.measure {
+            // The query that gives the row is not charged with putting it in.
+            Some(measure) => measure.aside(|| self.one(nodes, RowRef::Values(&row)))?,
+            None => self.one(nodes, RowRef::Values(&row))?,
+        }
         self.row = row;
         Ok(())
     }
@@ -576,15 +605,26 @@ impl Insert {
         let defaults = maker.defaults(&mut compiler, given)?;
         let cells = compiler.once_cells();
         let source = Source::Rows(Vec::new());
-        Ok(Insert { rules, source, defaults, cells, conflict: None, returning: None })
+        let shown = Shown::new(None);
+        Ok(Insert { rules, source, defaults, cells, conflict: None, returning: None, shown })
     }
 
-    /// The query the rows come from, if it is one.
-    pub(super) fn plan(&self) -> Option<&QueryPlan> {
+    /// The queries the rows come from.
+    pub(super) fn plans(&self) -> Vec<&QueryPlan> {
         match &self.source {
-            Source::Queries(queries) => queries.first().map(|(plan, _)| plan),
-            Source::Rows(_) => None,
+            Source::Queries(queries) => queries.iter().map(|(plan, _)| plan).collect(),
+            Source::Rows(_) => Vec::new(),
         }
+    }
+
+    /// RETURNING's list.
+    pub(super) fn returned(&self) -> &[Plan] {
+        self.returning.as_ref().map_or(&[], |r| &r.shown)
+    }
+
+    /// ON CONFLICT.
+    pub(super) fn on_conflict(&self) -> Option<ConflictShown<'_>> {
+        self.conflict.as_ref().map(Conflict::shown)
     }
 
     pub(super) fn run(
@@ -597,8 +637,13 @@ impl Insert {
         let mut inserter = Inserter::new(self, ctx, params, &table, sink);
         match &self.source {
             Source::Rows(rows) => {
+                let mut meter =
+                    ctx.measure.as_ref().map(|m| Meter::begin(m, self.shown.place.below(1)));
                 for (i, row) in rows.iter().enumerate() {
-                    inserter.one(row, RowRef::None)?;
+                    match &mut meter {
+                        Some(meter) => inserter.measured(row, meter)?,
+                        None => inserter.one(row, RowRef::None)?,
+                    }
                     if i % 1024 == 1023 {
                         ctx.check()?;
                     }
@@ -613,6 +658,13 @@ impl Insert {
                     }
                 }
             }
+        }
+        if let Some(measure) = &ctx.measure {
+            let (conflicts, left) = (inserter.conflicts, inserter.left);
+            let rows = inserter.count - (conflicts - left);
+            let figures =
+                Figures { rows, conflicts, removed: left, loops: 1, ..Figures::default() };
+            measure.add(self.shown.place, Stage::Top, &figures);
         }
         Ok(inserter.count)
     }

@@ -28,6 +28,14 @@ pub(crate) struct Layout {
     scope: Scope,
 }
 
+/// The name of a column that [`Layout`] numbered: `3:name`.
+pub(crate) fn bare_name(column: &str) -> &str {
+    match column.split_once(':') {
+        Some((number, name)) if number.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => column,
+    }
+}
+
 /// The type of a table's column.
 pub(crate) fn column_type(catalog: &Catalog, c: &Column) -> PgType {
     PgType::with_kind(c.type_oid, c.typmod, catalog.kind_of(c.type_oid))

@@ -15,6 +15,7 @@ mod insert;
 mod layout;
 mod returning;
 mod rules;
+mod shown;
 
 use std::sync::Arc;
 
@@ -27,8 +28,9 @@ use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
-pub(crate) use layout::{Layout, column_type, table_def};
+pub(crate) use layout::{Layout, bare_name, column_type, table_def};
 pub(crate) use rules::{binder, check_named, conversion, default_of, validate};
+pub(crate) use shown::{Cell, Description, Source};
 
 /// A write, prepared.
 pub struct DmlPlan {
@@ -83,14 +85,6 @@ impl DmlPlan {
         match &self.kind {
             Kind::Insert(i) => &i.rules.relation,
             Kind::Change(c) => &c.rules().relation,
-        }
-    }
-
-    /// The query that gives the rows, for EXPLAIN; `None` for VALUES.
-    pub fn source(&self) -> Option<&crate::query::QueryPlan> {
-        match &self.kind {
-            Kind::Insert(i) => i.plan(),
-            Kind::Change(c) => Some(c.plan()),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct BoundReturning {
 pub(crate) struct Returning {
     outputs: Vec<(Node, PgType)>,
     cells: usize,
+    /// As bound, for EXPLAIN.
+    pub(super) shown: Vec<datafusion::logical_expr::Expr>,
 }
 
 fn attribute(scope: &Scope, value: &Typed) -> (u32, i16) {
@@ -128,7 +130,8 @@ impl BoundReturning {
             .iter()
             .map(|v| Ok((compiler.compile(&v.expr, v.ty.kind)?, v.ty)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Returning { outputs, cells: compiler.once_cells() })
+        let shown = self.values.iter().map(|v| v.expr.clone()).collect();
+        Ok(Returning { outputs, cells: compiler.once_cells(), shown })
     }
 }
 
