@@ -8,6 +8,7 @@ use vicinity_types::array::Array;
 use vicinity_types::{Datum, Kind, Result, oid};
 
 use super::cursor::RowCursor;
+use super::map;
 use super::node::{Frame, Node, RowRef};
 use super::plan::{Leaf, RowPlan};
 use crate::call::PgType;
@@ -169,6 +170,9 @@ pub(crate) fn run(
         .collect()
 }
 
+/// Values mapped at a time.
+const BLOCK: usize = 1024;
+
 /// `array_agg(expr)` of a float4 expression over `unnest` of a vector or a series of integers: a map
 /// over an array, with no value boxed.
 fn floats(
@@ -182,39 +186,46 @@ fn floats(
     };
     let plain = node.name == "array_agg" && node.filter.is_none() && ty.kind == Kind::Float4;
     let Leaf::Set { function, args } = &inner.leaf else { return Ok(None) };
-    if !plain || inner.filter.is_some() || inner.is_limited() || !inner.sort.is_empty() {
+    let whole = inner.filter.is_none() && !inner.is_limited() && inner.sort.is_empty();
+    if !plain || !whole || !map::is_mappable(expr) {
         return Ok(None);
     }
     let once = inner.cells();
-    let base = Frame { ctx, params, once: &once, row: RowRef::None };
+    let frame = Frame { ctx, params, once: &once, row: RowRef::None };
     let mut out: Vec<f32> = Vec::new();
-    let mut push = |value: &Datum| -> Result<bool> {
-        let frame = base.with_row(RowRef::Values(std::slice::from_ref(value)));
-        match expr.eval(&frame)? {
-            Some(v) => {
-                out.push(v as f32);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
-    };
     // A NULL among the results makes it an array the slow way builds.
+    let mut push = |values: &[f64]| -> Result<bool> {
+        ctx.check()?;
+        let Some(results) = map::map(expr, values, &frame)? else { return Ok(false) };
+        out.extend(results.iter().map(|v| *v as f32));
+        Ok(true)
+    };
+    let mut block: Vec<f64> = Vec::with_capacity(BLOCK);
     match (function.source(), args.as_slice()) {
         (Some("array_unnest"), [arg]) => {
-            let Datum::Array(array) = arg.eval(&base)? else { return Ok(None) };
+            let Datum::Array(array) = arg.eval(&frame)? else { return Ok(None) };
             let Some(values) = array.as_f32s() else { return Ok(None) };
-            for v in values {
-                if !push(&Datum::Float4(*v))? {
+            for part in values.chunks(BLOCK) {
+                block.clear();
+                block.extend(part.iter().map(|v| f64::from(*v)));
+                if !push(&block)? {
                     return Ok(None);
                 }
             }
         }
         (Some("generate_series_int4"), [from, to]) => {
-            let (Datum::Int4(from), Datum::Int4(to)) = (from.eval(&base)?, to.eval(&base)?) else {
+            let (Datum::Int4(from), Datum::Int4(to)) = (from.eval(&frame)?, to.eval(&frame)?)
+            else {
                 return Ok(None);
             };
-            for i in from..=to {
-                if !push(&Datum::Int4(i))? {
+            let mut series = (from..=to).map(f64::from);
+            loop {
+                block.clear();
+                block.extend(series.by_ref().take(BLOCK));
+                if block.is_empty() {
+                    break;
+                }
+                if !push(&block)? {
                     return Ok(None);
                 }
             }

@@ -9,6 +9,7 @@ mod build;
 pub mod compile;
 pub mod cursor;
 pub mod lock;
+mod map;
 pub mod node;
 pub mod number;
 pub mod plan;

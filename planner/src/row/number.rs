@@ -48,6 +48,18 @@ fn finite(result: f64, infinite: bool) -> Result<f64> {
     if result.is_infinite() && !infinite { Err(overflow()) } else { Ok(result) }
 }
 
+/// `a + b` as float8pl.
+#[inline]
+pub(crate) fn add(a: f64, b: f64) -> Result<f64> {
+    finite(a + b, a.is_infinite() || b.is_infinite())
+}
+
+/// `a - b` as float8mi.
+#[inline]
+pub(crate) fn subtract(a: f64, b: f64) -> Result<f64> {
+    finite(a - b, a.is_infinite() || b.is_infinite())
+}
+
 /// `a * b` as float8mul.
 #[inline]
 pub(crate) fn multiply(a: f64, b: f64) -> Result<f64> {
@@ -132,11 +144,11 @@ impl Num {
             Num::Int(node) => return Ok(node.eval(f)?.map(|v| v as f64)),
             Num::Add(l, r) => {
                 let (l, r) = both!(f, l, r);
-                finite(l + r, l.is_infinite() || r.is_infinite())?
+                add(l, r)?
             }
             Num::Sub(l, r) => {
                 let (l, r) = both!(f, l, r);
-                finite(l - r, l.is_infinite() || r.is_infinite())?
+                subtract(l, r)?
             }
             Num::Mul(l, r) => {
                 let (l, r) = both!(f, l, r);
