@@ -11,7 +11,9 @@ use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 use crate::engine::Engine;
 use crate::measure::Measure;
 use crate::names;
+use crate::parts::Results;
 use crate::session_state::SessionState;
+use crate::sql::Source;
 
 /// The surroundings of a running statement. A clone shares everything.
 #[derive(Clone)]
@@ -32,6 +34,10 @@ pub struct ExecContext {
     pub depth: u32,
     /// EXPLAIN ANALYZE: where nodes hand in their figures.
     pub measure: Option<Arc<Measure>>,
+    /// What parts of the statement that run once gave.
+    pub results: Option<Arc<Results>>,
+    /// The text being planned, for positions in errors.
+    pub source: Option<Arc<Source>>,
 }
 
 impl ExecContext {

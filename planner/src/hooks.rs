@@ -1,6 +1,5 @@
 //! Where this part of the planner asks its neighbours: system tables and functions over the catalog.
 
-use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast;
 use vicinity_storage::catalog::model::fixed;
 use vicinity_types::{Datum, Oid, PgError, Result};
@@ -9,7 +8,6 @@ use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, PlannerFn, Typed};
 use crate::context::ExecContext;
 use crate::resolve::Context;
-use crate::rows::OutputColumn;
 
 /// The implementation of a built-in function that needs the catalog or the session, by `prosrc`.
 pub(crate) fn planner_function(src: &str) -> Option<PlannerFn> {
@@ -44,22 +42,6 @@ pub(crate) fn validate_function(
     crate::userfn::validate(ctx, function)
 }
 
-/// A query, bound.
-pub(crate) struct Bound {
-    pub(crate) plan: LogicalPlan,
-    pub(crate) columns: Vec<OutputColumn>,
-    pub(crate) params: Vec<Oid>,
-    /// `FOR UPDATE` or `FOR SHARE`.
-    pub(crate) locks: Vec<ast::LockClause>,
-}
-
-/// Binds a query.
-pub(crate) fn bind_query(ctx: &ExecContext, query: &ast::Query, types: &[Oid]) -> Result<Bound> {
-    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::declared(types));
-    let bound = binder.query(query)?;
-    Ok(Bound { plan: bound.plan, columns: bound.columns, params: bound.params, locks: bound.locks })
-}
-
 /// Reads a type.
 pub(crate) fn bind_type(ctx: &ExecContext, ty: &ast::DataType) -> Result<PgType> {
     Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none()).data_type(ty)
@@ -80,9 +62,7 @@ pub(crate) fn prepare_dml(
     stmt: &ast::Statement,
     types: &[Oid],
 ) -> Result<DmlPlan> {
-    let params = crate::bind::ParamTypes::declared(types);
-    let binder = crate::bind::Binder::new(&ctx.catalog, &ctx.session, params);
-    crate::exec::dml::prepare(ctx, binder, stmt)
+    crate::exec::dml::prepare(ctx, Binder::of(ctx, ParamTypes::declared(types)), stmt)
 }
 
 /// Calls a trigger's function: the row it returns, `None` for NULL.

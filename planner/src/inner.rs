@@ -175,7 +175,7 @@ fn plan(
     names: &dyn Variables,
 ) -> Result<(Kind, Vec<OutputColumn>)> {
     let params = ParamTypes::fixed(types);
-    let mut binder = Binder::new(&ctx.catalog, &ctx.session, params).with_variables(names);
+    let mut binder = Binder::of(ctx, params).with_variables(names);
     match &parsed.stmt {
         sql::Statement::Do { body, .. } => Ok((Kind::Do(body.clone()), Vec::new())),
         sql::Statement::Sql(stmt) => match &**stmt {
@@ -185,22 +185,13 @@ fn plan(
                 Ok((Kind::Dml(Box::new(plan)), columns))
             }
             ast::Statement::Query(query) => {
-                let bound = binder.query(query)?;
-                let columns: Vec<OutputColumn> = bound
-                    .columns
-                    .iter()
-                    .map(|c| OutputColumn {
-                        name: c.name.clone(),
-                        ty: c.ty,
-                        table: c.table,
-                        attr: c.attr,
-                    })
-                    .collect();
-                // A function's variables are numbered as they are met.
-                let types = names.types().unwrap_or_else(|| types.to_vec());
-                let plan = QueryPlan::new(ctx, bound.plan, columns.clone(), &types)?;
-                let plan = crate::session::locking(plan, &bound.locks)?;
-                Ok((Kind::Query(Arc::new(plan)), columns))
+                let mut bound = binder.query(query)?;
+                if let Some(types) = names.types() {
+                    // A function's variables are numbered as they are met.
+                    bound.params = types;
+                }
+                let columns = bound.columns.clone();
+                Ok((Kind::Query(Arc::new(QueryPlan::of(ctx, bound)?)), columns))
             }
             ast::Statement::Explain { .. } => {
                 let (options, inner) = explain::read(stmt)?;

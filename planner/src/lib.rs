@@ -14,6 +14,7 @@ pub mod inner;
 pub mod measure;
 pub mod names;
 pub mod nearness;
+mod parts;
 pub mod plpgsql;
 pub mod portal;
 pub mod prepared;

@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
+use crate::bind::BoundQuery;
+use crate::call::internal;
 use crate::context::ExecContext;
+use crate::df::lock_rows::lock_rows_of;
 use crate::df::physical::physical;
 use crate::df::run::BatchCursor;
 use crate::measure::{self, Place};
-use crate::row::lock::RowLocks;
+use crate::parts::Parts;
 use crate::row::{RowCursor, RowPlan};
 use crate::rows::{Collect, OutputColumn, RowSink};
 use crate::session_state::Lane;
@@ -27,8 +30,10 @@ pub struct QueryPlan {
     row: Option<Arc<RowPlan>>,
     /// Tells it from all other plans: figures of EXPLAIN ANALYZE are kept by it.
     id: u64,
-    /// Rows are locked: the row lane only.
+    /// Whether rows are locked as they pass.
     locks: bool,
+    /// What runs once before or beside it.
+    parts: Parts,
 }
 
 impl QueryPlan {
@@ -43,15 +48,14 @@ impl QueryPlan {
         let logical = crate::df::optimize(plan, ctx)?;
         let id = measure::new_number();
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
-        Ok(QueryPlan { logical, columns, kinds, row, id, locks: false })
+        let locks = logical.exists(|node| Ok(lock_rows_of(node).is_some())).map_err(internal)?;
+        Ok(QueryPlan { logical, columns, kinds, row, id, locks, parts: Parts::default() })
     }
 
-    /// The same query, locking the rows it gives: only where they come from one table.
-    pub fn locking(self, locks: RowLocks) -> Result<QueryPlan> {
-        let refuse = || PgError::unsupported("FOR UPDATE/SHARE of such a query");
-        let row = self.row.and_then(Arc::into_inner).ok_or_else(refuse)?;
-        let row = row.locking(locks).ok_or_else(refuse)?;
-        Ok(QueryPlan { row: Some(Arc::new(row)), locks: true, ..self })
+    /// Plans what a binder gave for a query.
+    pub fn of(ctx: &ExecContext, bound: BoundQuery) -> Result<QueryPlan> {
+        let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
+        Ok(QueryPlan { parts: Parts::plan(ctx, bound.parts, &bound.params)?, ..plan })
     }
 
     /// The row lane's plan, if the query has one.
@@ -66,7 +70,7 @@ impl QueryPlan {
 
     /// Whether it looks at rows of tables.
     pub fn reads_data(&self) -> bool {
-        let mut reads = false;
+        let mut reads = !self.parts.is_empty();
         // The walk itself cannot fail.
         let _ = self.logical.apply_with_subqueries(|node| {
             let free = matches!(node, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_));
@@ -78,12 +82,12 @@ impl QueryPlan {
 
     /// Whether it gives exactly one row: an expression and nothing to read.
     pub fn is_scalar(&self) -> bool {
-        self.row.as_ref().is_some_and(|r| r.is_scalar())
+        self.parts.is_empty() && self.row.as_ref().is_some_and(|r| r.is_scalar())
     }
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
     pub fn is_short(&self) -> bool {
-        self.row.as_ref().is_some_and(|r| r.is_short())
+        self.parts.is_empty() && self.row.as_ref().is_some_and(|r| r.is_short())
     }
 
     /// Whether its rows are locked as they come out.
@@ -98,7 +102,7 @@ impl QueryPlan {
 
     /// The plan of the row lane if an execution now would run it.
     pub(crate) fn row_now(&self, ctx: &ExecContext) -> Option<&Arc<RowPlan>> {
-        self.row.as_ref().filter(|_| self.locks || ctx.session.lane() != Lane::Batch)
+        self.row.as_ref().filter(|_| ctx.session.lane() != Lane::Batch)
     }
 
     /// The batch lane's plan for an execution, its nodes wrapped to be measured.
@@ -112,6 +116,7 @@ impl QueryPlan {
 
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
+        let ctx = self.parts.begin(ctx, &params)?;
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
             (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
             (None, Lane::Row) => {
@@ -137,7 +142,7 @@ impl QueryPlan {
 
     /// Runs it for its first row's first value; NULL if there is no row.
     pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
-        if let (Some(plan), Lane::Auto | Lane::Row) = (&self.row, ctx.session.lane()) {
+        if let Some(plan) = self.row_now(ctx).filter(|_| self.parts.is_empty()) {
             return plan.scalar(ctx, params);
         }
         let mut sink = Collect::default();

@@ -7,6 +7,7 @@ use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, SnapshotPlace, Tran
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::activity::Doing;
+use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
 use crate::engine::Engine;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
@@ -17,7 +18,6 @@ use crate::hooks;
 use crate::portal;
 use crate::prepared::{Kind, Prepared};
 use crate::query::{Cursor, QueryPlan};
-use crate::row::lock::RowLocks;
 use crate::rows::OutputColumn;
 use crate::session_state::SessionState;
 use crate::sql::{Parsed, Statement};
@@ -143,6 +143,8 @@ impl Session {
             txn,
             depth: 0,
             measure: None,
+            results: None,
+            source: None,
         })
     }
 
@@ -195,7 +197,13 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Plans a statement as it stands in the query string.
     fn plan(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        let source = Some(Arc::new(parsed.source()));
+        self.planned(&ExecContext { source, ..ctx.clone() }, parsed, types)
+    }
+
+    fn planned(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
         let mut prepared = Prepared {
             parsed: parsed.clone(),
             kind: Kind::Utility,
@@ -271,7 +279,7 @@ impl Session {
         if same || !prepared.kind.depends_on_catalog() {
             return Ok(prepared.clone());
         }
-        let again = self.plan(ctx, &prepared.parsed, &prepared.params)?;
+        let again = self.planned(ctx, &prepared.parsed, &prepared.params)?;
         let shape = |p: &Prepared| -> Option<Vec<crate::call::PgType>> {
             p.columns.as_ref().map(|c| c.iter().map(|c| c.ty).collect())
         };
@@ -579,7 +587,7 @@ impl Session {
                     .collect::<Result<_>>()?;
                 let text = statement.to_string();
                 let parsed = Parsed { stmt: Statement::Sql(statement.clone()), text, offset: 0 };
-                let prepared = Arc::new(self.plan(&ctx, &parsed, &types)?);
+                let prepared = Arc::new(self.planned(&ctx, &parsed, &types)?);
                 self.state.statements().insert(&name, prepared, true)?;
                 Ok(Execution::Done("PREPARE".to_owned()))
             }
@@ -648,25 +656,15 @@ impl Drop for Session {
     }
 }
 
-/// Binds and plans a query.
+/// Binds and plans a query; with it the types of its parameters.
 pub fn plan_query(
     ctx: &ExecContext,
     query: &ast::Query,
     types: &[Oid],
 ) -> Result<(QueryPlan, Vec<Oid>)> {
-    let bound = hooks::bind_query(ctx, query, types)?;
+    let bound = Binder::of(ctx, ParamTypes::declared(types)).query(query)?;
     let params = bound.params.clone();
-    let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
-    Ok((locking(plan, &bound.locks)?, params))
-}
-
-/// A plan with what FOR UPDATE and FOR SHARE ask of it.
-pub(crate) fn locking(plan: QueryPlan, locks: &[ast::LockClause]) -> Result<QueryPlan> {
-    match locks {
-        [] => Ok(plan),
-        [lock] => plan.locking(RowLocks::of(lock)),
-        _ => Err(PgError::unsupported("more than one FOR UPDATE/SHARE")),
-    }
+    Ok((QueryPlan::of(ctx, bound)?, params))
 }
 
 /// What a statement of `exec` gave, as an execution.

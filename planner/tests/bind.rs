@@ -100,7 +100,8 @@ fn described(catalog: &Arc<Catalog>, sql: &str) -> Result<Vec<String>> {
     let parsed = sql::parse(sql)?;
     let Statement::Sql(statement) = &parsed[0].stmt else { panic!("{sql}") };
     let sqlparser::ast::Statement::Query(query) = statement.as_ref() else { panic!("{sql}") };
-    let mut binder = Binder::new(catalog, &session, ParamTypes::declared(&[])).with_text(sql);
+    let mut binder =
+        Binder::new(catalog, &session, ParamTypes::declared(&[])).with_source(parsed[0].source());
     let bound = binder.query(query)?;
     assert_eq!(bound.plan.schema().fields().len(), bound.columns.len(), "{sql}");
     for (field, column) in bound.plan.schema().fields().iter().zip(&bound.columns) {

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use datafusion::catalog::cte_worktable::CteWorkTable;
-use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{self, ObjectName, SetExpr, SetOperator, SetQuantifier};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use sqlparser::ast::{self, CteAsMaterialized, ObjectName, SetExpr};
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::scope::Item;
+use super::recursive::recursive_parts;
+use super::scope::{Item, column};
 use super::{Binder, Bound, OutputColumn, fold, name_parts};
 use crate::call::internal;
+use crate::exec::dml;
+use crate::parts::{self, BoundPart};
 
 /// A named query.
 #[derive(Clone, Debug)]
 pub(super) struct Cte {
-    pub bound: Bound,
+    /// None for a write that returns no rows.
+    pub bound: Option<Bound>,
 }
 
 impl Binder<'_> {
@@ -32,96 +34,82 @@ impl Binder<'_> {
                 )
                 .or_at(super::position(cte.alias.name.span)));
             }
-            let mut bound = match recursive_parts(cte, &name).filter(|_| with.recursive) {
-                Some((left, right, all)) => self.recursive(&name, cte, left, right, all)?,
-                None => self.bind_query(&cte.query)?,
+            let mut bound = if is_write(&cte.query) {
+                self.write_cte(&name, cte)?
+            } else {
+                Some(match recursive_parts(cte, &name).filter(|_| with.recursive) {
+                    Some((left, right, all)) => self.recursive(&name, cte, left, right, all)?,
+                    None => {
+                        let bound = self.bind_query(&cte.query)?;
+                        self.kept(&name, bound, cte.materialized.as_ref())?
+                    }
+                })
             };
-            rename(&mut bound.columns, &cte.alias)?;
+            if let Some(bound) = &mut bound {
+                rename(&mut bound.columns, &cte.alias)?;
+            }
             self.level().ctes.insert(name, Arc::new(Cte { bound }));
         }
         Ok(())
     }
 
-    /// `initial UNION [ALL] step`, where the step reads what the last one gave.
-    fn recursive(
+    /// A data-modifying WITH query: a part of the statement that runs once; its rows are RETURNING's.
+    fn write_cte(&mut self, name: &str, cte: &ast::Cte) -> Result<Option<Bound>> {
+        let place = super::position(cte.alias.name.span);
+        if self.levels.len() > 1 || self.ctx.is_none() {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH clause containing a data-modifying statement must be at the top level",
+            )
+            .or_at(place));
+        }
+        let Some(ctx) = self.ctx else { return Ok(None) };
+        let statement = ast::Statement::Query(cte.query.clone());
+        let plan = Arc::new(dml::prepare(ctx, self.part(ctx), &statement)?);
+        self.params.adopt(plan.params());
+        self.relations.push(plan.relation().oid);
+        let id = parts::new_id();
+        self.parts.push((id, BoundPart::Write(plan.clone())));
+        plan.columns().map(|columns| self.part_scan(id, name, columns.to_vec())).transpose()
+    }
+
+    /// A WITH query that is read as a table: it was asked to be, or would not give the same rows again.
+    fn kept(
         &mut self,
         name: &str,
-        cte: &ast::Cte,
-        left: &SetExpr,
-        right: &SetExpr,
-        all: bool,
+        bound: Bound,
+        asked: Option<&CteAsMaterialized>,
     ) -> Result<Bound> {
-        self.levels.push(super::Level::default());
-        let first = self.body(left, &[]);
-        self.levels.pop();
-        let mut first = first?;
-        rename(&mut first.columns, &cte.alias)?;
-        let work = self.unique(&format!("{name}_work"));
-        let fields: Vec<Field> = first
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(i, c)| Field::new(format!("c{i}"), c.ty.arrow(), true))
-            .collect();
-        let initial = LogicalPlanBuilder::from(first.plan.clone())
-            .project(
-                Self::outputs(&first)
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, v)| v.expr.alias(format!("c{i}"))),
-            )
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(internal)?;
-        let table = Arc::new(CteWorkTable::new(&work, Arc::new(Schema::new(fields))));
-        let scan = LogicalPlanBuilder::scan(work.as_str(), provider_as_source(table), None)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(internal)?;
-        let own = Cte { bound: Bound { plan: scan, columns: first.columns.clone() } };
-        self.level().ctes.insert(name.to_owned(), Arc::new(own));
-        let ctes = self.level().ctes.clone();
-        self.levels.push(super::Level { ctes, ..super::Level::default() });
-        let step = self.body(right, &[]);
-        self.levels.pop();
-        let step = step?;
-        if step.columns.len() != first.columns.len() {
-            return Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                "each UNION query must have the same number of columns",
-            ));
+        let keep = match asked {
+            Some(CteAsMaterialized::NotMaterialized) => false,
+            Some(CteAsMaterialized::Materialized) => true,
+            None => super::has_effects(&bound.plan)?,
+        };
+        if !keep || names_outer(&bound.plan)? {
+            return Ok(bound);
         }
-        for (i, (a, b)) in first.columns.iter().zip(&step.columns).enumerate() {
-            if a.ty.oid != b.ty.oid {
-                let common = crate::resolve::common::require_common(
-                    &self.types,
-                    &[a.ty.oid, b.ty.oid],
-                    "UNION",
-                )?;
-                if common != a.ty.oid {
-                    return Err(PgError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        format!(
-                            "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
-                            i + 1,
-                            self.types.name(a.ty.oid),
-                            self.types.name(common)
-                        ),
-                    )
-                    .hint("Cast the output of the non-recursive term to the correct type."));
-                }
-            }
-        }
-        let types: Vec<_> = first.columns.iter().map(|c| c.ty).collect();
-        let step = self.cast_columns(step, &types)?;
-        let outputs = Self::outputs(&step);
-        let step = LogicalPlanBuilder::from(step.plan)
-            .project(outputs.into_iter().enumerate().map(|(i, v)| v.expr.alias(format!("c{i}"))))
+        let id = parts::new_id();
+        self.parts.push((id, BoundPart::Read(bound.plan, bound.columns.clone())));
+        self.part_scan(id, name, bound.columns)
+    }
+
+    /// The rows of a part.
+    fn part_scan(
+        &mut self,
+        id: parts::PartId,
+        name: &str,
+        columns: Vec<OutputColumn>,
+    ) -> Result<Bound> {
+        let fields: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
+        let typed = fields.iter().cloned().zip(columns.iter().map(|c| c.ty)).collect();
+        let qualifier = self.unique(name);
+        let plan = crate::df::scan(&qualifier, parts::source(id, name, typed))?;
+        let plan = LogicalPlanBuilder::from(plan)
+            .project(fields.iter().map(|f| column(&qualifier, f)))
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;
-        let plan = LogicalPlanBuilder::from(initial)
-            .to_recursive_query(work, step, !all)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(internal)?;
-        Ok(Bound { plan, columns: first.columns })
+        let columns = columns.into_iter().map(|c| OutputColumn { table: 0, attr: 0, ..c });
+        Ok(Bound { plan, columns: columns.collect() })
     }
 
     /// A WITH query by name, if the name is one.
@@ -132,29 +120,41 @@ impl Binder<'_> {
     ) -> Result<Option<(LogicalPlan, Item)>> {
         let parts = name_parts(name);
         let [bare] = parts.as_slice() else { return Ok(None) };
-        let Some(cte) = self.levels.iter().rev().find_map(|l| l.ctes.get(bare)).cloned() else {
+        let found = self.levels.iter().rev().find_map(|l| l.ctes.get(bare));
+        let Some(cte) = found.or_else(|| self.statement.ctes.get(bare)).cloned() else {
             return Ok(None);
         };
-        self.named(cte.bound.clone(), alias.unwrap_or(bare)).map(Some)
+        let bound = cte.bound.clone().ok_or_else(|| {
+            PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("WITH query \"{bare}\" does not have a RETURNING clause"),
+            )
+            .or_at(super::name_position(name))
+        })?;
+        self.named(bound, alias.unwrap_or(bare)).map(Some)
     }
 }
 
-/// Whether a WITH query refers to itself, and its two parts then.
-fn recursive_parts<'c>(cte: &'c ast::Cte, name: &str) -> Option<(&'c SetExpr, &'c SetExpr, bool)> {
-    let SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } =
-        cte.query.body.as_ref()
-    else {
-        return None;
-    };
-    let mut refers = false;
-    let _ = ast::visit_relations(right.as_ref(), |relation| {
-        refers |= name_parts(relation).as_slice() == [name.to_owned()];
-        std::ops::ControlFlow::<()>::Continue(())
-    });
-    refers.then_some((left.as_ref(), right.as_ref(), *set_quantifier == SetQuantifier::All))
+fn is_write(query: &ast::Query) -> bool {
+    matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_))
 }
 
-fn rename(columns: &mut [OutputColumn], alias: &ast::TableAlias) -> Result<()> {
+/// Whether a plan names columns of a query around it.
+fn names_outer(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                found |= matches!(e, Expr::Placeholder(p) if p.id.starts_with("$outer"));
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .map_err(internal)?;
+    Ok(found)
+}
+
+pub(super) fn rename(columns: &mut [OutputColumn], alias: &ast::TableAlias) -> Result<()> {
     if alias.columns.len() > columns.len() {
         return Err(PgError::new(
             SqlState::INVALID_COLUMN_REFERENCE,

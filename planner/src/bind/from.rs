@@ -120,6 +120,7 @@ impl Binder<'_> {
                             row_type: None,
                             relation: 0,
                             scalar: false,
+                            nullable: false,
                         };
                         let item = rename(item, Some(alias))?;
                         Ok(Joined { scope: Scope::of(item), ..inner })
@@ -147,6 +148,7 @@ impl Binder<'_> {
             .or_at(super::position(ast::Spanned::span(query))));
         };
         let visible = fold(&alias.name);
+        self.passed = self.passed_locks(&visible);
         if !lateral {
             // what stands left of it is out of sight
             let seen = std::mem::take(&mut self.level().scope);
@@ -300,6 +302,7 @@ impl Binder<'_> {
             row_type: None,
             relation: 0,
             scalar: false,
+            nullable: false,
         };
         Ok((plan, item))
     }

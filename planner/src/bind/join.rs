@@ -45,6 +45,7 @@ impl Binder<'_> {
                 return Err(duplicate(&item.alias));
             }
         }
+        let (left, right) = nullable_sides(left, right, kind);
         let lateral = left.lateral;
         if right.lateral {
             return self.lateral_result(left, right, kind, constraint, outside);
@@ -189,6 +190,18 @@ fn merge(both: Scope, merged: Vec<ScopeColumn>) -> Scope {
     let mut columns = merged;
     columns.extend(both.columns.into_iter().filter(|c| c.hidden || !names.contains(&c.name)));
     Scope { items: both.items, columns }
+}
+
+/// Marks what an outer join may leave out.
+fn nullable_sides(mut left: Joined, mut right: Joined, kind: JoinType) -> (Joined, Joined) {
+    let mark = |side: &mut Joined| side.scope.items.iter_mut().for_each(|i| i.nullable = true);
+    if matches!(kind, JoinType::Left | JoinType::Full) {
+        mark(&mut right);
+    }
+    if matches!(kind, JoinType::Right | JoinType::Full) {
+        mark(&mut left);
+    }
+    (left, right)
 }
 
 fn joined(

@@ -16,10 +16,12 @@ mod group;
 mod grouping;
 mod join;
 mod literal;
+mod lock;
 mod operator;
 mod order;
 mod params;
 mod query;
+mod recursive;
 mod scope;
 mod select;
 mod setop;
@@ -34,6 +36,7 @@ mod window;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use sqlparser::ast;
 use sqlparser::tokenizer::Span;
@@ -42,9 +45,12 @@ use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Oid, Result};
 
 use crate::call::{PgType, Typed};
+use crate::context::ExecContext;
 use crate::df::window::WindowGroup;
+use crate::parts::{BoundPart, PartId};
 use crate::resolve::{Context, Types};
 use crate::session_state::SessionState;
+use crate::sql::Source;
 
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
@@ -63,8 +69,8 @@ pub struct BoundQuery {
     pub params: Vec<Oid>,
     /// The relations it reads.
     pub relations: Vec<Oid>,
-    /// `FOR UPDATE` and the like, as written.
-    pub locks: Vec<ast::LockClause>,
+    /// Parts that run once.
+    pub parts: Vec<(PartId, BoundPart)>,
 }
 
 /// A query within a query.
@@ -96,6 +102,8 @@ struct Level {
     sets_allowed: bool,
     /// Constants of unknown type in the select list stay so.
     keep_unknown: bool,
+    /// FOR UPDATE and the like.
+    locks: Vec<lock::Locking>,
 }
 
 /// Calls that are columns of nodes yet to be placed.
@@ -133,8 +141,16 @@ pub struct Binder<'a> {
     path: Vec<Oid>,
     params: ParamTypes,
     variables: Option<&'a dyn Variables>,
-    /// The whole query string, for positions of operators.
-    text: Option<Arc<[char]>>,
+    /// The statement's text, for positions of operators.
+    source: Option<Arc<Source>>,
+    /// The surroundings, where the statement may have data-modifying parts.
+    ctx: Option<&'a ExecContext>,
+    /// Parts that run once.
+    parts: Vec<(PartId, BoundPart)>,
+    /// Locks that the query bound next takes over from the one around it.
+    passed: Vec<lock::Locking>,
+    /// Part of a statement whose parameters' types are not all known yet.
+    nested: bool,
     /// Names every query of the statement sees.
     statement: Level,
     levels: Vec<Level>,
@@ -161,7 +177,11 @@ impl<'a> Binder<'a> {
             session,
             params,
             variables: None,
-            text: None,
+            source: None,
+            ctx: None,
+            parts: Vec::new(),
+            passed: Vec::new(),
+            nested: false,
             statement: Level::default(),
             levels: Vec::new(),
             outers: Vec::new(),
@@ -179,11 +199,42 @@ impl<'a> Binder<'a> {
         self
     }
 
-    /// The text positions refer to: lets operator errors point at the operator.
+    /// A binder for a statement of the client's: operator errors point at the operator, WITH may
+    /// have data-modifying parts.
+    pub fn of(ctx: &'a ExecContext, params: ParamTypes) -> Binder<'a> {
+        let binder = Binder::new(&ctx.catalog, &ctx.session, params);
+        Binder { source: ctx.source.clone(), ctx: Some(ctx), ..binder }
+    }
+
+    /// The text positions refer to.
     #[must_use]
-    pub fn with_text(mut self, sql: &str) -> Binder<'a> {
-        self.text = Some(sql.chars().collect());
+    pub fn with_source(mut self, source: Source) -> Binder<'a> {
+        self.source = Some(Arc::new(source));
         self
+    }
+
+    /// A binder for a part of this statement: it sees the names of the WITH queries so far.
+    fn part(&mut self, ctx: &'a ExecContext) -> Binder<'a> {
+        let binder = Binder::new(&ctx.catalog, &ctx.session, self.params.clone());
+        let ctes = self.level().ctes.clone();
+        Binder {
+            source: self.source.clone(),
+            ctx: Some(ctx),
+            variables: self.variables,
+            statement: Level { ctes, ..Level::default() },
+            nested: true,
+            ..binder
+        }
+    }
+
+    /// Binds WITH for the whole statement.
+    pub fn statement_with(&mut self, with: Option<&ast::With>) -> Result<()> {
+        with.map_or(Ok(()), |with| self.with(with))
+    }
+
+    /// The parts that are to run once, met so far.
+    pub fn take_parts(&mut self) -> Vec<(PartId, BoundPart)> {
+        std::mem::take(&mut self.parts)
     }
 
     /// The rules of types.
@@ -198,7 +249,7 @@ impl<'a> Binder<'a> {
 
     /// Types of all parameters; 42P18 if one could not be told.
     pub fn finish_params(&self) -> Result<Vec<Oid>> {
-        self.params.finish()
+        if self.nested { Ok(self.params.so_far()) } else { self.params.finish() }
     }
 
     /// The relations read so far.
@@ -214,7 +265,7 @@ impl<'a> Binder<'a> {
             columns: bound.columns,
             params: self.params.finish()?,
             relations: self.relations.clone(),
-            locks: query.locks.clone(),
+            parts: self.take_parts(),
         })
     }
 
@@ -227,7 +278,7 @@ impl<'a> Binder<'a> {
             columns: bound.columns,
             params: self.params.so_far(),
             relations: self.relations.clone(),
-            locks: query.locks.clone(),
+            parts: Vec::new(),
         })
     }
 
@@ -338,6 +389,20 @@ impl<'a> Binder<'a> {
     fn ty(&self, oid: Oid) -> PgType {
         self.types.plain(oid)
     }
+}
+
+/// Whether running a plan twice is not the same as running it once.
+fn has_effects(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= crate::df::lock_rows::lock_rows_of(node).is_some();
+        node.apply_expressions(|expr| {
+            found |= expr.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })
+    .map_err(crate::call::internal)?;
+    Ok(found)
 }
 
 /// The one-based position of a span; none for a made-up one.

@@ -234,10 +234,10 @@ impl Binder<'_> {
     ) -> Option<usize> {
         let from = self.place(left)?;
         let to = self.place(right)?;
-        let text = self.text.as_ref()?;
+        let text = self.source.as_ref()?;
         let (_, name) = operator_name(op);
         let name: Vec<char> = name.chars().collect();
-        let between = text.get(from.saturating_sub(1)..to.saturating_sub(1))?;
+        let between = text.between(from.saturating_sub(1), to.saturating_sub(1))?;
         let at = between.windows(name.len().max(1)).rposition(|w| w == name.as_slice())?;
         Some(from + at)
     }

@@ -77,6 +77,18 @@ impl ParamTypes {
         Ok(())
     }
 
+    /// Takes over what binding a part of the statement told.
+    pub(crate) fn adopt(&mut self, types: &[Oid]) {
+        if self.types.len() < types.len() {
+            self.types.resize(types.len(), 0);
+        }
+        for (own, told) in self.types.iter_mut().zip(types) {
+            if *own == 0 {
+                *own = *told;
+            }
+        }
+    }
+
     /// All types; an error if one stayed unknown.
     pub(crate) fn finish(&self) -> Result<Vec<Oid>> {
         match self.types.iter().position(|ty| *ty == 0 || *ty == oid::UNKNOWN) {

@@ -5,6 +5,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, LimitClause, OrderByKind, SetExpr};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::lock::Locking;
 use super::{Binder, Bound, Level, OutputColumn, special};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
@@ -51,6 +52,10 @@ impl Binder<'_> {
         {
             return Err(PgError::unsupported("this clause"));
         }
+        let mut locks = std::mem::take(&mut self.passed);
+        for clause in &query.locks {
+            locks.push(Locking::of_clause(clause)?);
+        }
         if let Some(with) = &query.with {
             self.with(with)?;
         }
@@ -61,11 +66,21 @@ impl Binder<'_> {
         };
         let limits = self.limits(query)?;
         match query.body.as_ref() {
-            SetExpr::Select(select) => self.select(select, &order, limits, targets),
+            SetExpr::Select(select) => {
+                self.level().locks = locks;
+                self.select(select, &order, limits, targets)
+            }
             SetExpr::Query(inner) if order.is_empty() && limits.is_none() => {
+                self.passed = locks;
                 self.bind_query_into(inner, targets)
             }
             body => {
+                if let Some(lock) = locks.first() {
+                    return Err(match body {
+                        SetExpr::Values(_) => lock.refuse_values(),
+                        _ => lock.refuse("UNION/INTERSECT/EXCEPT"),
+                    });
+                }
                 let bound = self.body(body, targets)?;
                 let bound = self.order_output(bound, &order)?;
                 self.limited(bound, limits)

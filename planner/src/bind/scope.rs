@@ -45,6 +45,8 @@ pub struct Item {
     pub relation: Oid,
     /// A function that returns one plain value: its name alone means that value.
     pub scalar: bool,
+    /// On the side of an outer join that may be missing.
+    pub nullable: bool,
 }
 
 /// The names of a FROM clause.

@@ -64,10 +64,40 @@ impl Binder<'_> {
             None => None,
         };
         let groups = self.groups(&select.group_by, &list)?;
+        self.check_locks(select, groups.is_some(), having.is_some(), &list, &keys)?;
         let mut on = on;
         plan = self.aggregated(plan, groups, having, &mut list, &mut keys, &mut on)?;
         plan = self.windowed(plan)?;
         self.finish(plan, select.distinct.as_ref(), list, keys, on, limits)
+    }
+
+    /// Where rows that come out are not rows of tables, there is nothing to lock.
+    fn check_locks(
+        &mut self,
+        select: &ast::Select,
+        grouped: bool,
+        having: bool,
+        list: &[Target],
+        keys: &[OrderKey],
+    ) -> Result<()> {
+        let Some(lock) = self.level().locks.first().cloned() else { return Ok(()) };
+        let pending = &self.level().pending;
+        let exprs = list.iter().map(|t| &t.value.expr).chain(keys.iter().map(|k| &k.value.expr));
+        let refused = [
+            (
+                matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_))),
+                "DISTINCT clause",
+            ),
+            (grouped, "GROUP BY clause"),
+            (having, "HAVING clause"),
+            (exprs.clone().any(super::aggregate::contains_aggregate), "aggregate functions"),
+            (!pending.windows.is_empty(), "window functions"),
+            (!pending.sets.is_empty(), "set-returning functions in the target list"),
+        ];
+        match refused.iter().find(|(found, _)| *found) {
+            Some((_, what)) => Err(lock.refuse(what)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn filter(
@@ -302,12 +332,12 @@ impl Binder<'_> {
         if !is_distinct && sets.is_empty() && !volatile {
             // sorted and cut before the list is computed: what is cut off is never computed
             let sorts = keys.into_iter().map(|k| sort(k.value, &k.options)).collect();
-            let plan = sorted(plan, sorts)?;
+            let plan = self.locked(sorted(plan, sorts)?)?;
             let plan = Self::limit_plan(plan, limits)?;
             let plan = project(plan, named)?;
             return Ok(Bound { plan, columns });
         }
-        let plan = super::srf::projected(plan, sets)?;
+        let plan = super::srf::projected(self.locked(plan)?, sets)?;
         let mut exprs = named;
         let mut sorts: Vec<Sort> = Vec::new();
         let extra = exprs.len();

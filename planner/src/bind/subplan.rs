@@ -91,7 +91,8 @@ impl SubQuery {
                     (a, b) => a && b,
                 })
         };
-        if !self.volatile
+        // a query that names no outer column runs once, whatever it calls
+        if !(self.volatile && self.correlated)
             && let Some(memo) = self.memo.lock().as_ref().filter(|m| same(m))
         {
             return Ok(memo.clone());

@@ -80,14 +80,7 @@ impl Binder<'_> {
             })
             .map_err(internal)?
             .data;
-        let mut volatile = false;
-        plan.apply_with_subqueries(|node| {
-            node.apply_expressions(|expr| {
-                volatile |= expr.is_volatile();
-                Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
-            })
-        })
-        .map_err(internal)?;
+        let volatile = super::has_effects(&plan)?;
         let columns = bound.columns.iter().map(|c| c.ty).collect();
         let query = SubQuery::new(plan, columns, params, correlated, volatile);
         Ok((Arc::new(query), args))

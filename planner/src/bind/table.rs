@@ -141,12 +141,15 @@ impl Binder<'_> {
         let sqlparser::ast::Statement::Query(query) = statement.as_ref() else {
             return Err(PgError::internal(format!("view {} is damaged", relation.name)));
         };
+        self.passed = self.passed_locks(alias.unwrap_or(&relation.name));
         let outside = std::mem::take(&mut self.levels);
-        let (text, variables) = (self.text.take(), self.variables.take());
+        let (source, variables) = (self.source.take(), self.variables.take());
+        let ctx = self.ctx.take();
         let bound = self.bind_query(query);
         self.levels = outside;
-        self.text = text;
+        self.source = source;
         self.variables = variables;
+        self.ctx = ctx;
         let mut bound = bound?;
         for (column, name) in bound.columns.iter_mut().zip(names) {
             column.name.clone_from(name);
@@ -210,6 +213,7 @@ impl Binder<'_> {
             row_type: None,
             relation,
             scalar: false,
+            nullable: false,
         };
         Ok((plan, item))
     }
@@ -272,5 +276,6 @@ pub(super) fn derived(
         row_type: None,
         relation: 0,
         scalar: false,
+        nullable: false,
     }
 }

@@ -5,6 +5,8 @@ mod aggregate_state;
 pub mod append;
 mod frame;
 pub mod instrument;
+mod lock_exec;
+pub mod lock_rows;
 pub mod optimize;
 pub mod physical;
 pub mod project_set;

@@ -25,6 +25,8 @@ use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 use super::aggregate::PgAggregate;
 use super::append::Append;
 use super::instrument::{self, Instrument, InstrumentExec};
+use super::lock_exec::{self, LockRowsExec};
+use super::lock_rows::{LockRows, remembering};
 use super::project_set::ProjectSet;
 use super::stream::RowExec;
 use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
@@ -63,7 +65,8 @@ pub fn physical(
     kinds: &[Kind],
     measured: Option<Place>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut plan = instantiate(plan.clone(), ctx, params, kinds)?;
+    let plan = remembering(plan.clone()).map_err(internal)?;
+    let mut plan = instantiate(plan, ctx, params, kinds)?;
     if let Some(place) = measured {
         plan = instrument::logical(plan, place)?;
     }
@@ -289,6 +292,35 @@ impl Ours {
     }
 }
 
+impl Ours {
+    fn locks(
+        &self,
+        node: &LockRows,
+        input: Arc<dyn ExecutionPlan>,
+        planning: &Planning<'_>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema: &DFSchema = node.input.schema();
+        let mut targets = Vec::with_capacity(node.targets.len());
+        for target in &node.targets {
+            let table = self.ctx.engine.db.table(target.relation, &self.ctx.catalog);
+            targets.push(lock_exec::Target {
+                table: table.map_err(external)?,
+                id: planning.expr(&target.id, schema)?,
+                locks: target.locks,
+            });
+        }
+        let work = lock_exec::Work {
+            targets,
+            ctx: self.ctx.clone(),
+            params: self.params.clone(),
+            kinds: self.kinds.clone(),
+            again: node.again.clone(),
+            schema: Arc::clone(schema.inner()),
+        };
+        Ok(Arc::new(LockRowsExec::new(input, Arc::new(work))))
+    }
+}
+
 #[async_trait]
 impl ExtensionPlanner for Ours {
     async fn plan_extension(
@@ -313,6 +345,9 @@ impl ExtensionPlanner for Ours {
             return Ok(Some(Arc::new(InstrumentExec::new(input.clone(), node.place, measure))));
         }
         let planning = Planning { planner, state, planning };
+        if let Some(locks) = node.as_any().downcast_ref::<LockRows>() {
+            return self.locks(locks, input.clone(), &planning).map(Some);
+        }
         if let Some(window) = node.as_any().downcast_ref::<Window>() {
             return self.window(window, input.clone(), &planning).map(Some);
         }

@@ -3,7 +3,7 @@
 use sqlparser::ast::Query;
 use vicinity_types::{Datum, Oid, Result};
 
-use crate::bind::{Binder, ParamTypes};
+use crate::bind::{Binder, BoundQuery, ParamTypes};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::query::QueryPlan;
@@ -20,15 +20,15 @@ pub(crate) struct Output {
 pub(crate) struct Bound {
     pub(crate) columns: Vec<Output>,
     pub(crate) relations: Vec<Oid>,
-    plan: datafusion::logical_expr::LogicalPlan,
+    bound: BoundQuery,
 }
 
 /// Binds a query.
 pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
-    let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none());
-    let bound = binder.query(query)?;
-    let columns = bound.columns.into_iter().map(|c| Output { name: c.name, ty: c.ty }).collect();
-    Ok(Bound { columns, relations: bound.relations, plan: bound.plan })
+    let bound = Binder::of(ctx, ParamTypes::none()).query(query)?;
+    let output = |c: &OutputColumn| Output { name: c.name.clone(), ty: c.ty };
+    let columns = bound.columns.iter().map(output).collect();
+    Ok(Bound { columns, relations: bound.relations.clone(), bound })
 }
 
 /// What a query gives, without running it.
@@ -38,9 +38,7 @@ pub(crate) fn describe(ctx: &ExecContext, query: &Query) -> Result<Bound> {
 
 /// Plans a query.
 pub(crate) fn plan(ctx: &ExecContext, query: &Bound) -> Result<QueryPlan> {
-    let columns =
-        query.columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect();
-    QueryPlan::new(ctx, query.plan.clone(), columns, &[])
+    QueryPlan::of(ctx, query.bound.clone())
 }
 
 /// Runs a plan; every row goes to `f` until it says to stop.

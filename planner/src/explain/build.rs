@@ -21,6 +21,7 @@ use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::df::append::Append;
 use crate::df::instrument::{self, JoinMethod};
+use crate::df::lock_rows::LockRows;
 use crate::df::project_set::ProjectSet;
 use crate::df::window::Window;
 use crate::measure::{Figures, Measure, Place, Stage};
@@ -424,6 +425,12 @@ impl<'a> Builder<'a> {
             LogicalPlan::RecursiveQuery(r) => self.recursive(r, &ask, at, &at.children(plan)),
             LogicalPlan::TableScan(t) => self.work_table(t, &ask, at),
             _ if !ask.filters.is_empty() => self.subquery_scan(plan, &ask, at),
+            LogicalPlan::Extension(e) if e.node.as_any().is::<LockRows>() => {
+                match extension::<LockRows>(plan) {
+                    Some(locks) => self.lock_rows(locks, ask, at),
+                    None => PlanNode::new("LockRows"),
+                }
+            }
             LogicalPlan::Limit(l) => self.limit(l, ask, at),
             LogicalPlan::Sort(s) => self.sort(s, ask, at),
             LogicalPlan::Union(_) => self.append(plan, &ask, at, &at.children(plan)),

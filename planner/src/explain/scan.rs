@@ -10,6 +10,7 @@ use super::resolve;
 use super::tree::{Item, PlanNode, Relation, Style, Value};
 use super::upper::direction;
 use crate::bind::SubQuery;
+use crate::df::lock_rows::LockRows;
 use crate::df::project_set::ProjectSet;
 use crate::df::set::SetCall;
 use crate::measure::{Figures, Stage};
@@ -93,8 +94,7 @@ impl Builder<'_> {
         node.facts.push(("Alias", Value::Text(name.alias.clone())));
         let text = self.scan_condition(at, &name.alias, &filters);
         self.removed(&mut node, "Filter", text, removed);
-        let node = self.finish(node, at);
-        self.locked(node, at)
+        self.finish(node, at)
     }
 
     fn access(
@@ -159,11 +159,10 @@ impl Builder<'_> {
         node.facts.push(("Index Name", Value::Text(index.to_owned())));
     }
 
-    /// `FOR UPDATE`: rows are locked as they leave the scan.
-    fn locked(&self, node: PlanNode, at: At<'_>) -> PlanNode {
-        if !at.row.is_some_and(|r| r.is_locking()) {
-            return node;
-        }
+    /// `FOR UPDATE`: rows are locked as they pass.
+    pub(super) fn lock_rows<'l>(&self, l: &LockRows, ask: Ask<'l>, at: At<'l>) -> PlanNode {
+        let below = Ask { outputs: ask.outputs, limited: ask.limited, ..Ask::default() };
+        let node = self.node(&l.input, below, at.child(1));
         let mut lock = PlanNode::new("LockRows");
         lock.output = node.output.iter().map(Item::above).collect();
         (lock.rows, lock.startup, lock.width) = (node.rows, node.startup, node.width);

@@ -9,7 +9,7 @@ use super::aggregate::{assemble, describe};
 use super::compile::{Compiler, Scope};
 use super::node::Node;
 use super::plan::{Leaf, RowPlan};
-use super::scan::CompiledScan;
+use super::scan::{CompiledScan, Origins};
 use super::walk::Walk;
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -34,6 +34,10 @@ pub(super) fn compile_over(
     let offset = walk.offset.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
     let below = place.below(walk.nodes + 1);
     let Some(leaf) = leaf(at, params, ctx, &mut compiler, below)? else { return Ok(None) };
+    let table = matches!(&leaf, Leaf::Scan(s) if matches!(s.origins, Origins::Table(_)));
+    if walk.locks.is_some() && !table {
+        return Ok(None);
+    }
     let mut parts = Vec::new();
     for filter in &walk.filters {
         if !crate::push::can_run_in_scan(filter) {
@@ -48,7 +52,7 @@ pub(super) fn compile_over(
         nodes.push((compiler.compile(expr, ty.kind)?, *ty));
     }
     let cells = compiler.once_cells();
-    Ok(Some(RowPlan {
+    let plan = RowPlan {
         leaf,
         filter,
         sort,
@@ -58,9 +62,12 @@ pub(super) fn compile_over(
         cells,
         hint: usize::MAX,
         pace: usize::MAX,
-        locks: None,
+        locks: walk.locks,
         place,
-    }))
+    };
+    // rows that a LIMIT turns away must not be locked: those of a sort are
+    let sorts = plan.order().is_some() && plan.is_limited();
+    Ok((plan.locks.is_none() || !sorts).then_some(plan))
 }
 
 /// The kind of values a column of no rows would have.

@@ -12,8 +12,10 @@ use super::scan::{CompiledScan, OpenScan, Origins};
 /// How rows are locked.
 #[derive(Clone, Copy, Debug)]
 pub struct RowLocks {
-    mode: LockMode,
-    wait: LockWait,
+    /// Shared or exclusive.
+    pub mode: LockMode,
+    /// What to do about rows that somebody else has locked.
+    pub wait: LockWait,
 }
 
 impl RowLocks {
@@ -27,6 +29,18 @@ impl RowLocks {
             None => LockWait::Block,
             Some(ast::NonBlock::Nowait) => LockWait::NoWait,
             Some(ast::NonBlock::SkipLocked) => LockWait::Skip,
+        };
+        RowLocks { mode, wait }
+    }
+
+    /// What two clauses for the same rows come to.
+    #[must_use]
+    pub fn and(self, other: RowLocks) -> RowLocks {
+        let mode = if self.mode == LockMode::Exclusive { self.mode } else { other.mode };
+        let wait = match (self.wait, other.wait) {
+            (LockWait::NoWait, _) | (_, LockWait::NoWait) => LockWait::NoWait,
+            (LockWait::Skip, _) | (_, LockWait::Skip) => LockWait::Skip,
+            _ => LockWait::Block,
         };
         RowLocks { mode, wait }
     }

@@ -11,7 +11,7 @@ use super::build::compile_over;
 use super::cursor::RowCursor;
 use super::lock::RowLocks;
 use super::node::{Frame, Node, RowRef};
-use super::scan::{CompiledScan, Origins};
+use super::scan::CompiledScan;
 use super::sort::SortNode;
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -109,13 +109,6 @@ impl RowPlan {
             }
         }
         self.outputs.iter().any(|(n, _)| calls(n)) || self.filter.as_ref().is_some_and(calls)
-    }
-
-    /// The same plan, locking the rows it gives; `None` where it has no table or must sort first.
-    pub fn locking(self, locks: RowLocks) -> Option<RowPlan> {
-        let table = matches!(&self.leaf, Leaf::Scan(s) if matches!(s.origins, Origins::Table(_)));
-        let sorts = self.order().is_some() && self.is_limited();
-        (table && !sorts).then_some(RowPlan { locks: Some(locks), ..self })
     }
 
     /// The keys its rows are sorted by, and whether they come in order of the first key already.

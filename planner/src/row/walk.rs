@@ -4,7 +4,9 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Volatility};
 use vicinity_types::Result;
 
+use super::lock::RowLocks;
 use crate::call::callable_of;
+use crate::df::lock_rows::lock_rows_of;
 use crate::push::lower::substitute;
 
 /// What was met on the way down to the leaf.
@@ -15,6 +17,8 @@ pub(super) struct Walk {
     pub(super) limit: Option<Expr>,
     pub(super) offset: Option<Expr>,
     closed: bool,
+    /// Rows are locked as they come out.
+    pub(super) locks: Option<RowLocks>,
     /// Nodes taken off.
     pub(super) nodes: u32,
 }
@@ -34,6 +38,7 @@ impl Walk {
             limit: None,
             offset: None,
             closed: false,
+            locks: None,
             nodes: 0,
         }
     }
@@ -69,7 +74,10 @@ impl Walk {
     fn peel<'p>(&mut self, plan: &'p LogicalPlan) -> Result<Option<&'p LogicalPlan>> {
         Ok(match plan {
             LogicalPlan::Limit(l)
-                if !self.closed && self.limit.is_none() && self.offset.is_none() =>
+                if !self.closed
+                    && self.locks.is_none()
+                    && self.limit.is_none()
+                    && self.offset.is_none() =>
             {
                 self.limit = l.fetch.as_deref().cloned();
                 self.offset = l.skip.as_deref().cloned();
@@ -113,7 +121,17 @@ impl Walk {
                 })?;
                 Some(&a.input)
             }
-            _ => None,
+            other => match lock_rows_of(other) {
+                Some(node) if !self.closed && self.locks.is_none() => match node.targets.as_slice()
+                {
+                    [target] => {
+                        self.locks = Some(target.locks);
+                        Some(&node.input)
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
         })
     }
 }

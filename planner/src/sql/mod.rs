@@ -44,6 +44,27 @@ pub struct Parsed {
     pub offset: usize,
 }
 
+/// A statement's text, where errors look for words no syntax tree has a place for.
+#[derive(Debug)]
+pub struct Source {
+    chars: Vec<char>,
+    offset: usize,
+}
+
+impl Source {
+    /// The text between two zero-based positions of the whole query string.
+    pub(crate) fn between(&self, from: usize, to: usize) -> Option<&[char]> {
+        self.chars.get(from.checked_sub(self.offset)?..to.checked_sub(self.offset)?)
+    }
+}
+
+impl Parsed {
+    /// Its text as it stood in the query string.
+    pub fn source(&self) -> Source {
+        Source { chars: self.text.chars().collect(), offset: self.offset }
+    }
+}
+
 /// Reads a query string: any number of statements, the empty ones left out.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let tokens = tokens::tokenize(sql)?;

@@ -75,15 +75,13 @@ struct Parts<'s> {
     /// `WHERE CURRENT OF`
     cursor: Option<&'s Ident>,
     returning: Option<&'s [SelectItem]>,
-    with: Option<&'s ast::With>,
     assignments: Option<&'s [Assignment]>,
 }
 
 pub(super) fn prepare_update(
     ctx: &ExecContext,
-    binder: Binder<'_>,
+    binder: &mut Binder<'_>,
     u: &ast::Update,
-    with: Option<&ast::With>,
 ) -> Result<DmlPlan> {
     if u.or.is_some() || !u.order_by.is_empty() || u.limit.is_some() || u.output.is_some() {
         return Err(PgError::unsupported("UPDATE ... ORDER BY or LIMIT"));
@@ -102,7 +100,6 @@ pub(super) fn prepare_update(
         selection: u.selection.as_ref().filter(|s| current_of(s).is_none()),
         cursor: u.selection.as_ref().and_then(current_of),
         returning: u.returning.as_deref(),
-        with,
         assignments: Some(&u.assignments),
     };
     prepare(ctx, binder, &parts)
@@ -110,9 +107,8 @@ pub(super) fn prepare_update(
 
 pub(super) fn prepare_delete(
     ctx: &ExecContext,
-    binder: Binder<'_>,
+    binder: &mut Binder<'_>,
     d: &ast::Delete,
-    with: Option<&ast::With>,
 ) -> Result<DmlPlan> {
     if !d.tables.is_empty() || !d.order_by.is_empty() || d.limit.is_some() || d.output.is_some() {
         return Err(PgError::unsupported("DELETE ... ORDER BY or LIMIT"));
@@ -131,7 +127,6 @@ pub(super) fn prepare_delete(
         selection: d.selection.as_ref().filter(|s| current_of(s).is_none()),
         cursor: d.selection.as_ref().and_then(current_of),
         returning: d.returning.as_deref(),
-        with,
         assignments: None,
     };
     prepare(ctx, binder, &parts)
@@ -259,7 +254,6 @@ fn select(
     items: Vec<SelectItem>,
     from: Vec<TableWithJoins>,
     selection: Option<&Expr>,
-    with: Option<&ast::With>,
 ) -> Result<Query> {
     let parsed = sql::parse("select 1")?.pop().map(|p| p.stmt);
     let Some(Statement::Sql(stmt)) = parsed else {
@@ -271,7 +265,6 @@ fn select(
         select.from = from;
         select.selection = selection.cloned();
     }
-    query.with = with.cloned();
     Ok(*query)
 }
 
@@ -320,7 +313,7 @@ fn output(columns: &[crate::bind::OutputColumn]) -> Vec<OutputColumn> {
     columns.iter().map(|c| OutputColumn::computed(c.name.clone(), c.ty)).collect()
 }
 
-fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, p: &Parts<'_>) -> Result<DmlPlan> {
+fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<DmlPlan> {
     let TableFactor::Table { name: given, alias, args: None, .. } = p.target else {
         return Err(PgError::unsupported(format!("{} of this target", p.verb)));
     };
@@ -337,11 +330,11 @@ fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, p: &Parts<'_>) -> Result<D
         types: rules.types.clone(),
         id: SelectItem::UnnamedExpr(ctid),
     };
-    let cursor = p.cursor.map(|name| cursor_name(&mut binder, name));
-    let made = if p.from.is_empty() { me.by_row(&mut binder, &layout)? } else { None };
+    let cursor = p.cursor.map(|name| cursor_name(binder, name));
+    let made = if p.from.is_empty() { me.by_row(binder, &layout)? } else { None };
     let made = match made {
         Some(made) => made,
-        None => me.by_query(&mut binder, layout)?,
+        None => me.by_query(binder, layout)?,
     };
     let cursor = match cursor {
         Some(name) => {
@@ -363,7 +356,13 @@ fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, p: &Parts<'_>) -> Result<D
         returning: made.returning,
         shown: Shown { given: made.given, ..Shown::new(alias) },
     };
-    Ok(DmlPlan { kind: PlanKind::Change(Box::new(change)), params: made.params, columns, short })
+    Ok(DmlPlan {
+        kind: PlanKind::Change(Box::new(change)),
+        params: made.params,
+        columns,
+        short,
+        parts: super::Parts::default(),
+    })
 }
 
 struct Made {
@@ -403,7 +402,7 @@ impl Preparer<'_> {
     /// New values computed from the row alone; `None` if they are beyond the row lane.
     fn by_row(&self, binder: &mut Binder<'_>, layout: &Layout) -> Result<Option<Made>> {
         let p = self.parts;
-        let query = select(vec![self.id.clone()], self.from(), p.selection, p.with)?;
+        let query = select(vec![self.id.clone()], self.from(), p.selection)?;
         let bound = binder.query_into(&query, &[PgType::new(oid::TID)])?;
         let scope = layout.scope();
         let assigns = match p.assignments {
@@ -462,9 +461,8 @@ impl Preparer<'_> {
         let mut end = first;
         if p.returning.is_some() {
             for alias in aliases(&p.from)? {
-                let probe = select(vec![all_of(&alias)], self.from(), None, p.with)?;
-                let mut other = super::rules::binder(self.ctx);
-                let columns = other.query_into(&probe, &[])?.columns;
+                let probe = select(vec![all_of(&alias)], self.from(), None)?;
+                let columns = binder.query_into(&probe, &[])?.columns;
                 let columns: Vec<(String, PgType)> =
                     columns.into_iter().map(|c| (c.name, c.ty)).collect();
                 end += columns.len();
@@ -472,7 +470,7 @@ impl Preparer<'_> {
                 items.push(all_of(&alias));
             }
         }
-        let query = select(items, self.from(), p.selection, p.with)?;
+        let query = select(items, self.from(), p.selection)?;
         let bound = binder.query_into(&query, &wanted)?;
         let mut values = Vec::new();
         let mut next = 1;

@@ -52,6 +52,8 @@ impl Surroundings {
             txn,
             depth: 0,
             measure: None,
+            results: None,
+            source: None,
         })
     }
 }

@@ -240,9 +240,8 @@ fn bind_query(
 /// Prepares INSERT.
 pub(super) fn prepare(
     ctx: &ExecContext,
-    mut binder: Binder<'_>,
+    binder: &mut Binder<'_>,
     i: &ast::Insert,
-    with: Option<&ast::With>,
 ) -> Result<DmlPlan> {
     refuse(i)?;
     let TableObject::TableName(given) = &i.table else {
@@ -254,26 +253,13 @@ pub(super) fn prepare(
     let explicit = !i.columns.is_empty();
     let source = match &i.source {
         None => BoundSource::Rows(vec![Vec::new()]),
-        Some(query) => match (&*query.body, plain_values(query, with)) {
+        Some(query) => match (&*query.body, plain_values(query)) {
             (SetExpr::Values(values), true) => {
                 let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.to_vec()).collect();
                 let types = &rules.types;
-                BoundSource::Rows(bind_rows(
-                    &mut binder,
-                    &relation,
-                    types,
-                    &columns,
-                    explicit,
-                    &rows,
-                )?)
+                BoundSource::Rows(bind_rows(binder, &relation, types, &columns, explicit, &rows)?)
             }
-            _ => {
-                let mut query = (**query).clone();
-                if query.with.is_none() {
-                    query.with = with.cloned();
-                }
-                bind_query(&mut binder, &relation, &rules.types, &columns, explicit, &query)?
-            }
+            _ => bind_query(binder, &relation, &rules.types, &columns, explicit, query)?,
         },
     };
     let alias = i.table_alias.as_ref().map(|a| name::ident(&a.alias));
@@ -282,13 +268,13 @@ pub(super) fn prepare(
         None => None,
         Some(OnInsert::OnConflict(c)) => {
             let alias = alias.as_deref();
-            Some(BoundConflict::bind(ctx, &mut binder, &relation, &rules.types, alias, c)?)
+            Some(BoundConflict::bind(ctx, binder, &relation, &rules.types, alias, c)?)
         }
         Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY UPDATE")),
     };
     let bound_returning = match &i.returning {
         None => None,
-        Some(items) => Some(returning::bind(&mut binder, items, layout.scope())?),
+        Some(items) => Some(returning::bind(binder, items, layout.scope())?),
     };
     let params = binder.finish_params()?;
     let kinds: Vec<Kind> = params.iter().map(|p| ctx.catalog.kind_of(*p)).collect();
@@ -307,7 +293,13 @@ pub(super) fn prepare(
     let short =
         matches!(&source, Source::Rows(rows) if rows.len() <= 100) && !has_triggers(ctx, &relation);
     let insert = Insert { rules, source, defaults, cells, conflict, returning, shown };
-    Ok(DmlPlan { kind: PlanKind::Insert(Box::new(insert)), params, columns, short })
+    Ok(DmlPlan {
+        kind: PlanKind::Insert(Box::new(insert)),
+        params,
+        columns,
+        short,
+        parts: super::Parts::default(),
+    })
 }
 
 pub(super) fn has_triggers(ctx: &ExecContext, relation: &Relation) -> bool {
@@ -315,9 +307,8 @@ pub(super) fn has_triggers(ctx: &ExecContext, relation: &Relation) -> bool {
 }
 
 /// Whether a query is nothing but VALUES.
-fn plain_values(q: &ast::Query, with: Option<&ast::With>) -> bool {
-    with.is_none()
-        && q.with.is_none()
+fn plain_values(q: &ast::Query) -> bool {
+    q.with.is_none()
         && q.order_by.is_none()
         && q.limit_clause.is_none()
         && q.fetch.is_none()

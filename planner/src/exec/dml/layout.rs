@@ -91,6 +91,7 @@ impl Layout {
             row_type: Some(def.row_type),
             relation: relation.oid,
             scalar: false,
+            nullable: false,
         };
         self.add_item(item, bare);
         Ok(())
@@ -107,6 +108,7 @@ impl Layout {
             row_type: None,
             relation: 0,
             scalar: false,
+            nullable: false,
         };
         self.add_item(item, true);
     }

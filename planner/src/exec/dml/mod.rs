@@ -26,6 +26,7 @@ use vicinity_types::{Datum, Oid, PgError, Result};
 use super::outcome::{Outcome, Rows, Tag};
 use crate::bind::Binder;
 use crate::context::ExecContext;
+use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
 pub(crate) use layout::{Layout, bare_name, column_type, table_def};
@@ -38,6 +39,8 @@ pub struct DmlPlan {
     params: Vec<Oid>,
     columns: Option<Vec<OutputColumn>>,
     short: bool,
+    /// What its WITH runs once.
+    parts: Parts,
 }
 
 enum Kind {
@@ -109,16 +112,19 @@ pub fn is_write(stmt: &Ast) -> bool {
 }
 
 /// Prepares a write with a binder that knows its parameters.
-pub fn prepare(ctx: &ExecContext, binder: Binder<'_>, stmt: &Ast) -> Result<DmlPlan> {
+pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<DmlPlan> {
     let Some((write, with)) = write_of(stmt) else {
         return Err(PgError::internal("statement is not a write"));
     };
-    match write {
-        Ast::Insert(i) => insert::prepare(ctx, binder, i, with),
-        Ast::Update(u) => change::prepare_update(ctx, binder, u, with),
-        Ast::Delete(d) => change::prepare_delete(ctx, binder, d, with),
+    binder.statement_with(with)?;
+    let plan = match write {
+        Ast::Insert(i) => insert::prepare(ctx, &mut binder, i),
+        Ast::Update(u) => change::prepare_update(ctx, &mut binder, u),
+        Ast::Delete(d) => change::prepare_delete(ctx, &mut binder, d),
         _ => Err(PgError::internal("statement is not a write")),
-    }
+    }?;
+    let parts = Parts::plan(ctx, binder.take_parts(), &plan.params)?;
+    Ok(DmlPlan { short: plan.short && parts.is_empty(), parts, ..plan })
 }
 
 /// Runs a write; RETURNING's rows go to `sink`. Gives its tag with the number of rows.
@@ -128,6 +134,7 @@ pub fn run(
     params: &[Datum],
     sink: &mut dyn RowSink,
 ) -> Result<Tag> {
+    let ctx = &plan.parts.begin(ctx.clone(), params)?;
     match &plan.kind {
         Kind::Insert(i) => {
             read_only(ctx, &i.rules, "INSERT")?;

@@ -1,0 +1,115 @@
+//! FOR UPDATE and FOR SHARE.
+
+use datafusion::logical_expr::LogicalPlan;
+use sqlparser::ast;
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::scope::Item;
+use super::{Binder, fold};
+use crate::df::SystemColumn;
+use crate::df::lock_rows::{LockTarget, lock_rows};
+use crate::row::lock::RowLocks;
+
+/// A clause, or what one outside asks of a subquery.
+#[derive(Clone, Debug)]
+pub(super) struct Locking {
+    locks: RowLocks,
+    /// As errors call it.
+    word: &'static str,
+    /// The one item it is for.
+    of: Option<(String, Option<usize>)>,
+}
+
+impl Locking {
+    pub(super) fn of_clause(clause: &ast::LockClause) -> Result<Locking> {
+        let word = match clause.lock_type {
+            ast::LockType::Share => "FOR SHARE",
+            ast::LockType::Update => "FOR UPDATE",
+        };
+        let of = match &clause.of {
+            None => None,
+            Some(name) => match name.0.as_slice() {
+                [ast::ObjectNamePart::Identifier(ident)] => {
+                    Some((fold(ident), super::position(ident.span)))
+                }
+                _ => {
+                    return Err(PgError::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("{word} must specify unqualified relation names"),
+                    )
+                    .or_at(super::name_position(name)));
+                }
+            },
+        };
+        Ok(Locking { locks: RowLocks::of(clause), word, of })
+    }
+
+    fn concerns(&self, alias: &str) -> bool {
+        self.of.as_ref().is_none_or(|(name, _)| name == alias)
+    }
+
+    /// A clause that queries of this form cannot have.
+    pub(super) fn refuse(&self, what: &str) -> PgError {
+        PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{} is not allowed with {what}", self.word),
+        )
+    }
+
+    pub(super) fn refuse_values(&self) -> PgError {
+        PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{} cannot be applied to VALUES", self.word),
+        )
+    }
+}
+
+impl Binder<'_> {
+    /// What the present level's clauses ask of a subquery or view in FROM.
+    pub(super) fn passed_locks(&mut self, alias: &str) -> Vec<Locking> {
+        let all = self.level().locks.iter().filter(|l| l.concerns(alias));
+        all.map(|l| Locking { of: None, ..l.clone() }).collect()
+    }
+
+    /// Puts the locking over a plan in which the tables' ids are still columns.
+    pub(super) fn locked(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let level = self.level();
+        let locks = std::mem::take(&mut level.locks);
+        let items = &level.scope.items;
+        let mut targets: Vec<LockTarget> = Vec::new();
+        for lock in &locks {
+            if let Some((name, place)) = &lock.of
+                && !items.iter().any(|i| i.alias == *name)
+            {
+                return Err(PgError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{name}\" in {} clause not found in FROM clause", lock.word),
+                )
+                .or_at(*place));
+            }
+            for item in items.iter().filter(|i| lock.concerns(&i.alias)) {
+                if item.nullable {
+                    return Err(PgError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        format!(
+                            "{} cannot be applied to the nullable side of an outer join",
+                            lock.word
+                        ),
+                    ));
+                }
+                add_target(&mut targets, item, lock.locks);
+            }
+        }
+        Ok(if targets.is_empty() { plan } else { lock_rows(plan, targets) })
+    }
+}
+
+/// Of several clauses for a table the strongest counts.
+fn add_target(targets: &mut Vec<LockTarget>, item: &Item, locks: RowLocks) {
+    let id = item.columns.iter().find(|c| c.hidden && c.attr == SystemColumn::Ctid.number());
+    let Some(id) = id else { return };
+    match targets.iter_mut().find(|t| t.id == id.expr) {
+        Some(have) => have.locks = have.locks.and(locks),
+        None => targets.push(LockTarget { relation: item.relation, id: id.expr.clone(), locks }),
+    }
+}
