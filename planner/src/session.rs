@@ -12,7 +12,7 @@ use crate::context::ExecContext;
 use crate::engine::Engine;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
-use crate::exec::{Outcome, cursor, utility};
+use crate::exec::{Outcome, cursor, foreign, utility};
 use crate::explain;
 use crate::hooks;
 use crate::portal;
@@ -134,7 +134,11 @@ impl Session {
                 self.begin(isolation, read_only)?
             }
         };
-        Ok(ExecContext {
+        Ok(self.context_in(txn))
+    }
+
+    fn context_in(&self, txn: Arc<Transaction>) -> ExecContext {
+        ExecContext {
             engine: self.engine.clone(),
             session: self.state.clone(),
             snapshot: txn.snapshot(),
@@ -145,7 +149,7 @@ impl Session {
             measure: None,
             results: None,
             source: None,
-        })
+        }
     }
 
     fn begin(&mut self, isolation: Isolation, read_only: bool) -> Result<Arc<Transaction>> {
@@ -387,7 +391,9 @@ impl Session {
         txn.set_synchronous(self.state.is_synchronous());
         let held = self.hold_portals();
         self.state.portals().end();
-        match held.and_then(|()| txn.commit()) {
+        let checked = held.and_then(|()| self.before_commit(&txn));
+        self.state.forget_deferred();
+        match checked.and_then(|()| txn.commit()) {
             Ok(ticket) => {
                 self.state.commit_settings();
                 Ok(ticket.lsn)
@@ -409,9 +415,21 @@ impl Session {
         Ok(())
     }
 
+    /// What waited for the end of the transaction.
+    fn before_commit(&self, txn: &Arc<Transaction>) -> Result<()> {
+        if txn.xid().is_none() {
+            return Ok(());
+        }
+        if self.state.has_deferred() {
+            foreign::commit_checks(&self.context_in(txn.clone()))?;
+        }
+        Ok(())
+    }
+
     fn abort(&mut self) -> Option<Lsn> {
         self.savepoints.clear();
         self.state.portals().end();
+        self.state.forget_deferred();
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }

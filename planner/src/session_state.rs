@@ -12,6 +12,7 @@ use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::activity::Activity;
+use crate::exec::foreign::Deferred;
 use crate::exec::settings::Settings;
 use crate::names;
 use crate::portal::Portals;
@@ -65,6 +66,8 @@ pub struct SessionState {
     epoch: Instant,
     /// The session's temporary schema, 0 before it has one.
     temp_schema: AtomicU32,
+    /// Constraint checks that wait for the commit.
+    deferred: Mutex<Deferred>,
     sequences: Mutex<(Option<Oid>, HashMap<Oid, i64>)>,
     transaction_time: AtomicI64,
     statement_time: AtomicI64,
@@ -107,6 +110,7 @@ impl SessionState {
             deadline: AtomicI64::new(0),
             epoch: Instant::now(),
             temp_schema: AtomicU32::new(0),
+            deferred: Mutex::default(),
             sequences: Mutex::default(),
             transaction_time: AtomicI64::new(vicinity_types::datetime::clock()),
             statement_time: AtomicI64::new(vicinity_types::datetime::clock()),
@@ -473,6 +477,21 @@ impl SessionState {
     #[inline]
     pub fn statement_time(&self) -> i64 {
         self.statement_time.load(Ordering::Relaxed)
+    }
+
+    /// Constraint checks that wait for the commit.
+    pub(crate) fn deferred(&self) -> MutexGuard<'_, Deferred> {
+        self.deferred.lock()
+    }
+
+    /// Whether some do.
+    pub(crate) fn has_deferred(&self) -> bool {
+        !self.deferred.lock().tasks.is_empty()
+    }
+
+    /// The transaction has ended: nothing waits, and SET CONSTRAINTS is over.
+    pub(crate) fn forget_deferred(&self) {
+        *self.deferred.lock() = Deferred::default();
     }
 
     /// `nextval` gave out a value.

@@ -31,6 +31,7 @@ mod number;
 mod numeric;
 mod order;
 mod out;
+mod partition;
 mod pase;
 mod registry;
 mod series;

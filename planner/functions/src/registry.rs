@@ -82,8 +82,13 @@ const TYPED: &[Table<TypedFn>] = &[
     text::format::FORMAT,
 ];
 
-const SETS: &[Table<SetFn>] =
-    &[crate::series::SERIES, json::sets::SETS, text::search::SETS, text::regexp::SETS];
+const SETS: &[Table<SetFn>] = &[
+    crate::partition::PARTITION,
+    crate::series::SERIES,
+    json::sets::SETS,
+    text::search::SETS,
+    text::regexp::SETS,
+];
 
 fn index<F: Copy>(tables: &[Table<F>]) -> HashMap<&'static str, F> {
     let mut map = HashMap::new();

@@ -164,9 +164,6 @@ pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constrain
                     sql.push_str(&format!(" ON {event} {action}"));
                 }
             }
-            if !f.set_columns.is_empty() {
-                sql.push_str(&format!(" ({})", names(own, &f.set_columns)));
-            }
             sql
         }
     };

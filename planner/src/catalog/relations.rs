@@ -159,7 +159,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("relnatts", int2(natts)),
         ("relchecks", int2(checks)),
         ("relhasrules", flag(matches!(relation.kind, RelationKind::View(_)))),
-        ("relhastriggers", flag(ctx.catalog.triggers_of(relation.oid).next().is_some())),
+        ("relhastriggers", flag(has_triggers(ctx, relation))),
         ("relhassubclass", flag(false)),
         ("relrowsecurity", flag(false)),
         ("relforcerowsecurity", flag(false)),
@@ -172,6 +172,15 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("reloptions", with),
         ("relpartbound", Datum::Null),
     ]
+}
+
+/// Foreign keys are triggers of both tables in PostgreSQL; listings look for them only where there
+/// are triggers.
+fn has_triggers(ctx: &ExecContext, relation: &Relation) -> bool {
+    let constraints = relation.table().map_or(&[][..], |t| &t.constraints);
+    ctx.catalog.triggers_of(relation.oid).next().is_some()
+        || constraints.iter().any(|c| matches!(c.kind, ConstraintKind::ForeignKey(_)))
+        || ctx.catalog.references_to(relation.oid).next().is_some()
 }
 
 /// Pages and live rows, as ANALYZE would leave them.

@@ -1,7 +1,10 @@
 //! TRUNCATE, LOCK, VACUUM, ANALYZE and other upkeep.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, CascadeOption, LockTableMode, ObjectName, TruncateIdentityOption};
 use vicinity_storage::LockMode;
+use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
 use super::name;
@@ -14,8 +17,6 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
     if t.partitions.is_some() || t.on_cluster.is_some() {
         return Err(PgError::unsupported("TRUNCATE of partitions"));
     }
-    // Without foreign keys there is nothing for CASCADE to go on to.
-    let (None | Some(CascadeOption::Cascade | CascadeOption::Restrict)) = t.cascade;
     let mut tables = Vec::new();
     for target in &t.table_names {
         match name::table(ctx, &target.name) {
@@ -26,6 +27,7 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
             Err(e) => return Err(e),
         }
     }
+    with_referrers(ctx, &mut tables, matches!(t.cascade, Some(CascadeOption::Cascade)))?;
     for table in tables {
         ctx.txn.truncate(table.oid)?;
         if matches!(t.identity, Some(TruncateIdentityOption::Restart)) {
@@ -38,6 +40,34 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
         }
     }
     Ok(done("TRUNCATE TABLE"))
+}
+
+/// A table can be emptied only with those that refer to it: an error, or they are added.
+fn with_referrers(ctx: &ExecContext, tables: &mut Vec<Arc<Relation>>, cascade: bool) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let mut at = 0;
+    while let Some(table) = tables.get(at).cloned() {
+        at += 1;
+        for (child, ..) in catalog.references_to(table.oid) {
+            if tables.iter().any(|t| t.oid == child.oid) {
+                continue;
+            }
+            if !cascade {
+                return Err(PgError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot truncate a table referenced in a foreign key constraint",
+                )
+                .detail(format!("Table \"{}\" references \"{}\".", child.name, table.name))
+                .hint(format!(
+                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                    child.name
+                )));
+            }
+            name::notice(ctx, format!("truncate cascades to table \"{}\"", child.name));
+            tables.push(child.clone());
+        }
+    }
+    Ok(())
 }
 
 /// Runs LOCK TABLE: modes that let writers go on keep only definitions away.

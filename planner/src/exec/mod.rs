@@ -15,6 +15,7 @@ pub mod copy;
 pub(crate) mod cursor;
 mod ddl;
 pub mod dml;
+pub(crate) mod foreign;
 mod maintenance;
 pub(crate) mod name;
 pub mod outcome;

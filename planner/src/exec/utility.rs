@@ -8,7 +8,7 @@ use super::ddl::{
     typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{alter, cursor, maintenance, name, set};
+use super::{alter, cursor, foreign, maintenance, name, set};
 use crate::context::ExecContext;
 use crate::sql::Statement;
 
@@ -37,10 +37,12 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         }
         Statement::Reindex { kind, name, .. } => index::reindex(ctx, kind, name.as_ref()),
         Statement::Checkpoint => Ok(done("CHECKPOINT")),
-        Statement::SetConstraints { names, .. } => match names {
-            None => Ok(done("SET CONSTRAINTS")),
-            Some(_) => Err(PgError::unsupported("SET CONSTRAINTS of named constraints")),
-        },
+        Statement::SetConstraints { names, deferred } => {
+            let names: Option<Vec<Vec<String>>> =
+                names.as_ref().map(|n| n.iter().map(name::parts).collect());
+            foreign::set_constraints(ctx, names.as_deref(), *deferred)?;
+            Ok(done("SET CONSTRAINTS"))
+        }
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
         Statement::Do { language, body } if language == "plpgsql" => {
             crate::plpgsql::run_do(ctx, body)?;

@@ -266,8 +266,6 @@ pub struct ForeignKey {
     pub index: Oid,
     pub on_update: ReferentialAction,
     pub on_delete: ReferentialAction,
-    /// `ON DELETE SET NULL (columns)`; empty for all.
-    pub set_columns: Vec<AttrNumber>,
     /// `MATCH FULL`
     pub full: bool,
 }

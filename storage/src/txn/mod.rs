@@ -252,6 +252,17 @@ impl Transaction {
         KeptSnapshot { db: self.db.clone(), slot: snapshot.slot }
     }
 
+    /// Runs with a snapshot of everything committed by now, and of our own writes, at any isolation
+    /// level: what a check must see that keeps others from breaking a rule.
+    pub fn with_latest<R>(&self, f: impl FnOnce(Snapshot) -> Result<R>) -> Result<R> {
+        let slot = self.db.core.clock.open_snapshots()?;
+        let ts = self.db.core.clock.take(slot);
+        let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
+        let result = f(Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot });
+        self.db.core.clock.close_snapshots(slot);
+        result
+    }
+
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
     pub fn end_statement(&self) {
         if !self.isolation().is_snapshot() {

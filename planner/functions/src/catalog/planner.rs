@@ -239,7 +239,6 @@ pub const PLANNER_SOURCES: &[&str] = &[
     "pg_operator_is_visible",
     "pg_opfamily_is_visible",
     "pg_options_to_table",
-    "pg_partition_ancestors",
     "pg_partition_root",
     "pg_partition_tree",
     "pg_postmaster_start_time",

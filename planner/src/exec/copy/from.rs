@@ -162,7 +162,7 @@ impl TextRows<'_, '_> {
     fn run(mut self) -> Result<u64> {
         let done = self.header().and_then(|()| self.rows());
         match done {
-            Ok(()) => Ok(self.feeding.count()),
+            Ok(()) => self.feeding.finish(),
             Err(e) => Err(e.context(self.place())),
         }
     }
@@ -323,7 +323,7 @@ impl BinaryRows<'_, '_> {
     fn run(mut self) -> Result<u64> {
         binary::header(&mut self.input)?;
         match self.rows() {
-            Ok(()) => Ok(self.feeding.count()),
+            Ok(()) => self.feeding.finish(),
             Err(e) => {
                 let place = format!("COPY {}, line {}", self.copy.relation.name, self.row);
                 let column = self.column.and_then(|at| self.copy.columns.get(at));

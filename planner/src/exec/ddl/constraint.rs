@@ -1,8 +1,8 @@
 //! Constraints and defaults of tables: names, columns, the indexes behind keys, and their SQL texts.
 
 use sqlparser::ast::{
-    ColumnOption, ConstraintCharacteristics, Expr, Ident, IndexColumn, NullsDistinctOption,
-    TableConstraint,
+    ColumnOption, ConstraintCharacteristics, DeferrableInitial, Expr, Ident, IndexColumn,
+    NullsDistinctOption, TableConstraint,
 };
 use vicinity_storage::catalog::model::{
     AttrNumber, Column, Constraint, ConstraintKind, IndexDef, IndexKey, IndexMethod, Relation,
@@ -11,8 +11,8 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::{canon, name};
-use super::opclass;
 use super::table::{Draft, invalid};
+use super::{foreign_key, opclass};
 use crate::context::ExecContext;
 
 /// A constraint as written, names not yet looked up.
@@ -20,6 +20,31 @@ use crate::context::ExecContext;
 pub(crate) struct Pending {
     pub(crate) name: Option<String>,
     pub(crate) kind: PendingKind,
+    pub(crate) deferrable: bool,
+    pub(crate) deferred: bool,
+    pub(crate) validated: bool,
+}
+
+impl Pending {
+    fn new(name: Option<String>, kind: PendingKind) -> Pending {
+        Pending { name, kind, deferrable: false, deferred: false, validated: true }
+    }
+
+    /// `DEFERRABLE` and its kin, for constraints that can wait.
+    fn timed(self, c: &Option<ConstraintCharacteristics>) -> Result<Pending> {
+        let Some(c) = c else { return Ok(self) };
+        if c.enforced == Some(false) {
+            return Err(PgError::unsupported("NOT ENFORCED"));
+        }
+        let deferred = matches!(c.initially, Some(DeferrableInitial::Deferred));
+        if deferred && c.deferrable == Some(false) {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+            ));
+        }
+        Ok(Pending { deferrable: c.deferrable.unwrap_or(deferred), deferred, ..self })
+    }
 }
 
 /// What a written constraint asks.
@@ -27,6 +52,7 @@ pub(crate) struct Pending {
 pub(crate) enum PendingKind {
     Key { columns: Vec<String>, primary: bool, nulls_not_distinct: bool },
     Check(Expr),
+    Foreign(Box<foreign_key::Written>),
 }
 
 /// A key's index before its table has an id.
@@ -67,6 +93,8 @@ impl KeyIndex {
 pub(crate) struct Resolved {
     pub(crate) constraints: Vec<Constraint>,
     pub(crate) indexes: Vec<KeyIndex>,
+    /// To be added when the table is there: it may refer to itself.
+    pub(crate) foreign: Vec<(Pending, foreign_key::Written)>,
 }
 
 fn characteristics(c: &Option<ConstraintCharacteristics>) -> Result<()> {
@@ -100,10 +128,8 @@ fn key(
     nulls: &NullsDistinctOption,
 ) -> Pending {
     let nulls_not_distinct = matches!(nulls, NullsDistinctOption::NotDistinct);
-    Pending {
-        name: name.map(name::ident),
-        kind: PendingKind::Key { columns, primary, nulls_not_distinct },
-    }
+    let kind = PendingKind::Key { columns, primary, nulls_not_distinct };
+    Pending::new(name.map(name::ident), kind)
 }
 
 /// A table constraint.
@@ -118,11 +144,14 @@ pub(crate) fn of_table(c: &TableConstraint) -> Result<Pending> {
             characteristics(&c.characteristics)?;
             Ok(key(c.name.as_ref(), key_columns(&c.columns)?, false, &c.nulls_distinct))
         }
-        TableConstraint::Check(c) => Ok(Pending {
-            name: c.name.as_ref().map(name::ident),
-            kind: PendingKind::Check((*c.expr).clone()),
-        }),
-        TableConstraint::ForeignKey(_) => Err(PgError::unsupported("FOREIGN KEY")),
+        TableConstraint::Check(c) => Ok(Pending::new(
+            c.name.as_ref().map(name::ident),
+            PendingKind::Check((*c.expr).clone()),
+        )),
+        TableConstraint::ForeignKey(f) => {
+            let kind = PendingKind::Foreign(Box::new(foreign_key::written(f, None)?));
+            Pending::new(f.name.as_ref().map(name::ident), kind).timed(&f.characteristics)
+        }
         TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_) => {
             Err(PgError::unsupported("USING INDEX"))
         }
@@ -146,11 +175,13 @@ pub(crate) fn of_column(
             characteristics(&c.characteristics)?;
             key(c.name.as_ref(), columns, false, &c.nulls_distinct)
         }
-        ColumnOption::Check(c) => Pending {
-            name: c.name.as_ref().map(name::ident),
-            kind: PendingKind::Check((*c.expr).clone()),
-        },
-        ColumnOption::ForeignKey(_) => return Err(PgError::unsupported("REFERENCES")),
+        ColumnOption::Check(c) => {
+            Pending::new(c.name.as_ref().map(name::ident), PendingKind::Check((*c.expr).clone()))
+        }
+        ColumnOption::ForeignKey(f) => {
+            let kind = PendingKind::Foreign(Box::new(foreign_key::written(f, Some(column))?));
+            Pending::new(f.name.as_ref().map(name::ident), kind).timed(&f.characteristics)?
+        }
         other => return Err(PgError::unsupported(format!("column option {other}"))),
     };
     pending.name = constraint_name.or(pending.name);
@@ -208,12 +239,13 @@ pub(crate) fn resolve_all(ctx: &ExecContext, draft: &mut Draft) -> Result<Resolv
         }
         seen.push(n);
     }
-    let mut out = Resolved { constraints: Vec::new(), indexes: Vec::new() };
+    let mut out = Resolved { constraints: Vec::new(), indexes: Vec::new(), foreign: Vec::new() };
     // Checks first, then the primary key, then the others: the order PostgreSQL names them in.
     let rank = |p: &Pending| match p.kind {
         PendingKind::Check(_) => 0,
         PendingKind::Key { primary: true, .. } => 1,
         PendingKind::Key { .. } => 2,
+        PendingKind::Foreign(_) => 3,
     };
     let mut order: Vec<&Pending> = pending.iter().collect();
     order.sort_by_key(|p| rank(p));
@@ -248,6 +280,7 @@ pub(crate) fn resolve_all(ctx: &ExecContext, draft: &mut Draft) -> Result<Resolv
                     out.indexes.push(index);
                 }
             }
+            PendingKind::Foreign(w) => out.foreign.push((p.clone(), (**w).clone())),
         }
     }
     Ok(out)
@@ -306,7 +339,12 @@ pub(crate) fn check(
 }
 
 /// `ChooseConstraintName`: free among the table's constraints.
-fn choose_name(table: &str, column: Option<&str>, label: &str, taken: &[String]) -> String {
+pub(crate) fn choose_name(
+    table: &str,
+    column: Option<&str>,
+    label: &str,
+    taken: &[String],
+) -> String {
     let mut pass = 0u32;
     loop {
         let numbered = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };

@@ -8,6 +8,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
 
+use super::super::rewrite;
 use super::sequence::nextval_text;
 use crate::context::ExecContext;
 use crate::names;
@@ -23,6 +24,8 @@ pub(crate) enum Node {
     Extension(Oid),
     Default(Oid, i16),
     Column(Oid, i16),
+    /// A constraint of a table.
+    Constraint(Oid, Oid),
 }
 
 /// A dependent and whether it goes without a word.
@@ -74,7 +77,12 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
             relation(table)
         ),
         Node::Column(table, number) => {
-            format!("column {} of table {}", column(table, number), relation(table))
+            let kind = catalog.relation(table).map_or("table", |r| kind_name(r));
+            format!("column {} of {kind} {}", column(table, number), relation(table))
+        }
+        Node::Constraint(table, constraint) => {
+            let found = catalog.constraint(constraint).map_or("?", |(_, c)| c.name.as_str());
+            format!("constraint {} on table {}", names::quote(found), relation(table))
         }
     }
 }
@@ -102,8 +110,18 @@ fn columns(relation: &Relation) -> Option<&[Column]> {
 fn users_of_types(catalog: &Catalog, types: &[Oid], out: &mut Vec<Edge>) {
     let uses =
         |ty: Oid| types.contains(&ty) || catalog.element_of(ty).is_some_and(|e| types.contains(&e));
-    for relation in catalog.relations() {
-        let RelationKind::Table(_) = relation.kind else { continue };
+    let arrays: Vec<Oid> = types.iter().filter_map(|t| catalog.array_of(*t)).collect();
+    let mut users: Vec<&Arc<Relation>> =
+        types.iter().chain(&arrays).flat_map(|t| catalog.dependents_of(*t)).collect();
+    if types.iter().any(|t| *t < oid::FIRST_USER) {
+        users = catalog.relations().collect();
+    }
+    users.sort_by_key(|r| r.oid);
+    users.dedup_by_key(|r| r.oid);
+    for relation in users {
+        if !matches!(relation.kind, RelationKind::Table(_) | RelationKind::Composite(_)) {
+            continue;
+        }
         for (i, c) in columns(relation).unwrap_or_default().iter().enumerate() {
             if !c.dropped && uses(c.type_oid) {
                 let number = i16::try_from(i + 1).unwrap_or(i16::MAX);
@@ -128,9 +146,17 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
             catalog.indexes_of(oid).for_each(|i| push(Node::Relation(i.oid), true));
             catalog.sequences_of(oid).for_each(|s| push(Node::Relation(s.oid), true));
             catalog.triggers_of(oid).for_each(|t| push(Node::Trigger(t.oid), true));
-            for view in catalog.relations() {
-                if matches!(&view.kind, RelationKind::View(v) if v.depends_on.contains(&oid)) {
-                    push(Node::Relation(view.oid), false);
+            for view in catalog.dependents_of(oid).filter(|v| reads(v, oid).is_some()) {
+                push(Node::Relation(view.oid), false);
+            }
+            for (child, c, _) in catalog.references_to(oid).filter(|(r, ..)| r.oid != oid) {
+                push(Node::Constraint(child.oid, c.oid), false);
+            }
+            if let Some(index) = relation.index() {
+                for (child, c, f) in catalog.references_to(index.table) {
+                    if f.index == oid {
+                        push(Node::Constraint(child.oid, c.oid), false);
+                    }
                 }
             }
             match &relation.kind {
@@ -181,9 +207,55 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                 }
             }
         }
-        Node::Trigger(_) | Node::Default(..) | Node::Column(..) => {}
+        Node::Constraint(_, constraint) => {
+            let kind = catalog.constraint(constraint).map(|(_, c)| &c.kind);
+            if let Some(ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index }) =
+                kind
+            {
+                push(Node::Relation(*index), true);
+            }
+        }
+        Node::Column(table, number) => column_dependents(&catalog, table, number, &mut out),
+        Node::Trigger(_) | Node::Default(..) => {}
     }
     out
+}
+
+/// The query of a view, plain or materialized, if it reads a relation.
+fn reads(view: &Relation, oid: Oid) -> Option<&str> {
+    let (query, on) = match &view.kind {
+        RelationKind::View(v) => (&v.query, &v.depends_on),
+        RelationKind::Table(t) => t.materialized.as_ref().map(|m| (&m.query, &m.depends_on))?,
+        _ => return None,
+    };
+    on.contains(&oid).then_some(query)
+}
+
+/// Views that may read a column, foreign keys that refer to it, columns computed from it. Its own
+/// indexes and constraints go with it.
+fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<Edge>) {
+    let Some(relation) = catalog.relation(table) else { return };
+    let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+    let Some(column) = columns(relation).and_then(|c| c.get(at)) else { return };
+    let mut push = |node| out.push(Edge { node, automatic: false });
+    for view in catalog.dependents_of(table) {
+        if reads(view, table).is_some_and(|query| rewrite::mentions(query, &column.name)) {
+            push(Node::Relation(view.oid));
+        }
+    }
+    for (child, c, f) in catalog.references_to(table) {
+        let own = child.oid == table && c.columns.contains(&number);
+        if f.columns.contains(&number) && !own {
+            push(Node::Constraint(child.oid, c.oid));
+        }
+    }
+    let Some(def) = relation.table() else { return };
+    for (other, c) in (1_i16..).zip(&def.columns) {
+        let computed = c.generated.as_ref().filter(|_| !c.dropped && other != number);
+        if computed.is_some_and(|text| rewrite::text_reads(relation, text, number)) {
+            push(Node::Column(table, other));
+        }
+    }
 }
 
 fn defaults_with(catalog: &Catalog, text: &str) -> Vec<(Oid, i16)> {
@@ -250,7 +322,9 @@ pub(crate) fn drop_all(ctx: &ExecContext, roots: &[Node], cascade: bool) -> Resu
         for edge in dependents(ctx, node) {
             // A column goes with its table.
             let inside = match edge.node {
-                Node::Column(t, _) | Node::Default(t, _) => order.contains(&Node::Relation(t)),
+                Node::Column(t, _) | Node::Default(t, _) | Node::Constraint(t, _) => {
+                    order.contains(&Node::Relation(t))
+                }
                 _ => false,
             };
             if inside || order.contains(&edge.node) {
@@ -267,7 +341,9 @@ pub(crate) fn drop_all(ctx: &ExecContext, roots: &[Node], cascade: bool) -> Resu
     }
     // Found later that the table goes as well: its columns and defaults are no news.
     let gone = |n: &Node| match n {
-        Node::Column(t, _) | Node::Default(t, _) => order.contains(&Node::Relation(*t)),
+        Node::Column(t, _) | Node::Default(t, _) | Node::Constraint(t, _) => {
+            order.contains(&Node::Relation(*t))
+        }
         _ => false,
     };
     told.retain(|(n, _)| !gone(n));
@@ -340,6 +416,9 @@ fn drop_one(ctx: &ExecContext, node: Node) -> Result<()> {
         }
         Node::Default(table, number) => change_column(ctx, table, number, |c| c.default = None),
         Node::Column(table, number) => super::super::alter::drop_column(ctx, table, number),
+        Node::Constraint(table, constraint) => {
+            super::super::alter::drop_constraint(ctx, table, constraint)
+        }
         _ => Ok(()),
     }
 }

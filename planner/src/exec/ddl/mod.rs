@@ -6,6 +6,7 @@ pub(crate) mod create_as;
 pub(crate) mod depend;
 pub(crate) mod drop;
 pub(crate) mod extension;
+pub(crate) mod foreign_key;
 pub(crate) mod function;
 pub(crate) mod index;
 pub(crate) mod index_key;

@@ -17,7 +17,7 @@ use super::super::name;
 use super::super::outcome::{Outcome, done};
 use super::super::types::{self, Written};
 use super::constraint::{self, Pending};
-use super::{index, sequence};
+use super::{foreign_key, index, sequence};
 use crate::context::ExecContext;
 use crate::names;
 
@@ -443,6 +443,9 @@ pub(crate) fn finish(
     }
     let relation = index::reread(ctx, oid)?;
     constraint::validate_table(ctx, &relation)?;
+    for (pending, written) in &resolved.foreign {
+        foreign_key::add(ctx, &index::reread(ctx, oid)?, pending, written, false)?;
+    }
     Ok(oid)
 }
 

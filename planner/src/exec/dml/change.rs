@@ -13,6 +13,7 @@ use vicinity_storage::catalog::model::{Identity, Relation};
 use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
+use super::super::foreign::Queue;
 use super::super::name;
 use super::super::triggers::{Event, Row as Triggers};
 use super::insert::{is_default, place, target};
@@ -525,6 +526,8 @@ struct Changer<'a> {
     triggers: Option<Triggers>,
     once: Vec<OnceCell<Datum>>,
     sink: &'a mut dyn RowSink,
+    /// Keys for the statement's end.
+    queue: &'a mut Queue,
     count: u64,
 }
 
@@ -555,6 +558,7 @@ impl Change {
         ctx: &ExecContext,
         params: &[Datum],
         sink: &mut dyn RowSink,
+        queue: &mut Queue,
     ) -> Result<u64> {
         let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
         let event = if self.delete { Event::Delete } else { Event::Update };
@@ -564,7 +568,7 @@ impl Change {
             Values::Query { .. } => 0,
         };
         let once = vec![OnceCell::new(); cells];
-        let mut me = Changer { change: self, ctx, params, table, triggers, once, sink, count: 0 };
+        let mut me = Changer { change: self, ctx, params, table, triggers, once, sink, queue, count: 0 };
         let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;
         if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
             me.one(vec![Datum::Tid(*current)])?;
@@ -672,6 +676,7 @@ impl Changer<'_> {
             }
             let write = self.table.delete(&self.ctx.txn, snapshot, row)?;
             if write == Write::Done {
+                self.queue.deleted(self.ctx, &change.rules.keys, &old);
                 if let Some(t) = &self.triggers {
                     t.after(self.ctx, Some(&old), None)?;
                 }
@@ -689,6 +694,9 @@ impl Changer<'_> {
         change.rules.apply(self.ctx, &mut new)?;
         let write = self.table.update(&self.ctx.txn, snapshot, row, &new)?;
         if write == Write::Done {
+            if !change.rules.keys.is_empty() {
+                self.queue.updated(self.ctx, &change.rules.keys, &old, &new)?;
+            }
             if let Some(t) = &self.triggers {
                 t.after(self.ctx, Some(&old), Some(&new))?;
             }

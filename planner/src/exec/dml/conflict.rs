@@ -209,6 +209,12 @@ impl BoundConflict {
     }
 }
 
+/// A row that was written, as it was before if it was there.
+pub(super) struct Written {
+    pub(super) row: RowId,
+    pub(super) old: Option<Vec<Datum>>,
+}
+
 /// The row in the way was put there by this very statement.
 fn twice() -> PgError {
     PgError::new(
@@ -231,8 +237,7 @@ impl Conflict {
         }
     }
 
-    /// Inserts, or does what the clause says. `values` become those written. Gives the row and
-    /// whether it is new; `None` if nothing was written.
+    /// Inserts, or does what the clause says. `values` become those written; `None` if nothing was.
     pub(super) fn run(
         &self,
         ctx: &ExecContext,
@@ -240,11 +245,11 @@ impl Conflict {
         rules: &Rules,
         table: &Arc<Table>,
         values: &mut Vec<Datum>,
-    ) -> Result<Option<(RowId, bool)>> {
+    ) -> Result<Option<Written>> {
         use vicinity_storage::Insert;
         loop {
             let row = match table.insert_unless_conflict(&ctx.txn, values, &self.arbiters)? {
-                Insert::Inserted(row) => return Ok(Some((row, true))),
+                Insert::Inserted(row) => return Ok(Some(Written { row, old: None })),
                 Insert::Conflict(row) => row,
             };
             let Some(update) = &self.update else { return Ok(None) };
@@ -266,9 +271,9 @@ impl Conflict {
                             values,
                         )?;
                         match now {
-                            Applied::Written(new) => {
+                            Applied::Written { old, new } => {
                                 *values = new;
-                                return Ok(Some((row, false)));
+                                return Ok(Some(Written { row, old: Some(old) }));
                             }
                             Applied::Refused => return Ok(None),
                             Applied::Changed(write) => write,
@@ -293,7 +298,10 @@ impl Conflict {
 }
 
 enum Applied {
-    Written(Vec<Datum>),
+    Written {
+        old: Vec<Datum>,
+        new: Vec<Datum>,
+    },
     /// WHERE was not true.
     Refused,
     Changed(Write),
@@ -329,7 +337,10 @@ impl Update {
         }
         rules.apply(ctx, &mut new)?;
         match table.update(&ctx.txn, snapshot, row, &new)? {
-            Write::Done => Ok(Applied::Written(new)),
+            Write::Done => {
+                both.truncate(width);
+                Ok(Applied::Written { old: both, new })
+            }
             other => Ok(Applied::Changed(other)),
         }
     }

@@ -193,8 +193,9 @@ impl Feeding<'_> {
         })
     }
 
-    /// Rows put in so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.inserter.count
+    /// All rows are in: looks at their foreign keys. Gives their number.
+    pub(crate) fn finish(&mut self) -> Result<u64> {
+        std::mem::take(&mut self.inserter.queue).finish(self.ctx)?;
+        Ok(self.inserter.count)
     }
 }

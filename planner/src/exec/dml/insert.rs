@@ -9,8 +9,9 @@ use vicinity_storage::Table;
 use vicinity_storage::catalog::model::{Identity, Relation, RelationKind};
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
+use super::super::foreign::Queue;
 use super::super::name;
-use super::conflict::{BoundConflict, Conflict};
+use super::conflict::{BoundConflict, Conflict, Written};
 use super::layout::{Layout, extend, table_def};
 use super::returning::{self, Returning};
 use super::rules::{Rules, bind_default};
@@ -444,6 +445,8 @@ pub(super) struct Inserter<'a> {
     /// Of rows in the way: all, and those that were left as they are.
     conflicts: u64,
     left: u64,
+    /// Keys for the statement's end.
+    pub(super) queue: Queue,
 }
 
 impl<'a> Inserter<'a> {
@@ -467,6 +470,7 @@ impl<'a> Inserter<'a> {
             count: 0,
             conflicts: 0,
             left: 0,
+            queue: Queue::default(),
         }
     }
 
@@ -528,17 +532,25 @@ impl<'a> Inserter<'a> {
         }
         plan.rules.apply(self.ctx, &mut values)?;
         let written = match &plan.conflict {
-            None => Some((self.table.insert(&self.ctx.txn, &values)?, true)),
+            None => {
+                let row = self.table.insert(&self.ctx.txn, &values)?;
+                Some(Written { row, old: None })
+            }
             Some(conflict) => {
                 conflict.run(self.ctx, self.params, &plan.rules, self.table, &mut values)?
             }
         };
-        self.conflicts += u64::from(!matches!(written, Some((_, true))));
+        self.conflicts += u64::from(!matches!(written, Some(Written { old: None, .. })));
         self.left += u64::from(written.is_none());
-        if let Some((row, inserted)) = written {
+        if let Some(Written { row, old }) = written {
             self.count += 1;
+            match &old {
+                _ if plan.rules.keys.is_empty() => {}
+                None => self.queue.inserted(self.ctx, &plan.rules.keys, &values)?,
+                Some(old) => self.queue.updated(self.ctx, &plan.rules.keys, old, &values)?,
+            }
             if let Some(t) = &triggers
-                && inserted
+                && old.is_none()
             {
                 t.after(self.ctx, None, Some(&values))?;
             }
@@ -623,6 +635,7 @@ impl Insert {
         ctx: &ExecContext,
         params: &[Datum],
         sink: &mut dyn RowSink,
+        queue: &mut Queue,
     ) -> Result<u64> {
         let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
         let mut inserter = Inserter::new(self, ctx, params, &table, sink);
@@ -657,6 +670,7 @@ impl Insert {
                 Figures { rows, conflicts, removed: left, loops: 1, ..Figures::default() };
             measure.add(self.shown.place, Stage::Top, &figures);
         }
+        queue.append(inserter.queue);
         Ok(inserter.count)
     }
 }

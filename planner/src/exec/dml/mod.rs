@@ -23,6 +23,7 @@ use sqlparser::ast::{self, Statement as Ast};
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
+use super::foreign::Queue;
 use super::outcome::{Outcome, Rows, Tag};
 use crate::bind::Binder;
 use crate::context::ExecContext;
@@ -134,16 +135,30 @@ pub fn run(
     params: &[Datum],
     sink: &mut dyn RowSink,
 ) -> Result<Tag> {
+    let mut queue = Queue::default();
+    let tag = run_noting(plan, ctx, params, sink, &mut queue)?;
+    queue.finish(ctx)?;
+    Ok(tag)
+}
+
+/// Runs a write whose foreign keys are looked at later, with those already in the queue.
+pub(crate) fn run_noting(
+    plan: &DmlPlan,
+    ctx: &ExecContext,
+    params: &[Datum],
+    sink: &mut dyn RowSink,
+    queue: &mut Queue,
+) -> Result<Tag> {
     let ctx = &plan.parts.begin(ctx.clone(), params)?;
     match &plan.kind {
         Kind::Insert(i) => {
             read_only(ctx, &i.rules, "INSERT")?;
-            Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink)?))
+            Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink, queue)?))
         }
         Kind::Change(c) => {
             let name = c.name();
             read_only(ctx, c.rules(), name)?;
-            Ok(Tag::counted(name, c.run(ctx, params, sink)?))
+            Ok(Tag::counted(name, c.run(ctx, params, sink, queue)?))
         }
     }
 }

@@ -7,6 +7,7 @@ use sqlparser::ast::Expr as Ast;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState, text_out};
 
+use super::super::foreign::Keys;
 use super::layout::{Layout, column_type, extend, table_def};
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, Typed};
@@ -214,6 +215,8 @@ pub(crate) struct Rules {
     checks: Vec<(String, Node)>,
     generated: Vec<(usize, Node)>,
     cells: usize,
+    /// Foreign keys from and to the table.
+    pub(crate) keys: Keys,
 }
 
 impl Rules {
@@ -246,6 +249,7 @@ impl Rules {
             checks,
             generated,
             cells: compiler.once_cells(),
+            keys: Keys::of(ctx, relation),
         })
     }
 

@@ -1,0 +1,264 @@
+//! ALTER TABLE's columns: ADD, DROP, ALTER.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, GeneratedAs};
+use vicinity_storage::ObjectKind;
+use vicinity_storage::catalog::model::{
+    Column, ConstraintKind, Identity, Object, Relation, TableDef,
+};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+
+use super::super::ddl::constraint::{self, PendingKind};
+use super::super::ddl::depend::{self, Node};
+use super::super::ddl::index::reread;
+use super::super::ddl::table;
+use super::super::{dml, name, rewrite, types};
+use super::constraint::add_pending;
+use super::{change_column, change_table, no_column, number, place};
+use crate::context::ExecContext;
+
+pub(super) fn add(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    def: &TableDef,
+    c: &ColumnDef,
+    if_not_exists: bool,
+) -> Result<()> {
+    let own = name::ident(&c.name);
+    if place(r, &own).is_ok() {
+        let text = format!("column \"{own}\" of relation \"{}\" already exists", r.name);
+        if if_not_exists {
+            name::skipping(ctx, SqlState::DUPLICATE_COLUMN, text);
+            return Ok(());
+        }
+        return Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
+    }
+    // The column is drafted as in CREATE TABLE, with the table's columns before it.
+    let at = def.columns.len();
+    let (mut column, written) = table::bare_column(ctx, c)?;
+    let mut constraints = Vec::new();
+    let mut identity = None;
+    for option in &c.options {
+        match &option.option {
+            ColumnOption::Null => {}
+            ColumnOption::NotNull => column.not_null = true,
+            ColumnOption::Default(e) => {
+                column.default = constraint::default_text(ctx, e, &column)?;
+            }
+            ColumnOption::Generated { generation_expr: Some(e), .. } => {
+                column.generated = Some(constraint::expr_text(ctx, e));
+            }
+            ColumnOption::Generated { generated_as, sequence_options, .. } => {
+                column.not_null = true;
+                column.identity = Some(match generated_as {
+                    GeneratedAs::ByDefault => Identity::ByDefault,
+                    _ => Identity::Always,
+                });
+                identity = Some(sequence_options.clone().unwrap_or_default());
+            }
+            ColumnOption::Collation(collation) => table::check_collation(collation)?,
+            other => constraints.push(constraint::of_column(
+                other,
+                &own,
+                option.name.as_ref().map(name::ident),
+            )?),
+        }
+    }
+    let mut sequence = None;
+    if written.serial || identity.is_some() {
+        column.not_null = true;
+        let (made, text) = table::serial_for(ctx, r, &column, number(at), identity.as_deref())?;
+        if identity.is_none() {
+            column.default = Some(text);
+        }
+        sequence = Some(made);
+    }
+    let primary =
+        constraints.iter().any(|p| matches!(p.kind, PendingKind::Key { primary: true, .. }));
+    column.not_null |= primary;
+    let not_null = column.not_null;
+    let computed = column.default.is_some() || column.generated.is_some() || sequence.is_some();
+    let made = change_table(ctx, r.oid, |t| {
+        t.columns.push(Column { not_null: false, ..column });
+        Ok(())
+    })?;
+    if let Some(sequence) = sequence {
+        ctx.txn.put(Object::Relation(Arc::new(sequence)))?;
+    }
+    dml::validate(ctx, &made)?;
+    if computed {
+        rewrite::fill_new_column(ctx, &made, at)?;
+    }
+    if not_null {
+        set_not_null(ctx, &reread(ctx, r.oid)?, at)?;
+    }
+    for pending in constraints {
+        let r = reread(ctx, r.oid)?;
+        let def = r.table().cloned().ok_or_else(|| PgError::internal("not a table"))?;
+        add_pending(ctx, &r, &def, &pending)?;
+    }
+    Ok(())
+}
+
+/// Marks a column as dropped, with the indexes and constraints over it.
+pub(crate) fn drop_column(ctx: &ExecContext, oid: Oid, number: i16) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let Some(r) = catalog.relation(oid).cloned() else { return Ok(()) };
+    let Some(def) = r.table() else { return Ok(()) };
+    for c in &def.constraints {
+        if let ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } = &c.kind
+            && c.columns.contains(&number)
+        {
+            ctx.txn.drop_object(ObjectKind::Relation, *index)?;
+        }
+    }
+    let catalog = ctx.txn.catalog();
+    for i in catalog.indexes_of(oid) {
+        let uses = i.index().is_some_and(|d| rewrite::index_reads(&r, d, number));
+        if uses {
+            ctx.txn.drop_object(ObjectKind::Relation, i.oid)?;
+        }
+    }
+    for s in catalog.sequences_of(oid) {
+        let owned = s.sequence().and_then(|d| d.owned_by).is_some_and(|(_, n)| n == number);
+        if owned {
+            ctx.txn.drop_object(ObjectKind::Relation, s.oid)?;
+        }
+    }
+    change_table(ctx, oid, |t| {
+        t.constraints.retain(|c| !c.columns.contains(&number));
+        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        if let Some(c) = t.columns.get_mut(at) {
+            c.dropped = true;
+            c.name = format!("........pg.dropped.{number}........");
+            c.not_null = false;
+            c.default = None;
+            c.generated = None;
+            c.identity = None;
+        }
+        Ok(())
+    })
+    .map(drop)
+}
+
+pub(super) fn drop_named(
+    ctx: &ExecContext,
+    r: &Relation,
+    own: &str,
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let at = match place(r, own) {
+        Ok(at) => at,
+        Err(e) if if_exists => {
+            name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
+            return Ok(());
+        }
+        Err(e) => return Err(e),
+    };
+    depend::drop_all(ctx, &[Node::Column(r.oid, number(at))], cascade)
+}
+
+pub(super) fn set_not_null(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
+    rewrite::check_no_nulls(ctx, r, at)?;
+    change_column(ctx, r.oid, at, |c| c.not_null = true).map(drop)
+}
+
+pub(super) fn alter(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    own: &str,
+    op: &AlterColumnOperation,
+) -> Result<()> {
+    let at = place(r, own)?;
+    let def = r.table().ok_or_else(|| PgError::internal("not a table"))?;
+    let column = def.columns.get(at).ok_or_else(|| no_column(r, own))?;
+    match op {
+        AlterColumnOperation::SetNotNull => set_not_null(ctx, r, at),
+        AlterColumnOperation::DropNotNull => {
+            let in_key = def.constraints.iter().any(|c| {
+                matches!(c.kind, ConstraintKind::PrimaryKey { .. })
+                    && c.columns.contains(&number(at))
+            });
+            if in_key {
+                return Err(table::invalid(format!("column \"{own}\" is in a primary key")));
+            }
+            if column.identity.is_some() {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("column \"{own}\" of relation \"{}\" is an identity column", r.name),
+                ));
+            }
+            change_column(ctx, r.oid, at, |c| c.not_null = false).map(drop)
+        }
+        AlterColumnOperation::SetDefault { value } => {
+            check_plain(r, column)?;
+            let text = constraint::default_text(ctx, value, column)?;
+            let made = change_column(ctx, r.oid, at, |c| c.default = text)?;
+            dml::validate(ctx, &made)
+        }
+        AlterColumnOperation::DropDefault => {
+            check_plain(r, column)?;
+            change_column(ctx, r.oid, at, |c| c.default = None).map(drop)
+        }
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            let written = types::resolve(ctx, data_type)?;
+            if written.serial {
+                return Err(types::undefined(&data_type.to_string().to_lowercase()));
+            }
+            rewrite::change_type(ctx, r, at, (written.ty, written.ndims), using.as_ref())
+        }
+        AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
+            if !column.not_null {
+                return Err(PgError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "column \"{own}\" of relation \"{}\" must be declared NOT NULL before \
+                         identity can be added",
+                        r.name
+                    ),
+                ));
+            }
+            if column.identity.is_some() || column.default.is_some() {
+                let what = if column.identity.is_some() {
+                    "is already an identity column"
+                } else {
+                    "already has a default value"
+                };
+                return Err(PgError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("column \"{own}\" of relation \"{}\" {what}", r.name),
+                ));
+            }
+            if !matches!(column.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
+                return Err(PgError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    "identity column type must be smallint, integer, or bigint",
+                ));
+            }
+            let options = sequence_options.clone().unwrap_or_default();
+            let (made, _) = table::serial_for(ctx, r, column, number(at), Some(&options))?;
+            ctx.txn.put(Object::Relation(Arc::new(made)))?;
+            let kind = match generated_as {
+                Some(GeneratedAs::ByDefault) => Identity::ByDefault,
+                _ => Identity::Always,
+            };
+            change_column(ctx, r.oid, at, |c| c.identity = Some(kind)).map(drop)
+        }
+    }
+}
+
+fn check_plain(r: &Relation, c: &Column) -> Result<()> {
+    let what = if c.identity.is_some() {
+        "an identity column"
+    } else if c.generated.is_some() {
+        "a generated column"
+    } else {
+        return Ok(());
+    };
+    Err(PgError::new(
+        SqlState::SYNTAX_ERROR,
+        format!("column \"{}\" of relation \"{}\" is {what}", c.name, r.name),
+    ))
+}

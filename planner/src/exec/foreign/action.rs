@@ -1,0 +1,116 @@
+//! What follows when a key goes that rows refer to.
+
+use std::collections::HashMap;
+
+use vicinity_storage::catalog::model::ReferentialAction;
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+
+use super::check;
+use super::queue::Queue;
+use super::reference::{Event, Reference, table_name};
+use crate::bind::{Binder, ParamTypes};
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::exec::dml::{self, DmlPlan};
+use crate::rows::Discard;
+use crate::{names, sql};
+
+/// The writes of the actions a statement needs, each planned once.
+#[derive(Default)]
+pub(super) struct Actions {
+    plans: HashMap<(Oid, bool), DmlPlan>,
+}
+
+/// The statement of an action; `$1`... are the old key, then the new one.
+fn text(ctx: &ExecContext, reference: &Reference, event: Event) -> String {
+    let own = Reference::column_names(&reference.child, &reference.constraint.columns);
+    let table = table_name(ctx, &reference.child);
+    let conditions: Vec<String> =
+        (1..).zip(&own).map(|(i, c)| format!("{} = ${i}", names::quote(c))).collect();
+    let condition = conditions.join(" AND ");
+    let set = |value: &dyn Fn(usize) -> String| {
+        let parts: Vec<String> = own
+            .iter()
+            .enumerate()
+            .map(|(at, c)| format!("{} = {}", names::quote(c), value(at)))
+            .collect();
+        format!("UPDATE {table} SET {} WHERE {condition}", parts.join(", "))
+    };
+    match (reference.action(event), event) {
+        (ReferentialAction::Cascade, Event::Delete) => {
+            format!("DELETE FROM {table} WHERE {condition}")
+        }
+        (ReferentialAction::Cascade, Event::Update) => {
+            set(&|at| format!("${}", own.len() + at + 1))
+        }
+        (ReferentialAction::SetDefault, _) => set(&|_| "DEFAULT".to_owned()),
+        _ => set(&|_| "NULL".to_owned()),
+    }
+}
+
+impl Actions {
+    /// The row with the key `old` went, or has the key `new` now.
+    pub(super) fn run(
+        &mut self,
+        ctx: &ExecContext,
+        reference: &Reference,
+        old: &[Datum],
+        new: Option<&[Datum]>,
+        queue: &mut Queue,
+    ) -> Result<()> {
+        let event = if new.is_some() { Event::Update } else { Event::Delete };
+        match reference.action(event) {
+            ReferentialAction::NoAction => return check::lost(ctx, reference, old),
+            ReferentialAction::Restrict => return check::unreferenced(ctx, reference, old),
+            _ => {}
+        }
+        let ctx = &ctx.next_statement();
+        refuse_newer(ctx, reference, old)?;
+        let cascades = reference.action(event) == ReferentialAction::Cascade;
+        let mut params = old.to_vec();
+        if cascades {
+            params.extend_from_slice(new.unwrap_or_default());
+        }
+        let key = (reference.constraint.oid, event == Event::Delete);
+        if !self.plans.contains_key(&key) {
+            let mut types = reference.parent_types(ctx);
+            if cascades && event == Event::Update {
+                types.extend(types.clone());
+            }
+            self.plans.insert(key, plan(ctx, &text(ctx, reference, event), &types)?);
+        }
+        if let Some(plan) = self.plans.get(&key) {
+            dml::run_noting(plan, ctx, &params, &mut Discard, queue)?;
+        }
+        if reference.action(event) == ReferentialAction::SetDefault {
+            // The default may be the very key that went.
+            return check::lost(ctx, reference, old);
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot that lasts does not see rows that began to refer after it: the action would miss them.
+fn refuse_newer(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+    if !ctx.txn.isolation().is_snapshot() {
+        return Ok(());
+    }
+    let newest = ctx.txn.with_latest(|latest| check::referred(ctx, reference, key, latest))?;
+    if newest && !check::referred(ctx, reference, key, ctx.snapshot)? {
+        return Err(PgError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent update",
+        ));
+    }
+    Ok(())
+}
+
+fn plan(ctx: &ExecContext, text: &str, types: &[PgType]) -> Result<DmlPlan> {
+    let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
+    let parsed = sql::parse(text)?.into_iter().next();
+    let Some(sql::Statement::Sql(statement)) = parsed.map(|p| p.stmt) else {
+        return Err(PgError::internal("an action is no statement"));
+    };
+    let binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::fixed(&oids));
+    dml::prepare(ctx, binder, &statement)
+}

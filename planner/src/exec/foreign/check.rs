@@ -1,0 +1,259 @@
+//! Looking for keys.
+
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::{ConstraintKind, Relation};
+use vicinity_storage::{Access, KeyRange, LockMode, LockOutcome, LockWait, Snapshot, pin};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
+
+use super::queue::DeferredTask;
+use super::reference::{Reference, find, table_name};
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::{inner, names};
+
+/// A referring key as the parent's columns hold it; `None` if they cannot hold it.
+fn as_parent(
+    ctx: &ExecContext,
+    reference: &Reference,
+    key: &[Datum],
+) -> Result<Option<Vec<Datum>>> {
+    let types = reference.child_types(ctx).into_iter().zip(reference.parent_types(ctx));
+    let mut out = Vec::with_capacity(key.len());
+    for (value, (from, to)) in key.iter().zip(types) {
+        match converted(ctx, value, from, to)? {
+            Some(value) => out.push(value),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(out))
+}
+
+fn converted(ctx: &ExecContext, value: &Datum, from: PgType, to: PgType) -> Result<Option<Datum>> {
+    if from.kind == to.kind {
+        return Ok(Some(value.clone()));
+    }
+    if let Some(whole) = crate::row::number::as_i64(value) {
+        // An integer that does not fit the key is not in it.
+        match to.kind {
+            Kind::Int2 => return Ok(i16::try_from(whole).ok().map(Datum::Int2)),
+            Kind::Int4 => return Ok(i32::try_from(whole).ok().map(Datum::Int4)),
+            Kind::Int8 => return Ok(Some(Datum::Int8(whole))),
+            _ => {}
+        }
+    }
+    inner::convert(ctx, value, from, to)
+}
+
+/// Whether the parent has a key; locks the row that has it, if asked to.
+fn present(ctx: &ExecContext, reference: &Reference, key: &[Datum], lock: bool) -> Result<bool> {
+    let parent = ctx.catalog.relation(reference.parent.oid).unwrap_or(&reference.parent);
+    let table = ctx.engine.db.table(parent.oid, &ctx.catalog)?;
+    let index = ctx.catalog.relation(reference.key.index).and_then(|r| r.index());
+    let index = index.ok_or_else(|| PgError::internal("foreign key without its index"))?;
+    let value = |column: i16| {
+        let at = reference.key.columns.iter().position(|c| *c == column);
+        at.and_then(|at| key.get(at)).cloned().unwrap_or_default()
+    };
+    let values: Vec<Datum> = index.keys.iter().map(|k| value(k.column)).collect();
+    loop {
+        let snapshot = ctx.txn.snapshot();
+        let range = KeyRange::equal(&index.keys, &values);
+        let access = Access::Btree { index: reference.key.index, range, reverse: false };
+        let mut cursor = table.open(access, snapshot)?;
+        let row = {
+            let guard = pin();
+            cursor.next(&guard, &mut |_| Ok(true))?.map(|r| r.id)
+        };
+        let Some(row) = row else { return Ok(false) };
+        if !lock {
+            return Ok(true);
+        }
+        let mode = LockMode::KeyShare;
+        match table.lock_row(&ctx.txn, &snapshot, row, mode, LockWait::Block)? {
+            LockOutcome::Locked => return Ok(true),
+            LockOutcome::Gone => return Ok(false),
+            LockOutcome::Concurrent | LockOutcome::Skipped => ctx.check()?,
+        }
+    }
+}
+
+/// Whether a row refers to a key, given as values of `types`, under a snapshot.
+fn exists(
+    ctx: &ExecContext,
+    reference: &Reference,
+    (key, types): (&[Datum], &[PgType]),
+    snapshot: Snapshot,
+) -> Result<bool> {
+    let columns = Reference::column_names(&reference.child, &reference.constraint.columns);
+    let conditions = (1..).zip(&columns).map(|(i, c)| format!("{} = ${i}", names::quote(c)));
+    let conditions: Vec<String> = conditions.collect();
+    let table = table_name(ctx, &reference.child);
+    let text = format!("SELECT 1 FROM {table} WHERE {} LIMIT 1", conditions.join(" AND "));
+    let ctx = &ExecContext { snapshot, ..ctx.clone() };
+    let statement = inner::prepare_with_types(ctx, &text, types)?;
+    let mut found = false;
+    inner::rows(ctx, &statement, key.to_vec(), &mut |_| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+/// Whether a row refers to a key of the parent.
+pub(super) fn referred(
+    ctx: &ExecContext,
+    reference: &Reference,
+    key: &[Datum],
+    snapshot: Snapshot,
+) -> Result<bool> {
+    exists(ctx, reference, (key, &reference.parent_types(ctx)), snapshot)
+}
+
+/// A row came to refer to a key: it must be there.
+pub(super) fn refers(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+    let held = as_parent(ctx, reference, key)?;
+    if let Some(held) = &held
+        && present(ctx, reference, held, true)?
+    {
+        return Ok(());
+    }
+    // The row may be gone again, or refer elsewhere by now.
+    if exists(ctx, reference, (key, &reference.child_types(ctx)), ctx.txn.snapshot())? {
+        return Err(reference.not_present(ctx, key));
+    }
+    Ok(())
+}
+
+/// A key went: nobody may refer to it, unless another row has it now.
+pub(super) fn lost(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+    if present(ctx, reference, key, false)? {
+        return Ok(());
+    }
+    unreferenced(ctx, reference, key)
+}
+
+/// Nobody may refer to a key, whatever our own snapshot sees.
+pub(super) fn unreferenced(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+    let found = ctx.txn.with_latest(|latest| referred(ctx, reference, key, latest))?;
+    if found { Err(reference.still_referenced(ctx, key)) } else { Ok(()) }
+}
+
+/// ALTER TABLE ADD and VALIDATE: the rows there are must refer to something.
+pub(crate) fn check_rows(ctx: &ExecContext, child: &Arc<Relation>, constraint: Oid) -> Result<()> {
+    let ctx = &ctx.next_statement();
+    let Some(reference) = find(ctx, constraint) else { return Ok(()) };
+    let own = Reference::column_names(child, &reference.constraint.columns);
+    let theirs = Reference::column_names(&reference.parent, &reference.key.columns);
+    let quoted: Vec<String> = own.iter().map(|c| format!("c.{}", names::quote(c))).collect();
+    let all = |test: &str, joined: &str| {
+        let tests: Vec<String> = quoted.iter().map(|c| format!("{c} {test}")).collect();
+        tests.join(joined)
+    };
+    let joins: Vec<String> =
+        quoted.iter().zip(&theirs).map(|(c, p)| format!("p.{} = {c}", names::quote(p))).collect();
+    let mut condition = format!(
+        "({} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {}))",
+        all("IS NOT NULL", " AND "),
+        table_name(ctx, &reference.parent),
+        joins.join(" AND ")
+    );
+    if reference.key.full {
+        let (some, null) = (all("IS NOT NULL", " OR "), all("IS NULL", " OR "));
+        condition = format!("{condition} OR (({some}) AND ({null}))");
+    }
+    let table = table_name(ctx, child);
+    let text = format!("SELECT {} FROM {table} c WHERE {condition} LIMIT 1", quoted.join(", "));
+    let statement = inner::prepare_with_types(ctx, &text, &[])?;
+    let mut bad = None;
+    inner::rows(ctx, &statement, Vec::new(), &mut |row| {
+        bad = Some(row);
+        Ok(false)
+    })?;
+    match bad {
+        None => Ok(()),
+        Some(key) if key.iter().any(Datum::is_null) => Err(reference.mixed(ctx)),
+        Some(key) => Err(reference.not_present(ctx, &key)),
+    }
+}
+
+/// The checks that waited for the commit.
+pub(crate) fn commit_checks(ctx: &ExecContext) -> Result<()> {
+    run_deferred(ctx, &|_| true)
+}
+
+fn run_deferred(ctx: &ExecContext, due: &dyn Fn(Oid) -> bool) -> Result<()> {
+    let (now, later) = {
+        let mut deferred = ctx.session.deferred();
+        let tasks = std::mem::take(&mut deferred.tasks);
+        tasks.into_iter().partition::<Vec<_>, _>(|(oid, _)| due(*oid))
+    };
+    ctx.session.deferred().tasks = later;
+    if now.is_empty() {
+        return Ok(());
+    }
+    let ctx = &ctx.next_statement();
+    for (oid, task) in now {
+        let Some(reference) = find(ctx, oid) else { continue };
+        match task {
+            DeferredTask::Refers(key) => refers(ctx, &reference, &key)?,
+            DeferredTask::Lost(key) => lost(ctx, &reference, &key)?,
+        }
+        ctx.check()?;
+    }
+    Ok(())
+}
+
+/// `SET CONSTRAINTS`: to the end of the transaction; IMMEDIATE checks at once what waits.
+pub(crate) fn set_constraints(
+    ctx: &ExecContext,
+    names: Option<&[Vec<String>]>,
+    deferred: bool,
+) -> Result<()> {
+    let Some(names) = names else {
+        {
+            let mut state = ctx.session.deferred();
+            state.all = Some(deferred);
+            state.named.clear();
+        }
+        return if deferred { Ok(()) } else { run_deferred(ctx, &|_| true) };
+    };
+    let mut found = Vec::new();
+    for parts in names {
+        found.extend(named(ctx, parts)?);
+    }
+    ctx.session.deferred().named.extend(found.iter().map(|oid| (*oid, deferred)));
+    if deferred { Ok(()) } else { run_deferred(ctx, &|oid| found.contains(&oid)) }
+}
+
+/// The deferrable constraints of a name.
+fn named(ctx: &ExecContext, parts: &[String]) -> Result<Vec<Oid>> {
+    let (schemas, own) = match parts {
+        [own] => (ctx.session.search_path_oids(&ctx.catalog), own),
+        [schema, own] => (ctx.session.schema_oid(&ctx.catalog, schema).into_iter().collect(), own),
+        _ => return Err(PgError::new(SqlState::SYNTAX_ERROR, "improper constraint name")),
+    };
+    for schema in schemas {
+        let mut out = Vec::new();
+        for r in ctx.catalog.relations_in(schema) {
+            for c in r.table().map_or(&[][..], |t| &t.constraints) {
+                if c.name == *own && matches!(c.kind, ConstraintKind::ForeignKey(_)) {
+                    if !c.deferrable {
+                        return Err(PgError::new(
+                            SqlState::WRONG_OBJECT_TYPE,
+                            format!("constraint \"{own}\" is not deferrable"),
+                        ));
+                    }
+                    out.push(c.oid);
+                }
+            }
+        }
+        if !out.is_empty() {
+            return Ok(out);
+        }
+    }
+    Err(PgError::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("constraint \"{}\" does not exist", parts.join(".")),
+    ))
+}
