@@ -6,6 +6,7 @@ pub mod call;
 pub mod catalog;
 pub mod context;
 pub mod df;
+pub(crate) mod domain;
 pub mod engine;
 pub mod exec;
 pub mod explain;

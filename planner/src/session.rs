@@ -12,7 +12,7 @@ use crate::context::ExecContext;
 use crate::engine::Engine;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
-use crate::exec::{Outcome, cursor, foreign, utility};
+use crate::exec::{Outcome, cursor, foreign, temporary, utility};
 use crate::explain;
 use crate::hooks;
 use crate::portal;
@@ -423,6 +423,9 @@ impl Session {
         if self.state.has_deferred() {
             foreign::commit_checks(&self.context_in(txn.clone()))?;
         }
+        if !self.state.on_commit().is_empty() {
+            temporary::before_commit(&self.context_in(txn.clone()))?;
+        }
         Ok(())
     }
 
@@ -633,6 +636,13 @@ impl Session {
                     self.state.statements().deallocate_all();
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
+                    self.drop_temporary()?;
+                } else if matches!(object_type, ast::DiscardObject::TEMP) {
+                    if self.block == Block::None {
+                        self.drop_temporary()?;
+                    } else {
+                        temporary::drop_all(&self.context()?)?;
+                    }
                 } else if matches!(object_type, ast::DiscardObject::SEQUENCES) {
                     self.state.forget_sequences();
                 }
@@ -666,11 +676,26 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Drops the session's temporary objects in a transaction of their own.
+    fn drop_temporary(&mut self) -> Result<()> {
+        if self.state.temp_schema() == 0 {
+            return Ok(());
+        }
+        let ctx = self.context_in(Arc::new(self.engine.db.begin(Isolation::default(), false)?));
+        temporary::drop_all(&ctx)?;
+        ctx.txn.set_synchronous(false);
+        ctx.txn.commit().map(drop)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // They refer to the session's state, which holds them.
         self.state.portals().close_all();
         self.abort();
+        // What stays is dropped when the server starts again.
+        let _ = self.drop_temporary();
     }
 }
 

@@ -68,6 +68,8 @@ pub struct SessionState {
     temp_schema: AtomicU32,
     /// Constraint checks that wait for the commit.
     deferred: Mutex<Deferred>,
+    /// Temporary tables with ON COMMIT DROP or DELETE ROWS.
+    on_commit: Mutex<Vec<Oid>>,
     sequences: Mutex<(Option<Oid>, HashMap<Oid, i64>)>,
     transaction_time: AtomicI64,
     statement_time: AtomicI64,
@@ -111,6 +113,7 @@ impl SessionState {
             epoch: Instant::now(),
             temp_schema: AtomicU32::new(0),
             deferred: Mutex::default(),
+            on_commit: Mutex::default(),
             sequences: Mutex::default(),
             transaction_time: AtomicI64::new(vicinity_types::datetime::clock()),
             statement_time: AtomicI64::new(vicinity_types::datetime::clock()),
@@ -492,6 +495,22 @@ impl SessionState {
     /// The transaction has ended: nothing waits, and SET CONSTRAINTS is over.
     pub(crate) fn forget_deferred(&self) {
         *self.deferred.lock() = Deferred::default();
+    }
+
+    /// A temporary table has something to do at commit.
+    pub(crate) fn add_on_commit(&self, table: Oid) {
+        self.on_commit.lock().push(table);
+    }
+
+    /// The temporary tables that had something to do at commit when they were made.
+    pub(crate) fn on_commit(&self) -> Vec<Oid> {
+        let tables = self.on_commit.lock();
+        if tables.is_empty() { Vec::new() } else { tables.clone() }
+    }
+
+    /// Those of them that are still there.
+    pub(crate) fn set_on_commit(&self, tables: Vec<Oid>) {
+        *self.on_commit.lock() = tables;
     }
 
     /// `nextval` gave out a value.

@@ -232,10 +232,10 @@ ALTER TABLE
 5!
 SELECT 1
 > alter table a rename column y to yy
-0A000: renaming a column that a view may read is not supported
+ALTER TABLE
 > alter table a drop column w
 ALTER TABLE
-> create table b as select x, yy from (select x, y as yy from a) q
+> create table b as select x, yy from (select x, yy from a) q
 SELECT 1
 > drop table a cascade
 NOTICE: drop cascades to view v

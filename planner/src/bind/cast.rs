@@ -20,6 +20,13 @@ impl Binder<'_> {
         context: Context,
         place: Option<usize>,
     ) -> Result<Typed> {
+        if let Some((base, typmod)) = self.types.domain(target.oid)
+            && value.ty.oid != target.oid
+        {
+            let base = self.types.pg(base, typmod);
+            let held = self.coerce(value, base, context, place)?;
+            return Ok(special::domain(&self.types.catalog, held, target));
+        }
         let typed = self.coerce_type(value, target, context, place)?;
         self.modified(typed, target, context == Context::Explicit)
     }

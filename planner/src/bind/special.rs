@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
+use vicinity_storage::Catalog;
 use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::record::Record;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
@@ -176,6 +177,26 @@ pub(super) fn read_text(text: &str, target: PgType, name: String) -> Result<Type
     .stable()
     .shown(move |args| format!("{}::{name}", args.concat()))
     .over(vec![literal]))
+}
+
+/// A value of a domain's base type as one of the domain, checked if the domain asks for anything.
+pub(super) fn domain(catalog: &Catalog, value: Typed, target: PgType) -> Typed {
+    let target = PgType { typmod: -1, ..target };
+    let Some(asked) = crate::domain::Asked::of(catalog, target.oid) else {
+        return Typed::new(value.expr, target);
+    };
+    let detail = asked.identity();
+    let check = move |ctx: &ExecContext, args: &[Datum]| {
+        let value = args.first().cloned().unwrap_or_default();
+        asked.check(ctx, &value)?;
+        Ok(value)
+    };
+    Special::new("domain", vec![value.ty], target, check)
+        .lenient()
+        .stable()
+        .detail(detail)
+        .shown(|args| args.join(", "))
+        .over(vec![value.expr])
 }
 
 /// Applies a type's modifier: `varchar(3)`, `numeric(10,2)`, `time(0)`.

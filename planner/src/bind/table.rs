@@ -85,6 +85,13 @@ impl Binder<'_> {
         self.relations.push(relation.oid);
         match &relation.kind {
             RelationKind::Table(table) => {
+                if table.materialized.as_ref().is_some_and(|m| !m.populated) {
+                    return Err(PgError::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!("materialized view \"{}\" has not been populated", relation.name),
+                    )
+                    .hint("Use the REFRESH MATERIALIZED VIEW command."));
+                }
                 let source = StorageSource::new(&self.types.catalog, relation)?;
                 let columns = source.columns().to_vec();
                 let row_type = table.row_type;
@@ -107,7 +114,7 @@ impl Binder<'_> {
                 item.row_type = Some(row_type);
                 Ok((plan, item))
             }
-            RelationKind::Sequence(_) => Err(PgError::unsupported("reading a sequence as a table")),
+            RelationKind::Sequence(_) => self.sequence(relation, alias),
             RelationKind::Index(_) => Err(PgError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is an index", relation.name),
@@ -117,6 +124,30 @@ impl Binder<'_> {
                 format!("\"{}\" is a composite type", relation.name),
             )),
         }
+    }
+
+    /// A sequence read as the table of one row that it is in PostgreSQL.
+    fn sequence(
+        &mut self,
+        relation: &Arc<Relation>,
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        use vicinity_types::{Datum, oid};
+        let column = |name: &str, ty| (name.to_owned(), PgType::new(ty));
+        let columns = vec![
+            column("last_value", oid::INT8),
+            column("log_cnt", oid::INT8),
+            column("is_called", oid::BOOL),
+        ];
+        let own = relation.oid;
+        let rows = move |ctx: &crate::context::ExecContext| {
+            let state = ctx.engine.db.sequence(own)?.state();
+            let row = vec![Datum::Int8(state.last), Datum::Int8(0), Datum::Bool(state.called)];
+            Ok(vec![row])
+        };
+        let source = VirtualSource::new(own, &relation.name, columns, Arc::new(rows));
+        let columns = source.columns().to_vec();
+        self.scan_source(&relation.name, alias, source, &columns, own)
     }
 
     fn schema_name(&self, schema: Oid) -> Option<String> {

@@ -4,7 +4,7 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
     ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
-    Relation, Trigger, ViewDef, Volatility, fixed,
+    Relation, Trigger, Volatility, fixed,
 };
 use vicinity_types::Oid;
 
@@ -34,7 +34,7 @@ pub fn qualified_name(catalog: &Catalog, relation: &Relation) -> String {
 }
 
 /// `pg_get_indexdef(oid)`: the statement that makes the index.
-pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
+pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<String> {
     let def = relation.index()?;
     let table = catalog.relation(def.table)?;
     let columns = &table.table()?.columns;
@@ -46,7 +46,7 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
         method_name(def),
     );
     let mut after = String::new();
-    let keys: Vec<String> = def.keys.iter().map(|k| key(def, columns, k)).collect();
+    let keys: Vec<String> = def.keys.iter().map(|k| key(def, columns, k, pretty)).collect();
     sql.push_str(&keys.join(", "));
     sql.push(')');
     if !def.include.is_empty() {
@@ -62,7 +62,7 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
         sql.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &def.predicate {
-        after = format!(" WHERE {predicate}");
+        after = format!(" WHERE {}", shown(predicate, pretty));
     }
     if !def.options.is_empty() {
         let options: Vec<String> = def
@@ -77,13 +77,18 @@ pub fn index(catalog: &Catalog, relation: &Relation) -> Option<String> {
 }
 
 /// `pg_get_indexdef(oid, column, ...)`: one key column, or an included one.
-pub fn index_column(catalog: &Catalog, relation: &Relation, number: i32) -> Option<String> {
+pub fn index_column(
+    catalog: &Catalog,
+    relation: &Relation,
+    number: i32,
+    pretty: bool,
+) -> Option<String> {
     let def = relation.index()?;
     let columns = &catalog.relation(def.table)?.table()?.columns;
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
     let attribute = match def.keys.get(at) {
         Some(key) => match &key.expr {
-            Some(e) => return Some(key_expression(&e.sql)),
+            Some(e) => return Some(key_expression(&e.sql, pretty)),
             None => key.column,
         },
         None => *def.include.get(at - def.keys.len())?,
@@ -100,10 +105,11 @@ fn key(
     def: &IndexDef,
     columns: &[Column],
     key: &vicinity_storage::catalog::model::IndexKey,
+    pretty: bool,
 ) -> String {
     let column = column_at(columns, key.column);
     let mut text = match (&key.expr, column) {
-        (Some(e), _) => key_expression(&e.sql),
+        (Some(e), _) => key_expression(&e.sql, pretty),
         (None, Some(c)) => ident(&c.name),
         (None, None) => "?".to_owned(),
     };
@@ -128,16 +134,26 @@ fn key(
 }
 
 /// An expression as a key: a plain function call stands alone, all else in parentheses.
-fn key_expression(sql: &str) -> String {
+fn key_expression(sql: &str, pretty: bool) -> String {
     use sqlparser::ast::Expr;
     match crate::sql::parse_expression(sql) {
-        Ok(Expr::Function(f)) if f.over.is_none() => sql.to_owned(),
-        _ => format!("({sql})"),
+        Ok(Expr::Function(f)) if f.over.is_none() => shown(sql, pretty),
+        _ => format!("({})", shown(sql, pretty)),
     }
 }
 
+/// A stored expression, in the form listings ask for.
+pub fn shown(sql: &str, pretty: bool) -> String {
+    if pretty { crate::exec::written::pretty(sql) } else { sql.to_owned() }
+}
+
 /// `pg_get_constraintdef(oid)`.
-pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> String {
+pub fn constraint(
+    catalog: &Catalog,
+    relation: &Relation,
+    constraint: &Constraint,
+    pretty: bool,
+) -> String {
     let names = |columns: &[Column], numbers: &[i16]| {
         let names: Vec<String> =
             numbers.iter().filter_map(|n| column_at(columns, *n)).map(|c| ident(&c.name)).collect();
@@ -148,7 +164,7 @@ pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constrain
     let mut sql = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({keys})"),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({keys})"),
-        ConstraintKind::Check { expr } => format!("CHECK ({})", parenthesised(expr)),
+        ConstraintKind::Check { expr } => format!("CHECK ({})", shown(expr, pretty)),
         ConstraintKind::ForeignKey(f) => {
             let Some(target) = catalog.relation(f.table) else { return String::new() };
             let theirs = names(target.table().map_or(&[][..], |t| &t.columns), &f.columns);
@@ -179,11 +195,6 @@ pub fn constraint(catalog: &Catalog, relation: &Relation, constraint: &Constrain
     sql
 }
 
-/// PostgreSQL deparses a check with its own parentheses around an operator expression.
-fn parenthesised(expr: &str) -> String {
-    if expr.starts_with('(') && expr.ends_with(')') { expr.to_owned() } else { format!("({expr})") }
-}
-
 fn action(a: ReferentialAction) -> Option<&'static str> {
     match a {
         ReferentialAction::NoAction => None,
@@ -195,8 +206,8 @@ fn action(a: ReferentialAction) -> Option<&'static str> {
 }
 
 /// `pg_get_viewdef(oid)`.
-pub fn view(view: &ViewDef) -> String {
-    format!(" {};", view.query.trim().trim_end_matches(';'))
+pub fn view(query: &str) -> String {
+    format!(" {};", query.trim().trim_end_matches(';'))
 }
 
 /// Which of a function's arguments to list.

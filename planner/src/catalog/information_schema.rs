@@ -193,7 +193,7 @@ fn views(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("table_catalog", catalog),
             ("table_schema", schema),
             ("table_name", text(&relation.name)),
-            ("view_definition", text(definition::view(view))),
+            ("view_definition", text(definition::view(&view.query))),
             ("check_option", text("NONE")),
             ("is_updatable", yes_no(false)),
             ("is_insertable_into", yes_no(false)),

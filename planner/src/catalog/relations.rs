@@ -41,6 +41,7 @@ pub(super) fn method_oid(method: IndexMethod) -> Oid {
 
 fn relkind(kind: &RelationKind) -> char {
     match kind {
+        RelationKind::Table(t) if t.materialized.is_some() => 'm',
         RelationKind::Table(_) => 'r',
         RelationKind::Index(_) => 'i',
         RelationKind::Sequence(_) => 'S',
@@ -135,6 +136,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
     let with = match (table, index) {
         (Some(t), _) => options(&t.options),
         (_, Some(i)) => options(&i.options),
+        _ if let RelationKind::View(v) = &relation.kind => options(&v.options),
         _ => Datum::Null,
     };
     let stored = table.is_some() || index.is_some() || relation.sequence().is_some();
@@ -163,7 +165,10 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("relhassubclass", flag(false)),
         ("relrowsecurity", flag(false)),
         ("relforcerowsecurity", flag(false)),
-        ("relispopulated", flag(true)),
+        (
+            "relispopulated",
+            flag(table.and_then(|t| t.materialized.as_ref()).is_none_or(|m| m.populated)),
+        ),
         ("relreplident", ch(if table.is_some() { 'd' } else { 'n' })),
         ("relispartition", flag(false)),
         ("relrewrite", id(0)),

@@ -65,7 +65,7 @@ fn pg_views(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("schemaname", schema_name(ctx, relation)),
             ("viewname", text(&relation.name)),
             ("viewowner", owner_name(ctx, relation)),
-            ("definition", text(definition::view(view))),
+            ("definition", text(definition::view(&view.query))),
         ]);
     }
     rows.done()
@@ -80,7 +80,7 @@ fn pg_indexes(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
             ("schemaname", schema_name(ctx, relation)),
             ("tablename", text(&owner.name)),
             ("indexname", text(&relation.name)),
-            ("indexdef", optional_text(definition::index(&ctx.catalog, relation))),
+            ("indexdef", optional_text(definition::index(&ctx.catalog, relation, false))),
         ]);
     }
     rows.done()

@@ -24,10 +24,12 @@ mod rewrite;
 mod set;
 pub mod settings;
 pub(crate) mod stored;
+pub(crate) mod temporary;
 pub mod transaction;
 pub mod triggers;
 mod types;
 pub mod utility;
+pub(crate) mod written;
 
 pub(crate) use ddl::create_as;
 pub use outcome::{Outcome, Rows, Tag};

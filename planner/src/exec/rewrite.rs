@@ -7,8 +7,9 @@ use vicinity_storage::catalog::model::{
     AttrNumber, ConstraintKind, IndexDef, Relation, RelationKind, TableDef,
 };
 use vicinity_storage::{Access, LockMode, Table, pin};
-use vicinity_types::{Datum, PgError, Result, SqlState};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use super::ddl::opclass;
 use super::{canon, dml, stored};
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -83,6 +84,31 @@ pub(crate) fn rename_in_index(def: &IndexDef, from: &str, to: &str) -> Result<Op
     }
     next.predicate = next.predicate.as_deref().map(rename).transpose()?;
     Ok(Some(next))
+}
+
+/// Views name what they read in their text: a relation with a new name or schema gets it there too,
+/// under its old name as an alias.
+pub(crate) fn rename_in_views(
+    ctx: &ExecContext,
+    r: &Relation,
+    schema: Oid,
+    to: &str,
+) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let schema_name = |oid| catalog.schema(oid).map_or("", |s| s.name.as_str());
+    let from = (schema_name(r.schema), r.name.as_str());
+    let to = (schema_name(schema), to);
+    for view in catalog.dependents_of(r.oid) {
+        let mut next = (**view).clone();
+        let query = match &mut next.kind {
+            RelationKind::View(v) => &mut v.query,
+            RelationKind::Table(TableDef { materialized: Some(m), .. }) => &mut m.query,
+            _ => continue,
+        };
+        *query = canon::with_relation_renamed(query, from, to)?;
+        ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
+    }
+    Ok(())
 }
 
 /// Whether a text has a word in it: enough to be careful.
@@ -169,6 +195,66 @@ fn rewrite_rows(
     })
 }
 
+/// Gives a table a new storage: every row is changed by `f` and put there.
+pub(crate) fn copy_rows(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    change: impl FnOnce(&mut TableDef),
+    f: impl Fn(&ExecContext, &mut Vec<Datum>) -> Result<()>,
+) -> Result<()> {
+    // Rows that come in while others are read would be lost with the old storage.
+    ctx.txn.lock_table(r.oid, LockMode::Exclusive)?;
+    let r = &super::ddl::index::reread(ctx, r.oid)?;
+    let old = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    let statement = ctx.next_statement();
+    let mut rows = Vec::new();
+    each_row(&statement, &old, |_, mut values| {
+        f(&statement, &mut values)?;
+        rows.push(values);
+        Ok(())
+    })?;
+    let mut next = (**r).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        t.storage = ctx.txn.new_storage();
+        t.columns.iter_mut().for_each(|c| c.missing = None);
+        change(t);
+    }
+    ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
+    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
+    for values in rows {
+        table.insert(&ctx.txn, &values)?;
+    }
+    Ok(())
+}
+
+/// Indexes over a column that gets another type, as `r` has it: their operator classes are that
+/// type's, their expressions may have another type too.
+fn retype_indexes(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
+    let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
+    let column = r.table().and_then(|t| t.columns.get(at)).map_or(0, |c| c.type_oid);
+    for index in ctx.txn.catalog().indexes_of(r.oid) {
+        let Some(def) = index.index().filter(|d| index_reads(r, d, number)) else { continue };
+        let mut next = def.clone();
+        for key in &mut next.keys {
+            let ty = match &mut key.expr {
+                Some(e) => {
+                    let expr = sql::parse_expression(&e.sql)?;
+                    let bound = stored::bind(ctx, r, &expr, stored::Place::IndexExpression)?;
+                    (e.type_oid, e.typmod) = (bound.ty.oid, bound.ty.typmod);
+                    e.type_oid
+                }
+                None if key.column == number => column,
+                None => continue,
+            };
+            key.opclass = opclass::for_type(ctx, def.method, ty)?;
+        }
+        let kind = RelationKind::Index(next);
+        let next = Relation { kind, ..(**index).clone() };
+        ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
+    }
+    Ok(())
+}
+
 /// ALTER COLUMN TYPE: the table gets a new storage with every row converted.
 pub(crate) fn change_type(
     ctx: &ExecContext,
@@ -177,37 +263,29 @@ pub(crate) fn change_type(
     (ty, ndims): (PgType, i16),
     using: Option<&Expr>,
 ) -> Result<()> {
-    // Rows that come in while others are read would be lost with the old storage.
     ctx.txn.lock_table(r.oid, LockMode::Exclusive)?;
     let r = &super::ddl::index::reread(ctx, r.oid)?;
-    let old = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
     let statement = ctx.next_statement();
     let convert = dml::conversion(&statement, r, at, ty, using)?;
-    let mut rows = Vec::new();
-    each_row(&statement, &old, |_, mut values| {
-        let value = convert.eval(&statement, &values)?;
-        if let Some(slot) = values.get_mut(at) {
-            *slot = value;
-        }
-        rows.push(values);
-        Ok(())
-    })?;
-    let mut next = (**r).clone();
-    if let RelationKind::Table(t) = &mut next.kind {
-        t.storage = ctx.txn.new_storage();
+    let change = |t: &mut TableDef| {
         if let Some(c) = t.columns.get_mut(at) {
             c.type_oid = ty.oid;
             c.typmod = ty.typmod;
             c.ndims = ndims;
-            c.missing = None;
         }
+    };
+    let mut next = (**r).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        change(t);
     }
-    ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
-    let made = super::ddl::index::reread(ctx, r.oid)?;
-    dml::validate(ctx, &made)?;
-    let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
-    for values in rows {
-        table.insert(&ctx.txn, &values)?;
-    }
-    Ok(())
+    // Defaults, checks and computed columns must still mean something.
+    dml::validate(ctx, &next)?;
+    retype_indexes(ctx, &Arc::new(next), at)?;
+    copy_rows(ctx, r, change, |statement, values| {
+        let value = convert.eval(statement, values)?;
+        if let Some(slot) = values.get_mut(at) {
+            *slot = value;
+        }
+        Ok(())
+    })
 }

@@ -9,15 +9,15 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, Volatility};
 use sqlparser::ast::{Expr as Ast, visit_expressions};
 use vicinity_storage::Catalog;
-use vicinity_storage::catalog::model::Relation;
+use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
-use super::dml::{Layout, bare_name, binder, column_type, table_def};
+use super::dml::{Layout, bare_name, binder, table_def};
+use super::written::Writer;
 use crate::bind::{Binder, ParamTypes};
-use crate::call::{PgType, Typed, callable_of, internal};
+use crate::call::{Typed, callable_of, internal};
 use crate::context::ExecContext;
-use crate::explain::deparse;
 use crate::session_state::SessionState;
 use crate::sql;
 
@@ -26,8 +26,8 @@ use crate::sql;
 pub(crate) enum Place {
     IndexExpression,
     IndexPredicate,
-    Check,
     Generated,
+    Check,
 }
 
 impl Place {
@@ -36,8 +36,8 @@ impl Place {
         match self {
             Place::IndexExpression => "index expressions",
             Place::IndexPredicate => "index predicates",
-            Place::Check => "check constraints",
             Place::Generated => "column generation expressions",
+            Place::Check => "check constraints",
         }
     }
 
@@ -45,8 +45,8 @@ impl Place {
         match self {
             Place::IndexExpression => "index expression",
             Place::IndexPredicate => "index predicate",
-            Place::Check => "check constraint",
             Place::Generated => "column generation expression",
+            Place::Check => "check constraint",
         }
     }
 
@@ -149,17 +149,42 @@ pub(crate) fn text(
     place: Place,
 ) -> Result<String> {
     let expr = plain(&bound.expr)?;
-    let def = table_def(relation)?;
-    let types = |name: &str| -> Option<PgType> {
-        let column = def.columns.iter().find(|c| !c.dropped && c.name == name)?;
-        Some(column_type(&ctx.catalog, column))
+    let layout = Layout::of_table(&ctx.catalog, relation, None)?;
+    let reads_back = |text: &String| {
+        sql::parse_expression(text)
+            .and_then(|again| bind(ctx, relation, &again, place))
+            .and_then(|again| plain(&again.expr))
+            .is_ok_and(|again| again == expr)
     };
-    let made = deparse::over_columns(ctx, &expr, &types);
-    let same = sql::parse_expression(&made)
-        .and_then(|again| bind(ctx, relation, &again, place))
-        .and_then(|again| plain(&again.expr))
-        .is_ok_and(|again| again == expr);
-    Ok(if same { made } else { canon::expr(written) })
+    let made = Writer { ctx, layout: &layout }.expr(written).filter(reads_back);
+    Ok(made.unwrap_or_else(|| canon::expr(written)))
+}
+
+/// Checks and generated columns of a table about to be put, in the text they are kept as.
+pub(crate) fn rewrite_texts(ctx: &ExecContext, relation: Relation) -> Result<Relation> {
+    let known = Arc::new(relation.clone());
+    let kept = |kept: &str, place: Place| -> Result<String> {
+        let expr = sql::parse_expression(kept)?;
+        // Errors are told where the table is validated, in its own order.
+        Ok(match bind(ctx, &known, &expr, place) {
+            Ok(bound) => text(ctx, &known, &expr, &bound, place)?,
+            Err(_) => kept.to_owned(),
+        })
+    };
+    let mut next = relation;
+    if let RelationKind::Table(t) = &mut next.kind {
+        for c in &mut t.constraints {
+            if let ConstraintKind::Check { expr } = &mut c.kind {
+                *expr = kept(expr, Place::Check)?;
+            }
+        }
+        for c in t.columns.iter_mut().filter(|c| !c.dropped) {
+            if let Some(expr) = &mut c.generated {
+                *expr = kept(expr, Place::Generated)?;
+            }
+        }
+    }
+    Ok(next)
 }
 
 /// The columns an expression reads, zero-based.

@@ -4,8 +4,8 @@ use sqlparser::ast::{self, Statement as Ast};
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
 use super::ddl::{
-    comment, create_as, drop, extension, function, index, role, schema, sequence, table, trigger,
-    typedef, view,
+    comment, create_as, domain, drop, extension, function, index, materialized, object, role,
+    schema, sequence, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
 use super::{alter, cursor, foreign, maintenance, name, set};
@@ -17,9 +17,9 @@ use crate::sql::Statement;
 pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
     match stmt {
         Statement::Sql(stmt) => sql(ctx, stmt, in_block),
-        Statement::CreateTable { table: t, unlogged, no_data } => match &t.query {
+        Statement::CreateTable { table: t, unlogged, no_data, likes } => match &t.query {
             Some(query) => create_as::create(ctx, t, query, *unlogged, *no_data),
-            None => table::create(ctx, t, *unlogged),
+            None => table::create(ctx, t, *unlogged, likes),
         },
         Statement::CreateIndex(c) => {
             if c.concurrently && in_block {
@@ -44,6 +44,15 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             Ok(done("SET CONSTRAINTS"))
         }
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
+        Statement::AlterRelation(a) => alter::run(ctx, a),
+        Statement::CreateDomain(d) => domain::create(ctx, d),
+        Statement::Comment { on, text } => comment::on(ctx, on, text.as_deref()),
+        Statement::AlterDomain(a) => domain::alter(ctx, a),
+        Statement::CreateMaterializedView { view, no_data } => {
+            materialized::create(ctx, view, *no_data)
+        }
+        Statement::AlterObject(a) => object::alter(ctx, a),
+        Statement::Refresh { name, no_data } => materialized::refresh(ctx, name, *no_data),
         Statement::Do { language, body } if language == "plpgsql" => {
             crate::plpgsql::run_do(ctx, body)?;
             Ok(done("DO"))
@@ -63,7 +72,7 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
     match stmt {
         Ast::CreateTable(t) => match &t.query {
             Some(query) => create_as::create(ctx, t, query, false, false),
-            None => table::create(ctx, t, false),
+            None => table::create(ctx, t, false, &[]),
         },
         Ast::CreateView(v) => view::create(ctx, v),
         Ast::CreateSchema { schema_name, if_not_exists, .. } => {
@@ -91,7 +100,6 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
         Ast::CreateType { name, representation } => {
             typedef::create(ctx, name, representation.as_ref())
         }
-        Ast::CreateDomain(d) => typedef::domain(ctx, d),
         Ast::AlterType(a) => typedef::alter(ctx, a),
         Ast::CreateExtension(e) => extension::create(ctx, e),
         Ast::DropExtension(e) => extension::drop(ctx, e),
@@ -99,8 +107,6 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
         Ast::AlterRole { name, operation } => {
             role::alter(ctx, &super::name::ident(name), operation)
         }
-        Ast::AlterTable(a) => alter::run(ctx, a),
-        Ast::AlterIndex { name, operation } => alter::index(ctx, name, operation),
         Ast::Drop { object_type, if_exists, names, cascade, .. } => drop::run(
             ctx,
             &drop::Drop { kind: object_type, if_exists: *if_exists, names, cascade: *cascade },
@@ -203,6 +209,13 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         Statement::CreateTrigger(_) => Some("CREATE TRIGGER".to_owned()),
         Statement::Reindex { .. } => Some("REINDEX".to_owned()),
         Statement::AlterSequence(_) => Some("ALTER SEQUENCE".to_owned()),
+        Statement::AlterRelation(_) => Some("ALTER TABLE".to_owned()),
+        Statement::CreateDomain(_) => Some("CREATE DOMAIN".to_owned()),
+        Statement::Comment { .. } => Some("COMMENT".to_owned()),
+        Statement::AlterDomain(_) => Some("ALTER DOMAIN".to_owned()),
+        Statement::CreateMaterializedView { .. } => Some("CREATE MATERIALIZED VIEW".to_owned()),
+        Statement::AlterObject(_) => Some("ALTER FUNCTION".to_owned()),
+        Statement::Refresh { .. } => Some("REFRESH MATERIALIZED VIEW".to_owned()),
         Statement::Vacuum(_)
         | Statement::Checkpoint
         | Statement::SetConstraints { .. }

@@ -16,6 +16,37 @@ pub enum Statement {
         unlogged: bool,
         /// `AS ... WITH NO DATA`
         no_data: bool,
+        /// `LIKE` in the list.
+        likes: Vec<Like>,
+    },
+    /// `ALTER TABLE`, `ALTER VIEW`, `ALTER INDEX`
+    AlterRelation(AlterRelation),
+    /// `CREATE DOMAIN`
+    CreateDomain(Box<CreateDomain>),
+    /// `CREATE MATERIALIZED VIEW`
+    CreateMaterializedView {
+        /// What sqlparser reads of it.
+        view: Box<ast::CreateView>,
+        /// `WITH NO DATA`
+        no_data: bool,
+    },
+    /// `ALTER DOMAIN`
+    AlterDomain(Box<AlterDomain>),
+    /// `ALTER FUNCTION`, `ALTER TYPE`: what every object can be told.
+    AlterObject(Box<AlterObject>),
+    /// `COMMENT ON` a constraint, trigger or function.
+    Comment {
+        /// What it is on.
+        on: Box<super::comment::CommentOn>,
+        /// None takes it away.
+        text: Option<String>,
+    },
+    /// `REFRESH MATERIALIZED VIEW`
+    Refresh {
+        /// The view.
+        name: ObjectName,
+        /// `WITH NO DATA`
+        no_data: bool,
     },
     /// `DO [LANGUAGE x] 'body'`
     Do {
@@ -60,6 +91,179 @@ pub enum Statement {
     AlterSequence(AlterSequence),
     /// `COPY`
     Copy(Box<super::Copy>),
+}
+
+/// `LIKE source INCLUDING ...` in a table's list.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Like {
+    /// Columns written before it.
+    pub at: usize,
+    pub name: ObjectName,
+    pub comments: bool,
+    pub compression: bool,
+    pub constraints: bool,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub indexes: bool,
+    pub statistics: bool,
+    pub storage: bool,
+}
+
+impl Like {
+    /// With nothing but the columns.
+    pub fn plain(at: usize, name: ObjectName) -> Like {
+        Like {
+            at,
+            name,
+            comments: false,
+            compression: false,
+            constraints: false,
+            defaults: false,
+            generated: false,
+            identity: false,
+            indexes: false,
+            statistics: false,
+            storage: false,
+        }
+    }
+
+    /// Its options by their words.
+    pub fn flags(&mut self) -> [(&'static str, &mut bool); 9] {
+        [
+            ("comments", &mut self.comments),
+            ("compression", &mut self.compression),
+            ("constraints", &mut self.constraints),
+            ("defaults", &mut self.defaults),
+            ("generated", &mut self.generated),
+            ("identity", &mut self.identity),
+            ("indexes", &mut self.indexes),
+            ("statistics", &mut self.statistics),
+            ("storage", &mut self.storage),
+        ]
+    }
+}
+
+/// What an ALTER of a relation was written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum AlterKind {
+    Table,
+    View,
+    MaterializedView,
+    Index,
+}
+
+/// `ALTER TABLE name action, ...` and its kin.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct AlterRelation {
+    pub kind: AlterKind,
+    pub if_exists: bool,
+    pub only: bool,
+    pub name: ObjectName,
+    pub actions: Vec<AlterAction>,
+}
+
+/// One action of an ALTER of a relation.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum AlterAction {
+    /// As sqlparser reads it.
+    Sql(Box<ast::AlterTableOperation>),
+    SetSchema(Ident),
+    SetOptions(Vec<(String, String)>),
+    ResetOptions(Vec<String>),
+    SetLogged(bool),
+    OwnerTo(Ident),
+    AlterConstraint {
+        name: Ident,
+        deferrable: bool,
+        deferred: bool,
+    },
+    Column {
+        column: Ident,
+        action: ColumnAction,
+    },
+    /// What has no meaning any more.
+    Nothing,
+}
+
+/// `ALTER COLUMN name action`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum ColumnAction {
+    Storage(String),
+    Compression(String),
+    Statistics(i64),
+    Options(Vec<(String, String)>),
+    ResetOptions(Vec<String>),
+    DropExpression {
+        if_exists: bool,
+    },
+    DropIdentity {
+        if_exists: bool,
+    },
+    Identity {
+        always: Option<bool>,
+        options: Vec<ast::SequenceOptions>,
+        restart: Option<Option<i64>>,
+    },
+}
+
+/// `CREATE DOMAIN`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct CreateDomain {
+    pub name: ObjectName,
+    pub ty: DataType,
+    pub collation: Option<ObjectName>,
+    pub default: Option<Expr>,
+    pub not_null: bool,
+    pub checks: Vec<(Option<Ident>, Expr)>,
+}
+
+/// `ALTER DOMAIN`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct AlterDomain {
+    pub name: ObjectName,
+    pub action: DomainAction,
+}
+
+/// What a domain can be told.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum DomainAction {
+    Default(Option<Expr>),
+    NotNull(bool),
+    Add { name: Option<Ident>, check: Expr, not_valid: bool },
+    Drop { name: Ident, if_exists: bool },
+    RenameConstraint(Ident, Ident),
+    Validate(Ident),
+    Object(ObjectAction),
+}
+
+/// What every object can be told.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum ObjectAction {
+    Rename(Ident),
+    Owner(Ident),
+    Schema(Ident),
+}
+
+/// `ALTER FUNCTION`, `ALTER PROCEDURE`, `ALTER TYPE`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct AlterObject {
+    /// A function or procedure; else a type.
+    pub function: bool,
+    pub procedure: bool,
+    pub name: ObjectName,
+    pub args: Option<Vec<ast::OperateFunctionArg>>,
+    pub action: ObjectAction,
 }
 
 /// `CREATE INDEX`
@@ -207,6 +411,8 @@ pub struct Vacuum {
 pub struct AlterSequence {
     pub if_exists: bool,
     pub name: ObjectName,
+    /// `AS type`
+    pub ty: Option<DataType>,
     pub options: Vec<ast::SequenceOptions>,
     pub owned_by: Option<ObjectName>,
     /// `RESTART [WITH n]`: `Some(None)` without a number.

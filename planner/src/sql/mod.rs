@@ -1,14 +1,18 @@
 //! SQL text to statements: PostgreSQL's lexer, sqlparser's grammar with PostgreSQL's dialect, and
 //! the statements sqlparser lacks.
 
+mod alter;
 mod ast;
-pub(crate) mod conflict;
+pub(crate) mod carried;
+mod comment;
 mod copy;
 mod cursor;
 mod dialect;
 mod explain;
 mod function;
+mod identity;
 mod index;
+mod like;
 mod other;
 #[cfg(test)]
 mod tests;
@@ -21,9 +25,12 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use vicinity_types::{PgError, Result, SqlState};
 
 pub use ast::{
-    AlterSequence, ArgMode, CreateFunction, CreateIndex, CreateTrigger, FunctionArg, IndexKey,
-    Returns, Statement, TriggerEvent, TriggerTiming, Vacuum,
+    AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, AlterSequence, ArgMode,
+    ColumnAction, CreateDomain, CreateFunction, CreateIndex, CreateTrigger, DomainAction,
+    FunctionArg, IndexKey, Like, ObjectAction, Returns, Statement, TriggerEvent, TriggerTiming,
+    Vacuum,
 };
+pub use comment::CommentOn;
 
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
 pub use cursor::{ALL, Declare, Direction, Fetch};
@@ -75,7 +82,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        let mut stmt = parse_tokens(conflict::rewrite(statement))?;
+        let mut stmt = parse_tokens(carried::rewrite(statement))?;
         if let Statement::Declare(declare) = &mut stmt {
             // `pg_cursors` shows the string it came in.
             declare.text = sql.to_owned();
@@ -206,6 +213,8 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
             (K::SEQUENCE, _, _) | (K::TEMP | K::TEMPORARY, Some(K::SEQUENCE), _) => {
                 other::parse_create_sequence(parser)
             }
+            (K::DOMAIN, _, _) => alter::parse_create_domain(parser),
+            (K::MATERIALIZED, Some(K::VIEW), _) => other::parse_create_materialized(parser),
             (K::INDEX, _, _) | (K::UNIQUE, Some(K::INDEX), _) => index::parse(parser),
             (K::FUNCTION | K::PROCEDURE, _, _)
             | (K::OR, Some(K::REPLACE), Some(K::FUNCTION | K::PROCEDURE)) => {
@@ -221,6 +230,40 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
         (Some(K::VACUUM | K::ANALYZE), _) => other::parse_vacuum(parser),
         (Some(K::REINDEX), _) => other::parse_reindex(parser),
         (Some(K::ALTER), Some(K::SEQUENCE)) => other::parse_alter_sequence(parser),
+        (Some(K::ALTER), Some(second)) => {
+            let kind = match (second, word(2, parser)) {
+                (K::TABLE, _) => Some((AlterKind::Table, 2)),
+                (K::VIEW, _) => Some((AlterKind::View, 2)),
+                (K::MATERIALIZED, Some(K::VIEW)) => Some((AlterKind::MaterializedView, 3)),
+                (K::INDEX, _) => Some((AlterKind::Index, 2)),
+                _ => None,
+            };
+            let skip =
+                |parser: &mut Parser, n: usize| (0..n).for_each(|_| drop(parser.next_token()));
+            match (kind, second) {
+                (Some((kind, words)), _) => {
+                    skip(parser, words);
+                    alter::parse_relation(parser, kind)
+                }
+                (None, K::DOMAIN) => {
+                    skip(parser, 2);
+                    alter::parse_domain(parser)
+                }
+                (None, K::FUNCTION | K::PROCEDURE) => {
+                    skip(parser, 2);
+                    alter::parse_object(parser, second)
+                }
+                (None, K::TYPE) if alter::is_object_action(parser) => {
+                    skip(parser, 2);
+                    alter::parse_object(parser, second)
+                }
+                _ => sql(parser),
+            }
+        }
+        (Some(K::COMMENT), Some(K::ON)) => match comment::parse(parser)? {
+            Some(found) => Ok(found),
+            None => sql(parser),
+        },
         (Some(K::TABLE), Some(_)) => other::parse_table(parser),
         _ => other::by_spelling(parser),
     }

@@ -52,6 +52,27 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
     if unlogged {
         tokens.remove(1);
     }
+    let no_data = take_data(&mut tokens);
+    let likes = super::like::take(&mut tokens)?;
+    super::identity::order_options(&mut tokens);
+    let mut inner = Parser::new(&super::dialect::VicinityDialect)
+        .with_recursion_limit(super::NESTING * 4)
+        .with_tokens_with_locations(tokens);
+    let statement = inner.parse_statement()?;
+    let next = inner.peek_token();
+    if next.token != Token::EOF {
+        return inner.expected("end of statement", next);
+    }
+    match statement {
+        ast::Statement::CreateTable(table) => {
+            Ok(Statement::CreateTable { table: Box::new(table), unlogged, no_data, likes })
+        }
+        other => Ok(Statement::Sql(Box::new(other))),
+    }
+}
+
+/// Takes `WITH [NO] DATA` off the end; whether there is to be none.
+fn take_data(tokens: &mut Vec<TokenWithSpan>) -> bool {
     let tail = |n: usize| tokens.len().checked_sub(n).and_then(|i| tokens.get(i));
     let data = tail(1).is_some_and(|t| word_is(t, "data"));
     let no_data = data
@@ -66,24 +87,28 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
         0
     };
     tokens.truncate(tokens.len() - cut);
+    no_data
+}
+
+/// `CREATE MATERIALIZED VIEW`: WITH [NO] DATA is ours.
+pub(super) fn parse_create_materialized(p: &mut Parser) -> Result<Statement, ParserError> {
+    let mut tokens = rest(p);
+    let no_data = take_data(&mut tokens);
     let mut inner = Parser::new(&super::dialect::VicinityDialect)
         .with_recursion_limit(super::NESTING * 4)
         .with_tokens_with_locations(tokens);
     let statement = inner.parse_statement()?;
     let next = inner.peek_token();
-    if next.token != Token::EOF {
-        return inner.expected("end of statement", next);
-    }
     match statement {
-        ast::Statement::CreateTable(table) => {
-            Ok(Statement::CreateTable { table: Box::new(table), unlogged, no_data })
+        ast::Statement::CreateView(view) if next.token == Token::EOF => {
+            Ok(Statement::CreateMaterializedView { view: Box::new(view), no_data })
         }
-        other => Ok(Statement::Sql(Box::new(other))),
+        _ => inner.expected("end of statement", next),
     }
 }
 
 /// Takes everything that is left.
-fn rest(p: &mut Parser) -> Vec<TokenWithSpan> {
+pub(super) fn rest(p: &mut Parser) -> Vec<TokenWithSpan> {
     let mut tokens = Vec::new();
     loop {
         let token = p.next_token();
@@ -206,6 +231,7 @@ pub(super) fn parse_alter_sequence(p: &mut Parser) -> Result<Statement, ParserEr
     let mut a = AlterSequence {
         if_exists,
         name,
+        ty: None,
         options: Vec::new(),
         owned_by: None,
         restart: None,
@@ -214,7 +240,9 @@ pub(super) fn parse_alter_sequence(p: &mut Parser) -> Result<Statement, ParserEr
         set_schema: None,
     };
     while p.peek_token_ref().token != Token::EOF {
-        if take_word(p, "rename") {
+        if p.parse_keyword(K::AS) {
+            a.ty = Some(p.parse_data_type()?);
+        } else if take_word(p, "rename") {
             p.expect_keyword(K::TO)?;
             a.rename_to = Some(p.parse_identifier()?);
         } else if p.parse_keywords(&[K::OWNER, K::TO]) {
@@ -262,7 +290,7 @@ pub(super) fn parse_create_sequence(p: &mut Parser) -> Result<Statement, ParserE
 }
 
 /// A number with its sign, if one is next.
-fn signed(p: &mut Parser) -> Result<Option<i64>, ParserError> {
+pub(super) fn signed(p: &mut Parser) -> Result<Option<i64>, ParserError> {
     let minus = p.consume_token(&Token::Minus);
     let Token::Number(text, _) = p.peek_token().token else {
         return if minus { p.expected_ref("a number", p.peek_token_ref()) } else { Ok(None) };
@@ -277,7 +305,7 @@ fn signed(p: &mut Parser) -> Result<Option<i64>, ParserError> {
     }
 }
 
-fn sequence_option(p: &mut Parser) -> Result<ast::SequenceOptions, ParserError> {
+pub(super) fn sequence_option(p: &mut Parser) -> Result<ast::SequenceOptions, ParserError> {
     use ast::SequenceOptions as S;
     if p.parse_keyword(K::INCREMENT) {
         let by = p.parse_keyword(K::BY);
@@ -311,6 +339,15 @@ fn sequence_option(p: &mut Parser) -> Result<ast::SequenceOptions, ParserError> 
 pub(super) fn by_spelling(p: &mut Parser) -> Result<Statement, ParserError> {
     if take_word(p, "checkpoint") {
         return Ok(Statement::Checkpoint);
+    }
+    if is_word(p, "refresh") {
+        p.next_token();
+        p.expect_keywords(&[K::MATERIALIZED, K::VIEW])?;
+        let _ = p.parse_keyword(K::CONCURRENTLY);
+        let name = p.parse_object_name(false)?;
+        let no_data = p.parse_keywords(&[K::WITH, K::NO, K::DATA]);
+        let _ = !no_data && p.parse_keywords(&[K::WITH, K::DATA]);
+        return Ok(Statement::Refresh { name, no_data });
     }
     if take_word(p, "abort") {
         for word in ["work", "transaction"] {

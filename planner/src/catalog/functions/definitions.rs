@@ -16,7 +16,8 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_get_indexdef_ext" => indexdef_ext,
         "pg_get_constraintdef" | "pg_get_constraintdef_ext" => constraintdef,
         // What is stored is canonical SQL: there is no node tree to write back.
-        "pg_get_expr" | "pg_get_expr_ext" => first,
+        "pg_get_expr" => first,
+        "pg_get_expr_ext" => expr_ext,
         "pg_get_viewdef" | "pg_get_viewdef_ext" | "pg_get_viewdef_wrap" => viewdef,
         "pg_get_functiondef" => functiondef,
         "pg_get_function_arguments" => function_arguments,
@@ -41,6 +42,17 @@ fn first(_: &ExecContext, args: &[Datum]) -> Result<Datum> {
     Ok(args.first().cloned().unwrap_or_default())
 }
 
+fn is_pretty(args: &[Datum], at: usize) -> bool {
+    matches!(args.get(at), Some(Datum::Bool(true)))
+}
+
+fn expr_ext(_: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    Ok(match args.first() {
+        Some(Datum::Text(text)) if is_pretty(args, 2) => Datum::text(definition::shown(text, true)),
+        other => other.cloned().unwrap_or_default(),
+    })
+}
+
 fn null(_: &ExecContext, _: &[Datum]) -> Result<Datum> {
     Ok(Datum::Null)
 }
@@ -60,7 +72,7 @@ fn format_type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 fn indexdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = ctx.catalog.relation(oid_at(args, 0));
-    Ok(text_or_null(relation.and_then(|r| definition::index(&ctx.catalog, r))))
+    Ok(text_or_null(relation.and_then(|r| definition::index(&ctx.catalog, r, is_pretty(args, 2)))))
 }
 
 fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
@@ -69,19 +81,27 @@ fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         return indexdef(ctx, args);
     }
     let relation = ctx.catalog.relation(oid_at(args, 0));
-    Ok(text_or_null(relation.and_then(|r| definition::index_column(&ctx.catalog, r, column))))
+    Ok(text_or_null(
+        relation
+            .and_then(|r| definition::index_column(&ctx.catalog, r, column, is_pretty(args, 2))),
+    ))
 }
 
 fn constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     Ok(match ctx.catalog.constraint(oid_at(args, 0)) {
-        Some((relation, c)) => Datum::text(definition::constraint(&ctx.catalog, relation, c)),
+        Some((relation, c)) => {
+            Datum::text(definition::constraint(&ctx.catalog, relation, c, is_pretty(args, 1)))
+        }
         None => Datum::Null,
     })
 }
 
 fn viewdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     Ok(match ctx.catalog.relation(oid_at(args, 0)).map(|r| &r.kind) {
-        Some(RelationKind::View(view)) => Datum::text(definition::view(view)),
+        Some(RelationKind::View(view)) => Datum::text(definition::view(&view.query)),
+        Some(RelationKind::Table(t)) if let Some(m) = &t.materialized => {
+            Datum::text(definition::view(&m.query))
+        }
         _ => Datum::Null,
     })
 }
@@ -92,7 +112,7 @@ fn ruledef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     Ok(Datum::text(format!(
         "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO {} DO INSTEAD {}",
         definition::qualified_name(&ctx.catalog, relation),
-        definition::view(view)
+        definition::view(&view.query)
     )))
 }
 

@@ -14,7 +14,7 @@ use super::super::ddl::depend::{self, Node};
 use super::super::ddl::index::reread;
 use super::super::ddl::table;
 use super::super::{dml, name, rewrite, types};
-use super::constraint::add_pending;
+use super::constraint::{add_pending, keep_texts};
 use super::{change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
 
@@ -79,10 +79,14 @@ pub(super) fn add(
     column.not_null |= primary;
     let not_null = column.not_null;
     let computed = column.default.is_some() || column.generated.is_some() || sequence.is_some();
-    let made = change_table(ctx, r.oid, |t| {
+    let generated = column.generated.is_some();
+    let mut made = change_table(ctx, r.oid, |t| {
         t.columns.push(Column { not_null: false, ..column });
         Ok(())
     })?;
+    if generated {
+        made = keep_texts(ctx, r.oid)?;
+    }
     if let Some(sequence) = sequence {
         ctx.txn.put(Object::Relation(Arc::new(sequence)))?;
     }

@@ -13,7 +13,7 @@ use super::super::ddl::constraint::{self, Pending, PendingKind};
 use super::super::ddl::depend::{self, Node};
 use super::super::ddl::index::{self, reread};
 use super::super::ddl::{foreign_key, table};
-use super::super::{dml, foreign, name, rewrite};
+use super::super::{dml, foreign, name, rewrite, stored};
 use super::column::set_not_null;
 use super::{change_table, place};
 use crate::context::ExecContext;
@@ -43,10 +43,11 @@ pub(super) fn add_pending(
             let made = constraint::check(ctx, &r.name, &def.columns, pending, expr, &taken);
             let made = Constraint { validated: pending.validated, ..made };
             let name = made.name.clone();
-            let next = change_table(ctx, r.oid, |t| {
+            change_table(ctx, r.oid, |t| {
                 t.constraints.push(made);
                 Ok(())
             })?;
+            let next = keep_texts(ctx, r.oid)?;
             dml::validate(ctx, &next)?;
             if pending.validated { rewrite::check_rows(ctx, &next, &name) } else { Ok(()) }
         }
@@ -89,11 +90,18 @@ pub(super) fn add_pending(
     }
 }
 
-fn no_constraint(r: &Relation, own: &str) -> PgError {
+pub(super) fn no_constraint(r: &Relation, own: &str) -> PgError {
     PgError::new(
         SqlState::UNDEFINED_OBJECT,
         format!("constraint \"{own}\" of relation \"{}\" does not exist", r.name),
     )
+}
+
+/// Puts a table's texts into the form they are kept in.
+pub(super) fn keep_texts(ctx: &ExecContext, table: Oid) -> Result<Arc<Relation>> {
+    let next = stored::rewrite_texts(ctx, (*reread(ctx, table)?).clone())?;
+    ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    reread(ctx, table)
 }
 
 fn find_constraint<'a>(r: &Relation, def: &'a TableDef, own: &str) -> Result<&'a Constraint> {

@@ -2,25 +2,25 @@
 
 mod column;
 mod constraint;
+mod generated;
 mod rename;
+mod storage;
 
 use std::sync::Arc;
 
-use sqlparser::ast::{
-    AlterTable, AlterTableOperation, AlterTableType, DropBehavior, RenameTableNameKind,
-};
+use sqlparser::ast::{AlterTableOperation, DropBehavior, RenameTableNameKind};
 use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, TableDef};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 pub(crate) use self::column::drop_column;
 pub(crate) use self::constraint::drop_constraint;
-pub(crate) use self::rename::index;
 use super::ddl::depend;
 use super::ddl::index::reread;
 use super::ddl::role;
 use super::name;
 use super::outcome::{Outcome, done};
 use crate::context::ExecContext;
+use crate::sql::{AlterAction, AlterKind, AlterRelation, ColumnAction};
 
 fn no_column(relation: &Relation, own: &str) -> PgError {
     PgError::new(
@@ -78,27 +78,98 @@ fn change_column(
     })
 }
 
-/// Runs ALTER TABLE.
-pub(crate) fn run(ctx: &ExecContext, a: &AlterTable) -> Result<Outcome> {
-    if a.table_type.as_ref().is_some_and(|t| !matches!(t, AlterTableType::External))
-        || a.location.is_some()
-        || a.on_cluster.is_some()
-    {
-        return Err(PgError::unsupported("this form of ALTER TABLE"));
-    }
+/// Runs ALTER TABLE, VIEW, MATERIALIZED VIEW and INDEX.
+pub(crate) fn run(ctx: &ExecContext, a: &AlterRelation) -> Result<Outcome> {
+    let tag = match a.kind {
+        AlterKind::Table => "ALTER TABLE",
+        AlterKind::View => "ALTER VIEW",
+        AlterKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+        AlterKind::Index => "ALTER INDEX",
+    };
     let found = match name::relation(ctx, &a.name) {
         Ok(found) => found,
         Err(e) if a.if_exists => {
             name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
-            return Ok(done("ALTER TABLE"));
+            return Ok(done(tag));
         }
         Err(e) => return Err(e),
     };
-    for op in &a.operations {
+    check_kind(&found, a.kind)?;
+    for action in &a.actions {
         let relation = reread(ctx, found.oid)?;
-        operation(ctx, &relation, op)?;
+        act(ctx, &relation, action)?;
     }
-    Ok(done("ALTER TABLE"))
+    Ok(done(tag))
+}
+
+/// ALTER TABLE takes any relation; the others only their own.
+fn check_kind(r: &Relation, kind: AlterKind) -> Result<()> {
+    let materialized = r.table().is_some_and(|t| t.materialized.is_some());
+    match kind {
+        AlterKind::View if !matches!(r.kind, RelationKind::View(_)) => Err(name::not_a(r, "view")),
+        AlterKind::Index if r.index().is_none() => Err(name::not_a(r, "index")),
+        AlterKind::MaterializedView if !materialized => Err(name::not_a(r, "materialized view")),
+        _ => Ok(()),
+    }
+}
+
+fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction) -> Result<()> {
+    match action {
+        AlterAction::Sql(op) => operation(ctx, r, op),
+        AlterAction::SetSchema(to) => rename::set_schema(ctx, r, &name::ident(to)),
+        AlterAction::SetOptions(given) => storage::set_options(ctx, r, given),
+        AlterAction::ResetOptions(given) => storage::reset_options(ctx, r, given),
+        AlterAction::SetLogged(logged) => storage::set_logged(ctx, r, *logged),
+        AlterAction::OwnerTo(to) => {
+            let owner = role::named(ctx, to)?;
+            change(ctx, r.oid, |r| {
+                r.owner = owner;
+                Ok(())
+            })
+            .map(drop)
+        }
+        AlterAction::AlterConstraint { name: own, deferrable, deferred } => {
+            storage::constraint(ctx, r, own, *deferrable, *deferred)
+        }
+        AlterAction::Column { column, action } => {
+            column_action(ctx, r, &name::ident(column), action)
+        }
+        AlterAction::Nothing => Ok(()),
+    }
+}
+
+fn column_action(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    own: &str,
+    action: &ColumnAction,
+) -> Result<()> {
+    let at = place(r, own)?;
+    let columns = r.table().map(|t| &t.columns).ok_or_else(|| name::not_a(r, "table"))?;
+    let c = columns.get(at).ok_or_else(|| no_column(r, own))?;
+    match action {
+        ColumnAction::Storage(word) => storage::storage(ctx, r, at, word),
+        ColumnAction::Compression(word) => storage::compression(ctx, r, at, word),
+        ColumnAction::Statistics(target) => storage::statistics(ctx, r, at, *target),
+        ColumnAction::Options(given) => {
+            let mut options = c.options.clone();
+            storage::merged(&mut options, given)?;
+            change_column(ctx, r.oid, at, |c| c.options = options).map(drop)
+        }
+        ColumnAction::ResetOptions(given) => {
+            change_column(ctx, r.oid, at, |c| c.options.retain(|(n, _)| !given.contains(n)))
+                .map(drop)
+        }
+        ColumnAction::DropExpression { if_exists } => {
+            generated::drop_expression(ctx, r, at, c, *if_exists)
+        }
+        ColumnAction::DropIdentity { if_exists } => {
+            generated::drop_identity(ctx, r, at, c, *if_exists)
+        }
+        ColumnAction::Identity { always, options, restart } => {
+            generated::set_identity(ctx, r, at, c, (*always, options, *restart))
+        }
+    }
 }
 
 fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> Result<()> {

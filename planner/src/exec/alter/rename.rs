@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterIndexOperation, ObjectName};
 use vicinity_storage::catalog::model::{ConstraintKind, Object, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::ddl::sequence;
-use super::super::outcome::{Outcome, done};
 use super::super::{name, rewrite};
 use super::{change, change_table, place};
 use crate::context::ExecContext;
@@ -16,8 +14,9 @@ use crate::context::ExecContext;
 pub(crate) fn relation(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()> {
     name::check_free(ctx, r.schema, to)?;
     if r.sequence().is_some() {
-        sequence::rename_in_defaults(ctx, r, to)?;
+        sequence::rename_in_defaults(ctx, r, r.schema, to)?;
     }
+    rewrite::rename_in_views(ctx, r, r.schema, to)?;
     let before = r.name.clone();
     change(ctx, r.oid, |r| {
         r.name = to.to_owned();
@@ -93,17 +92,39 @@ pub(super) fn column(ctx: &ExecContext, r: &Relation, from: &str, to: &str) -> R
     Ok(())
 }
 
-/// Runs ALTER INDEX.
-pub(crate) fn index(
-    ctx: &ExecContext,
-    given: &ObjectName,
-    op: &AlterIndexOperation,
-) -> Result<Outcome> {
-    let found = name::relation(ctx, given)?;
-    if found.index().is_none() {
-        return Err(name::not_a(&found, "index"));
+/// `SET SCHEMA`: a table takes its indexes and sequences along.
+pub(super) fn set_schema(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()> {
+    let schema = name::schema(ctx, to)?;
+    if schema == r.schema {
+        return Ok(());
     }
-    let AlterIndexOperation::RenameIndex { index_name } = op;
-    relation(ctx, &found, &name::last(index_name))?;
-    Ok(done("ALTER INDEX"))
+    let owned = r.sequence().is_some_and(|s| s.owned_by.is_some());
+    if owned || r.index().is_some() {
+        let what = if owned { "an owned sequence" } else { "an index" };
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot move {what} into another schema"),
+        ));
+    }
+    let catalog = ctx.txn.catalog();
+    let along = catalog.indexes_of(r.oid).chain(catalog.sequences_of(r.oid));
+    let mut moved: Vec<Arc<Relation>> = along.cloned().collect();
+    moved.extend(catalog.relation(r.oid).cloned());
+    for relation in moved {
+        if catalog.relation_named(schema, &relation.name).is_some() {
+            return Err(PgError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{}\" already exists in schema \"{to}\"", relation.name),
+            ));
+        }
+        if relation.sequence().is_some() {
+            sequence::rename_in_defaults(ctx, &relation, schema, &relation.name)?;
+        }
+        rewrite::rename_in_views(ctx, &relation, schema, &relation.name)?;
+        change(ctx, relation.oid, |r| {
+            r.schema = schema;
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

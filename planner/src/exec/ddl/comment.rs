@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{CommentObject, ObjectName};
-use vicinity_storage::catalog::model::{Comment, Object, RelationKind, fixed};
+use vicinity_storage::catalog::model::{Comment, Object, RelationKind, TypeKind, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
@@ -11,6 +11,7 @@ use super::super::outcome::{Outcome, done};
 use super::{function, role};
 use crate::context::ExecContext;
 use crate::names;
+use crate::sql::CommentOn;
 
 /// Runs COMMENT ON; NULL and the empty text take the comment away.
 pub(crate) fn run(
@@ -19,7 +20,62 @@ pub(crate) fn run(
     given: &ObjectName,
     text: Option<&str>,
 ) -> Result<Outcome> {
-    let (class, object, sub) = find(ctx, kind, given)?;
+    set(ctx, find(ctx, kind, given)?, text)
+}
+
+/// The same for what needs more than a name.
+pub(crate) fn on(ctx: &ExecContext, on: &CommentOn, text: Option<&str>) -> Result<Outcome> {
+    let catalog = ctx.txn.catalog();
+    let undefined = |text: String| PgError::new(SqlState::UNDEFINED_OBJECT, text);
+    let found = match on {
+        CommentOn::Constraint { name: own, table } => {
+            let (own, table) = (name::ident(own), name::relation(ctx, table)?);
+            let constraints = table.table().map_or(&[][..], |t| &t.constraints);
+            let found = constraints.iter().find(|c| c.name == own).map(|c| (2606, c.oid, 0));
+            found.ok_or_else(|| {
+                let table = &table.name;
+                undefined(format!("constraint \"{own}\" for table \"{table}\" does not exist"))
+            })?
+        }
+        CommentOn::DomainConstraint { name: own, domain } => {
+            let (own, ty) = (name::ident(own), super::object::named_type(ctx, domain)?);
+            let checks = match &ty.kind {
+                TypeKind::Domain { checks, .. } => checks.as_slice(),
+                _ => &[],
+            };
+            let found = checks.iter().find(|c| c.name == own).map(|c| (2606, c.oid, 0));
+            found.ok_or_else(|| {
+                let domain = &ty.name;
+                undefined(format!("constraint \"{own}\" for domain {domain} does not exist"))
+            })?
+        }
+        CommentOn::Trigger { name: own, table } => {
+            let (own, table) = (name::ident(own), name::relation(ctx, table)?);
+            let found = catalog.triggers_of(table.oid).find(|t| t.name == own);
+            found.map(|t| (2620, t.oid, 0)).ok_or_else(|| {
+                let table = &table.name;
+                undefined(format!("trigger \"{own}\" for table \"{table}\" does not exist"))
+            })?
+        }
+        CommentOn::Function { desc, procedure } => {
+            (1255, function::find_described(ctx, desc, *procedure)?, 0)
+        }
+        CommentOn::MaterializedView(given) => {
+            let found = name::relation(ctx, given)?;
+            if found.table().is_none_or(|t| t.materialized.is_none()) {
+                return Err(name::not_a(&found, "materialized view"));
+            }
+            (1259, found.oid, 0)
+        }
+    };
+    set(ctx, found, text)
+}
+
+fn set(
+    ctx: &ExecContext,
+    (class, object, sub): (Oid, Oid, i32),
+    text: Option<&str>,
+) -> Result<Outcome> {
     match text.filter(|t| !t.is_empty()) {
         Some(text) => {
             let comment = Comment { class, object, sub, text: text.to_owned() };

@@ -26,7 +26,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn new(name: Option<String>, kind: PendingKind) -> Pending {
+    pub(crate) fn new(name: Option<String>, kind: PendingKind) -> Pending {
         Pending { name, kind, deferrable: false, deferred: false, validated: true }
     }
 
@@ -227,10 +227,12 @@ struct Taken {
 /// Looks names up, makes missing ones, and makes primary key columns NOT NULL.
 pub(crate) fn resolve_all(ctx: &ExecContext, draft: &mut Draft) -> Result<Resolved> {
     let pending = std::mem::take(&mut draft.constraints);
+    let ready = std::mem::take(&mut draft.ready);
     let mut taken = Taken::default();
     taken.relations.push(draft.name.clone());
     let explicit = pending.iter().filter_map(|p| p.name.clone());
     taken.constraints.extend(explicit.clone());
+    taken.constraints.extend(ready.iter().map(|c| c.name.clone()));
     let mut seen: Vec<&String> = Vec::new();
     for p in &pending {
         let Some(n) = &p.name else { continue };
@@ -239,7 +241,7 @@ pub(crate) fn resolve_all(ctx: &ExecContext, draft: &mut Draft) -> Result<Resolv
         }
         seen.push(n);
     }
-    let mut out = Resolved { constraints: Vec::new(), indexes: Vec::new(), foreign: Vec::new() };
+    let mut out = Resolved { constraints: ready, indexes: Vec::new(), foreign: Vec::new() };
     // Checks first, then the primary key, then the others: the order PostgreSQL names them in.
     let rank = |p: &Pending| match p.kind {
         PendingKind::Check(_) => 0,

@@ -53,6 +53,7 @@ pub(crate) fn fill(
     let draft = table::draft(schema, own, columns)?;
     let options = table::storage_options(&t.table_options)?;
     let oid = table::finish(ctx, draft, table::persistence(t.temporary, unlogged), options)?;
+    table::on_commit(ctx, oid, t.temporary, t.on_commit)?;
     if no_data {
         return Ok(done("CREATE TABLE AS"));
     }

@@ -89,6 +89,7 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
 
 pub(crate) fn kind_name(relation: &Relation) -> &'static str {
     match relation.kind {
+        RelationKind::Table(ref t) if t.materialized.is_some() => "materialized view",
         RelationKind::Table(_) => "table",
         RelationKind::Index(_) => "index",
         RelationKind::Sequence(_) => "sequence",
@@ -171,7 +172,14 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                 _ => {}
             }
         }
-        Node::Type(oid) => users_of_types(&catalog, &[oid], &mut out),
+        Node::Type(oid) => {
+            for ty in catalog.types() {
+                if matches!(ty.kind, TypeKind::Domain { base, .. } if base == oid) {
+                    push(Node::Type(ty.oid), false);
+                }
+            }
+            users_of_types(&catalog, &[oid], &mut out);
+        }
         Node::Function(oid) => {
             for t in catalog.triggers().filter(|t| t.function == oid) {
                 push(Node::Trigger(t.oid), false);

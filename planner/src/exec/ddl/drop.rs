@@ -14,6 +14,9 @@ use crate::names;
 /// What a kind of relation is called, and how its DROP is called.
 fn relation_word(kind: &RelationKind) -> (&'static str, &'static str) {
     match kind {
+        RelationKind::Table(t) if t.materialized.is_some() => {
+            ("materialized view", "Use DROP MATERIALIZED VIEW to remove a materialized view.")
+        }
         RelationKind::Table(_) => ("table", "Use DROP TABLE to remove a table."),
         RelationKind::Index(_) => ("index", "Use DROP INDEX to remove an index."),
         RelationKind::Sequence(_) => ("sequence", "Use DROP SEQUENCE to remove a sequence."),
@@ -145,6 +148,9 @@ pub(crate) fn run(ctx: &ExecContext, d: &Drop<'_>) -> Result<Outcome> {
     let (roots, tag) = match d.kind {
         ObjectType::Table => (relations(ctx, d.names, "table", d.if_exists)?, "DROP TABLE"),
         ObjectType::View => (relations(ctx, d.names, "view", d.if_exists)?, "DROP VIEW"),
+        ObjectType::MaterializedView => {
+            (relations(ctx, d.names, "materialized view", d.if_exists)?, "DROP MATERIALIZED VIEW")
+        }
         ObjectType::Index => (relations(ctx, d.names, "index", d.if_exists)?, "DROP INDEX"),
         ObjectType::Sequence => {
             (relations(ctx, d.names, "sequence", d.if_exists)?, "DROP SEQUENCE")

@@ -26,10 +26,15 @@ pub(crate) fn reread(ctx: &ExecContext, oid: Oid) -> Result<Arc<Relation>> {
 }
 
 /// Options of the method, with what it has to say about them.
-fn options(ctx: &ExecContext, method: &Method, given: &[(String, String)]) -> Result<()> {
-    match method.kind {
+pub(crate) fn check_options(
+    ctx: &ExecContext,
+    method: IndexMethod,
+    given: &[(String, String)],
+) -> Result<()> {
+    match method {
         IndexMethod::Hnsw | IndexMethod::Ivfflat => {
-            let parsed = parse_options(method.name, given)?;
+            let name = if method == IndexMethod::Hnsw { "pase_hnsw" } else { "pase_ivfflat" };
+            let parsed = parse_options(name, given)?;
             for notice in parsed.notices {
                 ctx.session.notice(notice);
             }
@@ -49,8 +54,8 @@ fn options(ctx: &ExecContext, method: &Method, given: &[(String, String)]) -> Re
             for (own, value) in given {
                 let known = match own.as_str() {
                     "fillfactor" => true,
-                    "deduplicate_items" => method.kind == IndexMethod::Btree,
-                    "buffering" => method.kind == IndexMethod::Spatial,
+                    "deduplicate_items" => method == IndexMethod::Btree,
+                    "buffering" => method == IndexMethod::Spatial,
                     _ => false,
                 };
                 if !known {
@@ -138,7 +143,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
         }
         None => None,
     };
-    options(ctx, &method, &c.options)?;
+    check_options(ctx, method.kind, &c.options)?;
     let own = match &c.name {
         Some(own) => name::ident(own),
         None => {

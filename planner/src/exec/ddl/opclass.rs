@@ -58,6 +58,18 @@ pub(crate) fn default(ctx: &ExecContext, am: Oid, am_name: &str, ty: Oid) -> Res
     ))
 }
 
+/// The default operator class of a type for a method.
+pub(crate) fn for_type(ctx: &ExecContext, kind: IndexMethod, ty: Oid) -> Result<Oid> {
+    let (am, name) = match kind {
+        IndexMethod::Btree => (fixed::AM_BTREE, "btree"),
+        IndexMethod::Hash => (fixed::AM_HASH, "hash"),
+        IndexMethod::Spatial => (fixed::AM_GIST, "gist"),
+        IndexMethod::Hnsw => (fixed::AM_PASE_HNSW, "pase_hnsw"),
+        IndexMethod::Ivfflat => (fixed::AM_PASE_IVFFLAT, "pase_ivfflat"),
+    };
+    default(ctx, am, name, ty)
+}
+
 fn available(catalog: &vicinity_storage::Catalog, extension: Option<&str>) -> bool {
     extension.is_none_or(|e| catalog.extension_named(e).is_some())
 }

@@ -40,6 +40,11 @@ pub(crate) fn check_server_files(ctx: &ExecContext, group: &str, act: &str) -> R
     ))
 }
 
+/// A role as an identifier of the grammar; `CURRENT_USER` and its kin only unquoted.
+pub(crate) fn named(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Result<Oid> {
+    oid_of(ctx, &name::ident(given))
+}
+
 /// `OWNER TO`
 pub(crate) fn owner(ctx: &ExecContext, owner: &Owner) -> Result<Oid> {
     match owner {

@@ -127,6 +127,13 @@ pub(crate) fn define(
     })
 }
 
+fn sequence_type(ctx: &ExecContext, ty: &DataType) -> Result<Oid> {
+    match types::resolve_type(ctx, ty)?.oid {
+        ty @ (oid::INT2 | oid::INT4 | oid::INT8) => Ok(ty),
+        _ => Err(invalid("sequence type must be smallint, integer, or bigint")),
+    }
+}
+
 /// CREATE SEQUENCE as parsed.
 pub(crate) struct Create<'a> {
     pub(crate) temporary: bool,
@@ -145,10 +152,7 @@ pub(crate) fn create(ctx: &ExecContext, s: &Create<'_>) -> Result<Outcome> {
     }
     let ty = match s.ty {
         None => oid::INT8,
-        Some(ty) => match types::resolve_type(ctx, ty)?.oid {
-            ty @ (oid::INT2 | oid::INT4 | oid::INT8) => ty,
-            _ => return Err(invalid("sequence type must be smallint, integer, or bigint")),
-        },
+        Some(ty) => sequence_type(ctx, ty)?,
     };
     let mut def = define(s.options, ty, None)?;
     def.owned_by = match s.owned_by {
@@ -206,7 +210,11 @@ pub(crate) fn alter(ctx: &ExecContext, s: &AlterSequence) -> Result<Outcome> {
     };
     let Some(before) = relation.sequence() else { return Err(name::not_a(&relation, "sequence")) };
     let mut next = (*relation).clone();
-    let mut def = define(&s.options, before.type_oid, Some(before))?;
+    let ty = match &s.ty {
+        Some(ty) => sequence_type(ctx, ty)?,
+        None => before.type_oid,
+    };
+    let mut def = define(&s.options, ty, Some(before))?;
     if let Some(column) = &s.owned_by {
         if before.identity {
             return Err(PgError::unsupported("changing the owner of an identity sequence"));
@@ -216,7 +224,7 @@ pub(crate) fn alter(ctx: &ExecContext, s: &AlterSequence) -> Result<Outcome> {
     if let Some(to) = &s.rename_to {
         let to = name::ident(to);
         name::check_free(ctx, relation.schema, &to)?;
-        rename_in_defaults(ctx, &relation, &to)?;
+        rename_in_defaults(ctx, &relation, relation.schema, &to)?;
         next.name = to;
     }
     if let Some(to) = &s.set_schema {
@@ -257,10 +265,15 @@ fn check_restart(value: i64, min: i64, max: i64) -> Result<()> {
 }
 
 /// Defaults name their sequence in text: a renamed one is renamed there too.
-pub(crate) fn rename_in_defaults(ctx: &ExecContext, sequence: &Relation, to: &str) -> Result<()> {
+pub(crate) fn rename_in_defaults(
+    ctx: &ExecContext,
+    sequence: &Relation,
+    schema: Oid,
+    to: &str,
+) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let before = nextval_text(ctx, sequence.schema, &sequence.name);
-    let after = nextval_text(ctx, sequence.schema, to);
+    let after = nextval_text(ctx, schema, to);
     let tables: Vec<_> = catalog.relations().filter(|r| r.table().is_some()).cloned().collect();
     for table in tables {
         let Some(def) = table.table() else { continue };

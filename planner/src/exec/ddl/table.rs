@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    self, ColumnDef, ColumnOption, CreateTableLikeDefaults, CreateTableLikeKind,
-    CreateTableOptions, GeneratedAs, ObjectName, OnCommit, SqlOption, TableConstraint,
+    self, ColumnDef, ColumnOption, CreateTableOptions, GeneratedAs, ObjectName, OnCommit,
+    SqlOption, TableConstraint,
 };
 use vicinity_storage::catalog::model::{
-    Column, Identity, Object, OnCommit as Commit, Persistence, Relation, RelationKind, SequenceDef,
-    TableDef, fixed,
+    Column, Constraint, Identity, Object, OnCommit as Commit, Persistence, Relation, RelationKind,
+    SequenceDef, TableDef, fixed,
 };
 use vicinity_types::tuple::MAX_COLUMNS;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
-use super::super::name;
 use super::super::outcome::{Outcome, done};
 use super::super::types::{self, Written};
+use super::super::{name, stored};
 use super::constraint::{self, Pending};
-use super::{foreign_key, index, sequence};
+use super::{foreign_key, index, like, sequence};
 use crate::context::ExecContext;
 use crate::names;
+use crate::sql::Like;
 
 /// A sequence a column needs.
 struct Serial {
@@ -35,9 +36,35 @@ pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) columns: Vec<Column>,
     pub(crate) constraints: Vec<Pending>,
+    /// Constraints taken over from another table.
+    pub(crate) ready: Vec<Constraint>,
     serials: Vec<Serial>,
     /// NULL was said of these columns.
     nullable: Vec<usize>,
+}
+
+impl Draft {
+    fn new(schema: Oid, name: String) -> Draft {
+        Draft {
+            schema,
+            name,
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            ready: Vec::new(),
+            serials: Vec::new(),
+            nullable: Vec::new(),
+        }
+    }
+
+    /// An identity column needs a sequence.
+    pub(crate) fn add_identity(
+        &mut self,
+        column: usize,
+        ty: Oid,
+        options: Vec<ast::SequenceOptions>,
+    ) {
+        self.serials.push(Serial { column, ty, identity: true, options });
+    }
 }
 
 const SYSTEM_COLUMNS: &[&str] = &["tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"];
@@ -56,31 +83,32 @@ pub(crate) fn create(
     ctx: &ExecContext,
     table: &ast::CreateTable,
     unlogged: bool,
+    likes: &[Like],
 ) -> Result<Outcome> {
     refuse_clauses(table)?;
     let (schema, own) = place(ctx, table.temporary, &table.name)?;
     if exists(ctx, schema, &own, table.if_not_exists)? {
         return Ok(done("CREATE TABLE"));
     }
-    let mut draft = Draft {
-        schema,
-        name: own,
-        columns: Vec::new(),
-        constraints: Vec::new(),
-        serials: Vec::new(),
-        nullable: Vec::new(),
-    };
-    if let Some(like) = &table.like {
-        copy_like(ctx, &mut draft, like)?;
-    }
-    for def in &table.columns {
-        add_column(ctx, &mut draft, def)?;
+    let mut draft = Draft::new(schema, own);
+    let mut copied = Vec::new();
+    for at in 0..=table.columns.len() {
+        for like in likes.iter().filter(|l| l.at == at) {
+            copied.push(like::columns_into(ctx, &mut draft, like)?);
+        }
+        if let Some(def) = table.columns.get(at) {
+            add_column(ctx, &mut draft, def)?;
+        }
     }
     for c in &table.constraints {
         draft.constraints.push(constraint::of_table(c)?);
     }
     let persistence = persistence(table.temporary, unlogged);
-    finish(ctx, draft, persistence, storage_options(&table.table_options)?)?;
+    let oid = finish(ctx, draft, persistence, storage_options(&table.table_options)?)?;
+    for source in copied {
+        source.finish(ctx, oid)?;
+    }
+    on_commit(ctx, oid, table.temporary, table.on_commit)?;
     Ok(done("CREATE TABLE"))
 }
 
@@ -149,8 +177,7 @@ pub(crate) fn refuse_clauses(t: &ast::CreateTable) -> Result<()> {
             t.without_rowid || t.strict || t.transient || t.volatile || t.iceberg || t.dynamic,
             "this form of CREATE TABLE",
         ),
-        (matches!(t.on_commit, Some(OnCommit::DeleteRows)), "ON COMMIT DELETE ROWS"),
-        (matches!(t.on_commit, Some(OnCommit::Drop)), "ON COMMIT DROP"),
+        (t.like.is_some(), "CREATE TABLE LIKE without parentheses"),
     ];
     match refused.iter().find(|(given, _)| *given) {
         Some((_, what)) => Err(PgError::unsupported(what)),
@@ -174,6 +201,34 @@ pub(crate) fn storage_options(options: &CreateTableOptions) -> Result<Vec<(Strin
     list.iter().map(storage_option).collect()
 }
 
+/// `ON COMMIT`, of temporary tables.
+pub(crate) fn on_commit(
+    ctx: &ExecContext,
+    table: Oid,
+    temporary: bool,
+    given: Option<OnCommit>,
+) -> Result<()> {
+    let Some(given) = given else { return Ok(()) };
+    if !temporary {
+        return Err(invalid("ON COMMIT can only be used on temporary tables"));
+    }
+    let on_commit = match given {
+        OnCommit::PreserveRows => Commit::PreserveRows,
+        OnCommit::DeleteRows => Commit::DeleteRows,
+        OnCommit::Drop => Commit::Drop,
+    };
+    if on_commit == Commit::PreserveRows {
+        return Ok(());
+    }
+    let mut next = (*index::reread(ctx, table)?).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        t.on_commit = on_commit;
+    }
+    ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    ctx.session.add_on_commit(table);
+    Ok(())
+}
+
 fn storage_option(option: &SqlOption) -> Result<(String, String)> {
     let (key, value) = match option {
         SqlOption::KeyValue { key, value } => {
@@ -182,8 +237,14 @@ fn storage_option(option: &SqlOption) -> Result<(String, String)> {
         SqlOption::Ident(key) => (name::ident(key), "true".to_owned()),
         _ => return Err(PgError::unsupported("this table option")),
     };
+    check_storage_option(&key, &value)?;
+    Ok((key, value))
+}
+
+/// An error for a parameter that tables do not have.
+pub(crate) fn check_storage_option(key: &str, value: &str) -> Result<()> {
     let known = matches!(
-        key.as_str(),
+        key,
         "fillfactor" | "toast_tuple_target" | "parallel_workers" | "user_catalog_table"
     ) || key.starts_with("autovacuum_")
         || key == "vacuum_truncate"
@@ -199,10 +260,17 @@ fn storage_option(option: &SqlOption) -> Result<(String, String)> {
     if key == "oids" && value.eq_ignore_ascii_case("true") {
         return Err(PgError::unsupported("WITH OIDS"));
     }
-    Ok((key, value))
+    if key == "fillfactor" && !value.parse().is_ok_and(|v: i32| (10..=100).contains(&v)) {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("value {value} out of bounds for option \"fillfactor\""),
+        )
+        .detail("Valid values are between \"10\" and \"100\"."));
+    }
+    Ok(())
 }
 
-fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Result<()> {
+pub(crate) fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Result<()> {
     let duplicate = |text| Err(PgError::new(SqlState::DUPLICATE_COLUMN, text).or_at(at));
     if SYSTEM_COLUMNS.contains(&column) {
         return duplicate(format!("column name \"{column}\" conflicts with a system column name"));
@@ -215,34 +283,6 @@ fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Result<()> {
             SqlState::TOO_MANY_COLUMNS,
             "tables can have at most 1600 columns",
         ));
-    }
-    Ok(())
-}
-
-fn copy_like(ctx: &ExecContext, draft: &mut Draft, like: &CreateTableLikeKind) -> Result<()> {
-    let (CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = like;
-    let source = name::relation(ctx, &like.name)?;
-    let columns = match &source.kind {
-        RelationKind::Table(t) => &t.columns,
-        RelationKind::View(v) => &v.columns,
-        RelationKind::Composite(columns) => columns,
-        _ => {
-            return Err(PgError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("relation \"{}\" is invalid in LIKE clause", source.name),
-            ));
-        }
-    };
-    let defaults = matches!(like.defaults, Some(CreateTableLikeDefaults::Including));
-    for c in columns.iter().filter(|c| !c.dropped) {
-        check_name(draft, &c.name, None)?;
-        draft.columns.push(Column {
-            default: c.default.clone().filter(|_| defaults),
-            identity: None,
-            generated: None,
-            missing: None,
-            ..c.clone()
-        });
     }
     Ok(())
 }
@@ -327,6 +367,9 @@ fn column_option(
             }
             if column.identity.is_some() {
                 return Err(conflicting("both default and identity specified"));
+            }
+            if column.generated.is_some() {
+                return Err(conflicting("both default and generation expression specified"));
             }
             column.default = constraint::default_text(ctx, expr, column)?;
         }
@@ -434,6 +477,7 @@ pub(crate) fn finish(
         owner: fixed::SUPERUSER,
         kind: RelationKind::Table(def),
     };
+    let relation = stored::rewrite_texts(ctx, relation)?;
     txn.put(Object::Relation(Arc::new(relation)))?;
     for sequence in sequences {
         txn.put(Object::Relation(Arc::new(sequence)))?;
@@ -451,14 +495,7 @@ pub(crate) fn finish(
 
 /// A draft of a table with only columns (CREATE TABLE AS).
 pub(crate) fn draft(schema: Oid, own: String, columns: Vec<Column>) -> Result<Draft> {
-    let mut draft = Draft {
-        schema,
-        name: own,
-        columns: Vec::new(),
-        constraints: Vec::new(),
-        serials: Vec::new(),
-        nullable: Vec::new(),
-    };
+    let mut draft = Draft::new(schema, own);
     for c in columns {
         check_name(&draft, &c.name, None)?;
         draft.columns.push(c);

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    AlterType, AlterTypeAddValuePosition, AlterTypeOperation, CreateDomain, ObjectName,
-    TableConstraint, UserDefinedTypeRepresentation,
+    AlterType, AlterTypeAddValuePosition, AlterTypeOperation, ObjectName,
+    UserDefinedTypeRepresentation,
 };
-use vicinity_storage::catalog::model::{
-    DomainCheck, Object, Relation, RelationKind, TypeDef, TypeKind, fixed,
-};
+use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name, types};
+use super::super::{name, types};
 use super::table;
 use crate::context::ExecContext;
 use crate::names;
 
-fn free(ctx: &ExecContext, schema: Oid, own: &str) -> Result<()> {
+pub(crate) fn free(ctx: &ExecContext, schema: Oid, own: &str) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let as_row = catalog
         .relation_named(schema, own)
@@ -31,7 +29,13 @@ fn free(ctx: &ExecContext, schema: Oid, own: &str) -> Result<()> {
     Ok(())
 }
 
-fn put(ctx: &ExecContext, oid: Oid, schema: Oid, own: String, kind: TypeKind) -> Result<()> {
+pub(crate) fn put(
+    ctx: &ExecContext,
+    oid: Oid,
+    schema: Oid,
+    own: String,
+    kind: TypeKind,
+) -> Result<()> {
     let def = TypeDef {
         oid,
         name: own,
@@ -114,41 +118,6 @@ fn check_label(label: &str) -> Result<()> {
         .detail("Labels must be 63 bytes or less."));
     }
     Ok(())
-}
-
-/// Runs CREATE DOMAIN.
-pub(crate) fn domain(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
-    let (schema, own) = name::target(ctx, &d.name)?;
-    free(ctx, schema, &own)?;
-    let base = types::resolve_type(ctx, &d.data_type)?;
-    let mut checks: Vec<DomainCheck> = Vec::new();
-    for c in &d.constraints {
-        let TableConstraint::Check(check) = c else {
-            return Err(PgError::unsupported("this domain constraint"));
-        };
-        let constraint = match &check.name {
-            Some(given) => name::ident(given),
-            None => name::make(&own, None, "check"),
-        };
-        checks.push(DomainCheck {
-            oid: ctx.txn.new_oid(),
-            name: constraint,
-            expr: canon::expr(&check.expr),
-            validated: true,
-        });
-    }
-    if !checks.is_empty() {
-        return Err(PgError::unsupported("CHECK of a domain"));
-    }
-    let kind = TypeKind::Domain {
-        base: base.oid,
-        typmod: base.typmod,
-        not_null: false,
-        default: d.default.as_ref().map(canon::expr),
-        checks,
-    };
-    put(ctx, ctx.txn.new_oid(), schema, own, kind)?;
-    Ok(done("CREATE DOMAIN"))
 }
 
 /// Runs ALTER TYPE.

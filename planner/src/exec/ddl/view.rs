@@ -84,14 +84,42 @@ pub(crate) fn columns(
     Ok(columns)
 }
 
+/// `WITH (...)` of a view.
+fn options(given: &ast::CreateTableOptions) -> Result<Vec<(String, String)>> {
+    let list = match given {
+        ast::CreateTableOptions::None => return Ok(Vec::new()),
+        ast::CreateTableOptions::With(list) => list,
+        _ => return Err(PgError::unsupported("this view option")),
+    };
+    let mut out = Vec::new();
+    for option in list {
+        let (own, value) = match option {
+            ast::SqlOption::KeyValue { key, value } => {
+                (name::ident(key), value.to_string().trim_matches('\'').to_lowercase())
+            }
+            ast::SqlOption::Ident(key) => (name::ident(key), "true".to_owned()),
+            _ => return Err(PgError::unsupported("this view option")),
+        };
+        match own.as_str() {
+            "security_barrier" | "security_invoker" => out.push((own, value)),
+            "check_option" => return Err(PgError::unsupported("WITH CHECK OPTION")),
+            _ => {
+                return Err(PgError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized parameter \"{own}\""),
+                ));
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// Runs CREATE VIEW.
 pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> {
-    if v.materialized {
-        return Err(PgError::unsupported("MATERIALIZED VIEW"));
-    }
-    if !matches!(v.options, ast::CreateTableOptions::None) || v.to.is_some() {
+    if v.to.is_some() {
         return Err(PgError::unsupported("this view option"));
     }
+    let options = options(&v.options)?;
     let (schema, own) = table::place(ctx, v.temporary, &v.name)?;
     let names: Vec<Ident> = v.columns.iter().map(|c| c.name.clone()).collect();
     let described = query::describe(ctx, &v.query)?;
@@ -128,14 +156,14 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
             query: text,
             depends_on: dedup(described.relations, oid),
             row_type,
-            options: Vec::new(),
+            options,
         }),
     };
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;
     Ok(done("CREATE VIEW"))
 }
 
-fn dedup(mut relations: Vec<Oid>, own: Oid) -> Vec<Oid> {
+pub(super) fn dedup(mut relations: Vec<Oid>, own: Oid) -> Vec<Oid> {
     relations.sort_unstable();
     relations.dedup();
     relations.retain(|r| *r != own);

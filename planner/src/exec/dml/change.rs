@@ -568,7 +568,8 @@ impl Change {
             Values::Query { .. } => 0,
         };
         let once = vec![OnceCell::new(); cells];
-        let mut me = Changer { change: self, ctx, params, table, triggers, once, sink, queue, count: 0 };
+        let mut me =
+            Changer { change: self, ctx, params, table, triggers, once, sink, queue, count: 0 };
         let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;
         if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
             me.one(vec![Datum::Tid(*current)])?;

@@ -22,7 +22,7 @@ use crate::push::access::conjuncts;
 use crate::push::computed::Computed;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
-use crate::sql::conflict::Target;
+use crate::sql::carried::Target;
 
 /// Bound, parameters' types not yet known.
 pub(super) struct BoundConflict {
@@ -102,7 +102,7 @@ impl Inference {
     fn of(ctx: &ExecContext, relation: &Arc<Relation>, given: &[ast::Ident]) -> Result<Inference> {
         let mut out = Inference::default();
         for part in given {
-            match sql::conflict::target(part)? {
+            match sql::carried::target(part)? {
                 Target::Column(own) => out.column(relation, &own)?,
                 Target::Expression(e) => {
                     let bound = stored::bind(ctx, relation, &e, Place::IndexExpression)?;

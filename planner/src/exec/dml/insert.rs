@@ -24,6 +24,7 @@ use crate::measure::{Figures, Meter, Stage};
 use crate::query::QueryPlan;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::rows::{OutputColumn, RowSink};
+use crate::sql::carried::{Overriding, overriding};
 
 /// Where the rows come from.
 enum Source {
@@ -53,6 +54,10 @@ pub(super) fn target(
 ) -> Result<Arc<Relation>> {
     let relation = name::relation(ctx, given)?;
     match relation.kind {
+        RelationKind::Table(ref t) if t.materialized.is_some() => Err(PgError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot change materialized view \"{}\"", relation.name),
+        )),
         RelationKind::Table(_) => Ok(relation),
         RelationKind::View(_) => Err(PgError::unsupported(format!("{verb} a view"))),
         RelationKind::Sequence(_) => Err(PgError::new(
@@ -105,12 +110,13 @@ fn refuse(i: &ast::Insert) -> Result<()> {
 /// The columns given values, in order.
 fn columns_of(relation: &Relation, i: &ast::Insert) -> Result<Vec<usize>> {
     let def = table_def(relation)?;
-    if i.columns.is_empty() {
+    let mut given = i.columns.iter().filter(|c| overriding(c).is_none()).peekable();
+    if given.peek().is_none() {
         let live = def.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
         return Ok(live.map(|(at, _)| at).collect());
     }
     let mut out = Vec::new();
-    for column in &i.columns {
+    for column in given {
         let at = place(relation, column)?;
         if out.contains(&at) {
             return Err(PgError::new(
@@ -124,9 +130,15 @@ fn columns_of(relation: &Relation, i: &ast::Insert) -> Result<Vec<usize>> {
     Ok(out)
 }
 
-/// GENERATED ALWAYS columns take nothing but DEFAULT.
-fn check_writable(relation: &Relation, at: usize) -> Result<()> {
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(()) };
+/// GENERATED ALWAYS columns take nothing but DEFAULT, unless OVERRIDING says so. False if the value
+/// given to an identity column is not to be used.
+fn check_writable(relation: &Relation, at: usize, clause: Option<Overriding>) -> Result<bool> {
+    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(true) };
+    match clause {
+        Some(Overriding::System) if c.identity.is_some() => return Ok(true),
+        Some(Overriding::User) if c.identity.is_some() => return Ok(false),
+        _ => {}
+    }
     let always = |detail: String| {
         PgError::new(
             SqlState::GENERATED_ALWAYS,
@@ -144,7 +156,15 @@ fn check_writable(relation: &Relation, at: usize) -> Result<()> {
     if c.generated.is_some() {
         return Err(always(format!("Column \"{}\" is a generated column.", c.name)));
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The columns given values.
+struct Target {
+    columns: Vec<usize>,
+    /// They were listed.
+    explicit: bool,
+    overriding: Option<Overriding>,
 }
 
 /// Rows of values, bound; `None` in place of a default.
@@ -170,10 +190,10 @@ fn bind_rows(
     binder: &mut Binder<'_>,
     relation: &Relation,
     types: &[PgType],
-    columns: &[usize],
-    explicit: bool,
+    target: &Target,
     rows: &[Vec<Expr>],
 ) -> Result<Bound> {
+    let Target { columns, explicit, .. } = target;
     let def = table_def(relation)?;
     let width = rows.first().map_or(0, Vec::len);
     let mut out = Vec::with_capacity(rows.len());
@@ -188,7 +208,7 @@ fn bind_rows(
             let at = row.get(columns.len()).and_then(name::position);
             return Err(too_many(true).or_at(at));
         }
-        if explicit && row.len() < columns.len() {
+        if *explicit && row.len() < columns.len() {
             return Err(too_many(false));
         }
         let mut cells = Vec::with_capacity(row.len());
@@ -198,7 +218,10 @@ fn bind_rows(
                 cells.push((*at, None));
                 continue;
             }
-            check_writable(relation, *at)?;
+            if !check_writable(relation, *at, target.overriding)? {
+                cells.push((*at, None));
+                continue;
+            }
             let value = binder.expr_over(expr, &Scope::empty())?;
             let value = binder
                 .coerce_assign(value, *ty, &c.name)
@@ -214,23 +237,25 @@ fn bind_query(
     binder: &mut Binder<'_>,
     relation: &Relation,
     types: &[PgType],
-    columns: &[usize],
-    explicit: bool,
+    target: &Target,
     query: &ast::Query,
 ) -> Result<BoundSource> {
+    let Target { columns, explicit, .. } = target;
     let def = table_def(relation)?;
     let targets: Vec<PgType> = columns.iter().filter_map(|at| types.get(*at).copied()).collect();
     let bound = binder.query_into(query, &targets)?;
     if bound.columns.len() > columns.len() {
         return Err(too_many(true));
     }
-    if explicit && bound.columns.len() < columns.len() {
+    if *explicit && bound.columns.len() < columns.len() {
         return Err(too_many(false));
     }
     let mut values = Vec::new();
     for (i, (column, at)) in bound.columns.iter().zip(columns).enumerate() {
         let (Some(c), Some(ty)) = (def.columns.get(*at), types.get(*at)) else { continue };
-        check_writable(relation, *at)?;
+        if !check_writable(relation, *at, target.overriding)? {
+            continue;
+        }
         let (qualifier, field) = bound.plan.schema().qualified_field(i);
         let value = Typed::new(Plan::Column((qualifier, field).into()), column.ty);
         values.push((*at, binder.coerce_assign(value, *ty, &c.name)?));
@@ -251,16 +276,20 @@ pub(super) fn prepare(
     let relation = target(ctx, given, "INSERT into")?;
     let rules = Rules::new(ctx, &relation)?;
     let columns = columns_of(&relation, i)?;
-    let explicit = !i.columns.is_empty();
+    let to = Target {
+        columns,
+        explicit: i.columns.iter().any(|c| overriding(c).is_none()),
+        overriding: i.columns.iter().find_map(overriding),
+    };
     let source = match &i.source {
         None => BoundSource::Rows(vec![Vec::new()]),
         Some(query) => match (&*query.body, plain_values(query)) {
             (SetExpr::Values(values), true) => {
                 let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.to_vec()).collect();
                 let types = &rules.types;
-                BoundSource::Rows(bind_rows(binder, &relation, types, &columns, explicit, &rows)?)
+                BoundSource::Rows(bind_rows(binder, &relation, types, &to, &rows)?)
             }
-            _ => bind_query(binder, &relation, &rules.types, &columns, explicit, query)?,
+            _ => bind_query(binder, &relation, &rules.types, &to, query)?,
         },
     };
     let alias = i.table_alias.as_ref().map(|a| name::ident(&a.alias));

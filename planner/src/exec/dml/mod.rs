@@ -31,7 +31,7 @@ use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
 pub(crate) use layout::{Layout, bare_name, column_type, table_def};
-pub(crate) use rules::{binder, check_named, conversion, default_of, validate};
+pub(crate) use rules::{RowExpr, binder, check_named, conversion, default_of, validate};
 pub(crate) use shown::{Cell, Description, Source};
 
 /// A write, prepared.

@@ -8,10 +8,12 @@ use vicinity_storage::catalog::model::{ConstraintKind, Relation};
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState, text_out};
 
 use super::super::foreign::Keys;
+use super::super::stored::{self, Place};
 use super::layout::{Layout, column_type, extend, table_def};
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
+use crate::domain::Asked;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
 
@@ -22,7 +24,7 @@ pub(crate) struct RowExpr {
 }
 
 impl RowExpr {
-    pub(super) fn compile(value: &Typed, kind: Kind, layout: Option<&Layout>) -> Result<RowExpr> {
+    pub(crate) fn compile(value: &Typed, kind: Kind, layout: Option<&Layout>) -> Result<RowExpr> {
         let scope = layout.map_or_else(crate::row::Scope::empty, Layout::values);
         let mut compiler = Compiler::new(scope, Vec::new());
         let node = compiler.compile(&value.expr, kind)?;
@@ -109,7 +111,13 @@ fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<O
     use vicinity_storage::catalog::model::TypeKind;
     let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(None) };
     let ty = ctx.catalog.type_def(c.type_oid).map(|t| &t.kind);
-    let Some(TypeKind::Domain { default: Some(text), .. }) = ty else { return Ok(None) };
+    let Some(TypeKind::Domain { default, .. }) = ty else { return Ok(None) };
+    let text = match default {
+        Some(text) => text.as_str(),
+        // No value is a value too, which the domain may refuse.
+        None if Asked::of(&ctx.catalog, c.type_oid).is_some() => "NULL",
+        None => return Ok(None),
+    };
     let mut binder = binder(ctx);
     let value = binder.expr_over(&sql::parse_expression(text)?, &Scope::empty())?;
     binder.coerce_assign(value, column_type(&ctx.catalog, c), &c.name).map(Some)
@@ -203,7 +211,37 @@ pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
     for at in 0..table_def(&relation)?.columns.len() {
         bind_default(ctx, &relation, at)?;
     }
+    for c in table_def(&relation)?.columns.iter().filter(|c| !c.dropped) {
+        if let Some(text) = &c.generated {
+            validate_generated(ctx, &relation, text)?;
+        }
+    }
     Rules::new(ctx, &relation).map(drop)
+}
+
+/// A generated column is computed from plain columns, always the same way.
+fn validate_generated(ctx: &ExecContext, relation: &Arc<Relation>, text: &str) -> Result<()> {
+    let expr = sql::parse_expression(text)?;
+    let plain = |mut e: PgError| {
+        // Positions are of the stored text, not of the statement.
+        e.report_mut().position = None;
+        e
+    };
+    stored::bind(ctx, relation, &expr, Place::Generated).map_err(plain)?;
+    let columns = &table_def(relation)?.columns;
+    for at in stored::columns(relation, &expr)? {
+        if let Some(c) = columns.get(at).filter(|c| c.generated.is_some()) {
+            return Err(PgError::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!(
+                    "cannot use generated column \"{}\" in column generation expression",
+                    c.name
+                ),
+            )
+            .detail("A generated column cannot reference another generated column."));
+        }
+    }
+    Ok(())
 }
 
 /// The rules of one table, compiled.

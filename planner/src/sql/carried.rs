@@ -1,8 +1,8 @@
-//! `ON CONFLICT (lower(name)) WHERE active`: sqlparser's tree has room for column names only, so that
-//! expressions and the predicate travel as names that no column can have, and are read from them
-//! where the target is looked up.
+//! What sqlparser's INSERT has no room for: `OVERRIDING SYSTEM VALUE`, and the expressions and the
+//! predicate of `ON CONFLICT (lower(name)) WHERE active`. They travel as names that no column can
+//! have, and are read from them where the names are looked up.
 
-use sqlparser::ast::{Expr, Ident};
+use sqlparser::ast::{Expr, Ident, ObjectName};
 use sqlparser::keywords::Keyword as K;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use vicinity_types::Result;
@@ -11,6 +11,59 @@ use vicinity_types::Result;
 const EXPRESSION: &str = "\u{1}expression ";
 /// Begins a name that is the predicate.
 const PREDICATE: &str = "\u{1}where ";
+
+/// Names that are an OVERRIDING clause.
+const SYSTEM: &str = "\u{1}overriding system";
+const USER: &str = "\u{1}overriding user";
+
+/// `OVERRIDING ... VALUE`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overriding {
+    System,
+    User,
+}
+
+/// What a name in an INSERT's list of columns stands for, if it is no column.
+pub(crate) fn overriding(name: &ObjectName) -> Option<Overriding> {
+    match name.0.last()?.as_ident()?.value.as_str() {
+        SYSTEM => Some(Overriding::System),
+        USER => Some(Overriding::User),
+        _ => None,
+    }
+}
+
+/// Puts an OVERRIDING clause into the list of columns before it.
+fn rewrite_overriding(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |at: usize, w: &str| {
+        matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(x))
+            if x.quote_style.is_none() && x.value.eq_ignore_ascii_case(w))
+    };
+    let begins = |at: &usize| {
+        word(*at, "overriding")
+            && (word(at + 1, "system") || word(at + 1, "user"))
+            && word(at + 2, "value")
+    };
+    if !tokens.iter().any(|t| is(Some(t), K::INSERT)) {
+        return;
+    }
+    let Some(at) = (0..tokens.len()).find(begins) else { return };
+    let value = if word(at + 1, "system") { SYSTEM } else { USER };
+    let Some(span) = tokens.get(at).map(|t| t.span) else { return };
+    let token = |token| TokenWithSpan { token, span };
+    let own = token(Token::Word(Word {
+        value: value.to_owned(),
+        quote_style: Some('"'),
+        keyword: K::NoKeyword,
+    }));
+    let list =
+        at.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(|t| t.token == Token::RParen);
+    if list {
+        let put = [token(Token::Comma), own, token(Token::RParen)];
+        tokens.splice(at - 1..at + 3, put);
+    } else {
+        tokens.splice(at..at + 3, [token(Token::LParen), own, token(Token::RParen)]);
+    }
+}
 
 /// A part of an inference clause.
 pub(crate) enum Target {
@@ -42,8 +95,13 @@ fn named(prefix: &str, tokens: &[TokenWithSpan]) -> Option<TokenWithSpan> {
     Some(TokenWithSpan { token: Token::Word(word), span })
 }
 
-/// Rewrites the inference clauses of a statement.
-pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// Rewrites the clauses of a statement.
+pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    rewrite_overriding(&mut tokens);
+    rewrite_inference(tokens)
+}
+
+fn rewrite_inference(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let begins = |at: usize| {
         is(tokens.get(at), K::ON)
             && is(tokens.get(at + 1), K::CONFLICT)
@@ -67,7 +125,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         out.push(item);
     }
     out.push(end.clone());
-    out.extend(rewrite(rest.to_vec()));
+    out.extend(rewrite_inference(rest.to_vec()));
     out
 }
 

@@ -1,0 +1,93 @@
+//! Domains at run time: a value that becomes one must pass its NOT NULL and its checks.
+
+use std::sync::{Arc, OnceLock};
+
+use sqlparser::ast::Expr as Ast;
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{TypeDef, TypeKind};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
+
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::exec::dml::{Layout, RowExpr, binder};
+use crate::{names, sql};
+
+/// What a domain asks of its values, its checks compiled when they are first needed.
+pub(crate) struct Asked {
+    domain: Arc<TypeDef>,
+    base: PgType,
+    checks: OnceLock<Vec<(String, RowExpr)>>,
+}
+
+/// The layout of a check: its only name is VALUE.
+fn layout(base: PgType) -> Layout {
+    let mut layout = Layout::default();
+    layout.add_columns("", &[("value".to_owned(), base)]);
+    layout
+}
+
+fn compile(ctx: &ExecContext, base: PgType, expr: &Ast) -> Result<RowExpr> {
+    let layout = layout(base);
+    let bound = binder(ctx).condition_in(expr, layout.scope(), "CHECK", "check constraints")?;
+    RowExpr::compile(&bound, Kind::Bool, Some(&layout))
+}
+
+/// Binds a check, for its errors.
+pub(crate) fn validate(ctx: &ExecContext, (base, typmod): (Oid, i32), expr: &Ast) -> Result<()> {
+    let base = PgType::with_kind(base, typmod, ctx.catalog.kind_of(base));
+    compile(ctx, base, expr).map(drop)
+}
+
+impl Asked {
+    /// What a domain asks itself, not what the domain it is made of asks; `None` if nothing.
+    pub(crate) fn of(catalog: &Catalog, domain: Oid) -> Option<Asked> {
+        let ty = catalog.type_def(domain)?;
+        let TypeKind::Domain { base, typmod, not_null, checks, .. } = &ty.kind else {
+            return None;
+        };
+        if !not_null && checks.is_empty() {
+            return None;
+        }
+        let base = PgType::with_kind(*base, *typmod, catalog.kind_of(*base));
+        Some(Asked { domain: ty.clone(), base, checks: OnceLock::new() })
+    }
+
+    /// What distinguishes it from others.
+    pub(crate) fn identity(&self) -> String {
+        format!("{} {:?}", self.domain.oid, self.domain.kind)
+    }
+
+    /// An error if a value is not one of the domain's.
+    pub(crate) fn check(&self, ctx: &ExecContext, value: &Datum) -> Result<()> {
+        let TypeKind::Domain { not_null, checks, .. } = &self.domain.kind else { return Ok(()) };
+        let shown = || names::type_name(&ctx.catalog, self.domain.oid, -1);
+        if *not_null && value.is_null() {
+            return Err(PgError::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!("domain {} does not allow null values", shown()),
+            ));
+        }
+        let compiled = match self.checks.get() {
+            Some(compiled) => compiled,
+            None => {
+                let mut made = Vec::with_capacity(checks.len());
+                for c in checks {
+                    let expr = sql::parse_expression(&c.expr)?;
+                    made.push((c.name.clone(), compile(ctx, self.base, &expr)?));
+                }
+                // They are looked at in the order of their names.
+                made.sort_by(|a, b| a.0.cmp(&b.0));
+                self.checks.get_or_init(|| made)
+            }
+        };
+        for (own, check) in compiled {
+            if check.fails(ctx, std::slice::from_ref(value))? {
+                return Err(PgError::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!("value for domain {} violates check constraint \"{own}\"", shown()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! CREATE DOMAIN and ALTER DOMAIN.
+
+use std::sync::Arc;
+
+use sqlparser::ast::Expr;
+use vicinity_storage::catalog::model::{DomainCheck, Object, RelationKind, TypeDef, TypeKind};
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::super::outcome::{Outcome, done};
+use super::super::{canon, name, types};
+use super::{object, typedef};
+use crate::context::ExecContext;
+use crate::sql::{AlterDomain, CreateDomain, DomainAction};
+use crate::{domain, inner, names, sql};
+
+/// A check with its name; its expression is bound for its errors.
+fn check(
+    ctx: &ExecContext,
+    own: &str,
+    base: (Oid, i32),
+    given: Option<String>,
+    expr: &Expr,
+    taken: &[DomainCheck],
+) -> Result<DomainCheck> {
+    domain::validate(ctx, base, expr)?;
+    let free = |n: &String| !taken.iter().any(|c| c.name == *n);
+    let named = match given {
+        Some(own) if !free(&own) => return Err(duplicate(&own)),
+        Some(own) => own,
+        None => {
+            let label = |i: u32| if i == 0 { "check".to_owned() } else { format!("check{i}") };
+            (0..).map(|i| name::make(own, None, &label(i))).find(free).unwrap_or_default()
+        }
+    };
+    let expr = canon::expr(expr);
+    Ok(DomainCheck { oid: ctx.txn.new_oid(), name: named, expr, validated: true })
+}
+
+fn duplicate(own: &str) -> PgError {
+    PgError::new(
+        SqlState::DUPLICATE_OBJECT,
+        format!("constraint \"{own}\" for domain already exists"),
+    )
+}
+
+/// Runs CREATE DOMAIN.
+pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
+    let (schema, own) = name::target(ctx, &d.name)?;
+    typedef::free(ctx, schema, &own)?;
+    if let Some(collation) = &d.collation {
+        super::table::check_collation(collation)?;
+    }
+    let base = types::resolve_type(ctx, &d.ty)?;
+    let pseudo = vicinity_functions::type_by_oid(base.oid).is_some_and(|t| t.kind == b'p');
+    if pseudo {
+        let shown = names::type_name(&ctx.txn.catalog(), base.oid, -1);
+        return Err(PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("\"{shown}\" is not a valid base type for a domain"),
+        ));
+    }
+    let mut checks = Vec::new();
+    for (given, expr) in &d.checks {
+        let given = given.as_ref().map(name::ident);
+        checks.push(check(ctx, &own, (base.oid, base.typmod), given, expr, &checks)?);
+    }
+    let kind = TypeKind::Domain {
+        base: base.oid,
+        typmod: base.typmod,
+        not_null: d.not_null,
+        default: d.default.as_ref().map(canon::expr),
+        checks,
+    };
+    typedef::put(ctx, ctx.txn.new_oid(), schema, own, kind)?;
+    Ok(done("CREATE DOMAIN"))
+}
+
+fn missing(own: &str, ty: &TypeDef) -> PgError {
+    PgError::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("constraint \"{own}\" of domain \"{}\" does not exist", ty.name),
+    )
+}
+
+/// Runs ALTER DOMAIN.
+pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
+    let tag = done("ALTER DOMAIN");
+    let ty = object::named_type(ctx, &a.name)?;
+    if let DomainAction::Object(action) = &a.action {
+        object::alter_type(ctx, &ty, action)?;
+        return Ok(tag);
+    }
+    let mut next = (*ty).clone();
+    let TypeKind::Domain { base, typmod, not_null, default, checks } = &mut next.kind else {
+        return Err(PgError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("{} is not a domain", name::shown(&a.name)),
+        ));
+    };
+    match &a.action {
+        DomainAction::Default(e) => *default = e.as_ref().map(canon::expr),
+        DomainAction::NotNull(on) => {
+            if *on {
+                check_columns(ctx, &ty, "IS NULL", "contains null values")?;
+            }
+            *not_null = *on;
+        }
+        DomainAction::Add { name: given, check: expr, not_valid } => {
+            let given = given.as_ref().map(name::ident);
+            let mut made = check(ctx, &ty.name, (*base, *typmod), given, expr, checks)?;
+            made.validated = !not_valid;
+            if !not_valid {
+                check_values(ctx, &ty, &made.expr)?;
+            }
+            checks.push(made);
+        }
+        DomainAction::Drop { name: given, if_exists } => {
+            let own = name::ident(given);
+            let before = checks.len();
+            checks.retain(|c| c.name != own);
+            if checks.len() == before {
+                let e = missing(&own, &ty);
+                if !if_exists {
+                    return Err(e);
+                }
+                name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
+                return Ok(tag);
+            }
+        }
+        DomainAction::RenameConstraint(from, to) => {
+            let (from, to) = (name::ident(from), name::ident(to));
+            if checks.iter().any(|c| c.name == to) {
+                return Err(duplicate(&to));
+            }
+            let found = checks.iter_mut().find(|c| c.name == from);
+            found.ok_or_else(|| missing(&from, &ty))?.name = to;
+        }
+        DomainAction::Validate(given) => {
+            let own = name::ident(given);
+            let found = checks.iter_mut().find(|c| c.name == own);
+            let found = found.ok_or_else(|| missing(&own, &ty))?;
+            check_values(ctx, &ty, &found.expr)?;
+            found.validated = true;
+        }
+        DomainAction::Object(_) => {}
+    }
+    ctx.txn.put(Object::Type(Arc::new(next)))?;
+    Ok(tag)
+}
+
+/// The rows there are must pass a new check.
+fn check_values(ctx: &ExecContext, ty: &TypeDef, expr: &str) -> Result<()> {
+    let expr = sql::parse_expression(expr)?;
+    let condition = |column: &str| format!("NOT ({})", canon::renamed(&expr, "value", column));
+    each_column(ctx, ty, &condition, "contains values that violate the new constraint")
+}
+
+fn check_columns(ctx: &ExecContext, ty: &TypeDef, test: &str, text: &str) -> Result<()> {
+    each_column(ctx, ty, &|column| format!("{} {test}", names::quote(column)), text)
+}
+
+/// Looks for a row that a condition finds in every column of the domain.
+fn each_column(
+    ctx: &ExecContext,
+    ty: &TypeDef,
+    condition: &dyn Fn(&str) -> String,
+    text: &str,
+) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    for table in catalog.dependents_of(ty.oid) {
+        let RelationKind::Table(def) = &table.kind else { continue };
+        for c in def.columns.iter().filter(|c| !c.dropped && c.type_oid == ty.oid) {
+            let schema = name::schema_name_of(ctx, table.schema);
+            let query = format!(
+                "SELECT 1 FROM {}.{} WHERE {} LIMIT 1",
+                names::quote(&schema),
+                names::quote(&table.name),
+                condition(&c.name)
+            );
+            let ctx = &ctx.next_statement();
+            let statement = inner::prepare_with_types(ctx, &query, &[])?;
+            let mut found = false;
+            inner::rows(ctx, &statement, Vec::new(), &mut |_| {
+                found = true;
+                Ok(false)
+            })?;
+            if found {
+                let code = if text.contains("null") {
+                    SqlState::NOT_NULL_VIOLATION
+                } else {
+                    SqlState::CHECK_VIOLATION
+                };
+                return Err(PgError::new(
+                    code,
+                    format!("column \"{}\" of table \"{}\" {text}", c.name, table.name),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What every object can be told: RENAME TO, OWNER TO, SET SCHEMA; for functions and types.
+
+use std::sync::Arc;
+
+use sqlparser::ast::FunctionDesc;
+use vicinity_storage::catalog::model::{
+    Function, Object, Relation, RelationKind, TypeDef, TypeKind,
+};
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::super::outcome::{Outcome, done};
+use super::super::{name, types};
+use super::{function, role, typedef};
+use crate::context::ExecContext;
+use crate::names;
+use crate::sql::{AlterObject, ObjectAction};
+
+/// Runs ALTER FUNCTION, PROCEDURE and TYPE.
+pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
+    if a.function {
+        let desc = FunctionDesc { name: a.name.clone(), args: a.args.clone() };
+        let oid = function::find_described(ctx, &desc, a.procedure)?;
+        let found = ctx.txn.catalog().function(oid).cloned();
+        let found = found.ok_or_else(|| PgError::internal("function is gone"))?;
+        let mut next: Function = (*found).clone();
+        match &a.action {
+            ObjectAction::Rename(to) => next.name = name::ident(to),
+            ObjectAction::Owner(to) => next.owner = role::named(ctx, to)?,
+            ObjectAction::Schema(to) => next.schema = name::schema(ctx, &name::ident(to))?,
+        }
+        ctx.txn.put(Object::Function(Arc::new(next)))?;
+        return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
+    }
+    let found = named_type(ctx, &a.name)?;
+    alter_type(ctx, &found, &a.action)?;
+    Ok(done("ALTER TYPE"))
+}
+
+/// A user's type by name.
+pub(crate) fn named_type(
+    ctx: &ExecContext,
+    given: &sqlparser::ast::ObjectName,
+) -> Result<Arc<TypeDef>> {
+    let catalog = ctx.txn.catalog();
+    let quoted: Vec<String> = name::parts(given).iter().map(|p| names::quote(p)).collect();
+    let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
+    let found = found.and_then(|oid| catalog.type_def(oid).cloned());
+    found.ok_or_else(|| types::undefined(&name::shown(given)))
+}
+
+/// The same for any type, domains included; a composite type's relation goes along.
+pub(crate) fn alter_type(ctx: &ExecContext, ty: &TypeDef, action: &ObjectAction) -> Result<()> {
+    let mut next = ty.clone();
+    match action {
+        ObjectAction::Rename(to) => {
+            next.name = name::ident(to);
+            typedef::free(ctx, ty.schema, &next.name)?;
+        }
+        ObjectAction::Owner(to) => next.owner = role::named(ctx, to)?,
+        ObjectAction::Schema(to) => {
+            let to = name::ident(to);
+            next.schema = name::schema(ctx, &to)?;
+            if next.schema != ty.schema && typedef::free(ctx, next.schema, &ty.name).is_err() {
+                return Err(PgError::new(
+                    SqlState::DUPLICATE_OBJECT,
+                    format!("type \"{}\" already exists in schema \"{to}\"", ty.name),
+                ));
+            }
+        }
+    }
+    if let TypeKind::Composite { relation } = ty.kind
+        && let Some(row) = ctx.txn.catalog().relation(relation).cloned()
+        && matches!(row.kind, RelationKind::Composite(_))
+    {
+        let (own, schema, owner) = (next.name.clone(), next.schema, next.owner);
+        let row = Relation { name: own, schema, owner, ..(*row).clone() };
+        ctx.txn.put(Object::Relation(Arc::new(row)))?;
+    }
+    ctx.txn.put(Object::Type(Arc::new(next)))
+}
