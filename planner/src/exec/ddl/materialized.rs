@@ -47,7 +47,7 @@ fn put(ctx: &ExecContext, oid: vicinity_types::Oid, materialized: Materialized) 
 fn fill(ctx: &ExecContext, oid: vicinity_types::Oid, source: &query::Bound) -> Result<u64> {
     let target = ctx.engine.db.table(oid, &ctx.txn.catalog())?;
     let mut count = 0;
-    query::run(ctx, source, &mut |row| {
+    query::run(ctx, &query::plan(ctx, source)?, &mut |row| {
         target.insert(&ctx.txn, row)?;
         count += 1;
         Ok(true)
