@@ -1,8 +1,6 @@
 //! `bench ann`: recall and time of the vector indexes beside a brute-force truth.
 #![allow(clippy::indexing_slicing)] // a bench over data it made itself
 
-mod data;
-
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +12,8 @@ use vicinity_indexes::{
 };
 use vicinity_types::{PgError, Result};
 
-use crate::cpu;
-use data::Data;
+use crate::data::{self, Data};
+use crate::{cpu, resident};
 
 /// Neighbours that are looked for.
 const K: usize = 10;
@@ -128,7 +126,7 @@ fn ivf_options(args: &Args, dim: usize, rows: usize) -> Result<IvfOptions> {
 fn build(args: &Args, name: &str, data: &Data, rows: usize) -> Result<Arc<dyn VectorIndex>> {
     let source = data.source(rows);
     let progress = Progress::new();
-    let (before, cpu_before) = (rss(), cpu());
+    let (before, cpu_before) = (resident("self"), cpu());
     let start = Instant::now();
     let index: Arc<dyn VectorIndex> = std::thread::scope(|scope| {
         let watch = scope.spawn(|| watch_phases(&progress));
@@ -148,7 +146,7 @@ fn build(args: &Args, name: &str, data: &Data, rows: usize) -> Result<Arc<dyn Ve
         start.elapsed().as_secs_f64(),
         cpu() - cpu_before,
         index.memory() as f64 / 1e6,
-        (rss() - before) / 1e6
+        (resident("self") - before) / 1e6
     );
     Ok(index)
 }
@@ -188,8 +186,7 @@ fn measure(
         for (q, t) in queries.iter().zip(truth) {
             let (found, seen) = search(index, data, q, extra)?;
             candidates += seen;
-            let far = t.last().copied().unwrap_or(0.0) * 1.000_001;
-            hits += found.iter().filter(|(d, _)| *d <= far).count();
+            hits += data::hits(found.iter().map(|f| f.0), t);
         }
         let us = start.elapsed().as_secs_f64() * 1e6 / queries.len() as f64;
         let cpu_us = (cpu() - cpu_before) * 1e6 / queries.len() as f64;
@@ -299,12 +296,4 @@ fn insert_again(args: &Args, name: &str, index: &Arc<dyn VectorIndex>, data: &Da
     let built = measure(args, name, "fresh", &fresh, &more, &queries, &truth)?;
     println!("  fresh minus grown: {:+.4}", built - grown);
     Ok(())
-}
-
-/// Resident bytes of this process.
-fn rss() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
-    kb.unwrap_or(0.0) * 1024.0
 }

@@ -32,15 +32,15 @@ impl Phase {
         Phase::Checking,
     ];
 
-    /// The text behind `building index: ` in the progress view.
+    /// As the progress view has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Initializing => "initializing",
-            Phase::Sampling => "sampling tuples",
-            Phase::Clustering => "performing k-means",
-            Phase::Loading => "loading tuples",
-            Phase::Linking => "linking neighbors",
-            Phase::Checking => "checking reachability",
+            Phase::Sampling => "building index: sampling tuples",
+            Phase::Clustering => "building index: performing k-means",
+            Phase::Loading => "building index: loading tuples",
+            Phase::Linking => "building index: linking neighbors",
+            Phase::Checking => "building index: checking reachability",
         }
     }
 }

@@ -42,11 +42,15 @@ impl Running {
             ..Options::default()
         };
         let directory = config.data.clone();
+        let began = std::time::Instant::now();
         let database = tokio::task::spawn_blocking(move || Database::open(&directory, options))
             .await
             .map_err(|e| PgError::internal(e.to_string()))??;
         let engine = Engine::new(Arc::clone(&database));
         engine.keep_passwords_as(vicinity_wire::auth::make_verifier);
+        // Nobody is let in before everything is there.
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!("database {} opened in {seconds:.1} s", config.data.display());
         let service = Arc::new(EngineService::new(engine, config));
         let server = Server::bind(&config.listen, service, config.limits.clone(), tls)
             .await

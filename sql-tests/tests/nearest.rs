@@ -112,7 +112,7 @@ async fn oracle(op: &'static str, lane: &str) {
     client.batch_execute(index(op)).await.unwrap();
     let (mut same, mut all) = compare(&client, &mut random, op).await;
     let mut next = 1500;
-    for round in 0..6 {
+    for round in 0..4 {
         client.batch_execute("begin").await.unwrap();
         let changes = [
             format!("insert into ? values {}", rows(&mut random, next..next + 150)),

@@ -17,9 +17,10 @@ use crate::mvcc::clock::Clock;
 use crate::mvcc::place::SnapshotPlace;
 use crate::recovery;
 use crate::sequence::Sequence;
-use crate::store::build::{self, Builds};
+use crate::store::build::Builds;
 use crate::store::computed::ExpressionCompiler;
 use crate::store::index::IndexStore;
+use crate::store::rebuild::{Job, rebuild_all};
 use crate::store::vacuum::Vacuum;
 use crate::store::{Layout, Store};
 use crate::table::Table;
@@ -127,23 +128,32 @@ impl Database {
             return;
         }
         let catalog = self.catalog();
+        let mut jobs = Vec::new();
         for index in catalog.relations() {
             let Some(def) = index.index().filter(|d| d.is_computed()) else { continue };
-            // One index that cannot be built must not keep the rest down.
-            if let Err(e) = self.build_computed(&catalog, index.oid, def) {
-                tracing::error!(index = index.oid, "an index cannot be rebuilt: {e}");
+            match self.computed(&catalog, index.oid, def) {
+                Ok(Some((store, made))) => jobs.push(Job::new(store, made, &index.name)),
+                Ok(None) => {}
+                Err(e) => tracing::error!("index {} cannot be rebuilt: {e}", index.name),
             }
         }
+        rebuild_all(&jobs, &self.core.clock);
     }
 
-    fn build_computed(&self, catalog: &Arc<Catalog>, oid: Oid, def: &IndexDef) -> Result<()> {
+    /// A computed index that knows what its expressions mean from now on, and its storage.
+    fn computed(
+        &self,
+        catalog: &Arc<Catalog>,
+        oid: Oid,
+        def: &IndexDef,
+    ) -> Result<Option<(Arc<Store>, Arc<IndexStore>)>> {
         let missing = || crate::txn::no_table(def.table);
         let table = catalog.relation(def.table).ok_or_else(missing)?;
         let storage = table.table().ok_or_else(missing)?.storage;
         let store = self.store(storage).ok_or_else(missing)?;
-        let Some(index) = store.index(oid) else { return Ok(()) };
+        let Some(index) = store.index(oid) else { return Ok(None) };
         self.compile_expressions(&index, def, catalog)?;
-        build::rebuild(&store, &index, &self.core.clock)
+        Ok(Some((store, index)))
     }
 
     /// Gives an index what it computes, if it computes anything.

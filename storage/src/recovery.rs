@@ -18,7 +18,6 @@ use std::collections::{HashMap as StdHashMap, HashSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::catalog::Catalog;
@@ -32,6 +31,7 @@ use crate::mvcc::version::NewVersion;
 use crate::mvcc::{RowId, Xid, pin};
 use crate::sequence::{Sequence, SequenceState};
 use crate::store::index::IndexStore;
+use crate::store::rebuild::{Job, rebuild_all};
 use crate::store::{Layout, Store, build};
 use crate::txn::log::{Op, Ops, put_varint, take_varint};
 use crate::wal::reader::{self, io_error};
@@ -271,7 +271,7 @@ impl State {
     fn finish(mut self, wal: Arc<Wal>, next_xid: Xid, max_oid: Oid) -> Result<Recovered> {
         let clock = Clock::new(next_xid);
         let mut stores = HashMap::new();
-        let mut jobs: Vec<(Arc<Store>, Arc<IndexStore>)> = Vec::new();
+        let mut jobs: Vec<Job> = Vec::new();
         for relation in self.catalog.relations() {
             let Some(def) = relation.table() else { continue };
             let rows = self.rows.remove(&def.storage).unwrap_or_else(Rows::new);
@@ -287,17 +287,12 @@ impl State {
                 store.attach(made.clone());
                 // What an expression means is not known yet: `Database::set_expression_compiler`.
                 if !made.lacks_expressions() {
-                    jobs.push((store.clone(), made));
+                    jobs.push(Job::new(store.clone(), made, &index.name));
                 }
             }
             stores.insert(def.storage, store);
         }
-        // One index that cannot be built (its centroid file is gone) must not keep the rest down.
-        jobs.par_iter().for_each(|(store, index)| {
-            if let Err(e) = build::rebuild(store, index, &clock) {
-                tracing::error!(index = index.oid, "an index cannot be rebuilt: {e}");
-            }
-        });
+        rebuild_all(&jobs, &clock);
         let mut sequences = HashMap::new();
         for relation in self.catalog.relations() {
             let Some(def) = relation.sequence() else { continue };

@@ -33,7 +33,7 @@ use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::vector::{
-    CandidateStream, Coder, SearchParams, Survey, VectorIndex, VectorSource, check_dim,
+    CandidateStream, Coder, Learning, SearchParams, Survey, VectorIndex, VectorSource, check_dim,
 };
 use crate::{Phase, Progress, RowId};
 use beam::Beam;
@@ -65,9 +65,6 @@ impl Default for HnswOptions {
     }
 }
 
-/// Entries an index has before it learns short codes from them.
-const TRAIN_AT: usize = 16_384;
-
 /// A neighbour graph.
 pub struct Hnsw {
     options: HnswOptions,
@@ -79,10 +76,7 @@ pub struct Hnsw {
     vacuum: Mutex<Vacuum>,
     beams: Mutex<Vec<Beam>>,
     len: AtomicUsize,
-    /// Number of entries at which to look for short codes next.
-    train_at: AtomicUsize,
-    /// Entries that lie outside the codes' range.
-    outliers: AtomicUsize,
+    learning: Learning,
 }
 
 struct Core {
@@ -112,8 +106,7 @@ impl Hnsw {
             vacuum: Mutex::default(),
             beams: Mutex::default(),
             len: AtomicUsize::new(0),
-            train_at: AtomicUsize::new(TRAIN_AT),
-            outliers: AtomicUsize::new(0),
+            learning: Learning::new(),
         }
     }
 
@@ -221,7 +214,7 @@ fn too_many() -> PgError {
 impl VectorIndex for Hnsw {
     fn insert(&self, row: RowId, vector: &[f32]) -> Result<()> {
         check_dim(self.options.dim, vector.len())?;
-        self.make_room(vector);
+        self.learning.make_room(&self.core, vector, self.len());
         let exact = self.with_slot(|core, id| {
             let mut code = vec![0u8; core.coder.stride()];
             core.coder.encode(vector, &mut code);
@@ -230,8 +223,8 @@ impl VectorIndex for Hnsw {
             self.link(core, id, Landmarks::target(self.len()));
             core.coder.is_exact()
         })?;
-        if exact && self.len() >= self.train_at.load(Ordering::Relaxed) {
-            self.train();
+        if exact && self.learning.is_due(self.len()) {
+            self.learning.train(&self.core, self.len(), self.options.seed);
         }
         Ok(())
     }

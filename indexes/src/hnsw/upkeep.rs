@@ -1,4 +1,4 @@
-//! Removal, reuse of slots, codes learned and widened, and the check that every node can be reached.
+//! Removal, reuse of slots, codes in a new form, and the check that every node can be reached.
 //!
 //! A removed entry stays as a dead node that searches pass through. When a tenth of the slots is dead, that generation
 //! is swept: every remove then repairs the links of a few nodes, until no link leads to the generation any more and
@@ -6,13 +6,11 @@
 //! generation died can still link to it, and no search that saw a link to it is under way when its slots are freed.
 #![allow(clippy::indexing_slicing)] // ids come from the graph itself
 
-use std::sync::atomic::Ordering;
-
 use vicinity_types::Result;
 
 use super::graph::{DEAD, FREE, Graph, NONE};
 use super::{Core, Hnsw};
-use crate::vector::{Coder, Survey, VectorSource};
+use crate::vector::{Coded, Coder, VectorSource};
 use crate::{Progress, RowId};
 
 /// One in so many slots is dead when a sweep begins.
@@ -87,41 +85,6 @@ impl Hnsw {
         true
     }
 
-    /// Learns short codes once there are enough entries to learn from.
-    pub(super) fn train(&self) {
-        let mut core = self.core.write();
-        let len = self.len.load(Ordering::Relaxed);
-        if !core.coder.is_exact() || len < self.train_at.load(Ordering::Relaxed) {
-            return;
-        }
-        self.train_at.store(len.saturating_mul(8), Ordering::Relaxed);
-        let seed = self.options.seed;
-        let Ok(survey) = Survey::take(&*core, self.options.dim, 0, seed, &Progress::new()) else {
-            return;
-        };
-        let coder = survey.coder();
-        if !coder.is_exact() {
-            core.recode(coder);
-        }
-    }
-
-    /// Makes room in the codes for a vector outside their range, unless it is one of few.
-    pub(super) fn make_room(&self, v: &[f32]) {
-        let excess = self.core.read().coder.excess(v);
-        if excess <= 1.0 || v.iter().any(|x| !x.is_finite()) {
-            return;
-        }
-        let few = 16 + self.len.load(Ordering::Relaxed) / 100;
-        if Coder::is_outlier(excess) && self.outliers.fetch_add(1, Ordering::Relaxed) < few {
-            return;
-        }
-        let mut core = self.core.write();
-        if core.coder.excess(v) > 1.0 {
-            let wider = core.coder.widened(v);
-            core.recode(wider);
-        }
-    }
-
     /// Links to nodes that no landmark leads to, from a near node that one does.
     pub(super) fn connect(&self, core: &Core, progress: &Progress) -> Result<()> {
         let mut seen = vec![false; core.graph.len()];
@@ -159,8 +122,11 @@ fn reach(graph: &Graph, seen: &mut [bool], open: &mut Vec<u32>) {
     }
 }
 
-impl Core {
-    /// Puts all codes into a new form.
+impl Coded for Core {
+    fn coder(&self) -> &Coder {
+        &self.coder
+    }
+
     fn recode(&mut self, coder: Coder) {
         let old = std::mem::replace(&mut self.coder, coder);
         let new = &self.coder;

@@ -26,7 +26,8 @@ use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::vector::{
-    CandidateStream, Coder, Metric, SearchParams, Survey, VectorIndex, VectorSource, check_dim,
+    CandidateStream, Coder, Learning, Metric, SearchParams, Survey, VectorIndex, VectorSource,
+    check_dim,
 };
 use crate::{Centroids, Phase, Progress, RowId};
 use search::IvfStream;
@@ -81,8 +82,6 @@ impl Default for IvfOptions {
 
 /// Sample vectors per centroid that are enough for k-means.
 const SAMPLE_PER_CENTROID: usize = 256;
-/// Entries an index has before it learns short codes from them.
-const TRAIN_AT: usize = 16_384;
 /// Rows that a build encodes at once.
 const BATCH: usize = 16 * 1024;
 
@@ -91,10 +90,7 @@ pub struct Ivfflat {
     options: IvfOptions,
     core: RwLock<Core>,
     len: AtomicUsize,
-    /// Number of entries at which to look for short codes next.
-    train_at: AtomicUsize,
-    /// Entries that lie outside the codes' range.
-    outliers: AtomicUsize,
+    learning: Learning,
 }
 
 struct Core {
@@ -159,8 +155,7 @@ impl Ivfflat {
             options,
             core: RwLock::new(Core { coder, table, lists, generation: 0 }),
             len: AtomicUsize::new(0),
-            train_at: AtomicUsize::new(TRAIN_AT),
-            outliers: AtomicUsize::new(0),
+            learning: Learning::new(),
         }
     }
 
@@ -263,7 +258,7 @@ impl Ivfflat {
 impl VectorIndex for Ivfflat {
     fn insert(&self, row: RowId, vector: &[f32]) -> Result<()> {
         check_dim(self.options.dim, vector.len())?;
-        self.make_room(vector);
+        self.learning.make_room(&self.core, vector, self.len());
         let mut core = self.core.read();
         if core.lists.is_empty() {
             drop(core);
@@ -282,14 +277,14 @@ impl VectorIndex for Ivfflat {
         list.push(row, &code);
         let len = self.len.fetch_add(1, Ordering::Relaxed) + 1;
         let split = list.rows.len() > self.split_len(core.lists.len()).max(list.split_at);
-        let train = core.coder.is_exact() && len >= self.train_at.load(Ordering::Relaxed);
+        let train = core.coder.is_exact() && self.learning.is_due(len);
         drop(list);
         drop(core);
         if split {
             self.split(i);
         }
         if train {
-            self.train();
+            self.learning.train(&self.core, self.len(), self.options.seed);
         }
         Ok(())
     }

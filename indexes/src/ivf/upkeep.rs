@@ -1,4 +1,4 @@
-//! What keeps an index good while rows come that it was not built from: lists are split, codes learned and widened.
+//! What keeps an index good while rows come that it was not built from: lists are split, codes take a new form.
 #![allow(clippy::indexing_slicing)] // list numbers come from the table that has as many
 
 use std::sync::atomic::Ordering;
@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use vicinity_types::Result;
 
 use super::{Clustering, Core, Ivfflat, List, Table, kmeans};
-use crate::vector::{Coder, Survey, VectorSource};
-use crate::{Progress, RowId};
+use crate::RowId;
+use crate::vector::{Coded, Coder, VectorSource};
 
 /// A list is split when it is this many times the average length,
 const SPLIT_FACTOR: usize = 4;
@@ -66,41 +66,6 @@ impl Ivfflat {
         table.push(&halves[dim..]);
     }
 
-    /// Learns short codes once there are enough entries to learn from.
-    pub(super) fn train(&self) {
-        let mut core = self.core.write();
-        let len = self.len.load(Ordering::Relaxed);
-        if !core.coder.is_exact() || len < self.train_at.load(Ordering::Relaxed) {
-            return;
-        }
-        self.train_at.store(len.saturating_mul(8), Ordering::Relaxed);
-        let seed = self.options.seed;
-        let Ok(survey) = Survey::take(&*core, self.options.dim, 0, seed, &Progress::new()) else {
-            return;
-        };
-        let coder = survey.coder();
-        if !coder.is_exact() {
-            core.recode(coder);
-        }
-    }
-
-    /// Makes room in the codes for a vector outside their range, unless it is one of few.
-    pub(super) fn make_room(&self, v: &[f32]) {
-        let excess = self.core.read().coder.excess(v);
-        if excess <= 1.0 || v.iter().any(|x| !x.is_finite()) {
-            return;
-        }
-        let few = 16 + self.len.load(Ordering::Relaxed) / 100;
-        if Coder::is_outlier(excess) && self.outliers.fetch_add(1, Ordering::Relaxed) < few {
-            return;
-        }
-        let mut core = self.core.write();
-        if core.coder.excess(v) > 1.0 {
-            let wider = core.coder.widened(v);
-            core.recode(wider);
-        }
-    }
-
     /// The list that holds the entry of `row` with this vector: usually the nearest one has it, with the very code;
     /// otherwise (it was recoded, or a list was split) its nearest entry anywhere.
     pub(super) fn find(&self, core: &Core, row: RowId, vector: &[f32]) -> Option<usize> {
@@ -129,8 +94,11 @@ impl Ivfflat {
     }
 }
 
-impl Core {
-    /// Puts all codes into a new form.
+impl Coded for Core {
+    fn coder(&self) -> &Coder {
+        &self.coder
+    }
+
     fn recode(&mut self, coder: Coder) {
         let old = &self.coder;
         self.lists.par_iter_mut().for_each(|list| {

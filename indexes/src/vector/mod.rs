@@ -2,6 +2,7 @@
 
 mod coder;
 mod kernels;
+mod learn;
 mod survey;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::RowId;
 
 pub(crate) use coder::{Coder, Query};
 pub(crate) use kernels::{LANES, ROWS, kernels, prefetch, prefetch_lines};
+pub(crate) use learn::{Coded, Learning};
 pub(crate) use survey::Survey;
 
 /// The most dimensions a vector may have.

@@ -396,8 +396,12 @@ impl KeyEntry {
 }
 
 /// After recovery: an index over rows that have one committed version each.
-pub(crate) fn rebuild(store: &Store, index: &IndexStore, clock: &Clock) -> Result<()> {
-    let progress = Progress::new();
+pub(crate) fn rebuild(
+    store: &Store,
+    index: &IndexStore,
+    clock: &Clock,
+    progress: &Progress,
+) -> Result<()> {
     let source = Source {
         store,
         index,
@@ -405,23 +409,27 @@ pub(crate) fn rebuild(store: &Store, index: &IndexStore, clock: &Clock) -> Resul
         clock,
         snapshot: Snapshot { ts: 1, xid: 0, cid: 0, slot: u32::MAX },
         end: store.rows.end(),
-        progress: &progress,
+        progress,
     };
     let body = if store.rows.end() == 0 {
         index.empty_body()?
     } else {
         match index.vector_options()? {
             Some(MethodOptions::Hnsw(o)) => {
-                Body::Vector(Arc::new(Hnsw::build(&source, o, &progress)?) as Arc<dyn VectorIndex>)
+                Body::Vector(Arc::new(Hnsw::build(&source, o, progress)?) as Arc<dyn VectorIndex>)
             }
             Some(MethodOptions::Ivfflat(o)) => {
-                Body::Vector(Arc::new(Ivfflat::build(&source, o, &progress)?))
+                Body::Vector(Arc::new(Ivfflat::build(&source, o, progress)?))
             }
             None => {
+                progress.start(Phase::Loading, source.end);
                 let (mut keys, mut key) = (Keys::default(), Vec::new());
                 source.each_row(&mut |row, bytes| {
                     let keyed = index.key(&source.layout, bytes, &mut key)?;
                     keys.push(&key, row, keyed);
+                    if row % STEP == 0 {
+                        progress.advance(STEP);
+                    }
                     Ok(())
                 })?;
                 keys.sort();

@@ -11,13 +11,13 @@ use vicinity_indexes::{RowId, VectorSource};
 use vicinity_types::{PgError, Result};
 
 /// Rows of one dimension, one behind the other; the row id is the position.
-pub(super) struct Data {
-    pub(super) dim: usize,
+pub(crate) struct Data {
+    pub(crate) dim: usize,
     values: Vec<f32>,
 }
 
 /// The first rows of the data.
-pub(super) struct Source<'a>(&'a Data, usize);
+pub(crate) struct Source<'a>(&'a Data, usize);
 
 impl VectorSource for Source<'_> {
     fn len_hint(&self) -> usize {
@@ -32,7 +32,7 @@ impl VectorSource for Source<'_> {
 impl Data {
     /// What the document's DO block inserts: 100 centres uniform in 0..10000 with 80 dimensions, around each a
     /// hundredth of the rows, each dimension u * (0.9 .. 1.1).
-    pub(super) fn document(rows: usize, seed: u64) -> Self {
+    pub(crate) fn document(rows: usize, seed: u64) -> Self {
         let mut data = Data { dim: 80, values: Vec::with_capacity(rows * 80) };
         data.add_document(rows, seed);
         data
@@ -52,7 +52,7 @@ impl Data {
     }
 
     /// As many rows again behind these: new clusters, or for other data the same rows slightly changed.
-    pub(super) fn again(&self, seed: u64) -> Self {
+    pub(crate) fn again(&self, seed: u64) -> Self {
         let mut values = self.values.clone();
         values.reserve_exact(self.values.len());
         let mut data = Data { dim: self.dim, values };
@@ -66,7 +66,7 @@ impl Data {
     }
 
     /// The first `dim` numbers of each line, separated by white space.
-    pub(super) fn read(path: &Path, dim: usize) -> Result<Self> {
+    pub(crate) fn read(path: &Path, dim: usize) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| PgError::internal(format!("{}: {e}", path.display())))?;
         let mut data = Data { dim, values: Vec::new() };
@@ -81,24 +81,24 @@ impl Data {
         Ok(data)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.values.len() / self.dim
     }
 
-    pub(super) fn row(&self, row: RowId) -> &[f32] {
+    pub(crate) fn row(&self, row: RowId) -> &[f32] {
         &self.values[row as usize * self.dim..][..self.dim]
     }
 
-    pub(super) fn ids(&self, range: Range<usize>) -> Vec<RowId> {
+    pub(crate) fn ids(&self, range: Range<usize>) -> Vec<RowId> {
         range.map(|i| i as RowId).collect()
     }
 
-    pub(super) fn source(&self, rows: usize) -> Source<'_> {
+    pub(crate) fn source(&self, rows: usize) -> Source<'_> {
         Source(self, rows)
     }
 
     /// Stored rows with 8 dimensions changed by up to 10%.
-    pub(super) fn queries(&self, count: usize, seed: u64) -> Vec<Vec<f32>> {
+    pub(crate) fn queries(&self, count: usize, seed: u64) -> Vec<Vec<f32>> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let query = |_| {
             let mut q = self.row(rng.random_range(0..self.len()) as RowId).to_vec();
@@ -112,7 +112,7 @@ impl Data {
     }
 
     /// The squared distances of the k nearest among `rows`, in order.
-    pub(super) fn truth(&self, queries: &[Vec<f32>], rows: &[RowId], k: usize) -> Vec<Vec<f32>> {
+    pub(crate) fn truth(&self, queries: &[Vec<f32>], rows: &[RowId], k: usize) -> Vec<Vec<f32>> {
         let one = |q: &Vec<f32>| {
             let mut all: Vec<f32> = rows.iter().map(|r| l2(q, self.row(*r))).collect();
             let k = k.min(all.len());
@@ -127,8 +127,14 @@ impl Data {
     }
 }
 
+/// How many of the distances found are as near as the k nearest.
+pub(crate) fn hits(found: impl Iterator<Item = f32>, truth: &[f32]) -> usize {
+    let far = truth.last().copied().unwrap_or(0.0) * 1.000_001;
+    found.filter(|d| *d <= far).count()
+}
+
 /// Squared distance.
-pub(super) fn l2(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn l2(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0f32; 16];
     for (a, b) in a.chunks(16).zip(b.chunks(16)) {
         for ((s, a), b) in sums.iter_mut().zip(a).zip(b) {
