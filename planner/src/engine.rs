@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use vicinity_storage::Database;
 
+use crate::advisory::Advisory;
 use crate::prepared::PlanCache;
 use crate::session_state::SessionState;
 use crate::userfn;
@@ -17,6 +18,8 @@ pub struct Engine {
     pub plans: PlanCache,
     /// Compiled functions.
     pub functions: userfn::Cache,
+    /// Locks of applications.
+    pub advisory: Advisory,
     sessions: Mutex<Vec<Weak<SessionState>>>,
     started: i64,
     /// Makes of a password what is kept of it; set by whoever checks passwords.
@@ -31,6 +34,7 @@ impl Engine {
             db,
             plans: PlanCache::default(),
             functions: userfn::Cache::default(),
+            advisory: Advisory::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),
             verifier: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
 
 pub mod activity;
+pub mod advisory;
 pub mod bind;
 pub mod call;
 pub mod catalog;

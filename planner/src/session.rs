@@ -1,6 +1,7 @@
 //! A session: statements prepared and run, transactions begun and ended around them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sqlparser::ast;
 use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, SnapshotPlace, Transaction};
@@ -255,7 +256,10 @@ impl Session {
             | ast::Statement::Commit { .. }
             | ast::Statement::Rollback { .. }
             | ast::Statement::Savepoint { .. }
-            | ast::Statement::ReleaseSavepoint { .. } => prepared.kind = Kind::Transaction,
+            | ast::Statement::ReleaseSavepoint { .. }
+            | ast::Statement::Set(ast::Set::SetTransaction { session: false, .. }) => {
+                prepared.kind = Kind::Transaction;
+            }
             ast::Statement::Prepare { .. }
             | ast::Statement::Deallocate { .. }
             | ast::Statement::Discard { .. } => prepared.kind = Kind::Session,
@@ -313,6 +317,9 @@ impl Session {
             _ => {}
         }
         let ctx = self.context()?;
+        if prepared.kind.depends_on_catalog() {
+            ctx.txn.settle();
+        }
         let prepared = self.fresh(&ctx, prepared)?;
         if let Some(what) = utility::writes(&prepared.parsed.stmt)
             && ctx.txn.read_only()
@@ -390,6 +397,7 @@ impl Session {
         self.savepoints.clear();
         txn.set_synchronous(self.state.is_synchronous());
         let held = self.hold_portals();
+        self.end_advisory();
         self.state.portals().end();
         let checked = held.and_then(|()| self.before_commit(&txn));
         self.state.forget_deferred();
@@ -403,6 +411,13 @@ impl Session {
                 self.state.rollback_settings();
                 Err(e)
             }
+        }
+    }
+
+    /// Advisory locks of the transaction go with it.
+    fn end_advisory(&self) {
+        if self.state.locks_advisory.load(Ordering::Relaxed) {
+            self.engine.advisory.end_transaction(self.state.pid());
         }
     }
 
@@ -433,6 +448,7 @@ impl Session {
         self.savepoints.clear();
         self.state.portals().end();
         self.state.forget_deferred();
+        self.end_advisory();
         if let Some(txn) = self.txn.take() {
             txn.rollback();
         }
@@ -464,9 +480,32 @@ impl Session {
                 self.release(&crate::exec::name::ident(name))?;
                 "RELEASE"
             }
+            ast::Statement::Set(ast::Set::SetTransaction { modes, snapshot: None, .. }) => {
+                self.set_transaction(&transaction::modes(modes)?)?;
+                "SET"
+            }
+            ast::Statement::Set(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
             _ => return Err(PgError::internal("no transaction control")),
         };
         Ok(Execution::Done(tag.to_owned()))
+    }
+
+    /// `SET TRANSACTION`
+    fn set_transaction(&mut self, modes: &Modes) -> Result<()> {
+        let Some(txn) = self.txn.as_ref().filter(|_| self.block == Block::Open) else {
+            transaction::warn_no_block(&self.state, "SET TRANSACTION");
+            return Ok(());
+        };
+        if let Some(isolation) = modes.isolation {
+            txn.set_isolation(isolation)?;
+            let name = transaction::isolation_name(isolation);
+            let local = crate::exec::settings::Source::Local;
+            self.state.change_settings(|s| s.set("transaction_isolation", name, local, true))?;
+        }
+        if let Some(read_only) = modes.read_only {
+            txn.set_read_only(read_only);
+        }
+        Ok(())
     }
 
     fn begin_block(&mut self, modes: &Modes) -> Result<()> {
@@ -634,6 +673,7 @@ impl Session {
                     }
                     self.state.portals().close_all();
                     self.state.statements().deallocate_all();
+                    self.engine.advisory.unlock_all(self.state.pid());
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
                     self.drop_temporary()?;
@@ -696,6 +736,7 @@ impl Drop for Session {
         self.abort();
         // What stays is dropped when the server starts again.
         let _ = self.drop_temporary();
+        self.engine.advisory.unlock_all(self.state.pid());
     }
 }
 

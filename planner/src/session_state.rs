@@ -57,6 +57,8 @@ pub struct SessionState {
     wake: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// What others see of it.
     pub activity: Activity,
+    /// It has asked for an advisory lock.
+    pub locks_advisory: AtomicBool,
     statements: Mutex<NamedStatements>,
     portals: Mutex<Portals>,
     cancel: Arc<AtomicBool>,
@@ -105,6 +107,7 @@ impl SessionState {
             notice_hook: Mutex::default(),
             wake: Mutex::default(),
             activity: Activity::default(),
+            locks_advisory: AtomicBool::default(),
             statements: Mutex::default(),
             portals: Mutex::default(),
             cancel: Arc::default(),

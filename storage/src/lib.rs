@@ -31,7 +31,7 @@ pub use store::{Layout, TableStats};
 pub use table::{
     Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
 };
-pub use txn::locks::{LockMode, WaitHook, set_wait_hook};
+pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};
 pub use txn::{CommitTicket, Interrupt, Isolation, KeptSnapshot, Savepoint, Transaction};
 pub use vicinity_indexes::{PAGE, Progress};
 pub use wal::{Lsn, Wal};

@@ -85,6 +85,7 @@ const TYPED: &[Table<TypedFn>] = &[
 const SETS: &[Table<SetFn>] = &[
     crate::partition::PARTITION,
     crate::series::SERIES,
+    crate::system::keywords::KEYWORDS,
     json::sets::SETS,
     text::search::SETS,
     text::regexp::SETS,

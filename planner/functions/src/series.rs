@@ -103,6 +103,13 @@ fn elements(a: Arc<Array>) -> Result<Rows> {
     Ok(Box::new((0..count).map(move |i| Ok(vec![a.get(i)]))))
 }
 
+/// `information_schema._pg_expandarray`: elements with their places.
+fn numbered(a: Arc<Array>) -> Result<Rows> {
+    let count = i32::try_from(a.len()).unwrap_or(i32::MAX);
+    let place = |i: i32| usize::try_from(i).unwrap_or(0);
+    Ok(Box::new((0..count).map(move |i| Ok(vec![a.get(place(i)), Int4(i + 1)]))))
+}
+
 sets! { pub(crate) SERIES, env;
     "generate_series_int4" [Int4(a), Int4(b)] => whole(*a, *b, 1, Int4);
     "generate_series_step_int4" [Int4(a), Int4(b), Int4(s)] => whole(*a, *b, *s, Int4);
@@ -115,4 +122,5 @@ sets! { pub(crate) SERIES, env;
     "generate_subscripts_nodir" [Arr(a), Int4(n)] => subscripts(a, *n, false);
     "generate_subscripts" [Arr(a), Int4(n), Bool(r)] => subscripts(a, *n, *r);
     "array_unnest" [Arr(a)] => elements(a.clone());
+    "_pg_expandarray" [Arr(a)] => numbered(a.clone());
 }

@@ -106,6 +106,14 @@ impl Binder<'_> {
                 if let Some(folded) = super::literal::widen(&value, base) {
                     return Ok(folded.retype(target));
                 }
+                // smallint becomes oid by way of integer, which is held otherwise.
+                let made = self.types.plain(proc.ret);
+                if made.kind != base.kind && !vicinity_functions::is_polymorphic(proc.ret) {
+                    let call = cast_call(proc, source, made)?;
+                    let value = Typed::new(apply(call, value.expr, proc)?, made);
+                    let name = self.types.name(target.oid);
+                    return Ok(special::coerce_via_io(value, target, name));
+                }
                 let call = cast_call(proc, source, base)?;
                 Ok(Typed::new(apply(call, value.expr, proc)?, base).retype(target))
             }
@@ -180,6 +188,9 @@ impl Binder<'_> {
         let mut values = Vec::new();
         for ((arg, ty), field) in args.iter().zip(call.args().to_vec()).zip(&fields) {
             let wanted = self.types.pg(field.type_oid, field.typmod);
+            // A bare string became text when the row was made: here it may still be anything.
+            let bare = ty.oid == oid::TEXT && matches!(arg, Expr::Literal(..));
+            let ty = if bare { PgType { oid: oid::UNKNOWN, ..ty } } else { ty };
             values.push(self.coerce(Typed::new(arg.clone(), ty), wanted, context, place)?);
         }
         Ok(Some(special::row_ctor(values, target)))

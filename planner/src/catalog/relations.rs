@@ -1,9 +1,11 @@
 //! `pg_class`, `pg_attribute` and the catalogs that hang on relations.
 
+use std::sync::Arc;
+
 use vicinity_functions as builtin;
 use vicinity_storage::catalog::model::{
     Column, Constraint, ConstraintKind, Identity, IndexDef, IndexKey, IndexMethod, Persistence,
-    ReferentialAction, Relation, RelationKind, fixed,
+    ReferentialAction, Relation, RelationKind, TypeDef, TypeKind, fixed,
 };
 use vicinity_types::{Datum, Oid, Result, oid};
 
@@ -67,6 +69,12 @@ fn persistence(ctx: &ExecContext, relation: &Relation) -> char {
     }
 }
 
+/// The type that a composite type's relation belongs to.
+fn composite_type(ctx: &ExecContext, relation: Oid) -> Oid {
+    let own = |t: &&Arc<TypeDef>| matches!(t.kind, TypeKind::Composite { relation: own } if own == relation);
+    ctx.catalog.types().find(own).map_or(0, |t| t.oid)
+}
+
 fn pg_class(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
@@ -126,6 +134,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
     let row_type = match &relation.kind {
         RelationKind::Table(t) => t.row_type,
         RelationKind::View(v) => v.row_type,
+        RelationKind::Composite(_) => composite_type(ctx, relation.oid),
         _ => 0,
     };
     let method = match &relation.kind {

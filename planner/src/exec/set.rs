@@ -4,7 +4,7 @@ use sqlparser::ast::{
     ContextModifier, Expr, Ident, ObjectName, Reset, Set, SetSessionAuthorizationParamKind,
     UnaryOperator, Value,
 };
-use vicinity_types::{Datum, Notice, PgError, Result, Severity, SqlState, oid};
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::outcome::{Outcome, Rows, Tag, done};
 use super::settings::{Source, find};
@@ -71,11 +71,7 @@ fn joined(setting: &str, values: &[Expr]) -> Result<String> {
 
 fn warn_local(ctx: &ExecContext, in_block: bool, what: &str) {
     if !in_block {
-        ctx.session.notice(Notice::new(
-            Severity::Warning,
-            SqlState::NO_ACTIVE_SQL_TRANSACTION,
-            format!("{what} can only be used in transaction blocks"),
-        ));
+        super::transaction::warn_no_block(&ctx.session, what);
     }
 }
 
@@ -160,6 +156,17 @@ pub(crate) fn set(ctx: &ExecContext, s: &Set, in_block: bool) -> Result<Outcome>
                 SetSessionAuthorizationParamKind::User(user) => {
                     assign(ctx, "session_authorization", Some(&name::ident(user)), local)?;
                 }
+            }
+        }
+        Set::SetTransaction { modes, snapshot: None, session: true } => {
+            let modes = super::transaction::modes(modes)?;
+            if let Some(isolation) = modes.isolation {
+                let name = super::transaction::isolation_name(isolation);
+                assign(ctx, "default_transaction_isolation", Some(name), false)?;
+            }
+            if let Some(read_only) = modes.read_only {
+                let on = if read_only { "on" } else { "off" };
+                assign(ctx, "default_transaction_read_only", Some(on), false)?;
             }
         }
         _ => return Err(PgError::unsupported("this form of SET")),

@@ -88,6 +88,12 @@ pub fn warn_none(session: &SessionState) {
     warn(session, code, "there is no transaction in progress");
 }
 
+/// What has no effect outside of a block.
+pub fn warn_no_block(session: &SessionState, what: &str) {
+    let message = format!("{what} can only be used in transaction blocks");
+    warn(session, SqlState::NO_ACTIVE_SQL_TRANSACTION, &message);
+}
+
 /// Savepoints, cursors and LOCK need a block.
 pub fn needs_block(what: &str) -> PgError {
     PgError::new(

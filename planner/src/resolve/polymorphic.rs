@@ -5,6 +5,15 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 use super::common::common_type;
 use super::types::Types;
 
+/// The element of what passes for an array: the vectors of the catalog do too.
+fn element_of(types: &Types, ty: Oid) -> Option<Oid> {
+    match ty {
+        oid::INT2VECTOR => Some(oid::INT2),
+        oid::OIDVECTOR => Some(oid::OID),
+        other => types.element(other),
+    }
+}
+
 fn is_array(ty: Oid) -> bool {
     matches!(ty, oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY)
 }
@@ -64,7 +73,7 @@ fn element(types: &Types, inputs: &[Oid], declared: &[Oid]) -> Result<Option<Oid
     if array == oid::ANYARRAY {
         return Ok(elem.or(Some(oid::ANYELEMENT)));
     }
-    let of = types.element(array).ok_or_else(|| {
+    let of = element_of(types, array).ok_or_else(|| {
         mismatch(format!(
             "argument declared anyarray is not an array but type {}",
             types.name(array)
@@ -93,7 +102,7 @@ fn compatible(types: &Types, inputs: &[Oid], declared: &[Oid]) -> Result<Option<
             continue;
         }
         given.push(match is_array(*declared) {
-            true => types.element(*input).ok_or_else(|| {
+            true => element_of(types, *input).ok_or_else(|| {
                 mismatch(format!(
                     "argument declared anycompatiblearray is not an array but type {}",
                     types.name(*input)

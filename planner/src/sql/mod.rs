@@ -18,6 +18,7 @@ mod other;
 mod tests;
 mod tokens;
 pub(crate) mod window;
+mod words;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -82,7 +83,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        let mut stmt = parse_tokens(carried::rewrite(statement))?;
+        let mut stmt = parse_tokens(carried::rewrite(words::rewrite(statement)))?;
         if let Statement::Declare(declare) = &mut stmt {
             // `pg_cursors` shows the string it came in.
             declare.text = sql.to_owned();

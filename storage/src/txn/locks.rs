@@ -64,7 +64,7 @@ pub fn set_wait_hook(hook: WaitHook) -> bool {
 }
 
 /// Runs something that may block, inside the hook.
-pub(crate) fn blocking(mut work: impl FnMut()) {
+pub fn blocking(mut work: impl FnMut()) {
     match HOOK.get() {
         Some(hook) => hook(&mut work),
         None => work(),

@@ -62,6 +62,8 @@ pub struct Transaction {
     db: Arc<Database>,
     isolation: Mutex<Isolation>,
     read_only: AtomicBool,
+    /// A statement has run: see [`Transaction::settle`].
+    settled: AtomicBool,
     /// Wait for the disk at commit.
     synchronous: AtomicBool,
     place: Arc<SnapshotPlace>,
@@ -148,6 +150,7 @@ impl Transaction {
             db,
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
+            settled: AtomicBool::new(false),
             synchronous: AtomicBool::new(true),
             place,
             fixed: AtomicU64::new(0),
@@ -174,10 +177,15 @@ impl Transaction {
         *self.isolation.lock()
     }
 
-    /// `SET TRANSACTION ISOLATION LEVEL`: an error (25001) once a snapshot was taken.
+    /// A statement looks at rows, or changes some: the isolation level is settled.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+    }
+
+    /// `SET TRANSACTION ISOLATION LEVEL`: an error (25001) once it is settled.
     pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
         let mut have = self.isolation.lock();
-        if *have != isolation && self.cid.load(Ordering::Relaxed) > 0 {
+        if *have != isolation && self.settled.load(Ordering::Relaxed) {
             return Err(PgError::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION ISOLATION LEVEL must be called before any query",

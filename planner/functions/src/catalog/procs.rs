@@ -138,9 +138,12 @@ pub struct AggregateInfo {
 pub(super) fn load(io: &HashSet<Oid>) -> Vec<Proc> {
     let built_in = tsv::rows(include_str!("../../data/pg_proc.tsv")).map(|r| proc(r, None));
     let pase = tsv::rows(include_str!("../../data/pase_proc.tsv")).map(|r| proc(r, Some("pase")));
+    let schema = tsv::rows(include_str!("../../data/information_schema_proc.tsv"));
+    let schema = schema.map(|r| proc(r, None));
     let planner: HashSet<&str> = PLANNER_SOURCES.iter().copied().collect();
     built_in
         .chain(pase)
+        .chain(schema)
         .filter(|p| {
             p.args.iter().chain(&p.all_args).chain([&p.ret]).all(|ty| type_exists(*ty))
                 && (io.contains(&p.oid) || planner.contains(p.src) || registry::implements(p))
@@ -186,7 +189,7 @@ fn proc(mut r: Row, extension: Option<&'static str>) -> Proc {
     }
 }
 
-/// The extension's files carry a schema as their last column.
+/// Files of other schemas than `pg_catalog` carry theirs as their last column.
 fn namespace(r: &mut Row) -> Oid {
     match r.oid() {
         0 => PG_CATALOG,

@@ -1,5 +1,6 @@
 //! Hashes, sizes, log positions, identifiers: what belongs to no type's own functions.
 
 pub(crate) mod hash;
+pub(crate) mod keywords;
 pub(crate) mod misc;
 pub(crate) mod size;

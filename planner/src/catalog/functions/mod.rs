@@ -1,5 +1,6 @@
 //! Functions that need the catalog, the session or storage: found by `prosrc` like the built-in ones.
 
+mod advisory;
 mod definitions;
 mod privileges;
 mod sequences;
@@ -19,6 +20,7 @@ pub type CatalogFn = fn(&ExecContext, &[Datum]) -> Result<Datum>;
 /// The implementation behind a `prosrc`.
 pub fn lookup(src: &str) -> Option<CatalogFn> {
     definitions::lookup(src)
+        .or_else(|| advisory::lookup(src))
         .or_else(|| visibility::lookup(src))
         .or_else(|| privileges::lookup(src))
         .or_else(|| sequences::lookup(src))

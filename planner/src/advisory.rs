@@ -1,0 +1,164 @@
+//! Advisory locks: numbers that applications lock, which mean nothing to the server.
+
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use vicinity_types::{PgError, Result, SqlState};
+
+/// What is locked: one number, or two; they never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// `(bigint)`
+    One(i64),
+    /// `(integer, integer)`
+    Two(i32, i32),
+}
+
+/// One session's hold on a key.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    pid: i32,
+    shared: bool,
+    /// Times it was locked for the session, and for the transaction.
+    session: u32,
+    transaction: u32,
+}
+
+/// Locks held at once (invariant *bounded*).
+const MOST: usize = 1 << 16;
+
+/// How often a waiter looks.
+const TICK: Duration = Duration::from_millis(5);
+
+/// All of a server's.
+#[derive(Default)]
+pub struct Advisory(Mutex<HashMap<Key, Vec<Hold>>>);
+
+/// How to lock.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// With others that do too.
+    pub shared: bool,
+    /// Until the transaction ends.
+    pub transaction: bool,
+}
+
+impl Advisory {
+    /// Locks if nobody is in the way.
+    pub fn try_lock(&self, pid: i32, key: Key, how: How) -> Result<bool> {
+        let mut locks = self.0.lock();
+        if locks.len() >= MOST && !locks.contains_key(&key) {
+            return Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of shared memory")
+                .hint("You might need to increase max_locks_per_transaction."));
+        }
+        let holds = locks.entry(key).or_default();
+        let in_the_way = |h: &Hold| h.pid != pid && !(h.shared && how.shared);
+        if holds.iter().any(in_the_way) {
+            return Ok(false);
+        }
+        let own = |h: &&mut Hold| h.pid == pid && h.shared == how.shared;
+        let hold = match holds.iter_mut().find(own) {
+            Some(hold) => hold,
+            None => {
+                holds.push(Hold { pid, shared: how.shared, session: 0, transaction: 0 });
+                let Some(hold) = holds.last_mut() else { return Ok(false) };
+                hold
+            }
+        };
+        let count = if how.transaction { &mut hold.transaction } else { &mut hold.session };
+        *count = count.saturating_add(1);
+        Ok(true)
+    }
+
+    /// Locks, waiting as long as `check` lets it and no longer than `timeout`.
+    pub fn lock(
+        &self,
+        pid: i32,
+        key: Key,
+        how: How,
+        timeout: Option<Duration>,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let mut outcome = Ok(());
+        if self.try_lock(pid, key, how)? {
+            return Ok(());
+        }
+        vicinity_storage::blocking(|| {
+            outcome = loop {
+                match self.try_lock(pid, key, how).and_then(|got| check().map(|()| got)) {
+                    Ok(true) => break Ok(()),
+                    Ok(false) if timeout.is_some_and(|t| began.elapsed() >= t) => {
+                        break Err(PgError::new(
+                            SqlState::LOCK_NOT_AVAILABLE,
+                            "canceling statement due to lock timeout",
+                        ));
+                    }
+                    Ok(false) => std::thread::sleep(TICK),
+                    Err(e) => break Err(e),
+                }
+            };
+        });
+        outcome
+    }
+
+    /// Gives one of the session's locks back; `false` if it has none.
+    pub fn unlock(&self, pid: i32, key: Key, shared: bool) -> bool {
+        let mut found = false;
+        self.0.lock().retain(|k, holds| {
+            if *k == key {
+                let own = holds.iter_mut().find(|h| h.pid == pid && h.shared == shared);
+                if let Some(hold) = own.filter(|h| h.session > 0) {
+                    hold.session -= 1;
+                    found = true;
+                }
+                holds.retain(|h| h.session + h.transaction > 0);
+            }
+            !holds.is_empty()
+        });
+        found
+    }
+
+    /// The session's transaction ends.
+    pub fn end_transaction(&self, pid: i32) {
+        self.release(pid, |hold| hold.transaction = 0);
+    }
+
+    /// `pg_advisory_unlock_all`
+    pub fn unlock_all(&self, pid: i32) {
+        self.release(pid, |hold| hold.session = 0);
+    }
+
+    fn release(&self, pid: i32, change: impl Fn(&mut Hold)) {
+        self.0.lock().retain(|_, holds| {
+            holds.iter_mut().filter(|h| h.pid == pid).for_each(&change);
+            holds.retain(|h| h.session + h.transaction > 0);
+            !holds.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn sharers_go_together_and_owners_alone() {
+        let locks = Advisory::default();
+        let (own, shared) =
+            (How { shared: false, transaction: false }, How { shared: true, transaction: false });
+        let key = Key::One(1);
+        assert!(locks.try_lock(1, key, shared).unwrap() && locks.try_lock(2, key, shared).unwrap());
+        assert!(!locks.try_lock(1, key, own).unwrap());
+        assert!(locks.unlock(2, key, true) && locks.try_lock(1, key, own).unwrap());
+        assert!(!locks.try_lock(2, key, shared).unwrap());
+        assert!(locks.try_lock(2, Key::Two(0, 1), own).unwrap());
+        locks.unlock_all(1);
+        assert!(locks.try_lock(2, key, How { shared: false, transaction: true }).unwrap());
+        assert!(!locks.unlock(2, key, false));
+        locks.end_transaction(2);
+        assert!(locks.try_lock(1, key, own).unwrap());
+    }
+}

@@ -1,0 +1,56 @@
+//! Clauses sqlparser lacks that say nothing here, or the same as one it has.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+fn word<'t>(tokens: &'t [TokenWithSpan], at: usize) -> &'t str {
+    match tokens.get(at).map(|t| &t.token) {
+        Some(Token::Word(w)) if w.quote_style.is_none() => &w.value,
+        _ => "",
+    }
+}
+
+fn is(tokens: &[TokenWithSpan], at: usize, words: &[&str]) -> bool {
+    words.iter().enumerate().all(|(i, w)| word(tokens, at + i).eq_ignore_ascii_case(w))
+}
+
+/// - `[NOT] DEFERRABLE` of a transaction: snapshots never wait for a safe moment.
+/// - `FOR NO KEY UPDATE` and `FOR KEY SHARE` lock as `FOR UPDATE` and `FOR SHARE` do: no less.
+pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
+    if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
+        drop_deferrable(&mut tokens);
+    }
+    let mut at = 0;
+    while at < tokens.len() {
+        if is(&tokens, at, &["for", "no", "key", "update"]) {
+            tokens.drain(at + 1..at + 3);
+        } else if is(&tokens, at, &["for", "key", "share"]) {
+            tokens.remove(at + 1);
+        }
+        at += 1;
+    }
+    tokens
+}
+
+fn drop_deferrable(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 0;
+    while at < tokens.len() {
+        let length = match () {
+            () if is(tokens, at, &["not", "deferrable"]) => 2,
+            () if is(tokens, at, &["deferrable"]) => 1,
+            () => {
+                at += 1;
+                continue;
+            }
+        };
+        tokens.drain(at..at + length);
+        // The comma before it goes too, or the one behind it.
+        let comma = |at: usize| tokens.get(at).is_some_and(|t| t.token == Token::Comma);
+        if at > 0 && comma(at - 1) {
+            tokens.remove(at - 1);
+            at -= 1;
+        } else if comma(at) {
+            tokens.remove(at);
+        }
+    }
+}
