@@ -85,17 +85,17 @@ pub(crate) fn logical(plan: LogicalPlan, root: Place) -> Result<LogicalPlan> {
 }
 
 fn wrap(plan: LogicalPlan, root: Place, next: &mut u32) -> Result<LogicalPlan> {
-    let place = Some(root.below(*next));
+    let place = root.below(*next);
     *next += 1;
     if let Some(scan) = scan_of(&plan) {
-        let node = Arc::new(ScanNode { place, ..scan.clone() });
+        let node = Arc::new(ScanNode { place: Some(place), ..scan.clone() });
         return Ok(LogicalPlan::Extension(Extension { node }));
     }
     let input = plan
         .map_children(|child| wrap(child, root, next).map(Transformed::yes).map_err(external))
         .map_err(internal)?
         .data;
-    let node = Arc::new(Instrument { input, place: place.unwrap_or(root) });
+    let node = Arc::new(Instrument { input, place });
     Ok(LogicalPlan::Extension(Extension { node }))
 }
 
