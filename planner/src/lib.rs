@@ -16,7 +16,7 @@ pub mod inner;
 pub mod measure;
 pub mod names;
 pub mod nearness;
-mod parts;
+pub mod parts;
 pub mod plpgsql;
 pub mod portal;
 pub mod prepared;
