@@ -108,7 +108,8 @@ pub fn runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
         // Statements that wait for each other's locks each hold one.
         .max_blocking_threads(config.limits.connections + 64)
         .thread_name("vicinity")
-        .thread_stack_size(8 << 20)
+        // Statements are walked recursively, to the depth `sql::depth` allows; untouched pages cost nothing.
+        .thread_stack_size(64 << 20)
         .enable_all()
         .build()
         .map_err(|e| PgError::internal(e.to_string()))

@@ -211,3 +211,26 @@ async fn a_suspended_portal_goes_on() {
     assert_eq!(said[0].error(), "ERROR 34000: portal \"p\" does not exist");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_chains_are_refused_and_kill_nobody() {
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    let chain = |first: &str, more: &str, times: usize| format!("{first}{}", more.repeat(times));
+    let with = (1..2000).fold("with c0 as (select 1 a)".to_owned(), |sql, i| {
+        format!("{sql}, c{i} as (select a + 1 a from c{})", i - 1)
+    });
+    for sql in [
+        chain("select 1", "+1", 20_000),
+        chain("select 'a'", "||'a'", 20_000),
+        chain("select 1=2", " or 1=2", 20_000),
+        chain("select 1", "::int", 20_000),
+        chain("select 1", " union all select 1", 20_000),
+        format!("{with} select * from c1999"),
+    ] {
+        let error = client.simple_query(&sql).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "54001", "{error}");
+    }
+    assert_eq!(client.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0), 1);
+    server.stop().await;
+}

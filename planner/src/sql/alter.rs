@@ -14,7 +14,7 @@ use super::other::{rest, sequence_option, signed, take_word};
 
 fn inner(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&super::dialect::VicinityDialect)
-        .with_recursion_limit(super::NESTING * 4)
+        .with_recursion_limit(super::depth::NESTING * 4)
         .with_tokens_with_locations(tokens)
 }
 

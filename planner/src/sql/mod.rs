@@ -7,6 +7,7 @@ pub(crate) mod carried;
 mod comment;
 mod copy;
 mod cursor;
+mod depth;
 mod dialect;
 mod explain;
 mod function;
@@ -33,12 +34,11 @@ pub use ast::{
 };
 pub use comment::CommentOn;
 
+pub(crate) use depth::too_deep;
+use depth::NESTING;
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
 pub use cursor::{ALL, Declare, Direction, Fetch};
 pub use dialect::CURRENT_OF;
-
-/// How deep expressions and queries may nest (error 54001 beyond).
-const NESTING: usize = 200;
 
 /// One statement of a query string.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let tokens = tokens::tokenize(sql)?;
     let mut out = Vec::new();
     for statement in split(tokens) {
-        check_depth(&statement)?;
+        depth::check(&statement)?;
         let (Some(first), Some(last)) = (statement.first(), statement.last()) else { continue };
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
@@ -96,7 +96,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
 /// Reads one expression, as stored for defaults, checks and the like.
 pub fn parse_expression(sql: &str) -> Result<sqlparser::ast::Expr> {
     let tokens = tokens::tokenize(sql)?;
-    check_depth(&tokens)?;
+    depth::check(&tokens)?;
     run(tokens, |parser| parser.parse_expr())
 }
 
@@ -127,47 +127,6 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
         }
     }
     out
-}
-
-/// Parentheses, brackets and CASEs are where expressions nest: bounded, so that no walk over a
-/// statement can exhaust the stack (invariant bounded).
-fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
-    let mut depth = 0usize;
-    let mut prefixes = 0usize;
-    for token in tokens {
-        let prefix = match &token.token {
-            Token::LParen | Token::LBracket => {
-                depth += 1;
-                false
-            }
-            Token::RParen | Token::RBracket => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            Token::Word(w) if w.keyword == Keyword::CASE => {
-                depth += 1;
-                false
-            }
-            Token::Word(w) if w.keyword == Keyword::END => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            Token::Word(w) => w.keyword == Keyword::NOT,
-            Token::Minus | Token::Plus | Token::CustomBinaryOperator(_) => true,
-            _ => false,
-        };
-        prefixes = if prefix { prefixes + 1 } else { 0 };
-        if depth + prefixes > NESTING {
-            return Err(too_deep());
-        }
-    }
-    Ok(())
-}
-
-/// `54001`, PostgreSQL's words.
-pub(crate) fn too_deep() -> PgError {
-    PgError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
-        .hint("Simplify the statement: it is nested too deeply.")
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {

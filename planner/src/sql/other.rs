@@ -56,7 +56,7 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
     let likes = super::like::take(&mut tokens)?;
     super::identity::order_options(&mut tokens);
     let mut inner = Parser::new(&super::dialect::VicinityDialect)
-        .with_recursion_limit(super::NESTING * 4)
+        .with_recursion_limit(super::depth::NESTING * 4)
         .with_tokens_with_locations(tokens);
     let statement = inner.parse_statement()?;
     let next = inner.peek_token();
@@ -95,7 +95,7 @@ pub(super) fn parse_create_materialized(p: &mut Parser) -> Result<Statement, Par
     let mut tokens = rest(p);
     let no_data = take_data(&mut tokens);
     let mut inner = Parser::new(&super::dialect::VicinityDialect)
-        .with_recursion_limit(super::NESTING * 4)
+        .with_recursion_limit(super::depth::NESTING * 4)
         .with_tokens_with_locations(tokens);
     let statement = inner.parse_statement()?;
     let next = inner.peek_token();
