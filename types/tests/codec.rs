@@ -22,7 +22,7 @@ use vicinity_types::numeric::Numeric;
 use vicinity_types::pase::Pase;
 use vicinity_types::record::Record;
 use vicinity_types::tuple::{Tuple, TupleDesc, encode_tuple};
-use vicinity_types::{Datum, Kind, TimeTz, arrow, compare, encode_key, oid, raw};
+use vicinity_types::{Datum, Kind, TimeTz, arrow, compare, encode_key, equal, oid, raw};
 
 /// Floats with the special values often among them.
 fn float8() -> BoxedStrategy<f64> {
@@ -333,7 +333,9 @@ proptest! {
         prop_assert_eq!(column.data_type(), &arrow::data_type(kind));
         for (row, expected) in [&a, &b, &a].into_iter().enumerate() {
             let got = arrow::value_at(kind, column.as_ref(), row).unwrap();
-            prop_assert!(same(&got, expected), "{:?}", expected);
+            // Columns keep one NaN only.
+            let float = matches!(kind, Kind::Float4 | Kind::Float8);
+            prop_assert!(same(&got, expected) || float && equal(&got, expected), "{:?}", expected);
         }
         if arrow::needs_key(kind) {
             let keys = (arrow::group_key(&a), arrow::group_key(&b));

@@ -104,7 +104,7 @@ fn column_place(query: &SetExpr, column: usize) -> Option<usize> {
             }
             item => ast::Spanned::span(item),
         },
-        SetExpr::Values(values) => ast::Spanned::span(values.rows.first()?.iter().nth(column)?),
+        SetExpr::Values(values) => ast::Spanned::span(values.rows.first()?.get(column)?),
         SetExpr::Query(query) => return column_place(&query.body, column),
         SetExpr::SetOperation { left, .. } => return column_place(left, column),
         _ => return None,

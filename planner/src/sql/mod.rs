@@ -34,10 +34,10 @@ pub use ast::{
 };
 pub use comment::CommentOn;
 
-pub(crate) use depth::too_deep;
-use depth::NESTING;
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
 pub use cursor::{ALL, Declare, Direction, Fetch};
+use depth::NESTING;
+pub(crate) use depth::too_deep;
 pub use dialect::CURRENT_OF;
 
 /// One statement of a query string.

@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-fn word<'t>(tokens: &'t [TokenWithSpan], at: usize) -> &'t str {
+fn word(tokens: &[TokenWithSpan], at: usize) -> &str {
     match tokens.get(at).map(|t| &t.token) {
         Some(Token::Word(w)) if w.quote_style.is_none() => &w.value,
         _ => "",

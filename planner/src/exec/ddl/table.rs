@@ -411,19 +411,23 @@ fn generated(
     at: usize,
     (kind, options, expr): Generation<'_>,
 ) -> Result<()> {
+    let twice = |what: &str| {
+        let (own, table) = (&column.name, &draft.name);
+        let text = format!("both {what} specified for column \"{own}\" of table \"{table}\"");
+        PgError::new(SqlState::SYNTAX_ERROR, text)
+    };
     if let Some(expr) = expr {
-        if column.default.is_some() || column.identity.is_some() {
-            return Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                format!(
-                    "both default and generation expression specified for column \"{}\" of table \
-                     \"{}\"",
-                    column.name, draft.name
-                ),
-            ));
+        if column.identity.is_some() {
+            return Err(twice("identity and generation expression"));
+        }
+        if column.default.is_some() {
+            return Err(twice("default and generation expression"));
         }
         column.generated = Some(constraint::expr_text(ctx, expr));
         return Ok(());
+    }
+    if column.default.is_some() {
+        return Err(twice("default and identity"));
     }
     if !matches!(column.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
         return Err(PgError::new(

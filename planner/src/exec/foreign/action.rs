@@ -1,6 +1,7 @@
 //! What follows when a key goes that rows refer to.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use vicinity_storage::catalog::model::ReferentialAction;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
@@ -72,12 +73,12 @@ impl Actions {
             params.extend_from_slice(new.unwrap_or_default());
         }
         let key = (reference.constraint.oid, event == Event::Delete);
-        if !self.plans.contains_key(&key) {
+        if let Entry::Vacant(vacant) = self.plans.entry(key) {
             let mut types = reference.parent_types(ctx);
             if cascades && event == Event::Update {
                 types.extend(types.clone());
             }
-            self.plans.insert(key, plan(ctx, &text(ctx, reference, event), &types)?);
+            vacant.insert(plan(ctx, &text(ctx, reference, event), &types)?);
         }
         if let Some(plan) = self.plans.get(&key) {
             dml::run_noting(plan, ctx, &params, &mut Discard, queue)?;
