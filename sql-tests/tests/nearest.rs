@@ -87,13 +87,13 @@ async fn ask(
 /// Rows of `a`'s answer that are as near as `b`'s, and how many there should be.
 async fn compare(client: &Client, random: &mut StdRng, op: &str) -> (usize, usize) {
     let (mut same, mut all) = (0, 0);
-    for shape in 0..SHAPES.len() {
+    for (shape, text) in SHAPES.iter().enumerate() {
         let query = vector(random);
         let page = (random.random_range(1..60), random.random_range(0..3) * 40);
         let got = ask(client, "a", op, &query, shape, page).await;
         let want = ask(client, "b", op, &query, shape, page).await;
         // never short
-        assert_eq!(got.len(), want.len(), "{:?} {page:?}", SHAPES[shape]);
+        assert_eq!(got.len(), want.len(), "{text:?} {page:?}");
         same += got.iter().zip(&want).filter(|(g, w)| g == w).count();
         all += want.len();
     }
