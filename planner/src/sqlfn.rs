@@ -52,6 +52,8 @@ fn full_type(ctx: &ExecContext, ty: Oid) -> PgType {
 
 /// Compiles a function's body for the catalog of `ctx`.
 pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
+    // A body that calls the function itself compiles it again.
+    let ctx = &ctx.deeper()?;
     let types = declared.input_types().iter().map(|t| full_type(ctx, *t)).collect();
     let oids = declared.input_types();
     let names = Arguments { declared, types };

@@ -136,6 +136,25 @@ async fn nothing_acknowledged_is_lost() {
     server.kill();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_value_of_a_sequence_comes_again() {
+    let directory = TempDir::with_prefix("vicinity-crash-").unwrap();
+    let mut server = Server::start(directory.path());
+    server.connect().await.batch_execute("create sequence s").await.unwrap();
+    let mut last = 0i64;
+    for round in 0..rounds() {
+        let client = server.connect().await;
+        for _ in 0..=round * 7 {
+            let next: i64 = client.query_one("select nextval('s')", &[]).await.unwrap().get(0);
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+        server.kill();
+        server = Server::start(directory.path());
+    }
+    server.kill();
+}
+
 /// Rows to index: long enough a build to be met in the middle.
 const VECTORS: i64 = 20_000;
 /// With an effort that makes either index exact; each operator's effort is for its own kind.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::catalog::model::SequenceDef;
-use crate::wal::Wal;
+use crate::wal::{Lsn, Wal};
 
 /// Values logged ahead.
 const AHEAD: i64 = 32;
@@ -35,12 +35,18 @@ struct Inner {
     state: SequenceState,
     /// Values that may be handed out before the next record.
     logged: i64,
+    /// The end of the last record.
+    lsn: Option<Lsn>,
 }
 
 impl Sequence {
     pub(crate) fn new(oid: Oid, def: &SequenceDef, wal: Option<Arc<Wal>>) -> Sequence {
         let state = SequenceState { last: def.start, called: false };
-        Sequence { oid, wal, inner: Mutex::new(Inner { def: def.clone(), state, logged: 0 }) }
+        Sequence {
+            oid,
+            wal,
+            inner: Mutex::new(Inner { def: def.clone(), state, logged: 0, lsn: None }),
+        }
     }
 
     /// Takes a changed definition over.
@@ -63,7 +69,7 @@ impl Sequence {
         let next = inner.after(name)?;
         if inner.logged == 0 {
             let ahead = inner.ahead(next);
-            self.log(SequenceState { last: ahead, called: true })?;
+            self.log(&mut inner, SequenceState { last: ahead, called: true })?;
             inner.logged = AHEAD;
         }
         inner.logged -= 1;
@@ -84,7 +90,7 @@ impl Sequence {
             ));
         }
         let state = SequenceState { last: value, called };
-        self.log(state)?;
+        self.log(&mut inner, state)?;
         inner.state = state;
         inner.logged = 0;
         Ok(())
@@ -94,7 +100,7 @@ impl Sequence {
     pub fn restart(&self, value: i64) -> Result<()> {
         let mut inner = self.inner.lock();
         let state = SequenceState { last: value, called: false };
-        self.log(state)?;
+        self.log(&mut inner, state)?;
         inner.state = state;
         inner.logged = 0;
         Ok(())
@@ -105,11 +111,16 @@ impl Sequence {
         self.inner.lock().state
     }
 
-    fn log(&self, state: SequenceState) -> Result<()> {
-        match &self.wal {
-            Some(wal) => wal.append_sequence(self.oid, state),
-            None => Ok(()),
+    /// Where the log must be durable before a value handed out may be told of.
+    pub fn logged_at(&self) -> Option<Lsn> {
+        self.inner.lock().lsn
+    }
+
+    fn log(&self, inner: &mut Inner, state: SequenceState) -> Result<()> {
+        if let Some(wal) = &self.wal {
+            inner.lsn = Some(wal.append_sequence(self.oid, state)?);
         }
+        Ok(())
     }
 }
 

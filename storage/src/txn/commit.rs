@@ -53,7 +53,9 @@ impl Transaction {
         *inner = Inner::default();
         drop(guard);
         self.db.core.clock.idle(self.place.slot);
-        Ok(CommitTicket { lsn: lsn.filter(|_| self.synchronous.load(Ordering::Relaxed)) })
+        let after = Some(self.after.load(Ordering::Relaxed)).filter(|lsn| *lsn > 0);
+        let lsn = lsn.max(after).filter(|_| self.synchronous.load(Ordering::Relaxed));
+        Ok(CommitTicket { lsn })
     }
 
     /// The moment of the commit, alone under the lock.

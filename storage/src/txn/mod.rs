@@ -20,6 +20,7 @@ use crate::mvcc::place::{SnapshotHold, SnapshotPlace};
 use crate::mvcc::version::UNCOMMITTED;
 use crate::mvcc::{RowId, Snapshot, Xid};
 use crate::store::Store;
+use crate::wal::Lsn;
 pub use commit::CommitTicket;
 pub(crate) use ddl::no_table;
 use locks::{LockKey, LockMode, Waiter};
@@ -75,6 +76,8 @@ pub struct Transaction {
     control: Mutex<Control>,
     inner: Mutex<Inner>,
     ended: AtomicBool,
+    /// A place in the log that its acknowledgement waits for besides its own record; 0 for none.
+    after: AtomicU64,
 }
 
 /// A storage the transaction wrote to.
@@ -164,6 +167,7 @@ impl Transaction {
             }),
             inner: Mutex::new(Inner::default()),
             ended: AtomicBool::new(false),
+            after: AtomicU64::new(0),
         }
     }
 
@@ -247,6 +251,12 @@ impl Transaction {
             self.db.core.clock.take(self.place.slot)
         };
         Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.place.slot }
+    }
+
+    /// Its acknowledgement waits for the log up to here: what it says depends on it (a sequence's
+    /// value must not come again).
+    pub fn acknowledge_after(&self, lsn: Option<Lsn>) {
+        self.after.fetch_max(lsn.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Keeps what its last snapshot sees beyond the statement, for as long as the hold lives.

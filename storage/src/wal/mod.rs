@@ -142,9 +142,9 @@ impl Wal {
         self.shared.push(&mut state, &record::void(xid, from, to)).map(drop)
     }
 
-    pub(crate) fn append_sequence(&self, oid: Oid, to: SequenceState) -> Result<()> {
+    pub(crate) fn append_sequence(&self, oid: Oid, to: SequenceState) -> Result<Lsn> {
         let mut state = self.shared.state.lock();
-        self.shared.push(&mut state, &record::sequence(oid, to)).map(drop)
+        self.shared.push(&mut state, &record::sequence(oid, to))
     }
 
     /// Where the log ends now.

@@ -36,7 +36,9 @@ fn relation(ctx: &ExecContext, oid: Oid) -> Result<&Arc<Relation>> {
 
 fn nextval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
-    let value = ctx.engine.db.sequence(relation.oid)?.nextval(&relation.name)?;
+    let sequence = ctx.engine.db.sequence(relation.oid)?;
+    let value = sequence.nextval(&relation.name)?;
+    ctx.txn.acknowledge_after(sequence.logged_at());
     ctx.session.set_currval(relation.oid, value);
     Ok(Datum::Int8(value))
 }
@@ -69,7 +71,9 @@ fn setval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     if let Some(def) = relation.sequence() {
         check_bounds(relation, def, value)?;
     }
-    ctx.engine.db.sequence(relation.oid)?.setval(&relation.name, value, called)?;
+    let sequence = ctx.engine.db.sequence(relation.oid)?;
+    sequence.setval(&relation.name, value, called)?;
+    ctx.txn.acknowledge_after(sequence.logged_at());
     if called {
         ctx.session.set_currval(relation.oid, value);
     }
