@@ -52,8 +52,6 @@ fn full_type(ctx: &ExecContext, ty: Oid) -> PgType {
 
 /// Compiles a function's body for the catalog of `ctx`.
 pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
-    // A body that calls the function itself compiles it again.
-    let ctx = &ctx.deeper()?;
     let types = declared.input_types().iter().map(|t| full_type(ctx, *t)).collect();
     let oids = declared.input_types();
     let names = Arguments { declared, types };
@@ -160,7 +158,7 @@ pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Da
         && only.is_single()
         && given(function).next().is_some_and(|ty| ty.oid == function.returns.oid)
     {
-        return inner::scalar(ctx, only, args);
+        return inner::scalar(&ctx.deeper()?, only, args);
     }
     let mut result = Datum::Null;
     run(ctx, function, args, &mut |row| {

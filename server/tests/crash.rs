@@ -155,6 +155,25 @@ async fn no_value_of_a_sequence_comes_again() {
     server.kill();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_recursion_is_an_error() {
+    let directory = TempDir::with_prefix("vicinity-crash-").unwrap();
+    let server = Server::start(directory.path());
+    let client = server.connect().await;
+    client
+        .batch_execute(
+            "create function endless(n int) returns int language sql as 'select 1'; \
+             create or replace function endless(n int) returns int language sql \
+             as 'select endless(n + 1)'",
+        )
+        .await
+        .unwrap();
+    let error = client.query_one("select endless(1)", &[]).await.unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "54001", "{error}");
+    assert_eq!(client.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0), 1);
+    server.kill();
+}
+
 /// Rows to index: long enough a build to be met in the middle.
 const VECTORS: i64 = 20_000;
 /// With an effort that makes either index exact; each operator's effort is for its own kind.
