@@ -97,14 +97,24 @@ impl Btree {
         shape::bulk_load(entries)
     }
 
-    /// The parent of the leaf that (key, row) belongs to.
+    /// The parent of the leaf that (key, row) belongs to, and where the next parent begins.
     #[inline]
-    fn parent<'g>(&self, key: &[u8], row: RowId, guard: &'g Guard) -> (&'g Inner, &'g [LeafSlot]) {
+    fn parent<'g>(
+        &self,
+        key: &[u8],
+        row: RowId,
+        guard: &'g Guard,
+    ) -> (&'g Inner, &'g [LeafSlot], Option<&'g Fence>) {
         let mut node = self.root.load(guard);
+        let mut beyond = None;
         loop {
             match &node.children {
-                Children::Leaves(leaves) => return (node, leaves),
-                Children::Inners(inners) => node = inners[node.child(key, row)].load(guard),
+                Children::Leaves(leaves) => return (node, leaves, beyond),
+                Children::Inners(inners) => {
+                    let i = node.child(key, row);
+                    beyond = node.fences.get(i).or(beyond);
+                    node = inners[i].load(guard);
+                }
             }
         }
     }
@@ -161,7 +171,7 @@ impl Btree {
         let guard = epoch::pin();
         SCRATCH.with_borrow_mut(|block| {
             loop {
-                let (node, leaves) = self.parent(key, row, &guard);
+                let (node, leaves, _) = self.parent(key, row, &guard);
                 let obsolete = node.obsolete.lock();
                 if *obsolete {
                     continue;
@@ -225,7 +235,7 @@ impl Btree {
     #[inline]
     pub fn get(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool) {
         let guard = epoch::pin();
-        let (node, leaves) = self.parent(prefix, 0, &guard);
+        let (node, leaves, above) = self.parent(prefix, 0, &guard);
         let child = node.child(prefix, 0);
         let leaf = Leaf::new(leaves[child].load(&guard));
         for i in leaf.lower_bound(prefix, 0)..leaf.len() {
@@ -234,18 +244,23 @@ impl Btree {
             }
         }
         // Most often the leaf's end is not the end of the prefix, unless the next leaf begins above it.
-        let beyond = node.fences.get(child);
-        if beyond.is_some_and(|b| !b.key.starts_with(prefix) && &*b.key > prefix) {
-            return;
+        // The fence is of the same look at the tree as the leaf: by now leaves may have been merged.
+        let Some(beyond) = node.fences.get(child).or(above) else { return };
+        if beyond.key.starts_with(prefix) || &*beyond.key <= prefix {
+            self.get_beyond(prefix, beyond, f, &guard);
         }
-        self.get_beyond(prefix, f, &guard);
     }
 
-    /// The part of [`Btree::get`] behind the first leaf.
+    /// The part of [`Btree::get`] behind the first leaf, which ends at `beyond`.
     #[cold]
-    fn get_beyond(&self, prefix: &[u8], mut f: impl FnMut(RowId) -> bool, guard: &Guard) {
-        let start = Fence { key: prefix.into(), row: 0 };
-        let (_, mut next, _) = self.leaf_from(Some(&start), guard);
+    fn get_beyond(
+        &self,
+        prefix: &[u8],
+        beyond: &Fence,
+        mut f: impl FnMut(RowId) -> bool,
+        guard: &Guard,
+    ) {
+        let mut next = Some(beyond);
         while let Some(fence) = next {
             let (block, beyond, _) = self.leaf_from(Some(fence), guard);
             let leaf = Leaf::new(block);
