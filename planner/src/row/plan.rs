@@ -99,11 +99,14 @@ impl RowPlan {
         }
     }
 
-    /// Calls to users' functions may take any time.
+    /// Calls to users' functions may take any time, and so may those that wait.
     fn calls_functions(&self) -> bool {
+        fn takes_time(source: Option<&str>) -> bool {
+            source.is_none_or(|s| s.starts_with("pg_sleep") || s.starts_with("pg_advisory"))
+        }
         fn calls(node: &Node) -> bool {
             match node {
-                Node::Call(c) => c.callable.source().is_none() || c.args.iter().any(calls),
+                Node::Call(c) => takes_time(c.callable.source()) || c.args.iter().any(calls),
                 Node::Once(_, inner) => calls(inner),
                 _ => false,
             }
