@@ -3,6 +3,7 @@
 //! - [`btree`]: an ordered map from memcomparable key bytes and row id.
 //! - [`hnsw`] and [`ivf`]: nearest vectors, as streams of candidates that resume until every live entry came out
 //!   (invariants *hints* and *never-short*: an entry is a hint, the row has the last word).
+//! - [`spatial`]: points by distance and region, boxes by region, made for movement.
 //! - [`options`]: the `WITH (...)` options of the vector access methods, PASE's names, errors and notices.
 
 pub mod btree;
@@ -11,6 +12,7 @@ pub mod hnsw;
 pub mod ivf;
 pub mod options;
 pub mod progress;
+pub mod spatial;
 pub mod vector;
 
 pub use btree::{Btree, BtreeCursor};
@@ -19,6 +21,7 @@ pub use hnsw::{Hnsw, HnswOptions};
 pub use ivf::{Clustering, IvfOptions, Ivfflat};
 pub use options::{Options, parse_options};
 pub use progress::{Phase, Progress};
+pub use spatial::{Boxes, Points};
 pub use vector::{
     Candidate, CandidateStream, Metric, PAGE, SearchParams, VectorIndex, VectorSource,
 };

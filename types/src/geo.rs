@@ -59,6 +59,25 @@ pub struct Polygon {
 /// Tolerance of PostgreSQL's geometric comparisons.
 pub const EPSILON: f64 = 1e-6;
 
+/// The length of a vector, as PostgreSQL computes it: the last digit is part of what clients compare, and indexes and
+/// sorts must agree on it.
+#[inline]
+pub fn hypotenuse(x: f64, y: f64) -> f64 {
+    if x.is_infinite() || y.is_infinite() {
+        return f64::INFINITY;
+    }
+    if x.is_nan() || y.is_nan() {
+        return f64::NAN;
+    }
+    let (x, y) = (x.abs(), y.abs());
+    let (long, short) = if x < y { (y, x) } else { (x, y) };
+    if short == 0.0 {
+        return long;
+    }
+    let ratio = short / long;
+    long * (1.0 + ratio * ratio).sqrt()
+}
+
 impl Rect {
     /// The box with these two opposite corners.
     pub fn spanning(a: Point, b: Point) -> Rect {

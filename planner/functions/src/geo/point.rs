@@ -2,6 +2,7 @@
 
 use vicinity_types::Datum::{Box as Rectangle, Float8, Point as Pt};
 use vicinity_types::Result;
+pub(crate) use vicinity_types::geo::hypotenuse;
 use vicinity_types::geo::{Point, Rect};
 
 use super::{eq, gt, lt};
@@ -10,23 +11,6 @@ use crate::number::int::division_by_zero;
 /// Distance between two points.
 pub(crate) fn distance(a: Point, b: Point) -> f64 {
     hypotenuse(a.x - b.x, a.y - b.y)
-}
-
-/// PostgreSQL's own hypotenuse: the last digit is part of what clients compare.
-pub(crate) fn hypotenuse(x: f64, y: f64) -> f64 {
-    if x.is_infinite() || y.is_infinite() {
-        return f64::INFINITY;
-    }
-    if x.is_nan() || y.is_nan() {
-        return f64::NAN;
-    }
-    let (x, y) = (x.abs(), y.abs());
-    let (long, short) = if x < y { (y, x) } else { (x, y) };
-    if short == 0.0 {
-        return long;
-    }
-    let ratio = short / long;
-    long * (1.0 + ratio * ratio).sqrt()
 }
 
 /// Equal within the tolerance; exactly, where a NaN is involved.

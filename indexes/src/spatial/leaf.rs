@@ -1,0 +1,146 @@
+//! A leaf: a few entries, coordinate by coordinate, changed in place.
+//!
+//! Writers hold the leaf's lock. Readers take no notice of it: an entry is put into a slot that was empty, and taken
+//! out by emptying its slot, so an entry that is there all the time a reader looks is always found whole. A reader
+//! who meets a slot just being filled may see the new row at the old coordinates. That is a hint like any other
+//! (invariant *hints*): what became visible before the reader's snapshot was in its slot before.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Entry;
+use crate::RowId;
+
+/// Entries of a leaf.
+pub(super) const CAPACITY: usize = 64;
+/// The row of a slot without an entry.
+const EMPTY: RowId = RowId::MAX;
+
+pub(super) struct Leaf<const D: usize> {
+    /// Held to change the leaf; true once another node stands in its place.
+    pub(super) replaced: Mutex<bool>,
+    /// Slots that were ever used.
+    len: AtomicUsize,
+    rows: [AtomicU64; CAPACITY],
+    at: [[AtomicU64; CAPACITY]; D],
+}
+
+/// What became of an entry to be put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Added,
+    There,
+    Full,
+}
+
+impl<const D: usize> Leaf<D> {
+    /// A leaf of at most [`CAPACITY`] entries.
+    pub(super) fn new(entries: &[Entry<D>]) -> Box<Self> {
+        let leaf = Box::new(Leaf {
+            replaced: Mutex::new(false),
+            len: AtomicUsize::new(0),
+            rows: [const { AtomicU64::new(EMPTY) }; CAPACITY],
+            at: [const { [const { AtomicU64::new(0) }; CAPACITY] }; D],
+        });
+        for (i, entry) in entries.iter().take(CAPACITY).enumerate() {
+            leaf.fill(i, entry);
+        }
+        leaf.len.store(entries.len().min(CAPACITY), Ordering::Release);
+        leaf
+    }
+
+    fn fill(&self, slot: usize, entry: &Entry<D>) {
+        for (column, value) in self.at.iter().zip(entry.at) {
+            if let Some(cell) = column.get(slot) {
+                cell.store(value.to_bits(), Ordering::Relaxed);
+            }
+        }
+        if let Some(row) = self.rows.get(slot) {
+            row.store(entry.row, Ordering::Release);
+        }
+    }
+
+    fn is_at(&self, slot: usize, entry: &Entry<D>) -> bool {
+        self.at.iter().zip(entry.at).all(|(column, value)| {
+            column.get(slot).is_some_and(|c| c.load(Ordering::Relaxed) == value.to_bits())
+        })
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.rows.iter().take(self.len.load(Ordering::Acquire))
+    }
+
+    /// Puts an entry in. The caller holds the lock.
+    pub(super) fn put(&self, entry: &Entry<D>) -> Put {
+        let mut hole = None;
+        let mut len = 0;
+        for (i, row) in self.slots().enumerate() {
+            let row = row.load(Ordering::Relaxed);
+            if row == entry.row && self.is_at(i, entry) {
+                return Put::There;
+            }
+            if row == EMPTY && hole.is_none() {
+                hole = Some(i);
+            }
+            len = i + 1;
+        }
+        let slot = hole.unwrap_or(len);
+        if slot == CAPACITY {
+            return Put::Full;
+        }
+        self.fill(slot, entry);
+        if slot == len {
+            self.len.store(len + 1, Ordering::Release);
+        }
+        Put::Added
+    }
+
+    /// Takes an entry out; how many are left, `None` if it was not there. The caller holds the lock.
+    pub(super) fn take(&self, entry: &Entry<D>) -> Option<usize> {
+        let (mut found, mut left) = (None, 0);
+        for (i, slot) in self.slots().enumerate() {
+            let row = slot.load(Ordering::Relaxed);
+            if found.is_none() && row == entry.row && self.is_at(i, entry) {
+                found = Some(slot);
+            } else if row != EMPTY {
+                left += 1;
+            }
+        }
+        found?.store(EMPTY, Ordering::Release);
+        Some(left)
+    }
+
+    /// Calls `f` with every entry's coordinates and a way to its row.
+    #[inline]
+    pub(super) fn each(&self, mut f: impl FnMut([f64; D], &Slot<'_>)) {
+        for (i, row) in self.slots().enumerate() {
+            let at = std::array::from_fn(|d| {
+                let cell = self.at.get(d).and_then(|c| c.get(i));
+                cell.map_or(0.0, |c| f64::from_bits(c.load(Ordering::Relaxed)))
+            });
+            f(at, &Slot(row));
+        }
+    }
+
+    /// All entries.
+    pub(super) fn entries(&self, out: &mut Vec<Entry<D>>) {
+        self.each(|at, slot| {
+            if let Some(row) = slot.row() {
+                out.push(Entry { at, row });
+            }
+        });
+    }
+}
+
+/// A slot whose row is still to be read.
+pub(super) struct Slot<'a>(&'a AtomicU64);
+
+impl Slot<'_> {
+    /// The entry's row; `None` if there is no entry.
+    #[inline]
+    pub(super) fn row(&self) -> Option<RowId> {
+        let row = self.0.load(Ordering::Acquire);
+        (row != EMPTY).then_some(row)
+    }
+}
