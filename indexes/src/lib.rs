@@ -24,6 +24,7 @@ pub use progress::{Phase, Progress};
 pub use spatial::{Boxes, Points};
 pub use vector::{
     Candidate, CandidateStream, Metric, PAGE, SearchParams, VectorIndex, VectorSource,
+    prefetch_lines,
 };
 
 /// A row's id, stable for the row's life (invariant *stable-ids*).

@@ -245,9 +245,7 @@ impl State {
         for r in self.catalog.relations() {
             let drop = match &r.kind {
                 RelationKind::Table(_) => temporary(&r.oid),
-                RelationKind::Index(i) => {
-                    !i.valid || temporary(&i.table) || !build::supported(i.method)
-                }
+                RelationKind::Index(i) => !i.valid || temporary(&i.table),
                 RelationKind::Sequence(s) => s.owned_by.is_some_and(|(t, _)| temporary(&t)),
                 RelationKind::View(_) | RelationKind::Composite(_) => false,
             };

@@ -126,7 +126,7 @@ pub(crate) fn prefetch(bytes: &[u8]) {
 
 /// Asks the cache for `N` lines from an address on, which may be any.
 #[inline(always)]
-pub(crate) fn prefetch_lines<const N: usize>(start: *const u8) {
+pub fn prefetch_lines<const N: usize>(start: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -12,7 +12,8 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::RowId;
 
 pub(crate) use coder::{Coder, Query};
-pub(crate) use kernels::{LANES, ROWS, kernels, prefetch, prefetch_lines};
+pub use kernels::prefetch_lines;
+pub(crate) use kernels::{LANES, ROWS, kernels, prefetch};
 pub(crate) use learn::{Coded, Learning};
 pub(crate) use survey::Survey;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 use parking_lot::{Mutex, MutexGuard};
+use vicinity_indexes::prefetch_lines;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::RowId;
@@ -122,6 +123,22 @@ impl Rows {
         let slot = self.slot(row)?;
         // SAFETY: loaded from the slot under the guard.
         unsafe { VersionRef::new(slot.load(Ordering::Acquire), guard) }
+    }
+
+    /// Asks the cache for the slot of a row.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, row: RowId) {
+        if let Some(slot) = self.slot(row) {
+            prefetch_lines::<1>(ptr::from_ref(slot).cast());
+        }
+    }
+
+    /// Asks the cache for the newest version of a row.
+    #[inline]
+    pub(crate) fn prefetch_head(&self, row: RowId) {
+        if let Some(slot) = self.slot(row) {
+            prefetch_lines::<2>(slot.load(Ordering::Relaxed).cast());
+        }
     }
 
     /// Excludes other writers of the row.

@@ -15,14 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 use vicinity_indexes::options::MethodOptions;
 use vicinity_indexes::{Btree, Hnsw, Ivfflat, Phase, Progress, VectorIndex, VectorSource};
 use vicinity_types::{Oid, PgError, Result};
 
 use super::index::{Body, Entry, IndexStore, Keyed, Pending};
+use super::place::Place;
 use super::{Layout, Store};
-use crate::catalog::model::{IndexDef, IndexMethod, Object, Relation, RelationKind};
+use crate::catalog::model::{IndexDef, Object, Relation, RelationKind};
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::{RowId, Snapshot, Xid, pin};
@@ -52,6 +54,8 @@ pub struct BuildInfo {
 
 /// Rows between two looks at the epoch and the cancel flag.
 const STEP: u64 = 512;
+/// Rows read by one thread at a time.
+const PART: u64 = 1 << 16;
 
 impl Database {
     /// The index builds that run now.
@@ -164,8 +168,17 @@ impl VectorSource for Source<'_> {
 impl Source<'_> {
     /// Every row the snapshot sees.
     fn each_row(&self, f: &mut dyn FnMut(RowId, &[u8]) -> Result<()>) -> Result<()> {
+        self.rows_in(0..self.end, f)
+    }
+
+    /// Every row with such an id the snapshot sees.
+    fn rows_in(
+        &self,
+        ids: std::ops::Range<RowId>,
+        f: &mut dyn FnMut(RowId, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let mut guard = pin();
-        for row in 0..self.end {
+        for row in ids {
             if row % STEP == 0 {
                 guard.repin();
                 self.progress.check()?;
@@ -178,7 +191,27 @@ impl Source<'_> {
         Ok(())
     }
 
+    /// The places of all rows, read and put in order by all cores.
+    fn make_spatial(&self) -> Result<Body> {
+        self.progress.start(Phase::Loading, self.len_hint() as u64);
+        let parts = (0..self.end.div_ceil(PART)).into_par_iter().map(|part| {
+            let mut places: Vec<(RowId, Place)> = Vec::new();
+            let ids = part * PART..((part + 1) * PART).min(self.end);
+            self.rows_in(ids, &mut |row, bytes| {
+                places.extend(self.index.place(&self.layout, bytes)?.map(|p| (row, p)));
+                Ok(())
+            })?;
+            self.progress.advance(places.len() as u64);
+            Ok(places)
+        });
+        let parts: Vec<Vec<(RowId, Place)>> = parts.collect::<Result<_>>()?;
+        self.index.spatial_body(parts.concat())
+    }
+
     fn make(&self, txn: &Transaction, table: &Table) -> Result<Body> {
+        if self.index.is_spatial() {
+            return self.make_spatial();
+        }
         match self.index.vector_options()? {
             None => self.make_btree(txn, table),
             Some(MethodOptions::Hnsw(o)) => {
@@ -292,6 +325,7 @@ impl Source<'_> {
                     (Body::Vector(v), Entry::Vector(x)) => {
                         v.remove(row, x);
                     }
+                    (body, Entry::Place(place)) => place.remove(body, row),
                     _ => {}
                 },
             }
@@ -338,6 +372,10 @@ fn add(body: &Body, row: RowId, entry: &Entry) -> Result<()> {
             Ok(())
         }
         (Body::Vector(v), Entry::Vector(x)) => v.insert(row, x),
+        (body, Entry::Place(place)) => {
+            place.add(body, row);
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -413,6 +451,8 @@ pub(crate) fn rebuild(
     };
     let body = if store.rows.end() == 0 {
         index.empty_body()?
+    } else if index.is_spatial() {
+        source.make_spatial()?
     } else {
         match index.vector_options()? {
             Some(MethodOptions::Hnsw(o)) => {
@@ -439,9 +479,4 @@ pub(crate) fn rebuild(
     };
     index.set_body(body);
     Ok(())
-}
-
-/// Methods whose structure this room knows how to build.
-pub(crate) fn supported(method: IndexMethod) -> bool {
-    method != IndexMethod::Spatial
 }

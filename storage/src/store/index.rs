@@ -9,11 +9,12 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use parking_lot::Mutex;
 use vicinity_indexes::options::MethodOptions;
-use vicinity_indexes::{Btree, Hnsw, Ivfflat, VectorIndex, parse_options};
+use vicinity_indexes::{Boxes, Btree, Hnsw, Ivfflat, Points, VectorIndex, parse_options};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, key, pase, raw};
 
 use super::Layout;
 use super::computed::IndexExpressions;
+use super::place::{self, Place};
 use crate::catalog::Catalog;
 use crate::catalog::model::{IndexDef, IndexMethod, TableDef};
 use crate::mvcc::RowId;
@@ -45,6 +46,8 @@ pub(crate) enum Body {
     Building(Arc<Mutex<Vec<Pending>>>),
     Btree(Arc<Btree>),
     Vector(Arc<dyn VectorIndex>),
+    Points(Arc<Points>),
+    Boxes(Arc<Boxes>),
 }
 
 /// A change to an index that is being built.
@@ -58,6 +61,7 @@ pub(crate) enum Pending {
 pub(crate) enum Entry {
     Key(Vec<u8>),
     Vector(Vec<f32>),
+    Place(Place),
 }
 
 /// What a row has in an index.
@@ -91,9 +95,12 @@ pub(crate) struct IndexStore {
     stripes: Box<[Mutex<()>]>,
 }
 
-/// Kinds with several encodings of equal values (`1.0` and `1.00`).
-fn is_loose(kind: Kind) -> bool {
-    matches!(kind, Kind::Float4 | Kind::Float8) || vicinity_types::arrow::needs_key(kind)
+/// Kinds with several encodings of equal values (`1.0` and `1.00`), or equal boxes around different ones.
+fn is_loose(method: IndexMethod, kind: Kind) -> bool {
+    // A point's place is its bytes.
+    let point = method == IndexMethod::Spatial && kind == Kind::Point;
+    let several = matches!(kind, Kind::Float4 | Kind::Float8);
+    !point && (several || vicinity_types::arrow::needs_key(kind))
 }
 
 impl IndexStore {
@@ -124,15 +131,12 @@ impl IndexStore {
             });
         }
         let computed = def.is_computed();
-        if def.method == IndexMethod::Spatial {
-            return Err(PgError::unsupported("access method \"gist\""));
-        }
         Ok(IndexStore {
             oid,
             method: def.method,
             unique: def.unique,
             nulls_not_distinct: def.nulls_not_distinct,
-            loose: computed || keys.iter().any(|k| is_loose(k.kind)),
+            loose: computed || keys.iter().any(|k| is_loose(def.method, k.kind)),
             keys,
             computed,
             expressions: OnceLock::new(),
@@ -181,15 +185,32 @@ impl IndexStore {
 
     /// Whether it answers queries.
     pub(crate) fn ready(&self) -> bool {
-        matches!(**self.body.load(), Body::Btree(_) | Body::Vector(_))
+        !matches!(**self.body.load(), Body::Unbuilt | Body::Building(_))
     }
 
     pub(crate) fn is_vector(&self) -> bool {
         matches!(self.method, IndexMethod::Hnsw | IndexMethod::Ivfflat)
     }
 
+    pub(crate) fn is_spatial(&self) -> bool {
+        self.method == IndexMethod::Spatial
+    }
+
+    /// The column its only key is, and how the column's values are held.
+    pub(crate) fn column(&self) -> Option<(usize, Kind)> {
+        match self.keys.first() {
+            Some(KeyColumn { source: KeySource::Column(column), kind, .. }) => {
+                Some((*column, *kind))
+            }
+            _ => None,
+        }
+    }
+
     /// The structure without entries, as for a table without rows.
     pub(crate) fn empty_body(&self) -> Result<Body> {
+        if self.is_spatial() {
+            return self.spatial_body(Vec::new());
+        }
         Ok(match self.vector_options()? {
             None => Body::Btree(Arc::new(Btree::new())),
             Some(MethodOptions::Hnsw(o)) => Body::Vector(Arc::new(Hnsw::new(o))),
@@ -211,6 +232,8 @@ impl IndexStore {
         match &**self.body.load() {
             Body::Btree(b) => b.len(),
             Body::Vector(v) => v.len(),
+            Body::Points(p) => p.len(),
+            Body::Boxes(b) => b.len(),
             Body::Unbuilt | Body::Building(_) => 0,
         }
     }
@@ -219,6 +242,8 @@ impl IndexStore {
         match &**self.body.load() {
             Body::Btree(b) => b.memory(),
             Body::Vector(v) => v.memory(),
+            Body::Points(p) => p.memory(),
+            Body::Boxes(b) => b.memory(),
             Body::Unbuilt | Body::Building(_) => 0,
         }
     }
@@ -299,6 +324,13 @@ impl IndexStore {
 
     /// Whether two versions that differ in their bytes have equal keys all the same.
     fn same_key(&self, layout: &Layout, a: &[u8], b: &[u8]) -> bool {
+        if self.is_spatial() {
+            return match (self.place(layout, a), self.place(layout, b)) {
+                (Ok(Some(a)), Ok(Some(b))) => a.same(&b),
+                (Ok(None), Ok(None)) => true,
+                _ => false,
+            };
+        }
         let (mut x, mut y) = (Vec::new(), Vec::new());
         match (self.key(layout, a, &mut x), self.key(layout, b, &mut y)) {
             (Ok(Keyed::Absent), Ok(Keyed::Absent)) => true,
@@ -316,21 +348,34 @@ impl IndexStore {
         scratch: &mut Vec<f32>,
         f: impl FnOnce(&[f32]) -> R,
     ) -> Result<Option<R>> {
-        let Some(k) = self.keys.first() else { return Ok(None) };
-        let KeySource::Column(column) = k.source else { return Ok(None) };
+        let Some((column, kind)) = self.column() else { return Ok(None) };
         let Some(value) = layout.raw(bytes, column) else { return Ok(None) };
-        if k.kind == Kind::Text {
+        if kind == Kind::Text {
             *scratch = decode_base64(value)?;
             return Ok(Some(f(scratch)));
         }
         match raw::float4_slice(value) {
             Some(v) if !v.is_empty() => Ok(Some(v.with(scratch, f))),
             // Nested, empty or with NULLs.
-            _ => match raw::decode(k.kind, value)? {
+            _ => match raw::decode(kind, value)? {
                 Datum::Array(array) => Ok(Some(f(pase::vector(&array)?))),
                 _ => Err(PgError::internal("a vector index on a column without vectors")),
             },
         }
+    }
+
+    /// A row's place; `None` where it is NULL.
+    #[inline]
+    pub(crate) fn place(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Place>> {
+        let Some((column, kind)) = self.column() else { return Ok(None) };
+        layout.raw(bytes, column).map(|value| Place::of(kind, value)).transpose()
+    }
+
+    /// A spatial index of these places.
+    pub(crate) fn spatial_body(&self, places: Vec<(RowId, Place)>) -> Result<Body> {
+        let (_, kind) =
+            self.column().ok_or_else(|| PgError::internal("a spatial index without a column"))?;
+        Ok(place::built(kind, places))
     }
 
     /// A row's entry, owned; `None` where there is none.
@@ -339,6 +384,9 @@ impl IndexStore {
             let mut scratch = Vec::new();
             let v = self.vector(layout, bytes, &mut scratch, <[f32]>::to_vec)?;
             return Ok(v.map(Entry::Vector));
+        }
+        if self.is_spatial() {
+            return Ok(self.place(layout, bytes)?.map(Entry::Place));
         }
         let mut out = Vec::new();
         let keyed = self.key(layout, bytes, &mut out)?;
@@ -369,6 +417,11 @@ impl IndexStore {
                 let mut scratch = Vec::new();
                 self.vector(layout, bytes, &mut scratch, |x| v.insert(row, x))?.transpose()?;
             }
+            body @ (Body::Points(_) | Body::Boxes(_)) => {
+                if let Some(place) = self.place(layout, bytes)? {
+                    place.add(body, row);
+                }
+            }
         }
         Ok(())
     }
@@ -382,7 +435,7 @@ impl IndexStore {
             Body::Btree(b) => {
                 b.insert(key, row);
             }
-            Body::Unbuilt | Body::Vector(_) => {}
+            Body::Unbuilt | Body::Vector(_) | Body::Points(_) | Body::Boxes(_) => {}
         }
     }
 
@@ -402,6 +455,7 @@ impl IndexStore {
             (Body::Vector(v), Entry::Vector(x)) => {
                 v.remove(row, &x);
             }
+            (body, Entry::Place(place)) => place.remove(body, row),
             _ => {}
         }
         Ok(())

@@ -7,6 +7,7 @@
 pub(crate) mod build;
 pub(crate) mod computed;
 pub(crate) mod index;
+pub(crate) mod place;
 pub(crate) mod rebuild;
 pub(crate) mod vacuum;
 

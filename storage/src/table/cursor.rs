@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_epoch::Guard;
+use vicinity_indexes::spatial::{Nearest, Region};
 use vicinity_indexes::{BtreeCursor, PAGE};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use super::spatial::{BoxScan, PointScan};
 use super::vector::VectorScan;
 use super::{KeyRange, Row, Table};
 use crate::mvcc::version::HEADER;
@@ -47,6 +49,27 @@ pub enum Access {
         /// Rows wanted, OFFSET included; `usize::MAX` if all. Further ones can be had.
         limit: usize,
     },
+    /// Rows whose point lies in a region, by the distance from a point if there is one, nearest first; then NULL
+    /// points last, unless there is a region.
+    Points {
+        /// The index.
+        index: Oid,
+        /// Where; `None` is everywhere.
+        region: Option<Region>,
+        /// What to be near to; without one the order means nothing.
+        near: Option<[f64; 2]>,
+        /// Rows wanted, OFFSET included; `usize::MAX` if all. Further ones can be had.
+        limit: usize,
+    },
+    /// At least the rows whose value lies in a box (low x, low y, high x, high y) between bounds, in no order.
+    Boxes {
+        /// The index.
+        index: Oid,
+        /// The least coordinates of the box.
+        low: [f64; 4],
+        /// The largest coordinates of the box.
+        high: [f64; 4],
+    },
 }
 
 /// A filter over visible rows.
@@ -63,6 +86,8 @@ enum State {
     Rows { from: RowId, next: RowId, end: RowId, bytes: u64 },
     Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8>, fetched: u64 },
     Vector(Box<VectorScan>),
+    Points(Box<PointScan>),
+    Boxes(BoxScan),
 }
 
 fn not_ready() -> PgError {
@@ -101,6 +126,28 @@ impl Table {
                 let scan = VectorScan::begin(v.clone(), index.clone(), query, extra, limit)?;
                 drop(body);
                 State::Vector(Box::new(scan))
+            }
+            Access::Points { index, region, near, limit } => {
+                counters.index_scans.fetch_add(1, Ordering::Relaxed);
+                let indexes = self.store.indexes();
+                let index = indexes.iter().find(|i| i.oid == index).ok_or_else(not_ready)?;
+                let body = index.body();
+                let (Body::Points(points), Some((column, _))) = (&**body, index.column()) else {
+                    return Err(not_ready());
+                };
+                let nulls = near.is_some() && region.is_none();
+                let region = region.unwrap_or_else(Region::all);
+                let search = Nearest::new(near.unwrap_or_else(|| region.center()), region);
+                let scan = PointScan::new(points.clone(), column, search, limit, nulls);
+                State::Points(Box::new(scan))
+            }
+            Access::Boxes { index, low, high } => {
+                counters.index_scans.fetch_add(1, Ordering::Relaxed);
+                let index = self.store.index(index).ok_or_else(not_ready)?;
+                match &**index.body() {
+                    Body::Boxes(boxes) => State::Boxes(BoxScan::new(boxes, &low, &high)),
+                    _ => return Err(not_ready()),
+                }
             }
         };
         self.core.clock.share(snapshot.slot);
@@ -179,6 +226,8 @@ impl Cursor {
                 Ok(None)
             }
             State::Vector(scan) => scan.next(table, &self.snapshot, guard, filter),
+            State::Points(scan) => scan.next(table, &self.snapshot, guard, filter),
+            State::Boxes(scan) => scan.next(table, &self.snapshot, guard, filter),
         }
     }
 
@@ -194,14 +243,17 @@ impl Cursor {
             }
             State::Btree { cursor, fetched, .. } => cursor.blocks() + fetched,
             State::Vector(scan) => scan.pages(),
+            State::Points(scan) => scan.pages(),
+            State::Boxes(scan) => scan.pages(),
         }
     }
 
-    /// The exact squared Euclidean distance of the row a vector scan handed out last; `None` for
-    /// other scans and for NULL vectors.
+    /// The distance of the row handed out last: the exact squared Euclidean one of a vector scan, that of `<->` of a
+    /// scan of points; `None` for other scans and for NULLs.
     pub fn distance(&self) -> Option<f64> {
         match &self.state {
             State::Vector(scan) => scan.distance(),
+            State::Points(scan) => scan.distance(),
             _ => None,
         }
     }

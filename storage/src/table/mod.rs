@@ -5,6 +5,7 @@ mod error;
 mod layout;
 mod range;
 mod row_lock;
+mod spatial;
 mod unique;
 mod vector;
 mod write;

@@ -12,7 +12,7 @@ use vicinity_types::pase::squared_distance;
 use super::cursor::Filter;
 use super::{Row, Table};
 use crate::mvcc::{RowId, Snapshot};
-use crate::store::index::{IndexStore, KeySource};
+use crate::store::index::IndexStore;
 
 /// A row that passed everything and waits for its turn.
 struct Found {
@@ -158,9 +158,7 @@ impl VectorScan {
         guard: &'g Guard,
         filter: &mut Filter<'_>,
     ) -> Result<Option<Row<'g>>> {
-        let Some(KeySource::Column(column)) = self.index.keys.first().map(|k| k.source) else {
-            return Ok(None);
-        };
+        let Some((column, _)) = self.index.column() else { return Ok(None) };
         while self.without < table.store.rows.end() {
             let id = self.without;
             self.without += 1;

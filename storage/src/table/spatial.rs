@@ -1,0 +1,181 @@
+//! Rows through a spatial index: candidates by distance or by region, and the version the snapshot sees
+//! (invariants *hints*, *ordered*, *never-short*).
+
+use std::sync::Arc;
+
+use crossbeam_epoch::Guard;
+use vicinity_indexes::spatial::{Found, Nearest};
+use vicinity_indexes::{Boxes, Points};
+use vicinity_types::Result;
+
+use super::cursor::Filter;
+use super::{Row, Table};
+use crate::mvcc::{RowId, Snapshot};
+use crate::store::place::numbers;
+
+/// Candidates asked for at first where no limit says, and at most at once.
+const SOME: usize = 256;
+const MOST: usize = 1 << 16;
+/// Candidates whose rows the cache is asked for ahead.
+const AHEAD: usize = 64;
+
+/// Points by their distance.
+pub(super) struct PointScan {
+    index: Arc<Points>,
+    column: usize,
+    search: Nearest,
+    wanted: usize,
+    batch: Vec<Found>,
+    at: usize,
+    more: bool,
+    /// Next row of the last phase, those without a point; `None` if they are not wanted.
+    without: Option<RowId>,
+    last: Option<f64>,
+    fetched: u64,
+}
+
+impl PointScan {
+    /// `limit` rows are wanted; `nulls` if rows without a point come last.
+    pub(super) fn new(
+        index: Arc<Points>,
+        column: usize,
+        search: Nearest,
+        limit: usize,
+        nulls: bool,
+    ) -> PointScan {
+        // Some candidates stand for versions that are gone.
+        let wanted = if limit == usize::MAX { SOME } else { limit.saturating_add(limit / 8 + 1) };
+        PointScan {
+            index,
+            column,
+            search,
+            wanted: wanted.min(MOST),
+            batch: Vec::new(),
+            at: 0,
+            more: true,
+            without: nulls.then_some(0),
+            last: None,
+            fetched: 0,
+        }
+    }
+
+    /// See [`Cursor::pages`](super::Cursor::pages).
+    pub(super) fn pages(&self) -> u64 {
+        self.search.blocks() + self.fetched
+    }
+
+    pub(super) fn distance(&self) -> Option<f64> {
+        self.last
+    }
+
+    #[inline]
+    pub(super) fn next<'g>(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        loop {
+            while let Some(found) = self.batch.get(self.at).copied() {
+                if self.at.is_multiple_of(AHEAD) {
+                    self.prefetch(table);
+                }
+                self.at += 1;
+                self.fetched += 1;
+                let Some(row) = table.fetch(found.row, snapshot, guard) else { continue };
+                // The entry may stand for an older or newer version than the visible one.
+                let own = row.raw(self.column).and_then(numbers::<2>);
+                if own.map(|v| v.map(f64::to_bits)) == Some(found.at.map(f64::to_bits))
+                    && filter(&row)?
+                {
+                    self.last = Some(found.distance);
+                    return Ok(Some(row));
+                }
+            }
+            if !self.more {
+                self.last = None;
+                return self.next_without(table, snapshot, guard, filter);
+            }
+            self.more = self.search.next_batch(&self.index, self.wanted, &mut self.batch);
+            self.wanted = self.wanted.saturating_mul(4).min(MOST);
+            self.at = 0;
+        }
+    }
+
+    /// Asks the cache for the rows of the next candidates, all at once.
+    fn prefetch(&self, table: &Table) {
+        let rows = &table.store.rows;
+        let next = self.batch.get(self.at..).unwrap_or_default();
+        if self.at == 0 {
+            next.iter().take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
+        }
+        next.iter().skip(AHEAD).take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
+        next.iter().take(AHEAD).for_each(|f| rows.prefetch_head(f.row));
+    }
+
+    /// Rows whose point is NULL are in no index; they come last, as ORDER BY has them.
+    fn next_without<'g>(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        let Some(next) = &mut self.without else { return Ok(None) };
+        while *next < table.store.rows.end() {
+            let id = *next;
+            *next += 1;
+            self.fetched += 1;
+            if let Some(row) = table.fetch(id, snapshot, guard)
+                && row.raw(self.column).is_none()
+                && filter(&row)?
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Rows with a box between bounds. What is in the index by an older or newer box comes up too: the filter has the whole
+/// condition.
+pub(super) struct BoxScan {
+    rows: Vec<RowId>,
+    at: usize,
+    blocks: u64,
+}
+
+impl BoxScan {
+    pub(super) fn new(index: &Boxes, low: &[f64; 4], high: &[f64; 4]) -> BoxScan {
+        let mut rows = Vec::new();
+        let blocks = index.within(low, high, &mut rows);
+        // A row with several entries comes up several times.
+        rows.sort_unstable();
+        rows.dedup();
+        BoxScan { rows, at: 0, blocks }
+    }
+
+    /// See [`Cursor::pages`](super::Cursor::pages).
+    pub(super) fn pages(&self) -> u64 {
+        self.blocks + self.at as u64
+    }
+
+    pub(super) fn next<'g>(
+        &mut self,
+        table: &Table,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+        filter: &mut Filter<'_>,
+    ) -> Result<Option<Row<'g>>> {
+        while let Some(id) = self.rows.get(self.at) {
+            self.at += 1;
+            if let Some(row) = table.fetch(*id, snapshot, guard)
+                && filter(&row)?
+            {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
