@@ -21,12 +21,7 @@ pub(super) fn square(distance: f64) -> f64 {
 impl Region {
     /// The whole plane.
     pub fn all() -> Region {
-        Region {
-            low: [f64::NEG_INFINITY; 2],
-            high: [f64::INFINITY; 2],
-            boxed: false,
-            circle: None,
-        }
+        Region { low: [f64::NEG_INFINITY; 2], high: [f64::INFINITY; 2], boxed: false, circle: None }
     }
 
     /// Only what also lies in a box, borders included.
@@ -44,6 +39,12 @@ impl Region {
             boxed: true,
             ..self
         }
+    }
+
+    /// Only what also lies about where a box is: what is not finite counts as in it.
+    #[must_use]
+    pub fn near_box(self, low: [f64; 2], high: [f64; 2]) -> Region {
+        Region { boxed: self.boxed, ..self.in_box(low, high) }
     }
 
     /// Only what also lies in a circle, border included; `None` if there is a circle already.

@@ -59,10 +59,7 @@ fn halves<const D: usize>(entries: &mut [Entry<D>]) -> (Cut, usize) {
 }
 
 /// Puts what `first` holds for in front; how many that are.
-fn partition<const D: usize>(
-    entries: &mut [Entry<D>],
-    first: impl Fn(&Entry<D>) -> bool,
-) -> usize {
+fn partition<const D: usize>(entries: &mut [Entry<D>], first: impl Fn(&Entry<D>) -> bool) -> usize {
     let mut at = 0;
     for i in 0..entries.len() {
         if entries.get(i).is_some_and(&first) {

@@ -97,7 +97,7 @@ pub fn index_column(
 }
 
 fn method_name(def: &IndexDef) -> &'static str {
-    let method = super::relations::method_oid(def.method);
+    let method = super::relations::method_oid(def);
     builtin::access_method_by_oid(method).map_or("btree", |m| m.name)
 }
 
@@ -113,7 +113,7 @@ fn key(
         (None, Some(c)) => ident(&c.name),
         (None, None) => "?".to_owned(),
     };
-    let method = super::relations::method_oid(def.method);
+    let method = super::relations::method_oid(def);
     let ty = key.expr.as_ref().map(|e| e.type_oid).or(column.map(|c| c.type_oid));
     let default = ty.and_then(|ty| builtin::default_opclass(method, ty));
     if default.is_none_or(|d| d.oid != key.opclass)

@@ -30,12 +30,16 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     })
 }
 
-/// The access method's id behind an index method.
-pub(super) fn method_oid(method: IndexMethod) -> Oid {
-    match method {
+/// An index's access method.
+pub(super) fn method_oid(def: &IndexDef) -> Oid {
+    match def.method {
         IndexMethod::Btree => fixed::AM_BTREE,
         IndexMethod::Hash => fixed::AM_HASH,
-        IndexMethod::Spatial => fixed::AM_GIST,
+        // One structure serves two methods, told apart by their operator classes.
+        IndexMethod::Spatial => {
+            let class = def.keys.first().map(|k| k.opclass);
+            class.and_then(builtin::opclass_by_oid).map_or(fixed::AM_GIST, |c| c.method)
+        }
         IndexMethod::Hnsw => fixed::AM_PASE_HNSW,
         IndexMethod::Ivfflat => fixed::AM_PASE_IVFFLAT,
     }
@@ -139,7 +143,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
     };
     let method = match &relation.kind {
         RelationKind::Table(_) => fixed::AM_HEAP,
-        RelationKind::Index(i) => method_oid(i.method),
+        RelationKind::Index(i) => method_oid(i),
         _ => 0,
     };
     let with = match (table, index) {

@@ -75,7 +75,12 @@ impl Builder<'_> {
         let column = |c: &Column| Some(self.columns_of(&name.alias, c));
         node.output = self.items(at, &ask.outputs, &column, true);
         node.width = self.width(at, &ask.outputs, schema);
-        if let AccessSpec::Vector { order, .. } = &spec.access {
+        let order = match &spec.access {
+            AccessSpec::Vector { order, .. } => Some(order),
+            AccessSpec::Spatial(fit) => fit.near.as_ref().map(|(_, order)| order),
+            AccessSpec::Seq | AccessSpec::Btree { .. } => None,
+        };
+        if let Some(order) = order {
             // What rows are ordered by is computed like a column.
             let order = self.items(at, std::slice::from_ref(order), &column, true);
             if order.iter().any(|o| !node.output.contains(o)) {
@@ -138,18 +143,44 @@ impl Builder<'_> {
             AccessSpec::Vector { index, order, .. } => {
                 node.title = Some(format!("Index Scan using {} on {on}", quote(&index.name)));
                 self.index_facts(node, &index.name, false);
-                let text = |e: &Expr| self.scan_condition(at, &name.alias, std::slice::from_ref(e));
-                let keys: Vec<String> = match spec.order.as_slice() {
-                    [] => text(order).into_iter().collect(),
-                    keys => keys
-                        .iter()
-                        .filter_map(|k| Some(text(&k.expr)? + &direction(k.asc, k.nulls_first)))
-                        .collect(),
-                };
-                node.text("Order By", keys.join(", "));
+                self.order_by(node, spec, order, name, at);
                 cost::nearest(node, size, kept);
             }
+            AccessSpec::Spatial(fit) => {
+                node.title = Some(format!("Index Scan using {} on {on}", quote(&fit.index.name)));
+                self.index_facts(node, &fit.index.name, false);
+                let shown: Vec<Expr> = fit.conditions.iter().map(|c| c.shown.clone()).collect();
+                if let Some(text) = self.scan_condition(at, &name.alias, &shown) {
+                    node.text("Index Cond", text);
+                }
+                if let Some((_, order)) = &fit.near {
+                    self.order_by(node, spec, order, name, at);
+                }
+                let found: f64 = shown.iter().map(cost::selectivity).product();
+                let rows = cost::clamp(size.rows * found);
+                cost::index(node, size, rows, filters.len(), kept);
+            }
         }
+    }
+
+    /// What rows come ordered by, and what rows that tie in it are sorted by.
+    fn order_by(
+        &self,
+        node: &mut PlanNode,
+        spec: &ScanSpec,
+        order: &Expr,
+        name: &Named,
+        at: At<'_>,
+    ) {
+        let text = |e: &Expr| self.scan_condition(at, &name.alias, std::slice::from_ref(e));
+        let keys: Vec<String> = match spec.order.as_slice() {
+            [] => text(order).into_iter().collect(),
+            keys => keys
+                .iter()
+                .filter_map(|k| Some(text(&k.expr)? + &direction(k.asc, k.nulls_first)))
+                .collect(),
+        };
+        node.text("Order By", keys.join(", "));
     }
 
     fn index_facts(&self, node: &mut PlanNode, index: &str, reverse: bool) {

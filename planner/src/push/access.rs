@@ -9,6 +9,7 @@ use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::{Kind, Result};
 
 use super::computed::Computed;
+use super::spatial::SpatialFit;
 use super::spec::{AccessSpec, KeyBound};
 use crate::call::{GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
@@ -61,7 +62,7 @@ enum Match {
 }
 
 /// The stored column an expression is.
-fn stored(source: &StorageSource, expr: &Expr) -> Option<(usize, Kind)> {
+pub(super) fn stored(source: &StorageSource, expr: &Expr) -> Option<(usize, Kind)> {
     match expr {
         Expr::Column(c) => {
             let column = source.columns().iter().find(|s| s.name == c.name)?;
@@ -365,6 +366,9 @@ pub fn choose(
     {
         return Choice { access, filter: parts, ordered: true };
     }
+    if !selective && let Some(fit) = placed(catalog, source, &parts, sort, limited) {
+        return spatial(fit, parts);
+    }
     let Some((_, relation, fit, order, held)) = best else {
         return Choice { access: AccessSpec::Seq, filter: parts, ordered: false };
     };
@@ -389,6 +393,36 @@ pub fn choose(
         },
         filter,
         ordered: order.is_some(),
+    }
+}
+
+/// The spatial index that answers most conditions; one that gives the order before others.
+fn placed(
+    catalog: &Catalog,
+    source: &StorageSource,
+    parts: &[Expr],
+    sort: &[SortExpr],
+    limited: bool,
+) -> Option<SpatialFit> {
+    let in_scan = sort.iter().skip(1).all(|s| is_in_scan(&s.expr));
+    let fits = catalog.indexes_of(source.relation().oid).filter_map(|relation| {
+        let def = usable(relation)?;
+        let mut fit = SpatialFit::of(source, relation, def, parts, sort)?;
+        // All rows of a table in order are sorted faster than looked up.
+        if !in_scan || (!limited && fit.conditions.is_empty()) {
+            fit.near = None;
+        }
+        (fit.near.is_some() || !fit.conditions.is_empty()).then_some(fit)
+    });
+    fits.max_by_key(|fit| (fit.near.is_some(), fit.conditions.len(), fit.index.oid))
+}
+
+fn spatial(fit: SpatialFit, parts: Vec<Expr>) -> Choice {
+    let rest = parts.into_iter().enumerate().filter(|(i, _)| !fit.used.contains(i));
+    Choice {
+        filter: rest.map(|(_, part)| part).collect(),
+        ordered: fit.near.is_some(),
+        access: AccessSpec::Spatial(fit),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod access;
 pub(crate) mod computed;
 mod joined;
 pub mod lower;
+pub mod spatial;
 pub mod spec;
 
 use datafusion::common::tree_node::TreeNode;

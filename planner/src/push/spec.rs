@@ -9,6 +9,7 @@ use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 use vicinity_storage::catalog::model::Relation;
 
+use super::spatial::SpatialFit;
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
 use crate::measure::Place;
 
@@ -79,12 +80,18 @@ pub enum AccessSpec {
         /// Whether the query's `extra` is meant for this index's method.
         tuned: bool,
     },
+    /// By place: in a region, by distance from a point, or both.
+    Spatial(SpatialFit),
 }
 
 impl AccessSpec {
     /// Whether rows come by distance.
     pub fn is_nearness(&self) -> bool {
-        matches!(self, AccessSpec::Vector { .. })
+        match self {
+            AccessSpec::Vector { .. } => true,
+            AccessSpec::Spatial(fit) => fit.near.is_some(),
+            AccessSpec::Seq | AccessSpec::Btree { .. } => false,
+        }
     }
 }
 
@@ -129,6 +136,9 @@ impl ScanNode {
                 format!("btree {} {conditions:?} {reverse}", index.oid)
             }
             AccessSpec::Vector { index, query, .. } => format!("vector {} {query:?}", index.oid),
+            AccessSpec::Spatial(fit) => {
+                format!("spatial {} {:?} {:?}", fit.index.oid, fit.conditions, fit.near)
+            }
         };
         format!(
             "{} {:?} {:?} {access} {:?} {:?} {:?} {:?}",

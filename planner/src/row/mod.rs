@@ -12,6 +12,7 @@ pub mod lock;
 mod map;
 pub mod node;
 pub mod number;
+mod place;
 pub mod plan;
 pub mod scan;
 pub mod sort;

@@ -12,6 +12,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 use super::compile::{Compiler, Scope};
 use super::node::{Frame, Node};
 use super::number::as_i64;
+use super::place::SpatialPlan;
 use super::sort::SortNode;
 use crate::context::ExecContext;
 use crate::df::source::{Origin, VirtualSource};
@@ -48,6 +49,7 @@ enum AccessPlan {
         /// Whether the query's `extra` is meant for this index's method.
         tuned: bool,
     },
+    Spatial(SpatialPlan),
 }
 
 impl AccessPlan {
@@ -88,7 +90,14 @@ impl CompiledScan {
         compiler: &mut Compiler,
     ) -> Result<CompiledScan> {
         compiler.set_scope(Scope::stored(spec.qualifier.as_ref(), spec.source.columns()));
-        let filter = compiler.conditions(&spec.filter)?;
+        let filter = match &spec.access {
+            AccessSpec::Spatial(fit) => {
+                let inexact = fit.conditions.iter().filter(|c| !c.exact).map(|c| c.shown.clone());
+                let all: Vec<_> = inexact.chain(spec.filter.iter().cloned()).collect();
+                compiler.conditions(&all)?
+            }
+            _ => compiler.conditions(&spec.filter)?,
+        };
         let order = compiler.sort_keys(&spec.order)?;
         let (origins, oid) = match &spec.source {
             ScanSource::Storage(source) => {
@@ -104,7 +113,11 @@ impl CompiledScan {
 
     /// Whether it is over quickly however big the table is, provided few rows are asked for.
     pub fn is_short(&self) -> bool {
-        !matches!(self.access, AccessPlan::Seq)
+        match &self.access {
+            AccessPlan::Seq => false,
+            AccessPlan::Spatial(plan) => plan.is_short(),
+            AccessPlan::Btree { .. } | AccessPlan::Vector { .. } => true,
+        }
     }
 
     /// Whether at most one row comes out.
@@ -151,6 +164,13 @@ impl CompiledScan {
                 let access = Access::Vector { index: *index, query, extra, limit };
                 return Ok(OpenScan::over(table, snapshot, table.open(access, snapshot)?));
             }
+            AccessPlan::Spatial(plan) => {
+                let cursor = match plan.access(frame, limit)? {
+                    Some(access) => Some(table.open(access, snapshot)?),
+                    None => None,
+                };
+                return Ok(OpenScan { cursor, ..OpenScan::empty(table, snapshot) });
+            }
             AccessPlan::Btree { index, keys, kinds, equal, low, high, reverse } => {
                 let values = Values { keys, kinds, equal, low, high };
                 values.ranges(frame, &mut ranges)?;
@@ -190,6 +210,12 @@ fn access_plan(
             let kind = compiler.kind_of(query).unwrap_or(Kind::Pase);
             let query = compiler.compile(query, kind)?;
             AccessPlan::Vector { index: index.oid, query, tuned: *tuned }
+        }
+        AccessSpec::Spatial(fit) => {
+            if !table.index_ready(fit.index.oid) {
+                return Err(PgError::internal("spatial index is not ready"));
+            }
+            AccessPlan::Spatial(SpatialPlan::compile(fit, compiler)?)
         }
         AccessSpec::Btree { index, equal, low, high, reverse, .. } => {
             let def = index.index().ok_or_else(|| PgError::internal("no index"))?;
@@ -400,13 +426,17 @@ pub struct OpenScan {
 
 impl OpenScan {
     fn over(table: &Arc<Table>, snapshot: Snapshot, cursor: Cursor) -> OpenScan {
+        OpenScan { cursor: Some(cursor), ..OpenScan::empty(table, snapshot) }
+    }
+
+    fn empty(table: &Arc<Table>, snapshot: Snapshot) -> OpenScan {
         OpenScan {
             table: table.clone(),
             snapshot,
             index: 0,
             reverse: false,
             ranges: VecDeque::new(),
-            cursor: Some(cursor),
+            cursor: None,
             pages: 0,
         }
     }

@@ -51,6 +51,8 @@ impl Place {
         }
         Ok(match raw::decode(kind, value)? {
             Datum::Box(b) => around([b.low, b.high]),
+            // Nothing is known of where a circle of negative radius ends.
+            Datum::Circle(c) if c.radius < 0.0 => Place::Box([f64::NAN; 4]),
             Datum::Circle(c) => {
                 let corner = |r| Point { x: c.center.x + r, y: c.center.y + r };
                 around([corner(-c.radius), corner(c.radius)])
@@ -96,7 +98,9 @@ pub(crate) fn built(kind: Kind, places: Vec<(RowId, Place)>) -> Body {
             Place::Point(at) => Some(Entry { at, row }),
             Place::Box(_) => None,
         };
-        return Body::Points(Arc::new(Points::build(places.into_iter().filter_map(entry).collect())));
+        return Body::Points(Arc::new(Points::build(
+            places.into_iter().filter_map(entry).collect(),
+        )));
     }
     let entry = |(row, place)| match place {
         Place::Box(at) => Some(Entry { at, row }),

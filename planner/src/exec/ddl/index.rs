@@ -91,8 +91,10 @@ fn check_abilities(method: &Method, c: &CreateIndex) -> Result<()> {
     if !c.include.is_empty() && method.kind == IndexMethod::Hash {
         return lacks("included columns");
     }
-    let several = matches!(method.kind, IndexMethod::Btree | IndexMethod::Spatial);
-    if c.keys.len() > 1 && !several {
+    if c.keys.len() > 1 && method.oid == fixed::AM_GIST {
+        return Err(PgError::unsupported("multicolumn index of access method \"gist\""));
+    }
+    if c.keys.len() > 1 && method.kind != IndexMethod::Btree {
         return lacks("multicolumn indexes");
     }
     if c.predicate.is_some() && !matches!(method.kind, IndexMethod::Btree | IndexMethod::Hash) {

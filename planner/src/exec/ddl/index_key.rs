@@ -126,6 +126,12 @@ pub(crate) fn keys(
             Some(class) => opclass::named(ctx, method, class, ty)?,
             None => opclass::default(ctx, method.oid, method.name, ty)?,
         };
+        let placed = matches!(ty, oid::POINT | oid::BOX | oid::CIRCLE | oid::POLYGON);
+        if method.kind == IndexMethod::Spatial && !placed {
+            let shown = names::type_name(&ctx.catalog, ty, -1);
+            let what = format!("access method \"{}\" over type {shown}", method.name);
+            return Err(PgError::unsupported(what));
+        }
         check_order(method, k)?;
         out.push(IndexKey {
             column,

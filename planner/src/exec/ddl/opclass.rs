@@ -24,13 +24,12 @@ pub(crate) fn method(ctx: &ExecContext, given: &str) -> Result<Method> {
         "hash" => known(fixed::AM_HASH, "hash", IndexMethod::Hash),
         "gist" => known(fixed::AM_GIST, "gist", IndexMethod::Spatial),
         "rtree" => known(fixed::AM_GIST, "gist", IndexMethod::Spatial),
+        "spgist" => known(fixed::AM_SPGIST, "spgist", IndexMethod::Spatial),
         "pase_hnsw" if pase => known(fixed::AM_PASE_HNSW, "pase_hnsw", IndexMethod::Hnsw),
         "pase_ivfflat" if pase => {
             known(fixed::AM_PASE_IVFFLAT, "pase_ivfflat", IndexMethod::Ivfflat)
         }
-        "gin" | "brin" | "spgist" => {
-            Err(PgError::unsupported(format!("access method \"{given}\"")))
-        }
+        "gin" | "brin" => Err(PgError::unsupported(format!("access method \"{given}\""))),
         _ => Err(PgError::new(
             SqlState::UNDEFINED_OBJECT,
             format!("access method \"{given}\" does not exist"),

@@ -1,0 +1,254 @@
+//! Spatial indexes: which conditions and orders over points, boxes, circles and polygons they answer.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{Expr, SortExpr};
+use vicinity_functions::{Operator, operator_by_oid, proc_by_oid};
+use vicinity_indexes::spatial::Region;
+use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
+use vicinity_types::geo::{Circle, EPSILON, Point, Polygon};
+use vicinity_types::{Datum, Kind};
+
+use super::access::{is_row_free, stored};
+use crate::call::{Builtin, PgType, call_expr, callable_of};
+use crate::df::source::StorageSource;
+
+/// A condition on the indexed column that the index narrows its search by: `column op value`.
+#[derive(Clone, Debug)]
+pub struct SpatialCondition {
+    /// The operator's name, the column on its left.
+    pub operator: &'static str,
+    /// The value: free of columns.
+    pub value: Expr,
+    /// How the value is held.
+    pub kind: Kind,
+    /// The condition as PostgreSQL shows it.
+    pub shown: Expr,
+    /// Whether the index alone can tell, for points that are in it.
+    pub exact: bool,
+}
+
+/// What a spatial index does for a scan.
+#[derive(Clone)]
+pub struct SpatialFit {
+    /// The index.
+    pub index: Arc<Relation>,
+    /// The column's kind.
+    pub kind: Kind,
+    /// What it narrows the search by.
+    pub conditions: Vec<SpatialCondition>,
+    /// Which conjuncts those are.
+    pub used: Vec<usize>,
+    /// The point rows are ordered by their distance from, and the order as PostgreSQL shows it.
+    pub near: Option<(Expr, Expr)>,
+}
+
+impl SpatialFit {
+    /// What an index does for a filter and an order; `None` if nothing.
+    pub(super) fn of(
+        source: &StorageSource,
+        relation: &Arc<Relation>,
+        def: &IndexDef,
+        parts: &[Expr],
+        sort: &[SortExpr],
+    ) -> Option<SpatialFit> {
+        let key = def.keys.first().filter(|_| def.method == IndexMethod::Spatial)?;
+        let column = usize::try_from(key.column).ok()?.checked_sub(1)?;
+        let is = |e: &Expr| stored(source, e).filter(|(c, _)| *c == column);
+        let held = source
+            .columns()
+            .iter()
+            .find(|c| matches!(c.origin, crate::df::source::Origin::Stored(i) if i == column))?;
+        let kind = held.ty.kind;
+        let (mut conditions, mut used) = (Vec::new(), Vec::new());
+        let mut circles = 0;
+        for (i, part) in parts.iter().enumerate() {
+            let Some(mut found) = condition(part, kind, &|e| is(e).is_some()) else { continue };
+            // The index looks at one circle; rows are checked against others.
+            circles += usize::from(found.kind == Kind::Circle);
+            found.exact &= found.kind != Kind::Circle || circles == 1;
+            conditions.push(found);
+            used.push(i);
+        }
+        let near = match sort.first() {
+            Some(first) if first.asc && !first.nulls_first && kind == Kind::Point => {
+                nearness(&first.expr, &|e| is(e).is_some())
+            }
+            _ => None,
+        };
+        let fit = SpatialFit { index: relation.clone(), kind, conditions, used, near };
+        (!fit.conditions.is_empty() || fit.near.is_some()).then_some(fit)
+    }
+}
+
+/// The operands of an operator with the column on the left, its name then, and its text in plans.
+fn turned(
+    expr: &Expr,
+    is: &dyn Fn(&Expr) -> bool,
+) -> Option<(&'static Operator, Expr, PgType, Expr)> {
+    let (callable, args) = callable_of(expr)?;
+    let operator = callable.operator()?;
+    let ([left, right], [l, r]) = (args, callable.args()) else { return None };
+    if is(left) && is_row_free(right) {
+        return Some((operator, right.clone(), *r, expr.clone()));
+    }
+    if !is(right) || !is_row_free(left) {
+        return None;
+    }
+    let commuted = operator_by_oid(operator.com)?;
+    let proc = proc_by_oid(commuted.code)?;
+    let call = Builtin::new(proc, Some(commuted), vec![*r, *l], callable.ret(), false).ok()?;
+    let shown = call_expr(Arc::new(call), vec![right.clone(), left.clone()]);
+    Some((commuted, left.clone(), *l, shown))
+}
+
+fn condition(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<SpatialCondition> {
+    let (operator, value, ty, shown) = turned(expr, is)?;
+    let known = match (kind, ty.kind, operator.name) {
+        (Kind::Point, Kind::Circle | Kind::Box | Kind::Polygon, "<@") => true,
+        (Kind::Point, Kind::Point, "<<" | ">>" | "<<|" | "|>>" | "<^" | ">^" | "~=") => true,
+        (Kind::Box | Kind::Circle | Kind::Polygon, other, name) => {
+            let plain = ["<<", "&<", "&&", "&>", ">>", "~=", "@>", "<@"].contains(&name);
+            other == kind && (plain || ["&<|", "<<|", "|>>", "|&>"].contains(&name))
+        }
+        _ => false,
+    };
+    let exact = matches!((kind, ty.kind), (Kind::Point, Kind::Circle | Kind::Box));
+    known.then_some(SpatialCondition {
+        operator: operator.name,
+        value,
+        kind: ty.kind,
+        shown,
+        exact,
+    })
+}
+
+/// The point of `column <-> point`, and the order's text.
+fn nearness(expr: &Expr, is: &dyn Fn(&Expr) -> bool) -> Option<(Expr, Expr)> {
+    let (callable, _) = callable_of(expr)?;
+    if callable.source() != Some("point_distance") || callable.operator()?.name != "<->" {
+        return None;
+    }
+    let (_, value, _, shown) = turned(expr, is)?;
+    Some((value, shown))
+}
+
+/// Least and largest coordinates of the box around a value: low x, low y, high x, high y.
+pub struct Bounds {
+    /// The least.
+    pub low: [f64; 4],
+    /// The largest.
+    pub high: [f64; 4],
+}
+
+impl Bounds {
+    /// Everything.
+    pub fn all() -> Bounds {
+        Bounds { low: [f64::NEG_INFINITY; 4], high: [f64::INFINITY; 4] }
+    }
+
+    fn raise(&mut self, at: usize, v: f64) {
+        if let Some(low) = self.low.get_mut(at)
+            && v > *low
+        {
+            *low = v;
+        }
+    }
+
+    fn lower(&mut self, at: usize, v: f64) {
+        if let Some(high) = self.high.get_mut(at)
+            && v < *high
+        {
+            *high = v;
+        }
+    }
+
+    /// Narrows to boxes that can satisfy `box op around`, comparisons being as tolerant as PostgreSQL's.
+    pub fn narrow(&mut self, operator: &str, around: [f64; 4]) {
+        // Several tolerances add up in radii and centers; a little more does no harm.
+        let less = around.map(|v| v - 10.0 * EPSILON - v.abs() * 1e-9);
+        let more = around.map(|v| v + 10.0 * EPSILON + v.abs() * 1e-9);
+        let ([llx, lly, lhx, lhy], [mlx, mly, mhx, mhy]) = (less, more);
+        let steps: &[(usize, bool, f64)] = match operator {
+            "<<" => &[(2, true, mlx)],
+            "&<" => &[(2, true, mhx)],
+            ">>" => &[(0, false, lhx)],
+            "&>" => &[(0, false, llx)],
+            "<<|" => &[(3, true, mly)],
+            "&<|" => &[(3, true, mhy)],
+            "|>>" => &[(1, false, lhy)],
+            "|&>" => &[(1, false, lly)],
+            "&&" => &[(0, true, mhx), (2, false, llx), (1, true, mhy), (3, false, lly)],
+            "@>" => &[(0, true, mlx), (1, true, mly), (2, false, lhx), (3, false, lhy)],
+            "<@" => &[(0, false, llx), (1, false, lly), (2, true, mhx), (3, true, mhy)],
+            "~=" => &[
+                (0, false, llx),
+                (0, true, mlx),
+                (1, false, lly),
+                (1, true, mly),
+                (2, false, lhx),
+                (2, true, mhx),
+                (3, false, lhy),
+                (3, true, mhy),
+            ],
+            _ => &[],
+        };
+        for (at, upper, v) in steps {
+            if *upper { self.lower(*at, *v) } else { self.raise(*at, *v) }
+        }
+    }
+}
+
+/// The box around a value; everything, in what has a NaN or a negative radius: no comparison is to be relied on then.
+pub fn around(value: &Datum) -> [f64; 4] {
+    let all = [f64::NAN; 4];
+    let points = |points: &[Point]| {
+        let fold = |f: fn(f64, f64) -> f64, start, of: fn(&Point) -> f64| {
+            points.iter().map(of).fold(start, f)
+        };
+        if points.iter().any(|p| p.x.is_nan() || p.y.is_nan()) {
+            return all;
+        }
+        [
+            fold(f64::min, f64::INFINITY, |p| p.x),
+            fold(f64::min, f64::INFINITY, |p| p.y),
+            fold(f64::max, f64::NEG_INFINITY, |p| p.x),
+            fold(f64::max, f64::NEG_INFINITY, |p| p.y),
+        ]
+    };
+    match value {
+        Datum::Point(p) => points(&[*p]),
+        Datum::Box(b) => points(&[b.low, b.high]),
+        Datum::Circle(Circle { center: c, radius: r }) if *r >= 0.0 => {
+            points(&[Point { x: c.x - r, y: c.y - r }, Point { x: c.x + r, y: c.y + r }])
+        }
+        Datum::Polygon(p) => {
+            let Polygon { points: corners } = &**p;
+            points(corners)
+        }
+        _ => all,
+    }
+}
+
+/// Narrows a region of points by `point op value`.
+pub fn narrow(region: Region, operator: &str, value: &Datum) -> Region {
+    match (operator, value) {
+        ("<@", Datum::Box(b)) => region.in_box([b.low.x, b.low.y], [b.high.x, b.high.y]),
+        ("<@", Datum::Circle(c)) => {
+            let reached = region.in_circle([c.center.x, c.center.y], c.radius);
+            reached.unwrap_or(region)
+        }
+        _ => {
+            // A point is the box of one point; what is said of either corner is said of it.
+            let mut bounds = Bounds::all();
+            let name = match operator {
+                "<^" => "<<|",
+                ">^" => "|>>",
+                other => other,
+            };
+            bounds.narrow(name, around(value));
+            let ([lx, ly, lu, lv], [hx, hy, hu, hv]) = (bounds.low, bounds.high);
+            region.near_box([lx.max(lu), ly.max(lv)], [hx.min(hu), hy.min(hv)])
+        }
+    }
+}
