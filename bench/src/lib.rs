@@ -5,6 +5,7 @@ pub mod btree;
 pub mod ceiling;
 mod data;
 pub mod search;
+pub mod spatial;
 pub mod storage_rows;
 
 /// Seconds of CPU this process took so far: steadier than the clock when the machine is shared.

@@ -26,6 +26,8 @@ enum Command {
     Search(vicinity_bench::search::Args),
     /// Cost of a row in storage: load, key lookup, scan, update, commit, recovery.
     Rows(vicinity_bench::storage_rows::Args),
+    /// Inserts, moves, nearest searches and memory of the spatial index.
+    Spatial(vicinity_bench::spatial::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
         Command::Search(args) => vicinity_bench::search::run(&args),
         Command::Rows(args) => vicinity_bench::storage_rows::run(&args),
+        Command::Spatial(args) => vicinity_bench::spatial::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
