@@ -279,7 +279,7 @@ fn a_row_of_boxes_comes_out_once() {
     index(&db);
     let rect = |x: f64| {
         let corner = |x| Point { x, y: x };
-        Datum::Box(Rect { high: corner(x + 1.0), low: corner(x) })
+        Datum::Box(Arc::new(Rect { high: corner(x + 1.0), low: corner(x) }))
     };
     let t = table(&db);
     let txn = begin(&db);
