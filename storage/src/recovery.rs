@@ -32,7 +32,7 @@ use crate::mvcc::{RowId, Xid, pin};
 use crate::sequence::{Sequence, SequenceState};
 use crate::store::index::IndexStore;
 use crate::store::rebuild::{Job, rebuild_all};
-use crate::store::{Layout, Store, build};
+use crate::store::{Layout, Store};
 use crate::txn::log::{Op, Ops, put_varint, take_varint};
 use crate::wal::reader::{self, io_error};
 use crate::wal::record::{self, Record, SEGMENT_HEADER};

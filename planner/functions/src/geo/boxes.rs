@@ -100,10 +100,11 @@ pub(crate) fn closest_to_lseg(b: &Rect, s: &Lseg) -> (f64, Point) {
     nearest(sides(b).iter().map(|side| super::lseg::closest_to_lseg(side, s)))
 }
 
-/// The first of the nearest.
+/// The first of the nearest, NaN being farthest.
 pub(crate) fn nearest(candidates: impl Iterator<Item = (f64, Point)>) -> (f64, Point) {
-    let far = (f64::INFINITY, Point { x: f64::NAN, y: f64::NAN });
-    candidates.fold(far, |best, c| if c.0 < best.0 || best.1.x.is_nan() { c } else { best })
+    let nearer = |a: f64, b: f64| crate::number::float::order(a, b).is_lt();
+    let first = candidates.reduce(|best, c| if nearer(c.0, best.0) { c } else { best });
+    first.unwrap_or((f64::NAN, Point { x: f64::NAN, y: f64::NAN }))
 }
 
 /// Whether a segment has a point in a box.

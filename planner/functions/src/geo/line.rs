@@ -75,9 +75,10 @@ pub(crate) fn intersection(l: &Line, m: &Line) -> Option<Point> {
 
 /// The foot of the perpendicular from a point, and its distance.
 pub(crate) fn closest(l: &Line, p: Point) -> (f64, Point) {
-    match intersection(l, &through(p, inverse_slope(l))) {
+    // In this order: which line is solved for first decides the last digits.
+    match intersection(&through(p, inverse_slope(l)), l) {
         Some(foot) => (point::distance(foot, p), foot),
-        None => (f64::NAN, Point { x: f64::NAN, y: f64::NAN }),
+        None => (f64::NAN, p),
     }
 }
 

@@ -26,7 +26,7 @@ fn area(p: &Path) -> Option<f64> {
 }
 
 fn length(p: &Path) -> f64 {
-    segments(&p.points, p.closed).map(|s| lseg::length(&s)).sum()
+    segments(&p.points, p.closed).fold(0.0, |sum, s| sum + lseg::length(&s))
 }
 
 fn cross(p: &Path, q: &Path) -> bool {
@@ -45,12 +45,9 @@ fn distance(p: &Path, q: &Path) -> Option<f64> {
 }
 
 fn distance_to_point(p: &Path, at: Point) -> f64 {
-    let nearest = segments(&p.points, p.closed).map(|s| lseg::closest(&s, at).0).reduce(super::min);
-    match (nearest, p.points.first()) {
-        (Some(distance), _) => distance,
-        (None, Some(only)) => point::distance(at, *only),
-        (None, None) => f64::NAN,
-    }
+    let distances = segments(&p.points, p.closed).map(|s| lseg::closest(&s, at).0);
+    // An open path of one point has no segments, and no distance from anything.
+    distances.reduce(super::min).unwrap_or(0.0)
 }
 
 fn contains(p: &Path, at: Point) -> bool {

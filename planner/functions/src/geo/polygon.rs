@@ -155,10 +155,11 @@ pub(crate) fn distance_to_point(p: &Polygon, at: Point) -> f64 {
     if inside(at, &p.points) {
         return 0.0;
     }
-    segments(&p.points, true)
-        .map(|s| lseg::closest(&s, at).0)
-        .reduce(super::min)
-        .unwrap_or(f64::NAN)
+    let ends = (p.points.first(), p.points.last());
+    // The closing side goes from the first corner here: ends are not alike to the last digit.
+    let closing = ends.0.zip(ends.1).map(|(a, b)| Lseg { a: *a, b: *b });
+    let sides = closing.into_iter().chain(segments(&p.points, false));
+    sides.map(|s| lseg::closest(&s, at).0).reduce(super::min).unwrap_or(f64::NAN)
 }
 
 fn distance(p: &Polygon, q: &Polygon) -> Option<f64> {
