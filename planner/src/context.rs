@@ -9,6 +9,7 @@ use vicinity_storage::{Snapshot, Transaction};
 use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 
 use crate::engine::Engine;
+use crate::exec::after::Transition;
 use crate::measure::Measure;
 use crate::names;
 use crate::parts::Results;
@@ -38,6 +39,10 @@ pub struct ExecContext {
     pub results: Option<Arc<Results>>,
     /// The text being planned, for positions in errors.
     pub source: Option<Arc<Source>>,
+    /// How many triggers deep it runs (`pg_trigger_depth`).
+    pub(crate) trigger_depth: i32,
+    /// The transition tables of the trigger it runs in.
+    pub(crate) transition: Option<Arc<Transition>>,
 }
 
 impl ExecContext {
@@ -51,12 +56,16 @@ impl ExecContext {
     /// statements of a volatile function run with.
     #[must_use]
     pub fn next_statement(&self) -> ExecContext {
-        ExecContext {
-            snapshot: self.txn.snapshot(),
-            catalog: self.txn.catalog(),
-            style: self.session.style(),
-            ..self.clone()
-        }
+        let mut next = self.clone();
+        next.advance();
+        next
+    }
+
+    /// Goes on to the next statement.
+    pub fn advance(&mut self) {
+        self.snapshot = self.txn.snapshot();
+        self.txn.refresh_catalog(&mut self.catalog);
+        self.session.refresh_style(&mut self.style);
     }
 
     /// One function deeper; 54001 past the limit.

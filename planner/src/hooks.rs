@@ -2,7 +2,7 @@
 
 use sqlparser::ast;
 use vicinity_storage::catalog::model::fixed;
-use vicinity_types::{Datum, Oid, PgError, Result};
+use vicinity_types::{Datum, Oid, Result};
 
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, PlannerFn, Typed};
@@ -63,13 +63,4 @@ pub(crate) fn prepare_dml(
     types: &[Oid],
 ) -> Result<DmlPlan> {
     crate::exec::dml::prepare(ctx, Binder::of(ctx, ParamTypes::declared(types)), stmt)
-}
-
-/// Calls a trigger's function: the row it returns, `None` for NULL.
-pub(crate) fn fire_trigger(
-    _ctx: &ExecContext,
-    call: &crate::exec::triggers::Call<'_>,
-) -> Result<Option<Vec<Datum>>> {
-    let _ = (call.relation, call.event, call.before, call.old, call.new);
-    Err(PgError::unsupported(format!("trigger \"{}\"", call.trigger.name)))
 }

@@ -13,7 +13,7 @@ use crate::explain::{self, Explained, Options};
 use crate::portal::{About, CursorOptions, Portal};
 use crate::query::QueryPlan;
 use crate::resolve::Context;
-use crate::rows::OutputColumn;
+use crate::rows::{Discard, OutputColumn};
 use crate::sql;
 
 /// What a statement is, as far as running it goes.
@@ -32,7 +32,8 @@ pub struct Statement {
     columns: Vec<OutputColumn>,
     /// Behind the columns comes the id of the row, which is not shown.
     has_id: bool,
-    version: u64,
+    /// The catalog it was planned for; `None` where it means the same under any.
+    version: Option<u64>,
     path: u64,
 }
 
@@ -55,7 +56,18 @@ impl Statement {
 
     /// Whether the plan is good for the catalog and search path of `ctx`.
     pub fn is_current(&self, ctx: &ExecContext) -> bool {
-        self.version == ctx.catalog.version() && self.path == ctx.session.path_key()
+        self.version.is_none_or(|v| v == ctx.catalog.version())
+            && self.path == ctx.session.path_key()
+    }
+
+    /// Whether it is done quickly (invariant *no-starvation*), with the triggers it fires, which
+    /// must not go deeper than `depth`.
+    pub fn is_short(&self, depth: u32) -> bool {
+        match &self.kind {
+            Kind::Query(plan) => plan.is_short(),
+            Kind::Dml(plan) => plan.is_short_within(depth),
+            _ => false,
+        }
     }
 
     /// Whether it looks at rows of tables, or changes some.
@@ -158,12 +170,13 @@ fn planned(
     if has_id {
         columns.pop();
     }
+    let timeless = matches!(&kind, Kind::Query(plan) if plan.is_timeless());
     Ok(Arc::new(Statement {
         parsed,
         kind,
         columns,
         has_id,
-        version: ctx.catalog.version(),
+        version: (!timeless).then(|| ctx.catalog.version()),
         path: ctx.session.path_key(),
     }))
 }
@@ -252,6 +265,9 @@ pub fn rows(
             Ok(count)
         }
         Kind::Dml(plan) => {
+            if plan.columns().is_none() {
+                return Ok(dml::run(plan, ctx, &params, &mut Discard)?.count.unwrap_or(0));
+            }
             let outcome = plan.run(ctx, &params)?;
             for row in outcome.rows.map(|r| r.rows).unwrap_or_default() {
                 if !f(row)? {

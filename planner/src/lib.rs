@@ -1,5 +1,8 @@
 //! SQL text to plan to rows: dialect, binder, push-down, the two lanes, functions, EXPLAIN.
 
+// Futures of planning hold plans, whose types nest deep.
+#![recursion_limit = "256"]
+
 pub mod activity;
 pub mod advisory;
 pub mod bind;

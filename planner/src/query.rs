@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
-use vicinity_types::{Datum, Kind, Oid, PgError, Result};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, oid};
 
 use crate::bind::BoundQuery;
-use crate::call::internal;
+use crate::call::{PgType, callable_of, internal};
 use crate::context::ExecContext;
 use crate::df::lock_rows::lock_rows_of;
 use crate::df::physical::physical;
@@ -78,6 +79,22 @@ impl QueryPlan {
             Ok(TreeNodeRecursion::Continue)
         });
         reads
+    }
+
+    /// Whether it means the same under any catalog: built-in functions over values of built-in types,
+    /// nothing that is known by its id.
+    pub fn is_timeless(&self) -> bool {
+        if !self.is_scalar() {
+            return false;
+        }
+        let mut timeless = self.columns.iter().all(|c| c.ty.oid < oid::FIRST_USER);
+        let walked = self.logical.apply_with_subqueries(|node| {
+            node.apply_expressions(|e| {
+                timeless &= !e.exists(|e| Ok(!is_timeless(e)))?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        });
+        timeless && walked.is_ok()
     }
 
     /// Whether it gives exactly one row: an expression and nothing to read.
@@ -149,6 +166,15 @@ impl QueryPlan {
         self.open(ctx.clone(), params.to_vec())?.fill(&mut sink, 1)?;
         Ok(sink.rows.into_iter().next().and_then(|r| r.into_iter().next()).unwrap_or_default())
     }
+}
+
+fn is_timeless(expr: &Expr) -> bool {
+    if let Some((callable, _)) = callable_of(expr) {
+        let built_in = |t: &PgType| t.oid < oid::FIRST_USER;
+        let types = callable.args().iter().all(built_in) && built_in(&callable.ret());
+        return types && callable.source().is_some();
+    }
+    !matches!(expr, Expr::Literal(ScalarValue::UInt32(_), _) | Expr::ScalarSubquery(_))
 }
 
 // Kept by value: a short query must not pay for a box.

@@ -11,9 +11,10 @@ use crate::activity::Doing;
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
 use crate::engine::Engine;
+use crate::exec::after::{self, Deferred};
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
-use crate::exec::{Outcome, cursor, foreign, temporary, utility};
+use crate::exec::{Outcome, cursor, temporary, utility};
 use crate::explain;
 use crate::hooks;
 use crate::portal;
@@ -67,6 +68,8 @@ struct NamedSavepoint {
     storage: Savepoint,
     settings: crate::exec::settings::Mark,
     portals: portal::Mark,
+    /// What waited for the commit when it was made.
+    deferred: Arc<Deferred>,
 }
 
 /// A session.
@@ -150,6 +153,8 @@ impl Session {
             measure: None,
             results: None,
             source: None,
+            trigger_depth: 0,
+            transition: None,
         }
     }
 
@@ -436,7 +441,7 @@ impl Session {
             return Ok(());
         }
         if self.state.has_deferred() {
-            foreign::commit_checks(&self.context_in(txn.clone()))?;
+            after::commit(&self.context_in(txn.clone()))?;
         }
         if !self.state.on_commit().is_empty() {
             temporary::before_commit(&self.context_in(txn.clone()))?;
@@ -585,7 +590,9 @@ impl Session {
         let Some(txn) = &self.txn else { return Err(PgError::internal("no transaction")) };
         let settings = self.state.settings().mark();
         let portals = self.state.portals().mark();
-        self.savepoints.push(NamedSavepoint { name, storage: txn.savepoint(), settings, portals });
+        let deferred = self.state.mark_deferred();
+        let storage = txn.savepoint();
+        self.savepoints.push(NamedSavepoint { name, storage, settings, portals, deferred });
         Ok(())
     }
 
@@ -606,6 +613,7 @@ impl Session {
         txn.rollback_to(&savepoint.storage)?;
         let mark = savepoint.settings;
         self.state.portals().rollback_to(savepoint.portals);
+        self.state.restore_deferred(&savepoint.deferred);
         self.state.change_settings(|s| s.rollback_to(mark));
         self.block = Block::Open;
         Ok(())

@@ -12,7 +12,7 @@ use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::activity::Activity;
-use crate::exec::foreign::Deferred;
+use crate::exec::after::Deferred;
 use crate::exec::settings::Settings;
 use crate::names;
 use crate::portal::Portals;
@@ -68,8 +68,8 @@ pub struct SessionState {
     epoch: Instant,
     /// The session's temporary schema, 0 before it has one.
     temp_schema: AtomicU32,
-    /// Constraint checks that wait for the commit.
-    deferred: Mutex<Deferred>,
+    /// Checks and triggers that wait for the commit.
+    deferred: Mutex<Arc<Deferred>>,
     /// Temporary tables with ON COMMIT DROP or DELETE ROWS.
     on_commit: Mutex<Vec<Oid>>,
     sequences: Mutex<(Option<Oid>, HashMap<Oid, i64>)>,
@@ -148,6 +148,14 @@ impl SessionState {
     #[inline]
     pub fn style(&self) -> Arc<IoStyle> {
         self.style.load_full()
+    }
+
+    /// Takes the formats of now in place of older ones.
+    pub(crate) fn refresh_style(&self, have: &mut Arc<IoStyle>) {
+        let now = self.style.load();
+        if !Arc::ptr_eq(&now, have) {
+            *have = Arc::clone(&now);
+        }
     }
 
     /// The lane statements take.
@@ -485,19 +493,32 @@ impl SessionState {
         self.statement_time.load(Ordering::Relaxed)
     }
 
-    /// Constraint checks that wait for the commit.
-    pub(crate) fn deferred(&self) -> MutexGuard<'_, Deferred> {
+    /// Checks and triggers that wait for the commit. Not to be held while anything runs.
+    pub(crate) fn deferred(&self) -> MutexGuard<'_, Arc<Deferred>> {
         self.deferred.lock()
     }
 
     /// Whether some do.
     pub(crate) fn has_deferred(&self) -> bool {
-        !self.deferred.lock().tasks.is_empty()
+        !self.deferred.lock().is_empty()
+    }
+
+    /// What waits now, to go back to.
+    pub(crate) fn mark_deferred(&self) -> Arc<Deferred> {
+        self.deferred.lock().clone()
+    }
+
+    /// What has come to wait since is undone, and so is what was done of what waited.
+    pub(crate) fn restore_deferred(&self, mark: &Arc<Deferred>) {
+        self.deferred.lock().clone_from(mark);
     }
 
     /// The transaction has ended: nothing waits, and SET CONSTRAINTS is over.
     pub(crate) fn forget_deferred(&self) {
-        *self.deferred.lock() = Deferred::default();
+        let mut deferred = self.deferred.lock();
+        if !deferred.is_untouched() {
+            *deferred = Arc::default();
+        }
     }
 
     /// A temporary table has something to do at commit.

@@ -200,6 +200,14 @@ impl Database {
         self.catalog.load_full()
     }
 
+    /// Takes the committed catalog in place of an older one.
+    pub(crate) fn refresh_catalog(&self, have: &mut Arc<Catalog>) {
+        let latest = self.catalog.load();
+        if !Arc::ptr_eq(&latest, have) {
+            *have = Arc::clone(&latest);
+        }
+    }
+
     pub(crate) fn set_catalog(&self, catalog: Arc<Catalog>) {
         self.catalog.store(catalog);
     }

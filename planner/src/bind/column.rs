@@ -154,6 +154,12 @@ impl Binder<'_> {
     ) -> Result<Vec<(String, Typed, u32, i16)>> {
         let parts = super::name_parts(name);
         let place = super::name_position(name);
+        if let ([name], None) = (parts.as_slice(), self.item(&parts))
+            && let Some(fields) = self.variables.and_then(|v| v.fields(name))
+        {
+            let value = |(name, number, ty)| (name, Typed::new(placeholder(number, ty), ty), 0, 0);
+            return Ok(fields.into_iter().map(value).collect());
+        }
         let (level, item) = self
             .item(&parts)
             .ok_or_else(|| missing_from(parts.last().map_or("", String::as_str)).or_at(place))?;

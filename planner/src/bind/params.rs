@@ -10,6 +10,16 @@ pub trait Variables {
     /// The variable a possibly qualified name means: the number of its parameter (from 1) and type.
     fn lookup(&self, parts: &[&str]) -> Option<(usize, PgType)>;
 
+    /// The fields of a record variable, each as a parameter: what `name.*` means.
+    fn fields(&self, _name: &str) -> Option<Vec<(String, usize, PgType)>> {
+        None
+    }
+
+    /// The columns of a transition table.
+    fn transition(&self, _name: &str) -> Option<Vec<(String, PgType)>> {
+        None
+    }
+
     /// Types of the parameters met so far, where the variables number them; `None` if the numbers
     /// are those of declared parameters.
     fn types(&self) -> Option<Vec<Oid>> {

@@ -65,6 +65,13 @@ impl Binder<'_> {
             _ => return Err(missing(&parts).or_at(place)),
         };
         let bare = parts.last().cloned().unwrap_or_default();
+        if parts.len() == 1
+            && let Some(columns) = self.variables.and_then(|v| v.transition(&bare))
+        {
+            let source = transition_table(&bare, columns);
+            let columns = source.columns().to_vec();
+            return self.scan_source(&bare, alias, source, &columns, 0);
+        }
         for schema in schemas {
             if let Some(relation) = catalog.relation_named(schema, &bare).cloned() {
                 return self.scan_relation(&relation, alias).map_err(|e| e.or_at(place));
@@ -279,6 +286,16 @@ fn virtual_table(schema: Oid, name: &str) -> Option<Arc<VirtualSource>> {
         table.columns.iter().map(|c| (c.name.to_owned(), PgType::new(c.type_oid))).collect();
     let rows = Arc::new(move |ctx: &crate::context::ExecContext| (table.rows)(ctx, table));
     Some(VirtualSource::new(table.oid, table.name, columns, rows))
+}
+
+/// Rows a statement wrote, as the trigger being called names them.
+fn transition_table(name: &str, columns: Vec<(String, PgType)>) -> Arc<VirtualSource> {
+    let own = name.to_owned();
+    let rows = move |ctx: &crate::context::ExecContext| {
+        let rows = ctx.transition.as_ref().and_then(|t| t.rows(&own));
+        Ok(rows.map(|r| r.to_vec()).unwrap_or_default())
+    };
+    VirtualSource::new(0, name, columns, Arc::new(rows))
 }
 
 /// A derived table's columns, in the fields of the plan that computes them.

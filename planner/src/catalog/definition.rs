@@ -4,7 +4,7 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
     ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
-    Relation, Trigger, Volatility, fixed,
+    Relation, Volatility, fixed,
 };
 use vicinity_types::Oid;
 
@@ -369,48 +369,6 @@ fn dollar_tag(body: &str, word: &str) -> String {
         word.push('x');
     }
     format!("${word}$")
-}
-
-/// `pg_get_triggerdef(oid)`.
-pub fn trigger(catalog: &Catalog, t: &Trigger) -> Option<String> {
-    let table = catalog.relation(t.table)?;
-    let mut sql = format!("CREATE TRIGGER {} ", ident(&t.name));
-    sql.push_str(if t.kind & 2 != 0 {
-        "BEFORE"
-    } else if t.kind & 64 != 0 {
-        "INSTEAD OF"
-    } else {
-        "AFTER"
-    });
-    let mut events = Vec::new();
-    if t.kind & 4 != 0 {
-        events.push("INSERT".to_owned());
-    }
-    if t.kind & 8 != 0 {
-        events.push("DELETE".to_owned());
-    }
-    if t.kind & 16 != 0 {
-        events.push(update_event(table, t));
-    }
-    if t.kind & 32 != 0 {
-        events.push("TRUNCATE".to_owned());
-    }
-    sql.push_str(&format!(" {} ON {} ", events.join(" OR "), qualified_name(catalog, table)));
-    sql.push_str(if t.kind & 1 != 0 { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
-    if let Some(when) = &t.when {
-        sql.push_str(&format!("WHEN ({when}) "));
-    }
-    let function = catalog.function(t.function).map_or("?", |f| f.name.as_str());
-    let args: Vec<String> = t.args.iter().map(|a| format!("'{}'", a.replace('\'', "''"))).collect();
-    sql.push_str(&format!("EXECUTE FUNCTION {}({})", ident(function), args.join(", ")));
-    Some(sql)
-}
-
-fn update_event(table: &Relation, t: &Trigger) -> String {
-    let columns = table.table().map_or(&[][..], |d| &d.columns);
-    let names: Vec<String> =
-        t.columns.iter().filter_map(|n| column_at(columns, *n)).map(|c| ident(&c.name)).collect();
-    if names.is_empty() { "UPDATE".to_owned() } else { format!("UPDATE OF {}", names.join(", ")) }
 }
 
 /// `regprocedure` text: name and argument types.

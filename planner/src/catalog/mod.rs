@@ -13,6 +13,7 @@ mod relations;
 mod routines;
 mod row;
 mod stats;
+mod trigger;
 mod types;
 mod views;
 

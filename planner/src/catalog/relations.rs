@@ -24,7 +24,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_constraint" => pg_constraint,
         "pg_sequence" => pg_sequence,
         "pg_rewrite" => pg_rewrite,
-        "pg_trigger" => pg_trigger,
+        "pg_trigger" => super::trigger::pg_trigger,
         "pg_depend" => pg_depend,
         _ => return None,
     })
@@ -466,6 +466,10 @@ fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datu
             rows.push(constraint_row(relation, constraint));
         }
     }
+    ctx.catalog
+        .triggers()
+        .filter_map(|t| super::trigger::constraint_row(ctx, t))
+        .for_each(|r| rows.push(r));
     rows.done()
 }
 
@@ -543,33 +547,6 @@ fn pg_rewrite(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
             ("is_instead", flag(true)),
             ("ev_qual", text("<>")),
             ("ev_action", text(&view.query)),
-        ]);
-    }
-    rows.done()
-}
-
-fn pg_trigger(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
-    let mut rows = Rows::new(table);
-    for t in ctx.catalog.triggers() {
-        let args: Vec<u8> =
-            t.args.iter().flat_map(|a| a.bytes().chain(std::iter::once(0))).collect();
-        rows.push([
-            ("oid", id(t.oid)),
-            ("tgrelid", id(t.table)),
-            ("tgparentid", id(0)),
-            ("tgname", text(&t.name)),
-            ("tgfoid", id(t.function)),
-            ("tgtype", Datum::Int2(t.kind)),
-            ("tgenabled", ch(t.enabled)),
-            ("tgisinternal", flag(false)),
-            ("tgconstrrelid", id(0)),
-            ("tgconstrindid", id(0)),
-            ("tgconstraint", id(0)),
-            ("tgdeferrable", flag(false)),
-            ("tginitdeferred", flag(false)),
-            ("tgnargs", int2(t.args.len())),
-            ("tgattr", int2vector(t.columns.iter().copied())),
-            ("tgargs", Datum::Bytea(args.into())),
         ]);
     }
     rows.done()

@@ -7,8 +7,10 @@ use vicinity_storage::LockMode;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
+use super::after::Queue;
 use super::name;
 use super::outcome::{Outcome, done};
+use super::triggers::{Event, Triggers};
 use crate::context::ExecContext;
 use crate::sql::Vacuum;
 
@@ -28,6 +30,13 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
         }
     }
     with_referrers(ctx, &mut tables, matches!(t.cascade, Some(CascadeOption::Cascade)))?;
+    let triggers: Vec<Arc<Triggers>> = tables
+        .iter()
+        .filter_map(|table| Triggers::of(ctx, table, Event::Truncate, &[]).transpose())
+        .collect::<Result<_>>()?;
+    for t in &triggers {
+        t.before_statement(ctx)?;
+    }
     for table in tables {
         ctx.txn.truncate(table.oid)?;
         if matches!(t.identity, Some(TruncateIdentityOption::Restart)) {
@@ -39,6 +48,11 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
             }
         }
     }
+    let mut queue = Queue::default();
+    for t in &triggers {
+        t.after_statement(ctx, &mut queue)?;
+    }
+    queue.finish(ctx)?;
     Ok(done("TRUNCATE TABLE"))
 }
 

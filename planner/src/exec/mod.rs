@@ -9,6 +9,7 @@
 //!
 //! Statements work on the transaction's own catalog and leave no trace when it is rolled back.
 
+pub(crate) mod after;
 mod alter;
 mod canon;
 pub mod copy;

@@ -69,7 +69,7 @@ fn joined(setting: &str, values: &[Expr]) -> Result<String> {
     Ok(parts.join(", "))
 }
 
-fn warn_local(ctx: &ExecContext, in_block: bool, what: &str) {
+pub(crate) fn warn_local(ctx: &ExecContext, in_block: bool, what: &str) {
     if !in_block {
         super::transaction::warn_no_block(&ctx.session, what);
     }

@@ -8,7 +8,7 @@ use super::ddl::{
     schema, sequence, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{alter, cursor, foreign, maintenance, name, set};
+use super::{after, alter, cursor, maintenance, name, set};
 use crate::context::ExecContext;
 use crate::sql::Statement;
 
@@ -29,6 +29,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         }
         Statement::CreateFunction(c) => function::create(ctx, c),
         Statement::CreateTrigger(c) => trigger::create(ctx, c),
+        Statement::RenameTrigger { name, table, to } => trigger::rename(ctx, name, table, to),
         Statement::Vacuum(v) => {
             if v.vacuum && in_block {
                 return Err(super::transaction::refuse_block("VACUUM"));
@@ -38,9 +39,10 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::Reindex { kind, name, .. } => index::reindex(ctx, kind, name.as_ref()),
         Statement::Checkpoint => Ok(done("CHECKPOINT")),
         Statement::SetConstraints { names, deferred } => {
+            set::warn_local(ctx, in_block, "SET CONSTRAINTS");
             let names: Option<Vec<Vec<String>>> =
                 names.as_ref().map(|n| n.iter().map(name::parts).collect());
-            foreign::set_constraints(ctx, names.as_deref(), *deferred)?;
+            after::set_constraints(ctx, names.as_deref(), *deferred)?;
             Ok(done("SET CONSTRAINTS"))
         }
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
@@ -207,6 +209,7 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         Statement::CreateFunction(f) if f.procedure => Some("CREATE PROCEDURE".to_owned()),
         Statement::CreateFunction(_) => Some("CREATE FUNCTION".to_owned()),
         Statement::CreateTrigger(_) => Some("CREATE TRIGGER".to_owned()),
+        Statement::RenameTrigger { .. } => Some("ALTER TRIGGER".to_owned()),
         Statement::Reindex { .. } => Some("REINDEX".to_owned()),
         Statement::AlterSequence(_) => Some("ALTER SEQUENCE".to_owned()),
         Statement::AlterRelation(_) => Some("ALTER TABLE".to_owned()),

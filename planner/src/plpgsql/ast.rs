@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
 use vicinity_types::{Severity, SqlState};
 
-use super::expr::Planned;
+use super::expr::Plans;
 
 /// The place of a variable in the frame.
 pub(super) type Slot = usize;
@@ -60,7 +59,7 @@ pub(super) struct Sql {
     /// Which variables can be seen from here, innermost last.
     pub(super) scope: std::sync::Arc<Scope>,
     /// The plans made of it so far, by the shapes of the records it mentions.
-    pub(super) planned: Mutex<Vec<std::sync::Arc<Planned>>>,
+    pub(super) planned: Plans,
 }
 
 /// Names in sight.
@@ -199,6 +198,8 @@ pub(super) enum StatementKind {
         next: bool,
     },
     Return(Option<Sql>),
+    /// RETURN of a trigger's function where it is a record or NULL.
+    ReturnRow(Option<Slot>),
     ReturnNext(Option<Sql>),
     ReturnQuery(Query),
     Raise(Raise),

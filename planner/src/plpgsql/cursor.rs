@@ -123,6 +123,7 @@ impl Interpreter<'_> {
         let row = found.rows.into_iter().next();
         let there = row.is_some();
         let row = Row {
+            type_oid: vicinity_types::oid::RECORD,
             names: columns.iter().map(|c| c.name.clone()).collect::<Arc<[String]>>(),
             types: columns.iter().map(|c| c.ty).collect::<Arc<[PgType]>>(),
             values: row.unwrap_or_else(|| vec![Datum::Null; columns.len()]),

@@ -1,8 +1,10 @@
 //! SQL inside a function: planned at its first run, with the variables it mentions as parameters.
 
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::ast::{Query, Scope, Slot, Sql, VariableKind};
@@ -22,7 +24,63 @@ pub(super) struct Planned {
     /// Where each parameter's value comes from.
     uses: Vec<Use>,
     /// The shapes of the records in sight that were looked at.
-    shapes: Vec<(Slot, Arc<[String]>, Arc<[PgType]>)>,
+    shapes: Vec<Shape>,
+}
+
+/// What a plan takes a record to be.
+#[derive(Debug)]
+struct Shape {
+    slot: Slot,
+    names: Arc<[String]>,
+    types: Arc<[PgType]>,
+    /// Its type, where the plan has the record as a whole.
+    whole: Option<Oid>,
+}
+
+impl Shape {
+    fn fits(&self, frame: &Frame<'_>) -> bool {
+        match frame.value(self.slot) {
+            Some(Value::Row(Some(row))) => {
+                self.whole.is_none_or(|ty| ty == row.type_oid)
+                    && (Arc::ptr_eq(&row.names, &self.names) || row.names == self.names)
+                    && (Arc::ptr_eq(&row.types, &self.types) || row.types == self.types)
+            }
+            Some(Value::Row(None)) => {
+                let kind = frame.variables.get(self.slot).map(|v| &v.kind);
+                matches!(kind, Some(VariableKind::Row(_)))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The plans of a piece of SQL.
+pub(super) type Plans = arc_swap::ArcSwap<Vec<Arc<Planned>>>;
+
+/// A plan in use: one of those kept, without a count that all sessions share.
+enum InUse {
+    Kept(Guard<Arc<Vec<Arc<Planned>>>>, usize),
+    New(Arc<Planned>),
+}
+
+impl InUse {
+    fn find(sql: &Sql, fits: impl Fn(&Planned) -> bool) -> Option<InUse> {
+        let plans = sql.planned.load();
+        let at = plans.iter().position(|p| fits(p))?;
+        Some(InUse::Kept(plans, at))
+    }
+}
+
+impl Deref for InUse {
+    type Target = Planned;
+
+    fn deref(&self) -> &Planned {
+        match self {
+            InUse::New(planned) => planned,
+            #[allow(clippy::indexing_slicing)] // found there
+            InUse::Kept(plans, at) => &plans[*at],
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +95,7 @@ struct Lookup<'a, 'f> {
     scope: &'a Scope,
     frame: &'a Frame<'f>,
     uses: RefCell<Vec<Use>>,
-    shapes: RefCell<Vec<(Slot, Arc<[String]>, Arc<[PgType]>)>>,
+    shapes: RefCell<Vec<Shape>>,
 }
 
 impl Lookup<'_, '_> {
@@ -55,10 +113,29 @@ impl Lookup<'_, '_> {
     fn whole(&self, slot: Slot) -> Option<(usize, PgType)> {
         let ty = match self.frame.variables.get(slot)?.kind {
             VariableKind::Scalar(ty) => ty,
-            VariableKind::Record => PgType::new(oid::RECORD),
             VariableKind::Row(ty) => PgType::with_kind(ty, -1, vicinity_types::Kind::Record),
+            VariableKind::Record => match self.frame.value(slot) {
+                Some(Value::Row(Some(row))) => {
+                    self.saw(slot, row, true);
+                    PgType::with_kind(row.type_oid, -1, vicinity_types::Kind::Record)
+                }
+                _ => PgType::new(oid::RECORD),
+            },
         };
         Some((self.index(Use::Whole(slot, ty)), ty))
+    }
+
+    /// The plan depends on what a record looks like.
+    fn saw(&self, slot: Slot, row: &Row, whole: bool) {
+        let mut shapes = self.shapes.borrow_mut();
+        let whole = whole.then_some(row.type_oid);
+        match shapes.iter_mut().find(|s| s.slot == slot) {
+            Some(shape) => shape.whole = shape.whole.or(whole),
+            None => {
+                let (names, types) = (row.names.clone(), row.types.clone());
+                shapes.push(Shape { slot, names, types, whole });
+            }
+        }
     }
 
     fn field(&self, slot: Slot, field: &str) -> Option<(usize, PgType)> {
@@ -68,11 +145,7 @@ impl Lookup<'_, '_> {
         let row = self.frame.row(self.ctx, slot).ok()?;
         let at = row.position(field)?;
         let ty = *row.types.get(at)?;
-        let mut shapes = self.shapes.borrow_mut();
-        if !shapes.iter().any(|(s, ..)| *s == slot) {
-            shapes.push((slot, row.names.clone(), row.types.clone()));
-        }
-        drop(shapes);
+        self.saw(slot, &row, false);
         Some((self.index(Use::Field(slot, at, ty)), ty))
     }
 }
@@ -92,6 +165,23 @@ impl Variables for Lookup<'_, '_> {
         }
     }
 
+    fn fields(&self, name: &str) -> Option<Vec<(String, usize, PgType)>> {
+        let slot = *self.scope.names.get(name)?;
+        if let VariableKind::Scalar(_) = self.frame.variables.get(slot)?.kind {
+            return None;
+        }
+        let row = self.frame.row(self.ctx, slot).ok()?;
+        let field = |name: &String| {
+            let (number, ty) = self.field(slot, name)?;
+            Some((name.clone(), number, ty))
+        };
+        row.names.iter().map(field).collect()
+    }
+
+    fn transition(&self, name: &str) -> Option<Vec<(String, PgType)>> {
+        self.ctx.transition.as_ref()?.columns(name).map(<[_]>::to_vec)
+    }
+
     fn types(&self) -> Option<Vec<vicinity_types::Oid>> {
         let uses = self.uses.borrow();
         let oid = |u: &Use| match u {
@@ -103,33 +193,17 @@ impl Variables for Lookup<'_, '_> {
 
 /// The plan of a piece of SQL that fits the records as they are now. `prefix` makes an expression
 /// a query.
-fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<Arc<Planned>> {
+fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<InUse> {
     plan_by(me, sql, prefix, inner::prepare)
 }
 
 type Prepare = fn(&ExecContext, &str, &[Oid], &dyn Variables) -> Result<Arc<Statement>>;
 
-fn plan_by(
-    me: &Interpreter<'_>,
-    sql: &Sql,
-    prefix: &str,
-    prepare: Prepare,
-) -> Result<Arc<Planned>> {
-    let fits = |p: &Arc<Planned>| {
-        p.statement.is_current(&me.ctx)
-            && p.shapes.iter().all(|(slot, names, types)| match me.frame.value(*slot) {
-                Some(Value::Row(Some(row))) => row.names == *names && row.types == *types,
-                Some(Value::Row(None)) => {
-                    matches!(
-                        me.frame.variables.get(*slot).map(|v| &v.kind),
-                        Some(VariableKind::Row(_))
-                    )
-                }
-                _ => false,
-            })
-    };
-    if let Some(found) = sql.planned.lock().iter().find(|p| fits(p)) {
-        return Ok(found.clone());
+fn plan_by(me: &Interpreter<'_>, sql: &Sql, prefix: &str, prepare: Prepare) -> Result<InUse> {
+    let fits =
+        |p: &Planned| p.statement.is_current(&me.ctx) && p.shapes.iter().all(|s| s.fits(&me.frame));
+    if let Some(found) = InUse::find(sql, fits) {
+        return Ok(found);
     }
     let lookup = Lookup {
         ctx: &me.ctx,
@@ -146,10 +220,11 @@ fn plan_by(
         uses: lookup.uses.into_inner(),
         shapes: lookup.shapes.into_inner(),
     });
-    let mut plans = sql.planned.lock();
-    plans.retain(|p| p.statement.is_current(&me.ctx));
-    plans.push(planned.clone());
-    Ok(planned)
+    sql.planned.rcu(|plans| {
+        let current = |p: &&Arc<Planned>| p.statement.is_current(&me.ctx);
+        plans.iter().filter(current).chain([&planned]).cloned().collect::<Vec<_>>()
+    });
+    Ok(InUse::New(planned))
 }
 
 /// A column that was not found may be a field of a record without a shape yet, or of one that
@@ -168,11 +243,7 @@ fn unassigned(me: &Interpreter<'_>, sql: &Sql, error: PgError) -> Result<PgError
         match me.frame.row(&me.ctx, *slot) {
             Err(e) => return Ok(e),
             Ok(row) => {
-                let at = sql.text.to_lowercase().find(&format!("{name}.")).unwrap_or(0);
-                let after = sql.text.get(at + name.len() + 1..).unwrap_or("");
-                let field: String =
-                    after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if row.position(&field.to_lowercase()).is_none() {
+                if let Some(field) = missing_field(sql, name, &row) {
                     return Ok(PgError::new(
                         SqlState::UNDEFINED_COLUMN,
                         format!("record \"{name}\" has no field \"{field}\""),
@@ -182,6 +253,17 @@ fn unassigned(me: &Interpreter<'_>, sql: &Sql, error: PgError) -> Result<PgError
         }
     }
     Err(error)
+}
+
+/// The first field a piece of SQL names that a record lacks.
+fn missing_field(sql: &Sql, name: &str, row: &Row) -> Option<String> {
+    let text = sql.text.to_lowercase();
+    let dotted = format!("{name}.");
+    let named = text.split(dotted.as_str()).skip(1);
+    let field = |after: &str| -> String {
+        after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    named.map(field).find(|f| !f.is_empty() && row.position(f).is_none())
 }
 
 /// Errors inside a function's SQL show that SQL, with the position in it.
@@ -200,10 +282,7 @@ fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Vec<Datum>> {
         .iter()
         .map(|u| match u {
             Use::Whole(slot, _) => Ok(me.frame.datum(*slot)),
-            Use::Field(slot, at, _) => {
-                let row = me.frame.row(&me.ctx, *slot)?;
-                Ok(row.values.get(*at).cloned().unwrap_or_default())
-            }
+            Use::Field(slot, at, _) => me.frame.field(&me.ctx, *slot, *at),
         })
         .collect()
 }
@@ -226,13 +305,16 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
     }
     let ty = column.ty;
     let values = params(me, &planned)?;
-    let ctx = statement_context(me, &planned);
+    // An expression over variables alone sees no rows: it needs no snapshot of its own.
+    if planned.statement.reads_data() {
+        me.renew();
+    }
     if planned.statement.is_scalar() {
-        return Ok((inner::scalar(&ctx, &planned.statement, &values)?, ty));
+        return Ok((inner::scalar(&me.ctx, &planned.statement, &values)?, ty));
     }
     let mut result = Datum::Null;
     let mut rows = 0;
-    inner::rows(&ctx, &planned.statement, values, &mut |row| {
+    inner::rows(&me.ctx, &planned.statement, values, &mut |row| {
         rows += 1;
         if rows == 1 {
             result = row.into_iter().next().unwrap_or_default();
@@ -246,14 +328,6 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
         ));
     }
     Ok((result, ty))
-}
-
-/// An expression over variables alone sees no rows: it needs no snapshot of its own.
-fn statement_context(me: &mut Interpreter<'_>, planned: &Planned) -> crate::context::ExecContext {
-    if planned.statement.reads_data() {
-        me.renew();
-    }
-    me.ctx.clone()
 }
 
 /// A condition; NULL is false.
@@ -284,7 +358,7 @@ pub(super) fn equals_any(me: &mut Interpreter<'_>, operand: &Sql, list: &Sql) ->
         text: format!("({}) IN ({})", operand.text, list.text),
         line: list.line,
         scope: list.scope.clone(),
-        planned: parking_lot::Mutex::new(Vec::new()),
+        planned: Plans::default(),
     };
     truth(me, &condition)
 }
@@ -292,14 +366,30 @@ pub(super) fn equals_any(me: &mut Interpreter<'_>, operand: &Sql, list: &Sql) ->
 /// Runs a query for its effect; gives the number of rows.
 pub(super) fn run(me: &mut Interpreter<'_>, sql: &Sql) -> Result<u64> {
     let planned = plan(me, sql, "")?;
-    let values = params(me, &planned)?;
+    run_planned(me, sql, &planned)
+}
+
+fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result<u64> {
+    let values = params(me, planned)?;
     me.renew();
     let mut rows = 0;
     let affected = inner::rows(&me.ctx, &planned.statement, values, &mut |_| {
         rows += 1;
         Ok(true)
-    })?;
+    });
+    let affected = affected.map_err(|e| while_running(e, sql))?;
     Ok(affected.max(rows))
+}
+
+/// An error of a statement that could be planned: CONTEXT shows the statement.
+fn while_running(error: PgError, sql: &Sql) -> PgError {
+    error.context(format!("SQL statement \"{}\"", sql.text))
+}
+
+/// Whether a piece of SQL was planned, and is done quickly.
+pub(super) fn is_short(sql: &Sql, depth: u32) -> bool {
+    let plans = sql.planned.load();
+    !plans.is_empty() && plans.iter().all(|p| p.statement.is_short(depth))
 }
 
 /// Runs a statement without INTO: rows touched, and whether it gives rows.
@@ -311,7 +401,7 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
             if gives {
                 return Ok((0, true));
             }
-            Ok((run(me, sql)?, false))
+            Ok((run_planned(me, sql, &planned)?, false))
         }
         Query::Dynamic { text: sql, using } => {
             let (text, values) = dynamic_text(me, sql, using)?;
@@ -383,7 +473,8 @@ pub(super) fn for_each<'i>(
     let types: Arc<[PgType]> = statement.columns().iter().map(|c| c.ty).collect();
     let ctx = me.ctx.clone();
     inner::rows(&ctx, &statement, values, &mut |values| {
-        f(me, Row { names: names.clone(), types: types.clone(), values })
+        let (names, types) = (names.clone(), types.clone());
+        f(me, Row { type_oid: oid::RECORD, names, types, values })
     })?;
     Ok(())
 }

@@ -13,8 +13,11 @@ use crate::context::ExecContext;
 /// A row a record variable holds: column names beside the values.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// The composite type it is of; `record` for none.
+    pub(super) type_oid: Oid,
     pub(super) names: Arc<[String]>,
     pub(super) types: Arc<[PgType]>,
+    /// None at all in a row that is NULL as a whole.
     pub(super) values: Vec<Datum>,
 }
 
@@ -23,10 +26,17 @@ impl Row {
         self.names.iter().position(|n| n == field)
     }
 
+    fn is_null(&self) -> bool {
+        self.values.is_empty() && !self.types.is_empty()
+    }
+
     /// The row as one value.
-    pub(super) fn to_datum(&self, type_oid: Oid) -> Datum {
+    pub(super) fn to_datum(&self) -> Datum {
+        if self.is_null() {
+            return Datum::Null;
+        }
         let fields = self.types.iter().map(|t| t.oid).zip(self.values.iter().cloned()).collect();
-        Datum::Record(Arc::new(Record { type_oid, fields }))
+        Datum::Record(Arc::new(Record { type_oid: self.type_oid, fields }))
     }
 }
 
@@ -71,11 +81,26 @@ impl<'a> Frame<'a> {
 
     /// The value of a scalar variable, or a whole row as one value.
     pub(super) fn datum(&self, slot: Slot) -> Datum {
-        match (self.values.get(slot), self.variables.get(slot).map(|v| &v.kind)) {
-            (Some(Value::Scalar(d)), _) => d.clone(),
-            (Some(Value::Row(Some(row))), Some(VariableKind::Row(ty))) => row.to_datum(*ty),
-            (Some(Value::Row(Some(row))), _) => row.to_datum(oid::RECORD),
+        match self.values.get(slot) {
+            Some(Value::Scalar(d)) => d.clone(),
+            Some(Value::Row(Some(row))) => row.to_datum(),
             _ => Datum::Null,
+        }
+    }
+
+    /// A field of a row.
+    pub(super) fn field(&self, ctx: &ExecContext, slot: Slot, at: usize) -> Result<Datum> {
+        if let Some(Value::Row(Some(row))) = self.values.get(slot) {
+            return Ok(row.values.get(at).cloned().unwrap_or_default());
+        }
+        Ok(self.row(ctx, slot)?.values.get(at).cloned().unwrap_or_default())
+    }
+
+    /// Takes a row out of its variable; `None` if there is none.
+    pub(super) fn take_row(&mut self, slot: Slot) -> Option<Row> {
+        match self.values.get_mut(slot) {
+            Some(Value::Row(row)) => row.take().filter(|r| !r.is_null()),
+            _ => None,
         }
     }
 
@@ -90,15 +115,7 @@ impl<'a> Frame<'a> {
         if let Some(Value::Row(Some(row))) = self.values.get(slot) {
             return Ok(row.clone());
         }
-        let variable = self.variable(slot)?;
-        match variable.kind {
-            VariableKind::Row(ty) => empty_row(ctx, ty),
-            _ => Err(PgError::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("record \"{}\" is not assigned yet", variable.name),
-            )
-            .detail("The tuple structure of a not-yet-assigned record is indeterminate.")),
-        }
+        unassigned(ctx, self.variable(slot)?)
     }
 
     /// Assigns with assignment casts; `value` is of type `from`.
@@ -112,8 +129,13 @@ impl<'a> Frame<'a> {
         match place {
             Place::Variable(slot) => self.assign_variable(ctx, *slot, value, from),
             Place::Field(slot, field) => {
-                let mut row = self.row(ctx, *slot)?;
                 let variable = self.variable(*slot)?;
+                if let Some(Value::Row(have @ None)) = self.values.get_mut(*slot) {
+                    *have = Some(unassigned(ctx, variable)?);
+                }
+                let Some(Value::Row(Some(row))) = self.values.get_mut(*slot) else {
+                    return Err(PgError::internal("PL/pgSQL variable is no record"));
+                };
                 let at = row.position(field).ok_or_else(|| {
                     PgError::new(
                         SqlState::UNDEFINED_COLUMN,
@@ -121,10 +143,10 @@ impl<'a> Frame<'a> {
                     )
                 })?;
                 let to = row.types.get(at).copied().unwrap_or(from);
+                row.values.resize(row.types.len(), Datum::Null);
                 if let Some(v) = row.values.get_mut(at) {
                     *v = cast::assign(ctx, value, from, to)?;
                 }
-                self.set_raw(*slot, Value::Row(Some(row)));
                 Ok(())
             }
         }
@@ -172,10 +194,23 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What a row variable is before anything was assigned.
+fn unassigned(ctx: &ExecContext, variable: &Variable) -> Result<Row> {
+    match variable.kind {
+        VariableKind::Row(ty) => empty_row(ctx, ty),
+        _ => Err(PgError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("record \"{}\" is not assigned yet", variable.name),
+        )
+        .detail("The tuple structure of a not-yet-assigned record is indeterminate.")),
+    }
+}
+
 /// A NULL row of a composite type.
 pub(super) fn empty_row(ctx: &ExecContext, ty: Oid) -> Result<Row> {
     let columns = composite_columns(ctx, ty)?;
     Ok(Row {
+        type_oid: ty,
         values: vec![Datum::Null; columns.len()],
         names: columns.iter().map(|(n, _)| n.clone()).collect(),
         types: columns.iter().map(|(_, t)| *t).collect(),
@@ -218,7 +253,7 @@ fn shape_row(ctx: &ExecContext, row: Option<Row>, ty: Oid) -> Result<Row> {
 }
 
 /// A record value taken apart.
-fn record_value(ctx: &ExecContext, value: Datum, ty: Option<Oid>) -> Result<Value> {
+pub(super) fn record_value(ctx: &ExecContext, value: Datum, ty: Option<Oid>) -> Result<Value> {
     let record = match value {
         Datum::Null => return Ok(Value::Row(ty.map(|t| empty_row(ctx, t)).transpose()?)),
         Datum::Record(record) => record,
@@ -238,6 +273,7 @@ fn record_value(ctx: &ExecContext, value: Datum, ty: Option<Oid>) -> Result<Valu
         (1..).zip(types).map(|(i, t): (usize, _)| (format!("f{i}"), t)).unzip()
     };
     let row = Row {
+        type_oid: if own { record.type_oid } else { oid::RECORD },
         names: names.into(),
         types: types.into(),
         values: record.fields.iter().map(|(_, d)| d.clone()).collect(),

@@ -14,6 +14,7 @@ mod loops;
 mod parse;
 mod raise;
 mod run;
+mod trigger;
 mod types;
 
 use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
@@ -42,6 +43,17 @@ pub struct Function {
     found: Slot,
     returns: Returns,
     returns_set: bool,
+    /// Of a trigger's function.
+    trigger: Option<trigger::Slots>,
+    /// Nothing but assignments, conditions and statements: no loops, nothing made up at run time.
+    plain: bool,
+}
+
+impl Function {
+    /// An error of the function as a whole, not of a line.
+    fn at_end(&self, error: PgError) -> PgError {
+        error.context(format!("PL/pgSQL function {}", self.signature))
+    }
 }
 
 /// Rows of a set-returning function.
@@ -70,8 +82,15 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         }
     }
     let found = found_slot(&mut parser);
+    let trigger = if declared.returns == oid::TRIGGER {
+        Some(trigger::declare(&mut parser, declared)?)
+    } else {
+        None
+    };
     let body = parser.function().map_err(|e| compile_error(e, &declared.name))?;
     Ok(Function {
+        plain: trigger::is_plain(&body),
+        trigger,
         signature: crate::catalog::definition::procedure_signature(
             &ctx.catalog,
             &declared.name,
@@ -115,10 +134,13 @@ fn returns(ctx: &ExecContext, declared: &Declared) -> Returns {
     match declared.returns {
         oid::VOID => Returns::Void,
         oid::RECORD => Returns::Row,
+        oid::TRIGGER => Returns::Trigger,
         ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row,
         ty => Returns::Scalar(full_type(ctx, ty)),
     }
 }
+
+pub(crate) use trigger::call as call_trigger;
 
 /// Runs a DO block.
 pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
@@ -136,6 +158,7 @@ pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
         returns_set: false,
         outs: &[],
         result: Datum::Null,
+        answer: None,
         rows: Vec::new(),
         handling: None,
         row_count: 0,
@@ -180,6 +203,9 @@ pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Resul
 }
 
 fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<Interpreter<'a>> {
+    if function.trigger.is_some() {
+        return Err(trigger::not_a_call(function));
+    }
     let mut frame = Frame::new(&function.variables, function.found);
     frame.set_found(false);
     let ctx = ctx.deeper()?;
@@ -203,6 +229,7 @@ fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<
         returns_set: function.returns_set,
         outs: &function.outs,
         result: Datum::Null,
+        answer: None,
         rows: Vec::new(),
         handling: None,
         row_count: 0,
@@ -210,7 +237,7 @@ fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<
     };
     let flow = interpreter.block(&function.body)?;
     let free = function.returns_set || !function.outs.is_empty();
-    check_end(flow, function.returns, free)?;
+    check_end(flow, function.returns, free).map_err(|e| function.at_end(e))?;
     Ok(interpreter)
 }
 
@@ -219,9 +246,13 @@ fn check_end(flow: Flow, returns: Returns, free: bool) -> Result<()> {
     match flow {
         Flow::Return => Ok(()),
         Flow::Next if free || matches!(returns, Returns::Void) => Ok(()),
-        Flow::Next => {
-            Err(PgError::new(SqlState(*b"2F005"), "control reached end of function without RETURN"))
-        }
+        Flow::Next => Err(PgError::new(
+            SqlState(*b"2F005"),
+            match returns {
+                Returns::Trigger => "control reached end of trigger procedure without RETURN",
+                _ => "control reached end of function without RETURN",
+            },
+        )),
         Flow::Exit(Some(label)) | Flow::Continue(Some(label)) => Err(PgError::new(
             SqlState::SYNTAX_ERROR,
             format!(

@@ -191,7 +191,7 @@ pub(super) fn describe(kind: &StatementKind) -> &'static str {
         StatementKind::ForEach { .. } => "FOREACH over array",
         StatementKind::Exit { next: false, .. } => "EXIT",
         StatementKind::Exit { .. } => "CONTINUE",
-        StatementKind::Return(_) => "RETURN",
+        StatementKind::Return(_) | StatementKind::ReturnRow(_) => "RETURN",
         StatementKind::ReturnNext(_) => "RETURN NEXT",
         StatementKind::ReturnQuery(_) => "RETURN QUERY",
         StatementKind::Raise(_) => "RAISE",

@@ -29,6 +29,8 @@ pub(super) enum Returns {
     Scalar(PgType),
     /// A row of a composite type, or an anonymous record.
     Row,
+    /// The row a trigger is called for, or one in its place.
+    Trigger,
 }
 
 /// One call of a function.
@@ -41,6 +43,8 @@ pub(super) struct Interpreter<'a> {
     /// Slots of OUT parameters, whose values are the result.
     pub(super) outs: &'a [Slot],
     pub(super) result: Datum,
+    /// What a trigger's function returns.
+    pub(super) answer: Option<Row>,
     pub(super) rows: Vec<Vec<Datum>>,
     /// The error being handled, for a bare RAISE and GET STACKED DIAGNOSTICS.
     pub(super) handling: Option<PgError>,
@@ -57,6 +61,7 @@ impl Interpreter<'_> {
         }
         let savepoint = self.ctx.txn.savepoint();
         let portals = self.ctx.session.portals().mark();
+        let deferred = self.ctx.session.mark_deferred();
         match self.block_body(block) {
             Ok(flow) => {
                 self.ctx.txn.release(savepoint);
@@ -70,6 +75,7 @@ impl Interpreter<'_> {
                     return Err(error);
                 };
                 self.ctx.session.portals().rollback_to(portals);
+                self.ctx.session.restore_deferred(&deferred);
                 self.ctx.txn.rollback_to(&savepoint)?;
                 self.ctx.txn.release(savepoint);
                 self.renew();
@@ -119,7 +125,7 @@ impl Interpreter<'_> {
 
     /// Statements see what the transaction did before them.
     pub(super) fn renew(&mut self) {
-        self.ctx = self.ctx.next_statement();
+        self.ctx.advance();
     }
 
     pub(super) fn statements(&mut self, body: &[Statement]) -> Result<Flow> {
@@ -177,6 +183,10 @@ impl Interpreter<'_> {
                 Ok(if *next { Flow::Continue(label) } else { Flow::Exit(label) })
             }
             StatementKind::Return(value) => self.return_value(value.as_ref()),
+            StatementKind::ReturnRow(row) => {
+                self.answer = row.and_then(|slot| self.frame.take_row(slot));
+                Ok(Flow::Return)
+            }
             StatementKind::ReturnNext(value) => self.return_next(value.as_ref()),
             StatementKind::ReturnQuery(query) => self.return_query(query),
             StatementKind::Raise(r) => raise::raise(self, r).map(|()| Flow::Next),
@@ -294,6 +304,10 @@ impl Interpreter<'_> {
             Returns::Void => Datum::Null,
             Returns::Scalar(to) => super::cast::assign(&self.ctx, value, ty, to)?,
             Returns::Row => value,
+            Returns::Trigger => {
+                self.answer = super::trigger::answer(&self.ctx, value)?;
+                Datum::Null
+            }
         };
         Ok(Flow::Return)
     }

@@ -61,6 +61,9 @@ pub enum Statement {
     CreateFunction(Box<CreateFunction>),
     /// `CREATE TRIGGER`
     CreateTrigger(Box<CreateTrigger>),
+    /// `ALTER TRIGGER name ON table RENAME TO to`
+    #[allow(missing_docs)]
+    RenameTrigger { name: Ident, table: ObjectName, to: Ident },
     /// `VACUUM` and `ANALYZE`
     Vacuum(Vacuum),
     /// `REINDEX`
@@ -385,6 +388,14 @@ pub struct CreateTrigger {
     pub timing: TriggerTiming,
     pub events: Vec<TriggerEvent>,
     pub table: ObjectName,
+    /// `FROM` of a constraint trigger.
+    pub from: Option<ObjectName>,
+    pub deferrable: bool,
+    pub deferred: bool,
+    /// `REFERENCING OLD TABLE AS`
+    pub old_table: Option<Ident>,
+    /// `REFERENCING NEW TABLE AS`
+    pub new_table: Option<Ident>,
     pub for_each_row: bool,
     pub when: Option<Expr>,
     pub function: ObjectName,

@@ -1,16 +1,13 @@
-//! `CREATE FUNCTION`, `CREATE PROCEDURE` and `CREATE TRIGGER`.
+//! `CREATE FUNCTION` and `CREATE PROCEDURE`.
 
-use sqlparser::ast::{DataType, Ident, ObjectName};
+use sqlparser::ast::{DataType, Ident};
 use sqlparser::keywords::Keyword as K;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::ast::{
-    ArgMode, CreateFunction, CreateTrigger, FunctionArg, Returns, Statement, TriggerEvent,
-    TriggerTiming,
-};
+use super::ast::{ArgMode, CreateFunction, FunctionArg, Returns, Statement};
 use super::index::fold;
-use super::other::{is_word, take_word};
+use super::other::take_word;
 
 pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
     p.expect_keyword(K::CREATE)?;
@@ -195,98 +192,11 @@ fn name_or_string(p: &mut Parser) -> Result<String, ParserError> {
     Ok(fold(&p.parse_identifier()?))
 }
 
-fn expect_words(p: &mut Parser, words: &[&str]) -> Result<(), ParserError> {
+pub(super) fn expect_words(p: &mut Parser, words: &[&str]) -> Result<(), ParserError> {
     for word in words {
         if !take_word(p, word) {
             return p.expected_ref(word, p.peek_token_ref());
         }
     }
     Ok(())
-}
-
-pub(super) fn parse_trigger(p: &mut Parser) -> Result<Statement, ParserError> {
-    p.expect_keyword(K::CREATE)?;
-    let or_replace = p.parse_keywords(&[K::OR, K::REPLACE]);
-    let constraint = p.parse_keyword(K::CONSTRAINT);
-    p.expect_keyword(K::TRIGGER)?;
-    let name = p.parse_identifier()?;
-    let timing = if p.parse_keyword(K::BEFORE) {
-        TriggerTiming::Before
-    } else if p.parse_keyword(K::AFTER) {
-        TriggerTiming::After
-    } else {
-        p.expect_keyword(K::INSTEAD)?;
-        p.expect_keyword(K::OF)?;
-        TriggerTiming::InsteadOf
-    };
-    let mut events = vec![trigger_event(p)?];
-    while p.parse_keyword(K::OR) {
-        events.push(trigger_event(p)?);
-    }
-    p.expect_keyword(K::ON)?;
-    let table = p.parse_object_name(false)?;
-    for clause in ["from", "deferrable", "initially", "referencing"] {
-        if is_word(p, clause) {
-            return p.expected_ref("FOR EACH, WHEN or EXECUTE", p.peek_token_ref());
-        }
-    }
-    let mut for_each_row = false;
-    if p.parse_keyword(K::FOR) {
-        let _ = p.parse_keyword(K::EACH);
-        for_each_row = p.expect_one_of_keywords(&[K::ROW, K::STATEMENT])? == K::ROW;
-    }
-    let when = if p.parse_keyword(K::WHEN) {
-        p.expect_token(&Token::LParen)?;
-        let expr = p.parse_expr()?;
-        p.expect_token(&Token::RParen)?;
-        Some(expr)
-    } else {
-        None
-    };
-    p.expect_keyword(K::EXECUTE)?;
-    p.expect_one_of_keywords(&[K::FUNCTION, K::PROCEDURE])?;
-    let (function, args) = trigger_call(p)?;
-    Ok(Statement::CreateTrigger(Box::new(CreateTrigger {
-        or_replace,
-        constraint,
-        name,
-        timing,
-        events,
-        table,
-        for_each_row,
-        when,
-        function,
-        args,
-    })))
-}
-
-fn trigger_event(p: &mut Parser) -> Result<TriggerEvent, ParserError> {
-    Ok(match p.expect_one_of_keywords(&[K::INSERT, K::DELETE, K::UPDATE, K::TRUNCATE])? {
-        K::INSERT => TriggerEvent::Insert,
-        K::DELETE => TriggerEvent::Delete,
-        K::TRUNCATE => TriggerEvent::Truncate,
-        _ if p.parse_keyword(K::OF) => {
-            TriggerEvent::Update(p.parse_comma_separated(|p| p.parse_identifier())?)
-        }
-        _ => TriggerEvent::Update(Vec::new()),
-    })
-}
-
-fn trigger_call(p: &mut Parser) -> Result<(ObjectName, Vec<String>), ParserError> {
-    let function = p.parse_object_name(false)?;
-    p.expect_token(&Token::LParen)?;
-    if p.consume_token(&Token::RParen) {
-        return Ok((function, Vec::new()));
-    }
-    let args = p.parse_comma_separated(|p| {
-        let token = p.next_token();
-        match token.token {
-            Token::Word(w) => Ok(w.value),
-            Token::SingleQuotedString(s) => Ok(s),
-            Token::Number(n, _) => Ok(n),
-            _ => p.expected("an argument", token),
-        }
-    })?;
-    p.expect_token(&Token::RParen)?;
-    Ok((function, args))
 }

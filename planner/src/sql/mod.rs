@@ -18,6 +18,7 @@ mod other;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trigger;
 pub(crate) mod window;
 mod words;
 
@@ -182,14 +183,13 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
             }
             (K::TRIGGER, _, _)
             | (K::CONSTRAINT, Some(K::TRIGGER), _)
-            | (K::OR, Some(K::REPLACE), Some(K::TRIGGER | K::CONSTRAINT)) => {
-                function::parse_trigger(parser)
-            }
+            | (K::OR, Some(K::REPLACE), Some(K::TRIGGER | K::CONSTRAINT)) => trigger::parse(parser),
             _ => sql(parser),
         },
         (Some(K::VACUUM | K::ANALYZE), _) => other::parse_vacuum(parser),
         (Some(K::REINDEX), _) => other::parse_reindex(parser),
         (Some(K::ALTER), Some(K::SEQUENCE)) => other::parse_alter_sequence(parser),
+        (Some(K::ALTER), Some(K::TRIGGER)) => trigger::parse_alter(parser),
         (Some(K::ALTER), Some(second)) => {
             let kind = match (second, word(2, parser)) {
                 (K::TABLE, _) => Some((AlterKind::Table, 2)),

@@ -516,8 +516,26 @@ pub struct Trigger {
     pub enabled: char,
     pub columns: Vec<AttrNumber>,
     pub args: Vec<String>,
-    /// Canonical SQL of WHEN.
+    /// Canonical SQL of WHEN; columns are those of `old` and `new`.
     pub when: Option<String>,
+    /// Of a constraint trigger.
+    pub constraint: Option<TriggerConstraint>,
+    /// `REFERENCING OLD TABLE AS`
+    pub old_table: Option<String>,
+    /// `REFERENCING NEW TABLE AS`
+    pub new_table: Option<String>,
+}
+
+/// What makes a trigger a constraint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct TriggerConstraint {
+    pub oid: Oid,
+    /// `FROM`: another table it is about, or 0.
+    pub from: Oid,
+    pub deferrable: bool,
+    /// `INITIALLY DEFERRED`
+    pub deferred: bool,
 }
 
 /// `COMMENT ON`: keyed as in `pg_description`.

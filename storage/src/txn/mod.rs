@@ -445,6 +445,18 @@ impl Transaction {
         self.catalog_locked(&mut inner)
     }
 
+    /// Takes the catalog of now in place of an older one.
+    pub fn refresh_catalog(&self, catalog: &mut Arc<Catalog>) {
+        if self.xid.load(Ordering::Relaxed) == 0 {
+            return self.db.refresh_catalog(catalog);
+        }
+        let mut inner = self.inner.lock();
+        if inner.changes.is_empty() {
+            return self.db.refresh_catalog(catalog);
+        }
+        *catalog = self.catalog_locked(&mut inner);
+    }
+
     fn catalog_locked(&self, inner: &mut Inner) -> Arc<Catalog> {
         let latest = self.db.catalog();
         if inner.changes.is_empty() {

@@ -6,7 +6,7 @@ use vicinity_types::{Datum, Oid, Result};
 
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
 use crate::catalog::definition::{self, ArgumentStyle};
-use crate::catalog::{class_oid, lookup as system_table, lookup_oid};
+use crate::catalog::{class_oid, lookup as system_table, lookup_oid, trigger};
 use crate::context::ExecContext;
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
@@ -148,8 +148,9 @@ fn function_result(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 }
 
 fn triggerdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    let trigger = ctx.catalog.trigger(oid_at(args, 0));
-    Ok(text_or_null(trigger.and_then(|t| definition::trigger(&ctx.catalog, t))))
+    let pretty = matches!(args.get(1), Some(Datum::Bool(true)));
+    let found = ctx.catalog.trigger(oid_at(args, 0));
+    Ok(text_or_null(found.and_then(|t| trigger::definition(&ctx.catalog, t, pretty))))
 }
 
 /// The replica identity DEFAULT is the primary key.

@@ -37,7 +37,7 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_is_in_recovery" | "pg_is_other_temp_schema" | "pg_jit_available" => no,
         "row_security_active" | "row_security_active_name" => no,
         "pg_my_temp_schema" => |ctx, _| Ok(Datum::Oid(ctx.session.temp_schema())),
-        "pg_trigger_depth" => |_, _| Ok(Datum::Int4(0)),
+        "pg_trigger_depth" => |ctx, _| Ok(Datum::Int4(ctx.trigger_depth)),
         "pg_postmaster_start_time" | "pg_conf_load_time" => {
             |ctx, _| Ok(Datum::TimestampTz(ctx.engine.started()))
         }

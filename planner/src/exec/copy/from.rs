@@ -88,7 +88,7 @@ impl CopyFrom {
     pub fn run(&self, source: &mut dyn Source) -> Result<u64> {
         let input = Input::new(source);
         let mut nothing = Discard;
-        let feeding = self.feed.begin(&self.ctx, &mut nothing);
+        let feeding = self.feed.begin(&self.ctx, &mut nothing)?;
         if self.is_binary() {
             return BinaryRows { copy: self, feeding, input, row: 0, column: None }.run();
         }

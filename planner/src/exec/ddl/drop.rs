@@ -218,11 +218,12 @@ pub(crate) fn trigger(ctx: &ExecContext, t: &ast::DropTrigger) -> Result<Outcome
     match found {
         Some(oid) => depend::drop_all(ctx, &[Node::Trigger(oid)], false)?,
         None => {
-            let text = format!("trigger \"{own}\" for relation \"{}\" does not exist", table.name);
+            let text =
+                |what| format!("trigger \"{own}\" for {what} \"{}\" does not exist", table.name);
             if t.if_exists {
-                return skip(text);
+                return skip(text("relation"));
             }
-            return Err(PgError::new(SqlState::UNDEFINED_OBJECT, text));
+            return Err(PgError::new(SqlState::UNDEFINED_OBJECT, text("table")));
         }
     }
     Ok(tag)

@@ -1,94 +1,298 @@
-//! CREATE TRIGGER.
+//! CREATE TRIGGER, ALTER TRIGGER.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{Object, RelationKind, Trigger};
-use vicinity_types::{PgError, Result, SqlState, oid};
+use sqlparser::ast::{Expr, Ident, ObjectName, visit_expressions};
+use vicinity_storage::catalog::model::{
+    Column, Object, Relation, RelationKind, Trigger, TriggerConstraint,
+};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
+use super::super::name;
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name};
+use super::super::triggers::{Event, bits, condition_text};
 use super::function;
 use crate::context::ExecContext;
 use crate::sql::{CreateTrigger, TriggerEvent, TriggerTiming};
 
-/// Runs CREATE TRIGGER.
-pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
-    let table = name::relation(ctx, &c.table)?;
-    let RelationKind::Table(def) = &table.kind else {
-        return Err(name::not_a(&table, "table"));
-    };
-    if c.constraint {
-        return Err(PgError::unsupported("CONSTRAINT TRIGGER"));
+fn wrong(message: String, detail: &str) -> PgError {
+    PgError::new(SqlState::WRONG_OBJECT_TYPE, message).detail(detail)
+}
+
+fn invalid(message: &str) -> PgError {
+    PgError::new(SqlState::INVALID_OBJECT_DEFINITION, message)
+}
+
+fn unsupported(message: &str) -> PgError {
+    PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
+fn columns_of(table: &Relation) -> &[Column] {
+    match &table.kind {
+        RelationKind::Table(t) => &t.columns,
+        RelationKind::View(v) => &v.columns,
+        _ => &[],
+    }
+}
+
+/// What triggers a kind of relation can have.
+fn check_target(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<()> {
+    let row = kind & bits::ROW != 0;
+    match &table.kind {
+        RelationKind::Table(t) if t.materialized.is_none() => {
+            if c.timing == TriggerTiming::InsteadOf {
+                let message = format!("\"{}\" is a table", table.name);
+                return Err(wrong(message, "Tables cannot have INSTEAD OF triggers."));
+            }
+        }
+        RelationKind::View(_) => {
+            let message = || format!("\"{}\" is a view", table.name);
+            if c.timing != TriggerTiming::InsteadOf && row {
+                let detail = "Views cannot have row-level BEFORE or AFTER triggers.";
+                return Err(wrong(message(), detail));
+            }
+            if kind & Event::Truncate.bit() != 0 {
+                return Err(wrong(message(), "Views cannot have TRUNCATE triggers."));
+            }
+        }
+        _ => {
+            let message = format!("relation \"{}\" cannot have triggers", table.name);
+            let detail = match table.kind {
+                RelationKind::Index(_) => "This operation is not supported for indexes.",
+                RelationKind::Sequence(_) => "This operation is not supported for sequences.",
+                RelationKind::Composite(_) => {
+                    "This operation is not supported for composite types."
+                }
+                _ => "This operation is not supported for materialized views.",
+            };
+            return Err(wrong(message, detail));
+        }
+    }
+    if row && kind & Event::Truncate.bit() != 0 {
+        return Err(unsupported("TRUNCATE FOR EACH ROW triggers are not supported"));
     }
     if c.timing == TriggerTiming::InsteadOf {
-        return Err(PgError::new(
-            SqlState::WRONG_OBJECT_TYPE,
-            format!("\"{}\" is a table", table.name),
-        )
-        .detail("Tables cannot have INSTEAD OF triggers."));
+        if !row {
+            return Err(unsupported("INSTEAD OF triggers must be FOR EACH ROW"));
+        }
+        if c.when.is_some() {
+            return Err(unsupported("INSTEAD OF triggers cannot have WHEN conditions"));
+        }
+        if c.events.iter().any(|e| matches!(e, TriggerEvent::Update(of) if !of.is_empty())) {
+            return Err(unsupported("INSTEAD OF triggers cannot have column lists"));
+        }
     }
-    if !c.for_each_row {
-        return Err(PgError::unsupported("FOR EACH STATEMENT"));
+    if c.constraint && (!row || c.timing != TriggerTiming::After) {
+        return Err(unsupported("CONSTRAINT triggers must be AFTER ROW"));
     }
-    if c.when.is_some() {
-        return Err(PgError::unsupported("WHEN of a trigger"));
-    }
-    let own = name::ident(&c.name);
-    let mut kind = i16::from(c.for_each_row);
-    if c.timing == TriggerTiming::Before {
-        kind |= 2;
-    }
+    Ok(())
+}
+
+/// The bits of `pg_trigger.tgtype`, and the columns of UPDATE OF.
+fn events(c: &CreateTrigger, table: &Relation) -> Result<(i16, Vec<i16>)> {
+    let mut kind = if c.for_each_row { bits::ROW } else { 0 };
+    kind |= match c.timing {
+        TriggerTiming::Before => bits::BEFORE,
+        TriggerTiming::InsteadOf => bits::INSTEAD,
+        TriggerTiming::After => 0,
+    };
     let mut columns = Vec::new();
     for event in &c.events {
-        kind |= match event {
-            TriggerEvent::Insert => 4,
-            TriggerEvent::Delete => 8,
+        let bit = match event {
+            TriggerEvent::Insert => Event::Insert.bit(),
+            TriggerEvent::Delete => Event::Delete.bit(),
+            TriggerEvent::Truncate => Event::Truncate.bit(),
             TriggerEvent::Update(of) => {
                 for column in of {
-                    let wanted = name::ident(column);
-                    let at = def.columns.iter().position(|x| !x.dropped && x.name == wanted);
-                    let number = at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
-                        PgError::new(
-                            SqlState::UNDEFINED_COLUMN,
-                            format!(
-                                "column \"{wanted}\" of relation \"{}\" does not exist",
-                                table.name
-                            ),
-                        )
-                    })?;
-                    columns.push(number);
+                    columns.push(number(table, column)?);
                 }
-                16
+                Event::Update.bit()
             }
-            TriggerEvent::Truncate if c.for_each_row => {
-                return Err(PgError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "TRUNCATE FOR EACH ROW triggers are not supported",
-                ));
-            }
-            TriggerEvent::Truncate => 32,
         };
+        if kind & bit != 0 {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, "duplicate trigger events specified"));
+        }
+        kind |= bit;
     }
-    let called = function::find_named(ctx, &c.function, Some(&[]), Some(false)).map_err(|_| {
+    let mut sorted = columns.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() < columns.len() {
+        return Err(PgError::new(SqlState::DUPLICATE_COLUMN, "column specified more than once"));
+    }
+    Ok((kind, columns))
+}
+
+fn number(table: &Relation, column: &Ident) -> Result<i16> {
+    let wanted = name::ident(column);
+    let at = columns_of(table).iter().position(|x| !x.dropped && x.name == wanted);
+    at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
         PgError::new(
-            SqlState::UNDEFINED_FUNCTION,
-            format!("function {}() does not exist", name::shown(&c.function)),
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
         )
-    })?;
+    })
+}
+
+/// REFERENCING: where transition tables make sense.
+fn check_transitions(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<()> {
+    let (old, new) = (&c.old_table, &c.new_table);
+    if old.is_none() && new.is_none() {
+        return Ok(());
+    }
+    let definition = |message: &str| Err(invalid(message));
+    if table.table().is_none() {
+        return Err(wrong(
+            format!("\"{}\" is a view", table.name),
+            "Triggers on views cannot have transition tables.",
+        ));
+    }
+    if c.timing != TriggerTiming::After {
+        return definition("transition table name can only be specified for an AFTER trigger");
+    }
+    if kind & Event::Truncate.bit() != 0 {
+        return definition("TRUNCATE triggers with transition tables are not supported");
+    }
+    if c.events.len() != 1 {
+        return Err(unsupported(
+            "transition tables cannot be specified for triggers with more than one event",
+        ));
+    }
+    if c.events.iter().any(|e| matches!(e, TriggerEvent::Update(of) if !of.is_empty())) {
+        return Err(unsupported(
+            "transition tables cannot be specified for triggers with column lists",
+        ));
+    }
+    if new.is_some() && kind & (Event::Insert.bit() | Event::Update.bit()) == 0 {
+        return definition("NEW TABLE can only be specified for an INSERT or UPDATE trigger");
+    }
+    if old.is_some() && kind & (Event::Delete.bit() | Event::Update.bit()) == 0 {
+        return definition("OLD TABLE can only be specified for a DELETE or UPDATE trigger");
+    }
+    if let (Some(old), Some(new)) = (old, new)
+        && name::ident(old) == name::ident(new)
+    {
+        return definition("OLD TABLE name and NEW TABLE name cannot be the same");
+    }
+    Ok(())
+}
+
+/// WHEN: only rows that there are may be looked at.
+fn check_when(when: &Expr, kind: i16) -> Result<()> {
+    let found = visit_expressions(when, |e| match e {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+            ControlFlow::Break(unsupported("cannot use subquery in trigger WHEN condition"))
+        }
+        Expr::CompoundIdentifier(parts) => match parts.first().map(name::ident).as_deref() {
+            Some(row @ ("old" | "new")) => refused_row(row, parts, kind),
+            _ => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Break(e) => Err(e),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn refused_row(row: &str, parts: &[Ident], kind: i16) -> ControlFlow<PgError> {
+    let at = parts.first().and_then(name::ident_at);
+    let refuse = |text: &str| ControlFlow::Break(invalid(text).or_at(at));
+    if kind & bits::ROW == 0 {
+        return refuse("statement trigger's WHEN condition cannot reference column values");
+    }
+    match row {
+        "old" if kind & Event::Insert.bit() != 0 => {
+            refuse("INSERT trigger's WHEN condition cannot reference OLD values")
+        }
+        "new" if kind & Event::Delete.bit() != 0 => {
+            refuse("DELETE trigger's WHEN condition cannot reference NEW values")
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn function_of(ctx: &ExecContext, given: &ObjectName) -> Result<Oid> {
+    let found = function::find_named(ctx, given, Some(&[]), Some(false)).ok();
     let catalog = ctx.txn.catalog();
-    if catalog.function(called).is_none_or(|f| f.returns != oid::TRIGGER) {
-        return Err(PgError::new(
-            SqlState::INVALID_OBJECT_DEFINITION,
-            format!("function {} must return type trigger", name::shown(&c.function)),
-        ));
+    let returns_trigger = |f: Oid| catalog.function(f).is_some_and(|f| f.returns == oid::TRIGGER);
+    match found {
+        Some(f) if returns_trigger(f) => Ok(f),
+        None if vicinity_functions::proc_exact(&name::last(given), &[]).is_none() => {
+            Err(PgError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {}() does not exist", name::shown(given)),
+            ))
+        }
+        _ => Err(invalid(&format!("function {} must return type trigger", name::shown(given)))),
     }
-    let before = catalog.triggers_of(table.oid).find(|t| t.name == own);
-    if before.is_some() && !c.or_replace {
-        return Err(PgError::new(
-            SqlState::DUPLICATE_OBJECT,
-            format!("trigger \"{own}\" for relation \"{}\" already exists", table.name),
-        ));
+}
+
+/// The trigger that is replaced, if there is one and it may be.
+fn replaced(
+    ctx: &ExecContext,
+    c: &CreateTrigger,
+    table: &Relation,
+    own: &str,
+) -> Result<Option<Arc<Trigger>>> {
+    let catalog = ctx.txn.catalog();
+    let Some(before) = catalog.triggers_of(table.oid).find(|t| t.name == own) else {
+        return Ok(None);
+    };
+    let taken = |text: String| PgError::new(SqlState::DUPLICATE_OBJECT, text);
+    if !c.or_replace {
+        return Err(taken(format!(
+            "trigger \"{own}\" for relation \"{}\" already exists",
+            table.name
+        )));
     }
+    if before.constraint.is_some() || c.constraint {
+        let what = if c.constraint && before.constraint.is_none() {
+            "is a regular trigger"
+        } else {
+            "is a constraint trigger"
+        };
+        return Err(taken(format!("trigger \"{own}\" for relation \"{}\" {what}", table.name)));
+    }
+    Ok(Some(before.clone()))
+}
+
+fn constraint(ctx: &ExecContext, c: &CreateTrigger) -> Result<Option<TriggerConstraint>> {
+    if !c.constraint {
+        return Ok(None);
+    }
+    let from = match &c.from {
+        Some(from) => name::relation(ctx, from)?.oid,
+        None => 0,
+    };
+    Ok(Some(TriggerConstraint {
+        oid: ctx.txn.new_oid(),
+        from,
+        deferrable: c.deferrable,
+        deferred: c.deferred,
+    }))
+}
+
+/// Runs CREATE TRIGGER.
+pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
+    if c.constraint && c.or_replace {
+        return Err(unsupported("CREATE OR REPLACE CONSTRAINT TRIGGER is not supported"));
+    }
+    let table = name::relation(ctx, &c.table)?;
+    let (kind, columns) = events(c, &table)?;
+    check_target(c, &table, kind)?;
+    check_transitions(c, &table, kind)?;
+    let when = match &c.when {
+        Some(when) => {
+            check_when(when, kind)?;
+            Some(condition_text(&ctx.next_statement(), &table, when)?)
+        }
+        None => None,
+    };
+    let own = name::ident(&c.name);
+    let called = function_of(ctx, &c.function)?;
+    let before = replaced(ctx, c, &table, &own)?;
     let trigger = Trigger {
         oid: before.map_or_else(|| ctx.txn.new_oid(), |t| t.oid),
         name: own,
@@ -98,8 +302,37 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
         enabled: 'O',
         columns,
         args: c.args.clone(),
-        when: c.when.as_ref().map(canon::expr),
+        when,
+        constraint: constraint(ctx, c)?,
+        old_table: c.old_table.as_ref().map(name::ident),
+        new_table: c.new_table.as_ref().map(name::ident),
     };
     ctx.txn.put(Object::Trigger(Arc::new(trigger)))?;
     Ok(done("CREATE TRIGGER"))
+}
+
+/// Runs ALTER TRIGGER ... RENAME TO.
+pub(crate) fn rename(
+    ctx: &ExecContext,
+    own: &Ident,
+    table: &ObjectName,
+    to: &Ident,
+) -> Result<Outcome> {
+    let table = name::relation(ctx, table)?;
+    let (own, to) = (name::ident(own), name::ident(to));
+    let catalog = ctx.txn.catalog();
+    let Some(found) = catalog.triggers_of(table.oid).find(|t| t.name == own) else {
+        return Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("trigger \"{own}\" for table \"{}\" does not exist", table.name),
+        ));
+    };
+    if catalog.triggers_of(table.oid).any(|t| t.name == to) {
+        return Err(PgError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("trigger \"{to}\" for relation \"{}\" already exists", table.name),
+        ));
+    }
+    ctx.txn.put(Object::Trigger(Arc::new(Trigger { name: to, ..(**found).clone() })))?;
+    Ok(done("ALTER TRIGGER"))
 }

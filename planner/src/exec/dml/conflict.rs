@@ -11,7 +11,8 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::super::stored::{self, Place};
-use super::change::{Assign, bind_assignments};
+use super::super::triggers::{Event, Triggers};
+use super::assign::{Assign, bind_assignments};
 use super::layout::{Layout, extend, table_def};
 use super::rules::Rules;
 use super::shown::ConflictShown;
@@ -46,6 +47,7 @@ struct Update {
     assignments: Vec<(usize, Node)>,
     condition: Option<Node>,
     cells: usize,
+    triggers: Option<Arc<Triggers>>,
 }
 
 /// The unique indexes a conflict target means.
@@ -190,7 +192,12 @@ impl BoundConflict {
         Ok(bound)
     }
 
-    pub(super) fn compile(&self, params: &[Kind]) -> Result<Conflict> {
+    pub(super) fn compile(
+        &self,
+        ctx: &ExecContext,
+        relation: &Arc<Relation>,
+        params: &[Kind],
+    ) -> Result<Conflict> {
         let arbiters = self.arbiters.clone();
         if !self.update {
             return Ok(Conflict { arbiters, update: None, condition: None });
@@ -204,7 +211,9 @@ impl BoundConflict {
         let condition = self.condition.as_ref().map(|c| compiler.condition(&c.expr)).transpose()?;
         let cells = compiler.once_cells();
         let shown = self.condition.as_ref().map(|c| c.expr.clone());
-        let update = Some(Update { assignments, condition, cells });
+        let assigned: Vec<usize> = self.assignments.iter().map(|(at, _)| *at).collect();
+        let triggers = Triggers::of(ctx, relation, Event::Update, &assigned)?;
+        let update = Some(Update { assignments, condition, cells, triggers });
         Ok(Conflict { arbiters, update, condition: shown })
     }
 }
@@ -235,6 +244,11 @@ impl Conflict {
             arbiters: &self.arbiters,
             condition: self.condition.as_ref(),
         }
+    }
+
+    /// What fires where a row is updated.
+    pub(super) fn triggers(&self) -> Option<&Arc<Triggers>> {
+        self.update.as_ref()?.triggers.as_ref()
     }
 
     /// Inserts, or does what the clause says. `values` become those written; `None` if nothing was.
@@ -302,7 +316,7 @@ enum Applied {
         old: Vec<Datum>,
         new: Vec<Datum>,
     },
-    /// WHERE was not true.
+    /// WHERE was not true, or a trigger left the row alone.
     Refused,
     Changed(Write),
 }
@@ -335,12 +349,16 @@ impl Update {
                 *slot = value;
             }
         }
+        both.truncate(width);
+        if let Some(t) = &self.triggers {
+            match t.before_update(ctx, &both, new)? {
+                Some(changed) => new = changed,
+                None => return Ok(Applied::Refused),
+            }
+        }
         rules.apply(ctx, &mut new)?;
         match table.update(&ctx.txn, snapshot, row, &new)? {
-            Write::Done => {
-                both.truncate(width);
-                Ok(Applied::Written { old: both, new })
-            }
+            Write::Done => Ok(Applied::Written { old: both, new }),
             other => Ok(Applied::Changed(other)),
         }
     }

@@ -15,6 +15,7 @@ use super::layout::{Layout, extend, table_def};
 use super::rules;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
+use crate::exec::after::Queue;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::rows::Discard;
 
@@ -62,14 +63,16 @@ impl Feed {
         })
     }
 
-    /// Begins an execution; `nothing` takes what RETURNING would give.
+    /// Begins an execution, and fires what comes before it; `nothing` takes what RETURNING would give.
     pub(crate) fn begin<'a>(
         &'a self,
         ctx: &'a ExecContext,
         nothing: &'a mut Discard,
-    ) -> Feeding<'a> {
-        let inserter = Inserter::new(&self.insert, ctx, &[], &self.table, nothing);
-        Feeding { feed: self, ctx, inserter, once: vec![OnceCell::new(); self.cells] }
+    ) -> Result<Feeding<'a>> {
+        let queue = Queue::default();
+        let inserter = Inserter::new(&self.insert, ctx, &[], &self.table, nothing, queue);
+        inserter.begin()?;
+        Ok(Feeding { feed: self, ctx, inserter, once: vec![OnceCell::new(); self.cells] })
     }
 }
 
@@ -193,9 +196,10 @@ impl Feeding<'_> {
         })
     }
 
-    /// All rows are in: looks at their foreign keys. Gives their number.
-    pub(crate) fn finish(&mut self) -> Result<u64> {
-        std::mem::take(&mut self.inserter.queue).finish(self.ctx)?;
-        Ok(self.inserter.count)
+    /// All rows are in: fires what waited for that. Gives their number.
+    pub(crate) fn finish(self) -> Result<u64> {
+        let (count, queue) = self.inserter.finish()?;
+        queue.finish(self.ctx)?;
+        Ok(count)
     }
 }

@@ -54,6 +54,8 @@ impl Surroundings {
             measure: None,
             results: None,
             source: None,
+            trigger_depth: 0,
+            transition: None,
         })
     }
 }

@@ -7,6 +7,7 @@
 //! A row that changed since the statement's snapshot is looked at again, as PostgreSQL's
 //! EvalPlanQual does: its newest version is checked against the condition, and changed from there.
 
+mod assign;
 mod change;
 mod conflict;
 pub(crate) mod feed;
@@ -16,6 +17,7 @@ mod layout;
 mod returning;
 mod rules;
 mod shown;
+mod target;
 
 use std::sync::Arc;
 
@@ -23,16 +25,20 @@ use sqlparser::ast::{self, Statement as Ast};
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
-use super::foreign::Queue;
+use super::after::Queue;
 use super::outcome::{Outcome, Rows, Tag};
+use super::triggers::Triggers;
 use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
-pub(crate) use layout::{Layout, bare_name, column_type, table_def};
+pub(crate) use layout::{Layout, bare_name, column_type, extend, table_def};
 pub(crate) use rules::{RowExpr, binder, check_named, conversion, default_of, validate};
 pub(crate) use shown::{Cell, Description, Source};
+
+/// How deep triggers may go in a write that counts as short.
+const TRIGGERS: u32 = 2;
 
 /// A write, prepared.
 pub struct DmlPlan {
@@ -62,7 +68,20 @@ impl DmlPlan {
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
     pub fn is_short(&self) -> bool {
-        self.short
+        self.is_short_within(TRIGGERS)
+    }
+
+    /// The same, its triggers going no deeper than `depth`.
+    pub(crate) fn is_short_within(&self, depth: u32) -> bool {
+        self.short && self.triggers().all(|t| t.is_short(depth))
+    }
+
+    fn triggers(&self) -> impl Iterator<Item = &Arc<Triggers>> {
+        let (own, on_conflict) = match &self.kind {
+            Kind::Insert(i) => (&i.triggers, i.update_triggers()),
+            Kind::Change(c) => (&c.triggers, None),
+        };
+        own.iter().chain(on_conflict)
     }
 
     /// Runs it, RETURNING's rows in memory.

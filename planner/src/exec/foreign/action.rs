@@ -7,18 +7,24 @@ use vicinity_storage::catalog::model::ReferentialAction;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::check;
-use super::queue::Queue;
 use super::reference::{Event, Reference, table_name};
 use crate::bind::{Binder, ParamTypes};
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::exec::after::Queue;
 use crate::exec::dml::{self, DmlPlan};
 use crate::rows::Discard;
 use crate::{names, sql};
 
+/// Whether nothing but a check follows from a key's going, or its changing, which can be deferred.
+pub(crate) fn is_check(reference: &Reference, changed: bool) -> bool {
+    let event = if changed { Event::Update } else { Event::Delete };
+    reference.action(event) == ReferentialAction::NoAction
+}
+
 /// The writes of the actions a statement needs, each planned once.
 #[derive(Default)]
-pub(super) struct Actions {
+pub(crate) struct Actions {
     plans: HashMap<(Oid, bool), DmlPlan>,
 }
 
@@ -51,7 +57,7 @@ fn text(ctx: &ExecContext, reference: &Reference, event: Event) -> String {
 
 impl Actions {
     /// The row with the key `old` went, or has the key `new` now.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         ctx: &ExecContext,
         reference: &Reference,

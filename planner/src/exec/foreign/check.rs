@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{ConstraintKind, Relation};
+use vicinity_storage::catalog::model::Relation;
 use vicinity_storage::{Access, KeyRange, LockMode, LockOutcome, LockWait, Snapshot, pin};
-use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
-use super::queue::DeferredTask;
 use super::reference::{Reference, find, table_name};
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -111,7 +110,7 @@ pub(super) fn referred(
 }
 
 /// A row came to refer to a key: it must be there.
-pub(super) fn refers(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+pub(crate) fn refers(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
     let held = as_parent(ctx, reference, key)?;
     if let Some(held) = &held
         && present(ctx, reference, held, true)?
@@ -126,7 +125,7 @@ pub(super) fn refers(ctx: &ExecContext, reference: &Reference, key: &[Datum]) ->
 }
 
 /// A key went: nobody may refer to it, unless another row has it now.
-pub(super) fn lost(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
+pub(crate) fn lost(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
     if present(ctx, reference, key, false)? {
         return Ok(());
     }
@@ -175,85 +174,4 @@ pub(crate) fn check_rows(ctx: &ExecContext, child: &Arc<Relation>, constraint: O
         Some(key) if key.iter().any(Datum::is_null) => Err(reference.mixed(ctx)),
         Some(key) => Err(reference.not_present(ctx, &key)),
     }
-}
-
-/// The checks that waited for the commit.
-pub(crate) fn commit_checks(ctx: &ExecContext) -> Result<()> {
-    run_deferred(ctx, &|_| true)
-}
-
-fn run_deferred(ctx: &ExecContext, due: &dyn Fn(Oid) -> bool) -> Result<()> {
-    let (now, later) = {
-        let mut deferred = ctx.session.deferred();
-        let tasks = std::mem::take(&mut deferred.tasks);
-        tasks.into_iter().partition::<Vec<_>, _>(|(oid, _)| due(*oid))
-    };
-    ctx.session.deferred().tasks = later;
-    if now.is_empty() {
-        return Ok(());
-    }
-    let ctx = &ctx.next_statement();
-    for (oid, task) in now {
-        let Some(reference) = find(ctx, oid) else { continue };
-        match task {
-            DeferredTask::Refers(key) => refers(ctx, &reference, &key)?,
-            DeferredTask::Lost(key) => lost(ctx, &reference, &key)?,
-        }
-        ctx.check()?;
-    }
-    Ok(())
-}
-
-/// `SET CONSTRAINTS`: to the end of the transaction; IMMEDIATE checks at once what waits.
-pub(crate) fn set_constraints(
-    ctx: &ExecContext,
-    names: Option<&[Vec<String>]>,
-    deferred: bool,
-) -> Result<()> {
-    let Some(names) = names else {
-        {
-            let mut state = ctx.session.deferred();
-            state.all = Some(deferred);
-            state.named.clear();
-        }
-        return if deferred { Ok(()) } else { run_deferred(ctx, &|_| true) };
-    };
-    let mut found = Vec::new();
-    for parts in names {
-        found.extend(named(ctx, parts)?);
-    }
-    ctx.session.deferred().named.extend(found.iter().map(|oid| (*oid, deferred)));
-    if deferred { Ok(()) } else { run_deferred(ctx, &|oid| found.contains(&oid)) }
-}
-
-/// The deferrable constraints of a name.
-fn named(ctx: &ExecContext, parts: &[String]) -> Result<Vec<Oid>> {
-    let (schemas, own) = match parts {
-        [own] => (ctx.session.search_path_oids(&ctx.catalog), own),
-        [schema, own] => (ctx.session.schema_oid(&ctx.catalog, schema).into_iter().collect(), own),
-        _ => return Err(PgError::new(SqlState::SYNTAX_ERROR, "improper constraint name")),
-    };
-    for schema in schemas {
-        let mut out = Vec::new();
-        for r in ctx.catalog.relations_in(schema) {
-            for c in r.table().map_or(&[][..], |t| &t.constraints) {
-                if c.name == *own && matches!(c.kind, ConstraintKind::ForeignKey(_)) {
-                    if !c.deferrable {
-                        return Err(PgError::new(
-                            SqlState::WRONG_OBJECT_TYPE,
-                            format!("constraint \"{own}\" is not deferrable"),
-                        ));
-                    }
-                    out.push(c.oid);
-                }
-            }
-        }
-        if !out.is_empty() {
-            return Ok(out);
-        }
-    }
-    Err(PgError::new(
-        SqlState::UNDEFINED_OBJECT,
-        format!("constraint \"{}\" does not exist", parts.join(".")),
-    ))
 }

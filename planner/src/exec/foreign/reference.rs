@@ -9,6 +9,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, encode_key, text_out
 
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::exec::after::Values;
 use crate::exec::dml::column_type;
 use crate::names;
 
@@ -20,9 +21,6 @@ pub(crate) struct Reference {
     pub(crate) child: Arc<Relation>,
     pub(crate) parent: Arc<Relation>,
 }
-
-/// The values of a key, in the order of its columns.
-pub(crate) type Values = Vec<Datum>;
 
 /// What is to be done about a key that the parent table lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The DECLARE section.
 
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::Parser;
 use crate::plpgsql::ast::{Slot, Sql, Variable, VariableKind};
@@ -108,7 +108,8 @@ impl Parser<'_> {
         let ends = ["not", "default", "collate"];
         let text = self.sql_until(&ends, &[";", ":=", "=", ",", ")"])?.text;
         let ty = self.types.type_named(&text)?;
-        if self.types.row_type(&path).is_ok_and(|row| row == ty.oid) {
+        let composite = ty.kind == vicinity_types::Kind::Record && ty.oid != oid::RECORD;
+        if composite || self.types.row_type(&path).is_ok_and(|row| row == ty.oid) {
             return Ok(VariableKind::Row(ty.oid));
         }
         Ok(VariableKind::Scalar(ty))

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::ast::{Block, Condition, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind};
+use super::expr::Plans;
 use super::lexer::{Lexeme, Token, lex};
 use crate::call::PgType;
 
@@ -32,6 +33,8 @@ pub(super) struct Parser<'a> {
     at: usize,
     depth: usize,
     types: &'a dyn TypeLookup,
+    /// It is the body of a trigger's function.
+    pub(super) trigger: bool,
     pub(super) variables: Vec<Variable>,
     /// Scopes from the function's arguments inwards.
     scopes: Vec<Scope>,
@@ -45,6 +48,7 @@ impl<'a> Parser<'a> {
             at: 0,
             depth: 0,
             types,
+            trigger: false,
             variables: Vec::new(),
             scopes: vec![Scope::default()],
         })
@@ -231,7 +235,7 @@ impl<'a> Parser<'a> {
             text,
             line: self.line_of(start),
             scope: Arc::new(self.visible()),
-            planned: parking_lot::Mutex::new(Vec::new()),
+            planned: Plans::default(),
         }
     }
 
@@ -243,6 +247,13 @@ impl<'a> Parser<'a> {
             all.labels.extend(scope.labels.iter().map(|(l, n)| (l.clone(), n.clone())));
         }
         all
+    }
+
+    /// Whether a name occurs in the body.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        self.tokens
+            .iter()
+            .any(|l| matches!(&l.token, Token::Word(w) | Token::Quoted(w) if w == name))
     }
 
     fn find(&self, name: &str) -> Option<Slot> {

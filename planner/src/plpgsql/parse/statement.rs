@@ -5,7 +5,7 @@ use vicinity_types::{PgError, Result, Severity, SqlState};
 use super::{Parser, named_condition};
 use crate::call::PgType;
 use crate::plpgsql::ast::{
-    Place, Query, Raise, Scope, Sql, Statement, StatementKind, Variable, VariableKind,
+    Place, Query, Raise, Scope, Slot, Sql, Statement, StatementKind, Variable, VariableKind,
 };
 use crate::plpgsql::lexer::Token;
 
@@ -292,10 +292,31 @@ impl Parser<'_> {
             };
             StatementKind::ReturnQuery(query)
         } else {
-            StatementKind::Return(self.optional_sql()?)
+            match self.returned_row() {
+                Some(row) => StatementKind::ReturnRow(row),
+                None => StatementKind::Return(self.optional_sql()?),
+            }
         };
         self.expect_symbol(";")?;
         Ok(kind)
+    }
+
+    /// `NEW;`, `OLD;` or `NULL;` behind a trigger's RETURN needs no plan.
+    fn returned_row(&mut self) -> Option<Option<Slot>> {
+        let Token::Word(name) = self.token() else { return None };
+        if !self.trigger || !matches!(self.token_at(1), Token::Symbol(";")) {
+            return None;
+        }
+        let row = match self.find(name) {
+            None if name == "null" => None,
+            Some(slot) => match self.variables.get(slot)?.kind {
+                VariableKind::Scalar(_) => return None,
+                _ => Some(slot),
+            },
+            None => return None,
+        };
+        self.advance();
+        Some(row)
     }
 
     fn optional_sql(&mut self) -> Result<Option<Sql>> {

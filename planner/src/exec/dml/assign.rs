@@ -1,0 +1,198 @@
+//! SET: columns and what they are to be, in UPDATE and ON CONFLICT.
+
+use std::borrow::Cow;
+
+use sqlparser::ast::{self, Assignment, AssignmentTarget, Expr};
+use vicinity_storage::catalog::model::{Identity, Relation};
+use vicinity_types::{Datum, PgError, Result, SqlState};
+
+use super::super::name;
+use super::change::select;
+use super::layout::table_def;
+use super::rules::bind_default;
+use super::target::{is_default, place};
+use crate::bind::{Binder, Scope};
+use crate::call::{PgType, Typed};
+use crate::context::ExecContext;
+
+/// One column's new value.
+pub(super) struct Assign {
+    pub(super) at: usize,
+    pub(super) value: Typed,
+}
+
+impl Assign {
+    pub(super) fn into_pair(self) -> (usize, Typed) {
+        (self.at, self.value)
+    }
+}
+
+fn check_assignable(relation: &Relation, at: usize) -> Result<()> {
+    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(()) };
+    let detail = if c.identity == Some(Identity::Always) {
+        format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", c.name)
+    } else if c.generated.is_some() {
+        format!("Column \"{}\" is a generated column.", c.name)
+    } else {
+        return Ok(());
+    };
+    Err(PgError::new(
+        SqlState::GENERATED_ALWAYS,
+        format!("column \"{}\" can only be updated to DEFAULT", c.name),
+    )
+    .detail(detail))
+}
+
+/// Single assignments: `(a, b) = (1, 2)` and `(a, b) = (SELECT 1, 2)` taken apart.
+fn assignments_of(list: &[Assignment]) -> Result<Vec<(&ast::ObjectName, Cow<'_, Expr>)>> {
+    let mut out = Vec::new();
+    for a in list {
+        let names = match &a.target {
+            AssignmentTarget::ColumnName(own) => {
+                out.push((own, Cow::Borrowed(&a.value)));
+                continue;
+            }
+            AssignmentTarget::Tuple(names) => names,
+        };
+        match &a.value {
+            Expr::Subquery(query) => {
+                for (i, own) in names.iter().enumerate() {
+                    out.push((own, Cow::Owned(column_of(query, i, names.len())?)));
+                }
+                continue;
+            }
+            Expr::Tuple(values) => pair(names, values.iter(), &mut out)?,
+            Expr::Nested(value) if names.len() == 1 => pair(names, [&**value], &mut out)?,
+            Expr::Function(f) if name::last(&f.name) == "row" => {
+                pair(names, arguments(f)?, &mut out)?;
+            }
+            _ => {
+                return Err(PgError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() \
+                     expression",
+                ));
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn pair<'s>(
+    names: &'s [ast::ObjectName],
+    values: impl IntoIterator<Item = &'s Expr>,
+    out: &mut Vec<(&'s ast::ObjectName, Cow<'s, Expr>)>,
+) -> Result<()> {
+    let values: Vec<&Expr> = values.into_iter().collect();
+    if names.len() != values.len() {
+        return Err(uneven());
+    }
+    out.extend(names.iter().zip(values.into_iter().map(Cow::Borrowed)));
+    Ok(())
+}
+
+fn uneven() -> PgError {
+    PgError::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values")
+}
+
+fn arguments(f: &ast::Function) -> Result<Vec<&Expr>> {
+    let ast::FunctionArguments::List(list) = &f.args else { return Err(uneven()) };
+    let mut out = Vec::with_capacity(list.args.len());
+    for argument in &list.args {
+        match argument {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => out.push(e),
+            _ => return Err(uneven()),
+        }
+    }
+    Ok(out)
+}
+
+/// One column of a subquery, as a subquery: `(SELECT ci FROM (query) AS columns (c0, ...))`.
+fn column_of(query: &ast::Query, at: usize, width: usize) -> Result<Expr> {
+    let given = match &*query.body {
+        ast::SetExpr::Select(s) => s.projection.len(),
+        ast::SetExpr::Values(v) => v.rows.first().map_or(width, |r| r.len()),
+        _ => width,
+    };
+    if given != width {
+        return Err(uneven());
+    }
+    let own = |i: usize| ast::Ident::with_quote('"', format!("c{i}"));
+    let column = |i| ast::TableAliasColumnDef { name: own(i), data_type: None };
+    let alias = ast::TableAlias {
+        name: ast::Ident::with_quote('"', "columns"),
+        columns: (0..width).map(column).collect(),
+        explicit: true,
+        at: None,
+    };
+    let derived = ast::TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query.clone()),
+        alias: Some(alias),
+        sample: None,
+    };
+    let from = ast::TableWithJoins { relation: derived, joins: Vec::new() };
+    let item = ast::SelectItem::UnnamedExpr(Expr::Identifier(own(at)));
+    Ok(Expr::Subquery(Box::new(select(vec![item], vec![from], None)?)))
+}
+
+/// The columns assigned to, each once; `None` for DEFAULT.
+pub(super) fn targets<'s>(
+    relation: &Relation,
+    list: &'s [Assignment],
+) -> Result<Vec<(usize, Option<Cow<'s, Expr>>)>> {
+    let mut out: Vec<(usize, Option<Cow<'_, Expr>>)> = Vec::new();
+    for (own, value) in assignments_of(list)? {
+        let at = place(relation, own)?;
+        if out.iter().any(|(have, _)| *have == at) {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("multiple assignments to same column \"{}\"", name::last(own)),
+            ));
+        }
+        if is_default(&value) {
+            out.push((at, None));
+            continue;
+        }
+        check_assignable(relation, at)?;
+        out.push((at, Some(value)));
+    }
+    Ok(out)
+}
+
+pub(super) fn default_value(
+    ctx: &ExecContext,
+    relation: &Relation,
+    at: usize,
+    ty: PgType,
+) -> Result<Typed> {
+    match bind_default(ctx, relation, at)? {
+        Some(value) => Ok(value),
+        None => Ok(Typed::new(crate::call::literal(&Datum::Null, ty)?, ty)),
+    }
+}
+
+/// Binds SET over a scope.
+pub(super) fn bind_assignments(
+    ctx: &ExecContext,
+    binder: &mut Binder<'_>,
+    relation: &Relation,
+    types: &[PgType],
+    list: &[Assignment],
+    scope: &Scope,
+) -> Result<Vec<Assign>> {
+    let mut out = Vec::new();
+    for (at, value) in targets(relation, list)? {
+        let Some(ty) = types.get(at).copied() else { continue };
+        let value = match value {
+            None => default_value(ctx, relation, at, ty)?,
+            Some(e) => {
+                let own = table_def(relation)?.columns.get(at).map_or("", |c| c.name.as_str());
+                let value = binder.expr_over(&e, scope)?;
+                binder.coerce_assign(value, ty, own).map_err(|x| x.or_at(name::position(&*e)))?
+            }
+        };
+        out.push(Assign { at, value });
+    }
+    Ok(out)
+}

@@ -1,0 +1,276 @@
+//! UPDATE and DELETE.
+
+mod changer;
+mod prepare;
+mod select;
+
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::logical_expr::Expr as Plan;
+use sqlparser::ast::{
+    self, Assignment, Expr, FromTable, Ident, SelectItem, TableFactor, TableWithJoins,
+    UpdateTableFromKind,
+};
+use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
+
+use super::super::after::Queue;
+use super::super::name;
+use super::super::triggers::{Event, Triggers};
+use super::layout::Layout;
+use super::returning::Returning;
+use super::rules::Rules;
+use super::shown::Shown;
+use super::target::target;
+use super::{DmlPlan, Kind as PlanKind};
+use crate::bind::{Binder, Scope};
+use crate::call::{PgType, Typed};
+use crate::context::ExecContext;
+use crate::query::QueryPlan;
+use crate::row::{Compiler, Node};
+use crate::rows::{Collect, RowSink};
+use crate::sql;
+use changer::Changer;
+use prepare::Preparer;
+pub(super) use select::select;
+
+/// Rows found before they are changed.
+const CHUNK: usize = 512;
+
+/// Where new values come from.
+enum Values {
+    /// The row itself: the query gives only its id.
+    Row { nodes: Vec<(usize, Node)>, recheck: Option<Node>, filtered: bool, cells: usize },
+    /// The query's columns behind the id.
+    Query { nodes: Vec<(usize, Node)> },
+}
+
+impl Values {
+    /// The columns that get values.
+    fn assigned(&self) -> Vec<usize> {
+        let (Values::Row { nodes, .. } | Values::Query { nodes }) = self;
+        nodes.iter().map(|(at, _)| *at).collect()
+    }
+}
+
+/// A prepared UPDATE or DELETE.
+pub(super) struct Change {
+    rules: Rules,
+    /// `WHERE CURRENT OF`: the cursor's name.
+    cursor: Option<Node>,
+    delete: bool,
+    plan: QueryPlan,
+    values: Values,
+    /// Columns of the query's rows that RETURNING may read, after the id and the new values.
+    beside: std::ops::Range<usize>,
+    returning: Option<Returning>,
+    shown: Shown,
+    pub(super) triggers: Option<Arc<Triggers>>,
+}
+
+/// What both statements have.
+struct Parts<'s> {
+    verb: &'static str,
+    target: &'s TableFactor,
+    from: Vec<TableWithJoins>,
+    selection: Option<&'s Expr>,
+    /// `WHERE CURRENT OF`
+    cursor: Option<&'s Ident>,
+    returning: Option<&'s [SelectItem]>,
+    assignments: Option<&'s [Assignment]>,
+}
+
+pub(super) fn prepare_update(
+    ctx: &ExecContext,
+    binder: &mut Binder<'_>,
+    u: &ast::Update,
+) -> Result<DmlPlan> {
+    if u.or.is_some() || !u.order_by.is_empty() || u.limit.is_some() || u.output.is_some() {
+        return Err(PgError::unsupported("UPDATE ... ORDER BY or LIMIT"));
+    }
+    if !u.table.joins.is_empty() {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"join\""));
+    }
+    let from = match &u.from {
+        None => Vec::new(),
+        Some(UpdateTableFromKind::BeforeSet(f) | UpdateTableFromKind::AfterSet(f)) => f.clone(),
+    };
+    let parts = Parts {
+        verb: "UPDATE",
+        target: &u.table.relation,
+        from,
+        selection: u.selection.as_ref().filter(|s| current_of(s).is_none()),
+        cursor: u.selection.as_ref().and_then(current_of),
+        returning: u.returning.as_deref(),
+        assignments: Some(&u.assignments),
+    };
+    prepare(ctx, binder, &parts)
+}
+
+pub(super) fn prepare_delete(
+    ctx: &ExecContext,
+    binder: &mut Binder<'_>,
+    d: &ast::Delete,
+) -> Result<DmlPlan> {
+    if !d.tables.is_empty() || !d.order_by.is_empty() || d.limit.is_some() || d.output.is_some() {
+        return Err(PgError::unsupported("DELETE ... ORDER BY or LIMIT"));
+    }
+    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &d.from;
+    let [one] = tables.as_slice() else {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \",\""));
+    };
+    if !one.joins.is_empty() {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"join\""));
+    }
+    let parts = Parts {
+        verb: "DELETE",
+        target: &one.relation,
+        from: d.using.clone().unwrap_or_default(),
+        selection: d.selection.as_ref().filter(|s| current_of(s).is_none()),
+        cursor: d.selection.as_ref().and_then(current_of),
+        returning: d.returning.as_deref(),
+        assignments: None,
+    };
+    prepare(ctx, binder, &parts)
+}
+
+/// The cursor of `CURRENT OF`, which is a condition of its own.
+fn current_of(selection: &Expr) -> Option<&Ident> {
+    match selection {
+        Expr::Prefixed { prefix, value } if prefix.value == sql::CURRENT_OF => match &**value {
+            Expr::Identifier(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A cursor's name: a variable's value where there is a variable of that name.
+fn cursor_name(binder: &mut Binder<'_>, given: &Ident) -> Typed {
+    let variable = binder.expr_over(&Expr::Identifier(given.clone()), &Scope::empty());
+    let held_as_text = |v: &Typed| v.ty.kind == Kind::Text;
+    variable.ok().filter(held_as_text).unwrap_or_else(|| {
+        let name = datafusion::prelude::lit(name::ident(given));
+        Typed::new(name, PgType::new(oid::TEXT))
+    })
+}
+
+fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<DmlPlan> {
+    let TableFactor::Table { name: given, alias, args: None, .. } = p.target else {
+        return Err(PgError::unsupported(format!("{} of this target", p.verb)));
+    };
+    let relation = target(ctx, given, p.verb)?;
+    let rules = Rules::new(ctx, &relation)?;
+    let alias = alias.as_ref().map(|a| name::ident(&a.name));
+    let layout = Layout::of_table(&ctx.catalog, &relation, alias.as_deref())?;
+    let qualifier = Ident::with_quote('"', alias.as_deref().unwrap_or(&relation.name));
+    let ctid = Expr::CompoundIdentifier(vec![qualifier, Ident::new("ctid")]);
+    let me = Preparer {
+        ctx,
+        parts: p,
+        relation: &relation,
+        types: rules.types.clone(),
+        id: SelectItem::UnnamedExpr(ctid),
+    };
+    let cursor = p.cursor.map(|name| cursor_name(binder, name));
+    let made = if p.from.is_empty() { me.by_row(binder, &layout)? } else { None };
+    let made = match made {
+        Some(made) => made,
+        None => me.by_query(binder, layout)?,
+    };
+    let cursor = match cursor {
+        Some(name) => {
+            let kinds = me.kinds(&made.params);
+            let mut compiler = Compiler::new(crate::row::Scope::empty(), kinds);
+            Some(compiler.compile(&name.expr, Kind::Text)?)
+        }
+        None => None,
+    };
+    let short = made.plan.is_short();
+    let columns = made.columns;
+    let delete = p.assignments.is_none();
+    let event = if delete { Event::Delete } else { Event::Update };
+    let change = Change {
+        triggers: Triggers::of(ctx, &relation, event, &made.values.assigned())?,
+        rules,
+        cursor,
+        delete,
+        plan: made.plan,
+        values: made.values,
+        beside: made.beside,
+        returning: made.returning,
+        shown: Shown { given: made.given, ..Shown::new(alias) },
+    };
+    Ok(DmlPlan {
+        kind: PlanKind::Change(Box::new(change)),
+        params: made.params,
+        columns,
+        short,
+        parts: super::Parts::default(),
+    })
+}
+
+impl Change {
+    pub(super) fn name(&self) -> &'static str {
+        if self.delete { "DELETE" } else { "UPDATE" }
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(super) fn plan(&self) -> &QueryPlan {
+        &self.plan
+    }
+
+    pub(super) fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// RETURNING's list.
+    pub(super) fn returned(&self) -> &[Plan] {
+        self.returning.as_ref().map_or(&[], |r| &r.shown)
+    }
+
+    pub(super) fn run(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        sink: &mut dyn RowSink,
+        queue: &mut Queue,
+    ) -> Result<u64> {
+        let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
+        let cells = match &self.values {
+            Values::Row { cells, .. } => *cells,
+            Values::Query { .. } => 0,
+        };
+        let once = vec![OnceCell::new(); cells];
+        let mine = HashSet::new();
+        let mut me =
+            Changer { change: self, ctx, params, table, queue, mine, once, sink, count: 0 };
+        if let Some(t) = &self.triggers {
+            t.before_statement(ctx)?;
+        }
+        let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;
+        if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
+            me.one(vec![Datum::Tid(*current)])?;
+            return me.finish();
+        }
+        let mut cursor = self.plan.open(ctx.clone(), params.to_vec())?;
+        loop {
+            let mut found = Collect::default();
+            let done = cursor.fill(&mut found, CHUNK)?.done;
+            for row in found.rows {
+                let on_it = |id| matches!(row.first(), Some(Datum::Tid(found)) if *found == id);
+                if current.is_none_or(on_it) {
+                    me.one(row)?;
+                }
+            }
+            if done {
+                return me.finish();
+            }
+            ctx.check()?;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One execution of an INSERT: rows are made, checked and put into the table.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use vicinity_storage::Table;
+use vicinity_types::{Datum, Result};
+
+use super::super::conflict::Written;
+use super::super::layout::extend;
+use super::Insert;
+use crate::call::PgType;
+use crate::context::ExecContext;
+use crate::exec::after::Queue;
+use crate::measure::Meter;
+use crate::row::{Frame, Node, RowRef};
+use crate::rows::RowSink;
+
+/// Takes a query's rows and inserts them.
+pub(in super::super) struct Inserter<'a> {
+    insert: &'a Insert,
+    ctx: &'a ExecContext,
+    params: &'a [Datum],
+    table: &'a Arc<Table>,
+    once: Vec<OnceCell<Datum>>,
+    sink: &'a mut dyn RowSink,
+    /// What the running query's columns become.
+    pub(super) nodes: &'a [(usize, Node)],
+    row: Vec<Datum>,
+    values: Vec<Datum>,
+    pub(super) count: u64,
+    /// Of rows in the way: all, and those that were left as they are.
+    pub(super) conflicts: u64,
+    pub(super) left: u64,
+    /// What the rows leave for the statement's end.
+    queue: Queue,
+}
+
+impl<'a> Inserter<'a> {
+    pub(in super::super) fn new(
+        insert: &'a Insert,
+        ctx: &'a ExecContext,
+        params: &'a [Datum],
+        table: &'a Arc<Table>,
+        sink: &'a mut dyn RowSink,
+        queue: Queue,
+    ) -> Inserter<'a> {
+        Inserter {
+            insert,
+            ctx,
+            params,
+            table,
+            once: vec![OnceCell::new(); insert.cells],
+            sink,
+            nodes: &[],
+            row: Vec::new(),
+            values: Vec::new(),
+            count: 0,
+            conflicts: 0,
+            left: 0,
+            queue,
+        }
+    }
+
+    /// Before the first row.
+    pub(in super::super) fn begin(&self) -> Result<()> {
+        for t in self.insert.triggers.iter().chain(self.insert.update_triggers()) {
+            t.before_statement(self.ctx)?;
+        }
+        Ok(())
+    }
+
+    /// All rows are in. Gives their number, and what is to be done now.
+    pub(in super::super) fn finish(mut self) -> Result<(u64, Queue)> {
+        for t in self.insert.update_triggers().into_iter().chain(&self.insert.triggers) {
+            t.after_statement(self.ctx, &mut self.queue)?;
+        }
+        Ok((self.count, self.queue))
+    }
+
+    /// Puts a row into the table whose values `set` fills in over the defaults, unless that says
+    /// `false`.
+    pub(in super::super) fn given(
+        &mut self,
+        set: impl FnOnce(&mut Vec<Datum>) -> Result<bool>,
+    ) -> Result<()> {
+        self.defaults(&[], RowRef::None)?;
+        if set(&mut self.values)? { self.put() } else { Ok(()) }
+    }
+
+    /// Evaluates one row's values over a source row and puts it into the table.
+    pub(super) fn one(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
+        self.defaults(nodes, source)?;
+        self.put()
+    }
+
+    /// The same, its evaluation under a clock.
+    pub(super) fn measured(&mut self, nodes: &[(usize, Node)], meter: &mut Meter) -> Result<()> {
+        meter.resume();
+        self.defaults(nodes, RowRef::None)?;
+        meter.pause(true);
+        meter.given += 1;
+        self.put()
+    }
+
+    /// Makes `values` of the defaults and of `nodes` over a source row.
+    fn defaults(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
+        let plan = self.insert;
+        self.values.clear();
+        self.values.resize(plan.rules.types.len(), Datum::Null);
+        let frame = Frame { ctx: self.ctx, params: self.params, once: &self.once, row: source };
+        for (at, node) in plan.defaults.iter().chain(nodes) {
+            let value = node.eval(&frame)?;
+            if let Some(slot) = self.values.get_mut(*at) {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts `values` into the table.
+    fn put(&mut self) -> Result<()> {
+        let plan = self.insert;
+        let mut values = std::mem::take(&mut self.values);
+        let relation = &plan.rules.relation;
+        if let Some(t) = &plan.triggers {
+            match t.before_insert(self.ctx, values)? {
+                Some(changed) => values = changed,
+                None => return Ok(()),
+            }
+        }
+        plan.rules.apply(self.ctx, &mut values)?;
+        let written = match &plan.conflict {
+            None => {
+                let row = self.table.insert(&self.ctx.txn, &values)?;
+                Some(Written { row, old: None })
+            }
+            Some(conflict) => {
+                conflict.run(self.ctx, self.params, &plan.rules, self.table, &mut values)?
+            }
+        };
+        self.conflicts += u64::from(!matches!(written, Some(Written { old: None, .. })));
+        self.left += u64::from(written.is_none());
+        if let Some(Written { row, old }) = written {
+            self.count += 1;
+            let triggers =
+                if old.is_some() { plan.update_triggers() } else { plan.triggers.as_ref() };
+            let (keys, old) = (&plan.rules.keys, old.as_deref());
+            self.queue.written(self.ctx, keys, triggers, old, Some(&values))?;
+            if let Some(returning) = &plan.returning {
+                extend(&mut values, row, relation.oid);
+                returning.emit(self.ctx, self.params, &values, self.sink)?;
+            }
+        }
+        self.values = values;
+        Ok(())
+    }
+}
+
+impl RowSink for Inserter<'_> {
+    fn begin(&mut self, _columns: usize) {
+        self.row.clear();
+    }
+
+    fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
+        self.row.push(match value {
+            Some(bytes) => vicinity_types::raw::decode(ty.kind, bytes)?,
+            None => Datum::Null,
+        });
+        Ok(())
+    }
+
+    fn datum(&mut self, _ty: PgType, value: Datum) -> Result<()> {
+        self.row.push(value);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let nodes = self.nodes;
+        let row = std::mem::take(&mut self.row);
+        match &self.ctx.measure {
+            // The query that gives the row is not charged with putting it in.
+            Some(measure) => measure.aside(|| self.one(nodes, RowRef::Values(&row)))?,
+            None => self.one(nodes, RowRef::Values(&row))?,
+        }
+        self.row = row;
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! INSERT.
+
+mod bind;
+mod inserter;
+mod source;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::Expr as Plan;
+use sqlparser::ast::{self, Expr, OnInsert, SetExpr, TableObject};
+use vicinity_storage::catalog::model::Relation;
+use vicinity_types::{Datum, Kind, PgError, Result};
+
+use super::super::after::Queue;
+use super::super::name;
+use super::super::triggers::{Event, Triggers};
+use super::conflict::{BoundConflict, Conflict};
+use super::layout::Layout;
+use super::returning::{self, Returning};
+use super::rules::Rules;
+use super::shown::{ConflictShown, Shown};
+use super::target::target;
+use super::{DmlPlan, Kind as PlanKind};
+use crate::bind::Binder;
+use crate::context::ExecContext;
+use crate::measure::{Figures, Meter, Stage};
+use crate::query::QueryPlan;
+use crate::row::{Compiler, Node, RowRef};
+use crate::rows::RowSink;
+use crate::sql::carried::overriding;
+use bind::{BoundSource, Target, bind_query, bind_rows, columns_of, plain_values, refuse};
+pub(super) use inserter::Inserter;
+use source::{Maker, Source};
+
+/// A prepared INSERT.
+pub(super) struct Insert {
+    pub(super) rules: Rules,
+    source: Source,
+    /// Defaults of the columns that are given nothing.
+    defaults: Vec<(usize, Node)>,
+    cells: usize,
+    conflict: Option<Conflict>,
+    returning: Option<Returning>,
+    pub(super) shown: Shown,
+    pub(super) triggers: Option<Arc<Triggers>>,
+}
+
+/// Prepares INSERT.
+pub(super) fn prepare(
+    ctx: &ExecContext,
+    binder: &mut Binder<'_>,
+    i: &ast::Insert,
+) -> Result<DmlPlan> {
+    refuse(i)?;
+    let TableObject::TableName(given) = &i.table else {
+        return Err(PgError::unsupported("INSERT into a function"));
+    };
+    let relation = target(ctx, given, "INSERT into")?;
+    let rules = Rules::new(ctx, &relation)?;
+    let columns = columns_of(&relation, i)?;
+    let to = Target {
+        columns,
+        explicit: i.columns.iter().any(|c| overriding(c).is_none()),
+        overriding: i.columns.iter().find_map(overriding),
+    };
+    let source = match &i.source {
+        None => BoundSource::Rows(vec![Vec::new()]),
+        Some(query) => match (&*query.body, plain_values(query)) {
+            (SetExpr::Values(values), true) => {
+                let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.to_vec()).collect();
+                let types = &rules.types;
+                BoundSource::Rows(bind_rows(binder, &relation, types, &to, &rows)?)
+            }
+            _ => bind_query(binder, &relation, &rules.types, &to, query)?,
+        },
+    };
+    let alias = i.table_alias.as_ref().map(|a| name::ident(&a.alias));
+    let layout = Layout::of_table(&ctx.catalog, &relation, alias.as_deref())?;
+    let conflict = match &i.on {
+        None => None,
+        Some(OnInsert::OnConflict(c)) => {
+            let alias = alias.as_deref();
+            Some(BoundConflict::bind(ctx, binder, &relation, &rules.types, alias, c)?)
+        }
+        Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY UPDATE")),
+    };
+    let bound_returning = match &i.returning {
+        None => None,
+        Some(items) => Some(returning::bind(binder, items, layout.scope())?),
+    };
+    let params = binder.finish_params()?;
+    let kinds: Vec<Kind> = params.iter().map(|p| ctx.catalog.kind_of(*p)).collect();
+    let mut maker =
+        Maker { ctx, relation: &relation, types: &rules.types, params: &params, kinds: &kinds };
+    let shown = match &source {
+        BoundSource::Rows(rows) => Shown::new(alias).of_rows(rows),
+        BoundSource::Query(_, values) => {
+            Shown { columns: values.iter().map(|(at, _)| *at).collect(), ..Shown::new(alias) }
+        }
+    };
+    let (source, defaults, cells) = maker.source(source)?;
+    let conflict = conflict.map(|c| c.compile(ctx, &relation, &kinds)).transpose()?;
+    let columns = bound_returning.as_ref().map(|r| r.columns.clone());
+    let returning = bound_returning.map(|r| r.compile(&layout, &kinds)).transpose()?;
+    let short = matches!(&source, Source::Rows(rows) if rows.len() <= 100);
+    let triggers = Triggers::of(ctx, &relation, Event::Insert, &[])?;
+    let insert = Insert { rules, source, defaults, cells, conflict, returning, shown, triggers };
+    Ok(DmlPlan {
+        kind: PlanKind::Insert(Box::new(insert)),
+        params,
+        columns,
+        short,
+        parts: super::Parts::default(),
+    })
+}
+
+impl Insert {
+    /// An INSERT whose rows come from outside, with values for the columns `given`.
+    pub(super) fn of_given(
+        ctx: &ExecContext,
+        relation: &Arc<Relation>,
+        given: &[usize],
+    ) -> Result<Insert> {
+        let rules = Rules::new(ctx, relation)?;
+        let maker = Maker { ctx, relation, types: &rules.types, params: &[], kinds: &[] };
+        let mut compiler = Compiler::new(crate::row::Scope::empty(), Vec::new());
+        let defaults = maker.defaults(&mut compiler, given)?;
+        let cells = compiler.once_cells();
+        let source = Source::Rows(Vec::new());
+        let triggers = Triggers::of(ctx, relation, Event::Insert, &[])?;
+        let (conflict, returning, shown) = (None, None, Shown::new(None));
+        Ok(Insert { rules, source, defaults, cells, conflict, returning, shown, triggers })
+    }
+
+    /// What fires where ON CONFLICT updates.
+    pub(super) fn update_triggers(&self) -> Option<&Arc<Triggers>> {
+        self.conflict.as_ref()?.triggers()
+    }
+
+    /// The queries the rows come from.
+    pub(super) fn plans(&self) -> Vec<&QueryPlan> {
+        match &self.source {
+            Source::Queries(queries) => queries.iter().map(|(plan, _)| plan).collect(),
+            Source::Rows(_) => Vec::new(),
+        }
+    }
+
+    /// RETURNING's list.
+    pub(super) fn returned(&self) -> &[Plan] {
+        self.returning.as_ref().map_or(&[], |r| &r.shown)
+    }
+
+    /// ON CONFLICT.
+    pub(super) fn on_conflict(&self) -> Option<ConflictShown<'_>> {
+        self.conflict.as_ref().map(Conflict::shown)
+    }
+
+    pub(super) fn run(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        sink: &mut dyn RowSink,
+        queue: &mut Queue,
+    ) -> Result<u64> {
+        let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
+        let mut inserter = Inserter::new(self, ctx, params, &table, sink, std::mem::take(queue));
+        inserter.begin()?;
+        match &self.source {
+            Source::Rows(rows) => {
+                let mut meter =
+                    ctx.measure.as_ref().map(|m| Meter::begin(m, self.shown.place.below(1)));
+                for (i, row) in rows.iter().enumerate() {
+                    match &mut meter {
+                        Some(meter) => inserter.measured(row, meter)?,
+                        None => inserter.one(row, RowRef::None)?,
+                    }
+                    if i % 1024 == 1023 {
+                        ctx.check()?;
+                    }
+                }
+            }
+            Source::Queries(queries) => {
+                for (plan, nodes) in queries {
+                    inserter.nodes = nodes;
+                    let mut cursor = plan.open(ctx.clone(), params.to_vec())?;
+                    while !cursor.fill(&mut inserter, 4096)?.done {
+                        ctx.check()?;
+                    }
+                }
+            }
+        }
+        if let Some(measure) = &ctx.measure {
+            let (conflicts, left) = (inserter.conflicts, inserter.left);
+            let rows = inserter.count - (conflicts - left);
+            let figures =
+                Figures { rows, conflicts, removed: left, loops: 1, ..Figures::default() };
+            measure.add(self.shown.place, Stage::Top, &figures);
+        }
+        let (count, noted) = inserter.finish()?;
+        *queue = noted;
+        Ok(count)
+    }
+}

@@ -1,0 +1,212 @@
+//! Triggers fire: their functions are called.
+
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::Language;
+use vicinity_types::array::Array;
+use vicinity_types::{Datum, PgError, Result, oid};
+
+use super::{Armed, Triggers, bits};
+use crate::context::ExecContext;
+use crate::exec::after::{Due, Queue, Transition, Values};
+use crate::plpgsql;
+
+/// `TG_ARGV`: its subscripts begin at 0; NULL without arguments.
+pub(super) fn arguments(args: &[String]) -> Datum {
+    if args.is_empty() {
+        return Datum::Null;
+    }
+    let mut array = Array::from_datums(oid::TEXT, args.iter().map(Datum::text).collect());
+    array.dims.iter_mut().for_each(|d| d.lower = 0);
+    Datum::Array(Arc::new(array))
+}
+
+/// The rows a trigger's function is called with.
+#[derive(Clone, Default)]
+pub(crate) struct Rows {
+    pub(crate) old: Option<Values>,
+    pub(crate) new: Option<Values>,
+}
+
+/// A call of a trigger's function.
+pub(crate) struct Call<'a> {
+    pub(crate) triggers: &'a Triggers,
+    pub(crate) armed: &'a Armed,
+    pub(crate) rows: Rows,
+}
+
+impl Call<'_> {
+    /// `TG_WHEN`
+    pub(crate) fn when(&self) -> &'static str {
+        match self.armed.trigger.kind {
+            kind if kind & bits::BEFORE != 0 => "BEFORE",
+            kind if kind & bits::INSTEAD != 0 => "INSTEAD OF",
+            _ => "AFTER",
+        }
+    }
+
+    /// Whether it is for a row.
+    pub(crate) fn for_row(&self) -> bool {
+        self.armed.trigger.kind & bits::ROW != 0
+    }
+}
+
+impl Armed {
+    fn function(&self, ctx: &ExecContext) -> Result<&plpgsql::Function> {
+        if let Some(function) = self.function.get() {
+            return Ok(function);
+        }
+        let declared = ctx.catalog.function(self.trigger.function).ok_or_else(|| {
+            PgError::internal(format!("function of trigger {} is missing", self.trigger.name))
+        })?;
+        if declared.language != Language::PlPgSql {
+            return Err(PgError::unsupported("trigger function in this language"));
+        }
+        let made = Arc::new(plpgsql::compile(ctx, declared)?);
+        Ok(self.function.get_or_init(|| made))
+    }
+
+    fn passes(
+        &self,
+        ctx: &ExecContext,
+        triggers: &Triggers,
+        old: Option<&[Datum]>,
+        new: Option<&[Datum]>,
+    ) -> Result<bool> {
+        match &self.when {
+            None => Ok(true),
+            Some(when) => when.passes(ctx, &triggers.shape, old, new),
+        }
+    }
+
+    /// Calls the function, under a clock where the statement is being measured.
+    fn fire(&self, ctx: &ExecContext, triggers: &Triggers, rows: Rows) -> Result<Option<Values>> {
+        let call = Call { triggers, armed: self, rows };
+        let run = || plpgsql::call_trigger(ctx, self.function(ctx)?, call);
+        match &ctx.measure {
+            None => run(),
+            Some(measure) => {
+                measure.trigger(&self.trigger.name, &triggers.shape.relation.name, run)
+            }
+        }
+    }
+}
+
+impl Triggers {
+    /// Before the statement touches anything.
+    pub(crate) fn before_statement(&self, ctx: &ExecContext) -> Result<()> {
+        for t in &self.before_statement {
+            if t.passes(ctx, self, None, None)? {
+                t.fire(ctx, self, Rows::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before a row is written: what to write in its place, `None` to leave it.
+    pub(crate) fn before_insert(
+        &self,
+        ctx: &ExecContext,
+        mut new: Values,
+    ) -> Result<Option<Values>> {
+        for t in &self.before_row {
+            if !t.passes(ctx, self, None, Some(&new))? {
+                continue;
+            }
+            match t.fire(ctx, self, Rows { old: None, new: Some(new) })? {
+                Some(row) => new = row,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(new))
+    }
+
+    /// The same for a row that takes another one's place.
+    pub(crate) fn before_update(
+        &self,
+        ctx: &ExecContext,
+        old: &[Datum],
+        mut new: Values,
+    ) -> Result<Option<Values>> {
+        for t in &self.before_row {
+            if !t.passes(ctx, self, Some(old), Some(&new))? {
+                continue;
+            }
+            let rows = Rows { old: Some(old.to_vec()), new: Some(new) };
+            match t.fire(ctx, self, rows)? {
+                Some(row) => new = row,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(new))
+    }
+
+    /// Before a row goes: whether it may.
+    pub(crate) fn before_delete(&self, ctx: &ExecContext, old: &[Datum]) -> Result<bool> {
+        for t in &self.before_row {
+            if t.passes(ctx, self, Some(old), None)?
+                && t.fire(ctx, self, Rows { old: Some(old.to_vec()), new: None })?.is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// After a row was written: it waits for the statement's end.
+    pub(crate) fn after_row(
+        self: &Arc<Self>,
+        ctx: &ExecContext,
+        old: Option<&[Datum]>,
+        new: Option<&[Datum]>,
+        queue: &mut Queue,
+    ) -> Result<()> {
+        queue.keep(self, old, new);
+        if self.after_row.is_empty() {
+            return Ok(());
+        }
+        // WHEN is looked at now: rows nobody wants need not wait.
+        let mut due = Due::new();
+        for (i, t) in self.after_row.iter().enumerate() {
+            if t.passes(ctx, self, old, new)? {
+                due.push(i);
+            }
+        }
+        if !due.is_empty() {
+            let rows = Rows { old: old.map(<[Datum]>::to_vec), new: new.map(<[Datum]>::to_vec) };
+            queue.row(self, rows, due);
+        }
+        Ok(())
+    }
+
+    /// After the statement: its triggers wait behind the rows'.
+    pub(crate) fn after_statement(
+        self: &Arc<Self>,
+        ctx: &ExecContext,
+        queue: &mut Queue,
+    ) -> Result<()> {
+        for (i, t) in self.after_statement.iter().enumerate() {
+            if t.passes(ctx, self, None, None)? {
+                queue.statement(self, i);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls what waited, which may read the rows of its statement.
+    pub(crate) fn fire(
+        &self,
+        ctx: &ExecContext,
+        t: &Armed,
+        rows: Rows,
+        tables: Option<Transition>,
+    ) -> Result<()> {
+        match tables {
+            None => t.fire(ctx, self, rows).map(drop),
+            Some(tables) => {
+                let transition = Some(Arc::new(tables));
+                t.fire(&ExecContext { transition, ..ctx.clone() }, self, rows).map(drop)
+            }
+        }
+    }
+}
