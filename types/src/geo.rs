@@ -91,10 +91,25 @@ impl Rect {
     }
 }
 
+/// Equal within the tolerance.
+pub fn near(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= EPSILON
+}
+
+impl Point {
+    /// Equal within the tolerance; exactly, where a NaN is involved.
+    pub fn same(self, other: Point) -> bool {
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
+        if [self.x, self.y, other.x, other.y].iter().any(|v| v.is_nan()) {
+            return same(self.x, other.x) && same(self.y, other.y);
+        }
+        near(self.x, other.x) && near(self.y, other.y)
+    }
+}
+
 impl Line {
     /// The line through two points, in the form PostgreSQL keeps it.
     pub fn through(p: Point, q: Point) -> Line {
-        let near = |a: f64, b: f64| a == b || (a - b).abs() <= EPSILON;
         let (vertical, horizontal) = (near(p.x, q.x), near(p.y, q.y));
         let slope = if vertical {
             f64::INFINITY

@@ -109,7 +109,7 @@ fn bare(expr: &Expr, within: Option<&BinaryOperator>) -> String {
 
 pub(super) fn pg_trigger(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    let name = |n: &Option<String>| n.as_ref().map_or(Datum::Null, |n| text(n));
+    let name = |n: &Option<String>| n.as_ref().map_or(Datum::Null, text);
     for t in ctx.catalog.triggers() {
         let args: Vec<u8> =
             t.args.iter().flat_map(|a| a.bytes().chain(std::iter::once(0))).collect();

@@ -26,36 +26,6 @@ pub(crate) trait Names {
     fn subplan(&self, plan: &SubPlan, args: &[String]) -> String;
 }
 
-/// The columns of one table, by their bare names.
-struct Bare<'a>(&'a dyn Fn(&str) -> Option<PgType>);
-
-impl Names for Bare<'_> {
-    fn column(&self, column: &Column) -> String {
-        crate::names::quote(&column.name)
-    }
-
-    fn column_type(&self, column: &Column) -> Option<PgType> {
-        (self.0)(&column.name)
-    }
-
-    fn parameter(&self, _index: usize) -> Option<String> {
-        None
-    }
-
-    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
-        plan.deparse(args)
-    }
-}
-
-/// The text of an expression over one table, whose columns' types are told.
-pub(crate) fn over_columns(
-    ctx: &ExecContext,
-    expr: &Expr,
-    types: &dyn Fn(&str) -> Option<PgType>,
-) -> String {
-    Deparse { ctx, names: &Bare(types) }.expr(expr)
-}
-
 /// The columns of rows with names: `old.x`, in a scope that numbers them.
 struct Rows<'a>(&'a dyn Fn(&Column) -> Option<PgType>);
 

@@ -11,7 +11,8 @@ use super::run::Interpreter;
 use super::{Function, Returns, cast, check_end, expr, frame};
 use crate::call::PgType;
 use crate::context::ExecContext;
-use crate::exec::triggers::{Call, Shape, Values};
+use crate::exec::after::Values;
+use crate::exec::triggers::{Call, Shape};
 use crate::names;
 
 /// A variable that tells of the trigger.

@@ -212,9 +212,7 @@ fn parse_line(text: &str) -> Result<Line> {
     let (points, _) = s.points(2, true)?;
     s.end()?;
     match points.as_slice() {
-        [p, q] if is_zero(p.x - q.x) && is_zero(p.y - q.y) => {
-            bad("invalid line specification: must be two distinct points")
-        }
+        [p, q] if p.same(*q) => bad("invalid line specification: must be two distinct points"),
         [p, q] => Ok(Line::through(*p, *q)),
         _ => Err(s.invalid()),
     }

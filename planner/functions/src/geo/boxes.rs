@@ -116,7 +116,7 @@ pub(crate) fn crosses(b: &Rect, s: &Lseg) -> bool {
 }
 
 scalars! { pub(crate) BOXES, env;
-    "box_same" [Rectangle(a), Rectangle(b)] => point::same(a.high, b.high) && point::same(a.low, b.low);
+    "box_same" [Rectangle(a), Rectangle(b)] => a.high.same(b.high) && a.low.same(b.low);
     "box_overlap" [Rectangle(a), Rectangle(b)] => overlap(a, b);
     "box_contain" [Rectangle(a), Rectangle(b)] => covers(a, b);
     "box_contained" [Rectangle(a), Rectangle(b)] => covers(b, a);

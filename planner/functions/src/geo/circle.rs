@@ -24,7 +24,7 @@ fn apart(a: &Circle, b: &Circle) -> f64 {
 
 fn same(a: &Circle, b: &Circle) -> bool {
     let radius = (a.radius.is_nan() && b.radius.is_nan()) || eq(a.radius, b.radius);
-    radius && point::same(a.center, b.center)
+    radius && a.center.same(b.center)
 }
 
 /// A distance between borders, 0 where they overlap.

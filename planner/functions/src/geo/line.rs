@@ -6,31 +6,19 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::{eq, point, zero};
 
-/// The line through a point with a slope.
-pub(crate) fn through(p: Point, slope: f64) -> Line {
-    if slope.is_infinite() {
-        Line { a: -1.0, b: 0.0, c: p.x }
-    } else if slope == 0.0 {
-        Line { a: 0.0, b: -1.0, c: p.y }
-    } else {
-        // Adding zero makes a negative zero positive.
-        Line { a: slope, b: -1.0, c: p.y - slope * p.x + 0.0 }
-    }
-}
-
 fn of_points(a: Point, b: Point) -> Result<Line> {
-    if point::same(a, b) {
+    if a.same(b) {
         return Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             "invalid line specification: must be two distinct points",
         ));
     }
-    Ok(through(a, point::slope(a, b)))
+    Ok(Line::with_slope(a, point::slope(a, b)))
 }
 
 /// The line a segment lies on.
 pub(crate) fn of_lseg(s: &Lseg) -> Line {
-    through(s.a, point::slope(s.a, s.b))
+    Line::with_slope(s.a, point::slope(s.a, s.b))
 }
 
 pub(crate) fn slope(l: &Line) -> f64 {
@@ -76,7 +64,7 @@ pub(crate) fn intersection(l: &Line, m: &Line) -> Option<Point> {
 /// The foot of the perpendicular from a point, and its distance.
 pub(crate) fn closest(l: &Line, p: Point) -> (f64, Point) {
     // In this order: which line is solved for first decides the last digits.
-    match intersection(&through(p, inverse_slope(l)), l) {
+    match intersection(&Line::with_slope(p, inverse_slope(l)), l) {
         Some(foot) => (point::distance(foot, p), foot),
         None => (f64::NAN, p),
     }

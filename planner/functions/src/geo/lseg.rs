@@ -29,9 +29,9 @@ pub(crate) fn crosses_line(s: &Lseg, l: &Line) -> Option<Point> {
         return None;
     }
     // An end within the tolerance is meant exactly.
-    Some(if point::same(s.a, at) {
+    Some(if s.a.same(at) {
         s.a
-    } else if point::same(s.b, at) {
+    } else if s.b.same(at) {
         s.b
     } else {
         at
@@ -53,7 +53,7 @@ fn closest_to_line(s: &Lseg, l: &Line) -> (f64, Point) {
 
 /// The nearest point of a segment to a point, and its distance.
 pub(crate) fn closest(s: &Lseg, p: Point) -> (f64, Point) {
-    let perpendicular = line::through(p, point::inverse_slope(s.a, s.b));
+    let perpendicular = Line::with_slope(p, point::inverse_slope(s.a, s.b));
     let (_, at) = closest_to_line(s, &perpendicular);
     (point::distance(at, p), at)
 }
@@ -75,7 +75,7 @@ pub(crate) fn known((distance, at): (f64, Point)) -> Option<Point> {
 }
 
 fn same(s: &Lseg, t: &Lseg) -> bool {
-    point::same(s.a, t.a) && point::same(s.b, t.b)
+    s.a.same(t.a) && s.b.same(t.b)
 }
 
 fn parallel(s: &Lseg, t: &Lseg) -> bool {

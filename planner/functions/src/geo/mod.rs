@@ -11,15 +11,11 @@ pub(crate) mod path;
 pub(crate) mod point;
 pub(crate) mod polygon;
 
-/// The tolerance of comparisons.
-const EPSILON: f64 = 1e-6;
+use vicinity_types::geo::EPSILON;
+pub(crate) use vicinity_types::geo::near as eq;
 
 pub(crate) fn zero(a: f64) -> bool {
     a.abs() <= EPSILON
-}
-
-pub(crate) fn eq(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= EPSILON
 }
 
 pub(crate) fn ne(a: f64, b: f64) -> bool {

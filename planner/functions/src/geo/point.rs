@@ -13,15 +13,6 @@ pub(crate) fn distance(a: Point, b: Point) -> f64 {
     hypotenuse(a.x - b.x, a.y - b.y)
 }
 
-/// Equal within the tolerance; exactly, where a NaN is involved.
-pub(crate) fn same(a: Point, b: Point) -> bool {
-    if [a.x, a.y, b.x, b.y].iter().any(|v| v.is_nan()) {
-        let exact = |a: f64, b: f64| crate::number::float::order(a, b).is_eq();
-        return exact(a.x, b.x) && exact(a.y, b.y);
-    }
-    eq(a.x, b.x) && eq(a.y, b.y)
-}
-
 /// Slope of the line through two points, infinite for a vertical one.
 pub(crate) fn slope(a: Point, b: Point) -> f64 {
     if eq(a.x, b.x) {
@@ -68,8 +59,8 @@ pub(crate) fn div(a: Point, b: Point) -> Result<Point> {
 scalars! { pub(crate) POINT, env;
     "construct_point" [Float8(x), Float8(y)] => Point { x: *x, y: *y };
     "point_distance" [Pt(a), Pt(b)] => distance(*a, *b);
-    "point_eq" [Pt(a), Pt(b)] => same(*a, *b);
-    "point_ne" [Pt(a), Pt(b)] => !same(*a, *b);
+    "point_eq" [Pt(a), Pt(b)] => a.same(*b);
+    "point_ne" [Pt(a), Pt(b)] => !a.same(*b);
     "point_left" [Pt(a), Pt(b)] => lt(a.x, b.x);
     "point_right" [Pt(a), Pt(b)] => gt(a.x, b.x);
     "point_above" [Pt(a), Pt(b)] => gt(a.y, b.y);

@@ -75,7 +75,7 @@ fn same(p: &Polygon, q: &Polygon) -> bool {
     let equal_from = |start: usize, backwards: bool| {
         p.points.iter().enumerate().all(|(i, a)| {
             let at = if backwards { start + n - i } else { start + i };
-            q.points.get(at % n.max(1)).is_some_and(|b| point::same(*a, *b))
+            q.points.get(at % n.max(1)).is_some_and(|b| a.same(*b))
         })
     };
     (0..n).any(|start| equal_from(start, false) || equal_from(start, true))
@@ -103,11 +103,11 @@ fn side(corners: &[Point], end: usize) -> Option<Lseg> {
 /// A segment of which `a` is on side `s`: the part beyond the side is still to be looked at.
 fn touching_inside(a: Point, b: Point, s: &Lseg, corners: &[Point], start: usize) -> bool {
     let t = Lseg { a, b };
-    if point::same(a, s.a) {
+    if a.same(s.a) {
         if lseg::contains(&t, s.b) {
             return segment_inside(b, s.b, corners, start);
         }
-    } else if point::same(a, s.b) {
+    } else if a.same(s.b) {
         if lseg::contains(&t, s.a) {
             return segment_inside(b, s.a, corners, start);
         }

@@ -47,7 +47,9 @@ impl Queue {
         old: Option<&[Datum]>,
         new: Option<&[Datum]>,
     ) -> Result<()> {
-        keys.written(ctx, old, new, self)?;
+        if !keys.is_empty() {
+            keys.written(ctx, old, new, self)?;
+        }
         match triggers {
             None => Ok(()),
             Some(triggers) => triggers.after_row(ctx, old, new, self),
