@@ -8,7 +8,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 use crate::bind::{Binder, ParamTypes, Variables};
 use crate::call::{PgType, Typed, literal};
 use crate::context::ExecContext;
-use crate::exec::{cursor, dml, utility};
+use crate::exec::{copy, cursor, dml, utility};
 use crate::explain::{self, Explained, Options};
 use crate::portal::{About, CursorOptions, Portal};
 use crate::query::QueryPlan;
@@ -58,6 +58,14 @@ impl Statement {
     pub fn is_current(&self, ctx: &ExecContext) -> bool {
         self.version.is_none_or(|v| v == ctx.catalog.version())
             && self.path == ctx.session.path_key()
+    }
+
+    /// An error for what a function cannot do.
+    pub fn check_in_function(&self) -> Result<()> {
+        match &self.parsed.stmt {
+            sql::Statement::Copy(copy) => copy::refuse_client(copy),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is done quickly (invariant *no-starvation*), with the triggers it fires, which

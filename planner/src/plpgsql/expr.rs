@@ -370,6 +370,7 @@ pub(super) fn run(me: &mut Interpreter<'_>, sql: &Sql) -> Result<u64> {
 }
 
 fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result<u64> {
+    planned.statement.check_in_function()?;
     let values = params(me, planned)?;
     me.renew();
     let mut rows = 0;
@@ -413,6 +414,7 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
                 me.renew();
                 let statement = inner::prepare_with_types(&me.ctx, &one, &types)
                     .map_err(|e| inside(e, &one))?;
+                statement.check_in_function()?;
                 count = inner::rows(&me.ctx, &statement, given.clone(), &mut |_| Ok(true))
                     .map_err(|e| e.context(format!("SQL statement \"{one}\"")))?;
             }

@@ -57,14 +57,20 @@ pub fn start(ctx: &ExecContext, copy: &Copy) -> Result<Started> {
     }
 }
 
-/// Runs a COPY where there is no client to talk to: inside of a function.
-pub(crate) fn run(ctx: &ExecContext, copy: &Copy) -> Result<Outcome> {
+/// An error for a COPY that talks to the client.
+pub(crate) fn refuse_client(copy: &Copy) -> Result<()> {
     if copy.end == CopyEnd::Client {
         return Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             "cannot COPY to/from client in PL/pgSQL",
         ));
     }
+    Ok(())
+}
+
+/// Runs a COPY where there is no client to talk to: inside of a function.
+pub(crate) fn run(ctx: &ExecContext, copy: &Copy) -> Result<Outcome> {
+    refuse_client(copy)?;
     match start(ctx, copy)? {
         Started::Done(tag) => Ok(tag.into()),
         _ => Err(PgError::internal("COPY with a file is done at once")),
