@@ -1,20 +1,23 @@
 //! Statements run from within a statement: SQL of functions, EXECUTE, subqueries run per row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlparser::ast;
+use vicinity_storage::Catalog;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::bind::{Binder, ParamTypes, Variables};
 use crate::call::{PgType, Typed, literal};
 use crate::context::ExecContext;
-use crate::exec::{copy, cursor, dml, utility};
+use crate::exec::{copy, cursor, dml, locking, utility};
 use crate::explain::{self, Explained, Options};
 use crate::portal::{About, CursorOptions, Portal};
 use crate::query::QueryPlan;
 use crate::resolve::Context;
 use crate::rows::{Discard, OutputColumn};
 use crate::sql;
+use crate::uses::Uses;
 
 /// What a statement is, as far as running it goes.
 enum Kind {
@@ -32,8 +35,8 @@ pub struct Statement {
     columns: Vec<OutputColumn>,
     /// Behind the columns comes the id of the row, which is not shown.
     has_id: bool,
-    /// The catalog it was planned for; `None` where it means the same under any.
-    version: Option<u64>,
+    /// What it was planned for; `None` where it means the same under any catalog.
+    catalog: Option<Arc<Catalog>>,
     path: u64,
 }
 
@@ -56,8 +59,7 @@ impl Statement {
 
     /// Whether the plan is good for the catalog and search path of `ctx`.
     pub fn is_current(&self, ctx: &ExecContext) -> bool {
-        self.version.is_none_or(|v| v == ctx.catalog.version())
-            && self.path == ctx.session.path_key()
+        self.is_of(&ctx.catalog) && self.path == ctx.session.path_key()
     }
 
     /// An error for what a function cannot do.
@@ -75,6 +77,39 @@ impl Statement {
             Kind::Query(plan) => plan.is_short(),
             Kind::Dml(plan) => plan.is_short_within(depth),
             _ => false,
+        }
+    }
+
+    fn is_of(&self, catalog: &Catalog) -> bool {
+        self.catalog.as_ref().is_none_or(|c| c.version() == catalog.version())
+    }
+
+    /// What it asks of relations.
+    fn uses(&self) -> Option<&Uses> {
+        match &self.kind {
+            Kind::Query(plan) => Some(plan.uses()),
+            Kind::Dml(plan) => Some(plan.uses()),
+            Kind::Explain(_, plan) => plan.uses(),
+            Kind::Do(_) | Kind::Utility => None,
+        }
+    }
+
+    /// Locks the relations it uses; `false` if their definitions are no longer those it was planned
+    /// for.
+    pub fn hold(&self, ctx: &ExecContext) -> Result<bool> {
+        let Some(uses) = self.uses().filter(|u| !u.is_empty()) else { return Ok(true) };
+        uses.lock(&ctx.txn)?;
+        Ok(self.is_of(&ctx.txn.catalog()))
+    }
+
+    /// The surroundings with the catalog it was planned for: that may be newer, of after the wait for
+    /// a lock.
+    fn context<'c>(&self, ctx: &'c ExecContext) -> Cow<'c, ExecContext> {
+        match &self.catalog {
+            Some(catalog) if catalog.version() != ctx.catalog.version() => {
+                Cow::Owned(ExecContext { catalog: catalog.clone(), ..ctx.clone() })
+            }
+            _ => Cow::Borrowed(ctx),
         }
     }
 
@@ -115,6 +150,7 @@ pub fn open_cursor(
         options: CursorOptions { scroll, ..CursorOptions::default() },
         created: ctx.session.statement_time(),
     };
+    let ctx = &*statement.context(ctx);
     Portal::cursor(ctx, plan.clone(), params, about, statement.has_id)
 }
 
@@ -174,19 +210,22 @@ fn planned(
     names: &dyn Variables,
     has_id: bool,
 ) -> Result<Arc<Statement>> {
-    let (kind, mut columns) = crate::context::entered(ctx, || plan(ctx, &parsed, types, names))?;
-    if has_id {
-        columns.pop();
+    let mut ctx = ctx.clone();
+    loop {
+        let planned = crate::context::entered(&ctx, || plan(&ctx, &parsed, types, names));
+        let (kind, mut columns) = planned?;
+        if has_id {
+            columns.pop();
+        }
+        let timeless = matches!(&kind, Kind::Query(plan) if plan.is_timeless());
+        let catalog = (!timeless).then(|| ctx.catalog.clone());
+        let path = ctx.session.path_key();
+        let made = Statement { parsed: parsed.clone(), kind, columns, has_id, catalog, path };
+        if made.hold(&ctx)? {
+            return Ok(Arc::new(made));
+        }
+        ctx.catalog = ctx.txn.catalog();
     }
-    let timeless = matches!(&kind, Kind::Query(plan) if plan.is_timeless());
-    Ok(Arc::new(Statement {
-        parsed,
-        kind,
-        columns,
-        has_id,
-        version: (!timeless).then(|| ctx.catalog.version()),
-        path: ctx.session.path_key(),
-    }))
 }
 
 fn plan(
@@ -260,6 +299,7 @@ pub fn rows(
     params: Vec<Datum>,
     f: &mut dyn FnMut(Vec<Datum>) -> Result<bool>,
 ) -> Result<u64> {
+    let ctx = &*statement.context(ctx);
     match &statement.kind {
         Kind::Query(plan) => {
             let mut cursor = plan.open(ctx.clone(), params)?;
@@ -297,7 +337,8 @@ pub fn rows(
             Ok(0)
         }
         Kind::Utility => {
-            let outcome = utility::run(ctx, &statement.parsed.stmt, true)?;
+            locking::hold(&ctx.session, &ctx.txn, &statement.parsed.stmt)?;
+            let outcome = utility::run(&ctx.next_statement(), &statement.parsed.stmt, true)?;
             for row in outcome.rows.map(|r| r.rows).unwrap_or_default() {
                 if !f(row)? {
                     break;
@@ -310,6 +351,7 @@ pub fn rows(
 
 /// The first value of the first row; NULL without one.
 pub fn scalar(ctx: &ExecContext, statement: &Statement, params: &[Datum]) -> Result<Datum> {
+    let ctx = &*statement.context(ctx);
     match &statement.kind {
         Kind::Query(plan) => plan.scalar(ctx, params),
         _ => {

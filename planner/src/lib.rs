@@ -35,4 +35,5 @@ pub mod sql;
 pub mod sqlfn;
 pub mod user_call;
 pub mod userfn;
+pub mod uses;
 pub mod vector_search;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
+use vicinity_storage::Transaction;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::explain::{Explained, Options};
@@ -11,6 +12,7 @@ use crate::hooks::DmlPlan;
 use crate::query::QueryPlan;
 use crate::rows::OutputColumn;
 use crate::sql::Parsed;
+use crate::uses::Uses;
 
 /// What a statement is, as far as running it goes.
 pub enum Kind {
@@ -52,6 +54,21 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// What it asks of relations.
+    pub(crate) fn uses(&self) -> Option<&Uses> {
+        match &self.kind {
+            Kind::Query(plan) => Some(plan.uses()),
+            Kind::Dml(plan) => Some(plan.uses()),
+            Kind::Explain(_, plan) => plan.uses(),
+            _ => None,
+        }
+    }
+
+    /// Takes the locks it needs in a transaction.
+    pub(crate) fn lock(&self, txn: &Transaction) -> Result<()> {
+        self.uses().map_or(Ok(()), |uses| uses.lock(txn))
+    }
+
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
     pub fn is_short(&self) -> bool {
         match &self.kind {

@@ -20,6 +20,7 @@ use crate::parts::Parts;
 use crate::row::{RowCursor, RowPlan};
 use crate::rows::{Collect, OutputColumn, RowSink};
 use crate::session_state::Lane;
+use crate::uses::Uses;
 
 /// A query, planned once and run many times.
 pub struct QueryPlan {
@@ -35,6 +36,8 @@ pub struct QueryPlan {
     locks: bool,
     /// What runs once before or beside it.
     parts: Parts,
+    /// What it asks of relations.
+    uses: Uses,
 }
 
 impl QueryPlan {
@@ -50,13 +53,23 @@ impl QueryPlan {
         let id = measure::new_number();
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
         let locks = logical.exists(|node| Ok(lock_rows_of(node).is_some())).map_err(internal)?;
-        Ok(QueryPlan { logical, columns, kinds, row, id, locks, parts: Parts::default() })
+        Ok(QueryPlan {
+            logical,
+            columns,
+            kinds,
+            row,
+            id,
+            locks,
+            parts: Parts::default(),
+            uses: Uses::default(),
+        })
     }
 
     /// Plans what a binder gave for a query.
     pub fn of(ctx: &ExecContext, bound: BoundQuery) -> Result<QueryPlan> {
         let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
-        Ok(QueryPlan { parts: Parts::plan(ctx, bound.parts, &bound.params)?, ..plan })
+        let parts = Parts::plan(ctx, bound.parts, &bound.params)?;
+        Ok(QueryPlan { parts, uses: bound.uses, ..plan })
     }
 
     /// The row lane's plan, if the query has one.
@@ -69,9 +82,15 @@ impl QueryPlan {
         &self.kinds
     }
 
+    /// What it asks of relations.
+    pub fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
     /// Whether it looks at rows of tables.
     pub fn reads_data(&self) -> bool {
-        let mut reads = !self.parts.is_empty();
+        // Those of subqueries that run by themselves are not in the plan.
+        let mut reads = !self.parts.is_empty() || !self.uses.is_empty();
         // The walk itself cannot fail.
         let _ = self.logical.apply_with_subqueries(|node| {
             let free = matches!(node, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_));
@@ -133,6 +152,7 @@ impl QueryPlan {
 
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
+        self.uses.lock(&ctx.txn)?;
         let ctx = self.parts.begin(ctx, &params)?;
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
             (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
@@ -160,6 +180,7 @@ impl QueryPlan {
     /// Runs it for its first row's first value; NULL if there is no row.
     pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
         if let Some(plan) = self.row_now(ctx).filter(|_| self.parts.is_empty()) {
+            self.uses.lock(&ctx.txn)?;
             return plan.scalar(ctx, params);
         }
         let mut sink = Collect::default();

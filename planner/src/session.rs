@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::exec::after::{self, Deferred};
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction::{self, Modes};
-use crate::exec::{Outcome, cursor, temporary, utility};
+use crate::exec::{Outcome, cursor, locking, temporary, utility};
 use crate::explain;
 use crate::hooks;
 use crate::portal;
@@ -126,19 +126,44 @@ impl Session {
         crate::sql::parse(sql)
     }
 
-    /// The surroundings for the statement that begins now.
-    fn context(&mut self) -> Result<ExecContext> {
-        let txn = match &self.txn {
+    /// The transaction the statement that begins now is part of.
+    fn transaction(&mut self) -> Result<Arc<Transaction>> {
+        match &self.txn {
             Some(txn) => {
                 txn.set_lock_timeout(self.state.lock_timeout());
-                txn.clone()
+                Ok(txn.clone())
             }
             None => {
                 let (isolation, read_only) = self.state.transaction_defaults();
-                self.begin(isolation, read_only)?
+                self.begin(isolation, read_only)
             }
-        };
+        }
+    }
+
+    /// The surroundings for the statement that begins now.
+    fn context(&mut self) -> Result<ExecContext> {
+        let txn = self.transaction()?;
         Ok(self.context_in(txn))
+    }
+
+    /// The same with the locks that a statement needs, and the statement as it is planned now. Locks
+    /// come before the snapshot and the catalog: whoever held them has committed by then.
+    fn locked_context(&mut self, prepared: &Arc<Prepared>) -> Result<(ExecContext, Arc<Prepared>)> {
+        let txn = self.transaction()?;
+        let mut prepared = prepared.clone();
+        loop {
+            match &prepared.kind {
+                Kind::Utility => locking::hold(&self.state, &txn, &prepared.parsed.stmt)?,
+                _ => prepared.lock(&txn)?,
+            }
+            let ctx = self.context_in(txn.clone());
+            let now = self.fresh(&ctx, &prepared)?;
+            if Arc::ptr_eq(&now, &prepared) {
+                return Ok((ctx, now));
+            }
+            // Another plan may use other relations.
+            prepared = now;
+        }
     }
 
     fn context_in(&self, txn: Arc<Transaction>) -> ExecContext {
@@ -174,13 +199,22 @@ impl Session {
     }
 
     /// A plan that is still good, if there is one: what [`Session::prepare`] would give at once.
-    pub fn cached(&self, parsed: &Parsed, types: &[Oid]) -> Option<Arc<Prepared>> {
+    /// Relations it uses are locked, so that it stays good until it is run.
+    pub fn cached(&mut self, parsed: &Parsed, types: &[Oid]) -> Option<Arc<Prepared>> {
         if self.txn.as_ref().is_some_and(|t| t.xid().is_some()) {
             // The transaction may have a catalog of its own.
             return None;
         }
         let version = self.engine.db.catalog().version();
-        self.engine.plans.get(&parsed.text, types, self.state.path_key(), version)
+        let found = self.engine.plans.get(&parsed.text, types, self.state.path_key(), version)?;
+        let uses = found.uses().filter(|uses| !uses.is_empty() && self.block != Block::Failed);
+        if let Some(uses) = uses {
+            let txn = self.transaction().ok()?;
+            if !uses.try_lock(&txn).ok()? || self.engine.db.catalog().version() != version {
+                return None;
+            }
+        }
+        Some(found)
     }
 
     /// Plans a statement. `types` are the declared parameter types, 0 for unknown.
@@ -193,11 +227,9 @@ impl Session {
         }
         self.state.begin_statement();
         let alone = self.txn.is_none();
-        let ctx = self.context()?;
-        let prepared = self.plan(&ctx, parsed, types);
-        let private = ctx.txn.xid().is_some();
-        drop(ctx);
-        if alone {
+        let prepared = self.plan_locked(parsed, types);
+        let private = self.txn.as_ref().is_some_and(|t| t.xid().is_some());
+        if alone && !prepared.as_ref().is_ok_and(|p| p.kind.depends_on_catalog()) {
             self.txn = None;
         }
         let prepared = Arc::new(prepared?);
@@ -205,6 +237,18 @@ impl Session {
             self.engine.plans.put(types, &prepared);
         }
         Ok(prepared)
+    }
+
+    /// Plans a statement, with locks on what it uses: the plan stays good to the transaction's end.
+    fn plan_locked(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        loop {
+            let ctx = self.context()?;
+            let prepared = self.plan(&ctx, parsed, types)?;
+            prepared.lock(&ctx.txn)?;
+            if ctx.txn.catalog().version() == ctx.catalog.version() {
+                return Ok(prepared);
+            }
+        }
     }
 
     /// Plans a statement as it stands in the query string.
@@ -321,11 +365,10 @@ impl Session {
             Kind::Session => return self.session_statement(&prepared.parsed.stmt, params),
             _ => {}
         }
-        let ctx = self.context()?;
+        let (ctx, prepared) = self.locked_context(prepared)?;
         if prepared.kind.depends_on_catalog() {
             ctx.txn.settle();
         }
-        let prepared = self.fresh(&ctx, prepared)?;
         if let Some(what) = utility::writes(&prepared.parsed.stmt)
             && ctx.txn.read_only()
         {

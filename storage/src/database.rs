@@ -25,6 +25,8 @@ use crate::store::vacuum::Vacuum;
 use crate::store::{Layout, Store};
 use crate::table::Table;
 use crate::txn::locks::Locks;
+use crate::txn::relation_lock::{LockInfo, LockTarget, RelationLock, RelationLocks};
+use crate::txn::waits::Waits;
 use crate::txn::{Isolation, Transaction};
 use crate::wal::{OnFatal, Wal};
 
@@ -52,6 +54,8 @@ impl Default for Options {
 pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) locks: Locks,
+    pub(crate) relations: RelationLocks,
+    pub(crate) waits: Waits,
 }
 
 /// An open database.
@@ -101,7 +105,12 @@ impl Database {
         let max_storage = recovered.stores.keys().max().copied().unwrap_or(0);
         let db = Arc::new(Database {
             disk,
-            core: Arc::new(Core { clock: Clock::new(recovered.next_xid), locks: Locks::new() }),
+            core: Arc::new(Core {
+                clock: Clock::new(recovered.next_xid),
+                locks: Locks::new(),
+                relations: RelationLocks::new(),
+                waits: Waits::default(),
+            }),
             wal: recovered.wal,
             commit: Mutex::new(()),
             builds: Builds::default(),
@@ -193,6 +202,24 @@ impl Database {
         read_only: bool,
     ) -> Transaction {
         Transaction::begin(self.clone(), place.clone(), isolation, read_only)
+    }
+
+    /// Locks on relations and transactions that sessions have or wait for.
+    pub fn locks(&self) -> Vec<LockInfo> {
+        let mut all = self.core.relations.list();
+        let info = |owner, xid, mode, granted| LockInfo {
+            target: LockTarget::Transaction(xid),
+            mode,
+            pid: self.core.relations.process(owner),
+            granted,
+            fast: false,
+            transaction: LockInfo::transaction_of(owner),
+        };
+        let running = self.core.clock.running().into_iter();
+        all.extend(running.map(|(xid, owner)| info(owner, xid, RelationLock::Exclusive, true)));
+        let waiting = self.core.waits.for_transactions().into_iter();
+        all.extend(waiting.map(|(who, xid)| info(who.owner, xid, RelationLock::Share, false)));
+        all
     }
 
     /// The committed catalog.

@@ -32,6 +32,7 @@ pub use table::{
     Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
 };
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};
+pub use txn::relation_lock::{LockInfo, LockTarget, RelationLock};
 pub use txn::{CommitTicket, Interrupt, Isolation, KeptSnapshot, Savepoint, Transaction};
 pub use vicinity_indexes::{PAGE, Progress};
 pub use wal::{Lsn, Wal};

@@ -68,6 +68,7 @@ impl Binder<'_> {
         let plan = Arc::new(dml::prepare(ctx, self.part(ctx), &statement)?);
         self.params.adopt(plan.params());
         self.relations.push(plan.relation().oid);
+        self.uses.extend(plan.uses());
         let id = parts::new_id();
         self.parts.push((id, BoundPart::Write(plan.clone())));
         plan.columns().map(|columns| self.part_scan(id, name, columns.to_vec())).transpose()

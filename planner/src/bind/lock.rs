@@ -2,6 +2,7 @@
 
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast;
+use vicinity_storage::RelationLock;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::scope::Item;
@@ -77,6 +78,7 @@ impl Binder<'_> {
         let locks = std::mem::take(&mut level.locks);
         let items = &level.scope.items;
         let mut targets: Vec<LockTarget> = Vec::new();
+        let mut locked = Vec::new();
         for lock in &locks {
             if let Some((name, place)) = &lock.of
                 && !items.iter().any(|i| i.alias == *name)
@@ -98,8 +100,10 @@ impl Binder<'_> {
                     ));
                 }
                 add_target(&mut targets, item, lock.locks);
+                locked.push(item.relation);
             }
         }
+        locked.into_iter().for_each(|r| self.uses.add(r, RelationLock::RowShare));
         Ok(if targets.is_empty() { plan } else { lock_rows(plan, targets) })
     }
 }

@@ -51,6 +51,7 @@ use crate::parts::{BoundPart, PartId};
 use crate::resolve::{Context, Types};
 use crate::session_state::SessionState;
 use crate::sql::Source;
+use crate::uses::Uses;
 
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
@@ -69,6 +70,8 @@ pub struct BoundQuery {
     pub params: Vec<Oid>,
     /// The relations it reads.
     pub relations: Vec<Oid>,
+    /// What it asks of them.
+    pub uses: Uses,
     /// Parts that run once.
     pub parts: Vec<(PartId, BoundPart)>,
 }
@@ -158,6 +161,8 @@ pub struct Binder<'a> {
     /// Qualifiers given out, so that no two plans share one.
     aliases: HashMap<String, usize>,
     relations: Vec<Oid>,
+    /// What the statement asks of relations.
+    uses: Uses,
     /// Where columns were named, for errors found later.
     places: HashMap<String, usize>,
     /// How deep queries and views nest.
@@ -187,6 +192,7 @@ impl<'a> Binder<'a> {
             outers: Vec::new(),
             aliases: HashMap::new(),
             relations: Vec::new(),
+            uses: Uses::default(),
             places: HashMap::new(),
             depth: 0,
         }
@@ -252,6 +258,11 @@ impl<'a> Binder<'a> {
         if self.nested { Ok(self.params.so_far()) } else { self.params.finish() }
     }
 
+    /// What the statement asks of relations, as far as it is bound.
+    pub fn uses(&mut self) -> &mut Uses {
+        &mut self.uses
+    }
+
     /// The relations read so far.
     pub fn relations(&self) -> &[Oid] {
         &self.relations
@@ -265,6 +276,7 @@ impl<'a> Binder<'a> {
             columns: bound.columns,
             params: self.params.finish()?,
             relations: self.relations.clone(),
+            uses: self.uses.clone(),
             parts: self.take_parts(),
         })
     }
@@ -278,6 +290,7 @@ impl<'a> Binder<'a> {
             columns: bound.columns,
             params: self.params.so_far(),
             relations: self.relations.clone(),
+            uses: self.uses.clone(),
             parts: Vec::new(),
         })
     }

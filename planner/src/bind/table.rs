@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use sqlparser::ast::ObjectName;
+use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -90,6 +91,7 @@ impl Binder<'_> {
         alias: Option<&str>,
     ) -> Result<(LogicalPlan, Item)> {
         self.relations.push(relation.oid);
+        self.uses.add(relation.oid, RelationLock::AccessShare);
         match &relation.kind {
             RelationKind::Table(table) => {
                 if table.materialized.as_ref().is_some_and(|m| !m.populated) {

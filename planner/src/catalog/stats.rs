@@ -1,7 +1,8 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
+use vicinity_storage::LockTarget;
 use vicinity_storage::catalog::model::{Relation, fixed};
-use vicinity_types::{Datum, Result, oid};
+use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::row::{Rows, array, flag, id, int4, int8, text};
 use super::{RowsFn, VirtualTable};
@@ -15,9 +16,51 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_stat_activity" => activity,
         "pg_stat_progress_create_index" => progress,
         "pg_cursors" => cursors,
+        "pg_locks" => locks,
         "pg_prepared_statements" => statements,
         _ => return None,
     })
+}
+
+fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let mut virtuals = std::collections::BTreeMap::new();
+    for lock in ctx.engine.db.locks() {
+        let (place, number) = lock.transaction;
+        virtuals.insert(lock.transaction, lock.pid);
+        let (kind, relation, transaction) = match lock.target {
+            LockTarget::Relation(oid) => ("relation", id(oid), Datum::Null),
+            LockTarget::Transaction(xid) => {
+                let xid = Oid::try_from(xid & 0xffff_ffff).unwrap_or_default();
+                ("transactionid", Datum::Null, id(xid))
+            }
+        };
+        let database = if relation.is_null() { Datum::Null } else { id(fixed::DATABASE) };
+        rows.push([
+            ("locktype", text(kind)),
+            ("database", database),
+            ("relation", relation),
+            ("transactionid", transaction),
+            ("virtualtransaction", text(&format!("{place}/{number}"))),
+            ("pid", int4(lock.pid)),
+            ("mode", text(lock.mode.name())),
+            ("granted", flag(lock.granted)),
+            ("fastpath", flag(lock.fast)),
+        ]);
+    }
+    for ((place, number), pid) in virtuals {
+        let own = format!("{place}/{number}");
+        rows.push([
+            ("locktype", text("virtualxid")),
+            ("virtualxid", text(&own)),
+            ("virtualtransaction", text(&own)),
+            ("pid", int4(pid)),
+            ("mode", text("ExclusiveLock")),
+            ("granted", flag(true)),
+            ("fastpath", flag(true)),
+        ]);
+    }
+    rows.done()
 }
 
 fn schema_name(ctx: &ExecContext, relation: &Relation) -> Datum {

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, CascadeOption, LockTableMode, ObjectName, TruncateIdentityOption};
-use vicinity_storage::LockMode;
-use vicinity_storage::catalog::model::Relation;
+use sqlparser::ast::{self, CascadeOption, ObjectName, TruncateIdentityOption};
+use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
 use super::after::Queue;
-use super::name;
 use super::outcome::{Outcome, done};
 use super::triggers::{Event, Triggers};
+use super::{locking, name};
 use crate::context::ExecContext;
 use crate::sql::Vacuum;
 
@@ -84,25 +83,42 @@ fn with_referrers(ctx: &ExecContext, tables: &mut Vec<Arc<Relation>>, cascade: b
     Ok(())
 }
 
-/// Runs LOCK TABLE: modes that let writers go on keep only definitions away.
+/// Runs LOCK TABLE: what is left of it where it may wait (see [`locking`]), all of it with NOWAIT.
 pub(crate) fn lock(ctx: &ExecContext, l: &ast::Lock) -> Result<Outcome> {
-    let mode = match l.lock_mode {
-        Some(
-            LockTableMode::AccessShare | LockTableMode::RowShare | LockTableMode::RowExclusive,
-        ) => LockMode::Shared,
-        _ => LockMode::Exclusive,
-    };
-    if l.nowait {
-        return Err(PgError::unsupported("LOCK ... NOWAIT"));
-    }
+    let mode = locking::mode_of(l.lock_mode.as_ref());
     for target in &l.tables {
-        let table = name::relation(ctx, &target.name)?;
-        if table.table().is_none() {
-            return Err(name::not_a(&table, "table"));
+        let relation = name::relation(ctx, &target.name)?;
+        if !matches!(relation.kind, RelationKind::Table(_) | RelationKind::View(_)) {
+            return Err(name::not_a(&relation, "table or view"));
         }
-        ctx.txn.lock_table(table.oid, mode)?;
+        lock_one(ctx, &relation, mode, l.nowait)?;
     }
     Ok(done("LOCK TABLE"))
+}
+
+/// Locks a table, or a view and what it reads.
+fn lock_one(
+    ctx: &ExecContext,
+    relation: &Relation,
+    mode: vicinity_storage::RelationLock,
+    nowait: bool,
+) -> Result<()> {
+    if !nowait {
+        ctx.txn.lock_relation(relation.oid, mode)?;
+    } else if !ctx.txn.try_lock_relation(relation.oid, mode)? {
+        return Err(PgError::new(
+            SqlState::LOCK_NOT_AVAILABLE,
+            format!("could not obtain lock on relation \"{}\"", relation.name),
+        ));
+    }
+    let RelationKind::View(view) = &relation.kind else { return Ok(()) };
+    let catalog = ctx.txn.catalog();
+    for inner in view.depends_on.iter().filter_map(|oid| catalog.relation(*oid)) {
+        if matches!(inner.kind, RelationKind::Table(_) | RelationKind::View(_)) {
+            lock_one(ctx, inner, mode, nowait)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs VACUUM and ANALYZE. Space is reused and statistics are counted as the server runs, so both

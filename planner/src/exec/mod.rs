@@ -17,6 +17,7 @@ pub(crate) mod cursor;
 mod ddl;
 pub mod dml;
 pub(crate) mod foreign;
+pub(crate) mod locking;
 mod maintenance;
 pub(crate) mod name;
 pub mod outcome;

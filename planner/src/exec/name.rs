@@ -60,7 +60,7 @@ pub(crate) fn ident_at(ident: &Ident) -> Option<usize> {
 }
 
 /// Schema name, if given, and name.
-fn qualified(name: &ObjectName) -> Result<(Option<String>, String)> {
+pub(crate) fn qualified(name: &ObjectName) -> Result<(Option<String>, String)> {
     let mut parts = parts(name);
     let shown = parts.join(".");
     let Some(own) = parts.pop() else { return Err(PgError::internal("empty name")) };

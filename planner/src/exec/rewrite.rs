@@ -6,7 +6,7 @@ use sqlparser::ast::Expr;
 use vicinity_storage::catalog::model::{
     AttrNumber, ConstraintKind, IndexDef, Relation, RelationKind, TableDef,
 };
-use vicinity_storage::{Access, LockMode, Table, pin};
+use vicinity_storage::{Access, RelationLock, Table, pin};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::ddl::opclass;
@@ -203,7 +203,7 @@ pub(crate) fn copy_rows(
     f: impl Fn(&ExecContext, &mut Vec<Datum>) -> Result<()>,
 ) -> Result<()> {
     // Rows that come in while others are read would be lost with the old storage.
-    ctx.txn.lock_table(r.oid, LockMode::Exclusive)?;
+    ctx.txn.lock_relation(r.oid, RelationLock::AccessExclusive)?;
     let r = &super::ddl::index::reread(ctx, r.oid)?;
     let old = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
     let statement = ctx.next_statement();
@@ -263,7 +263,7 @@ pub(crate) fn change_type(
     (ty, ndims): (PgType, i16),
     using: Option<&Expr>,
 ) -> Result<()> {
-    ctx.txn.lock_table(r.oid, LockMode::Exclusive)?;
+    ctx.txn.lock_relation(r.oid, RelationLock::AccessExclusive)?;
     let r = &super::ddl::index::reread(ctx, r.oid)?;
     let statement = ctx.next_statement();
     let convert = dml::conversion(&statement, r, at, ty, using)?;

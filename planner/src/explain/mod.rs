@@ -37,6 +37,7 @@ use crate::measure::{Figures, Measure};
 use crate::prepared::{Kind, Prepared};
 use crate::query::QueryPlan;
 use crate::rows::{Discard, RowSink};
+use crate::uses::Uses;
 
 /// What is explained.
 pub struct Explained {
@@ -121,6 +122,17 @@ fn target(ctx: &ExecContext, stmt: &ast::Statement, types: &[Oid]) -> Result<(Ta
             _ => Err(unexplained(stmt)),
         },
         _ => Err(unexplained(stmt)),
+    }
+}
+
+impl Explained {
+    /// What the statement asks of relations.
+    pub(crate) fn uses(&self) -> Option<&Uses> {
+        match &self.target {
+            Target::Query(plan) => Some(plan.uses()),
+            Target::Write(plan) => Some(plan.uses()),
+            Target::CreateAs(_) | Target::Execute { .. } => None,
+        }
     }
 }
 

@@ -202,7 +202,9 @@ type Prepare = fn(&ExecContext, &str, &[Oid], &dyn Variables) -> Result<Arc<Stat
 fn plan_by(me: &Interpreter<'_>, sql: &Sql, prefix: &str, prepare: Prepare) -> Result<InUse> {
     let fits =
         |p: &Planned| p.statement.is_current(&me.ctx) && p.shapes.iter().all(|s| s.fits(&me.frame));
-    if let Some(found) = InUse::find(sql, fits) {
+    if let Some(found) = InUse::find(sql, fits)
+        && found.statement.hold(&me.ctx)?
+    {
         return Ok(found);
     }
     let lookup = Lookup {

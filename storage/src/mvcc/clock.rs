@@ -22,6 +22,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::Xid;
 use super::version::{UNCOMMITTED, VersionRef};
+use crate::txn::waits::Owner;
 
 /// At most this many transactions write at once.
 const SLOTS: usize = 8192;
@@ -38,6 +39,8 @@ struct TxnSlot {
     xid: AtomicU64,
     /// 0 while it runs, then its commit timestamp.
     commit: AtomicU64,
+    /// Who it is to those who wait for it.
+    owner: AtomicU64,
     waiters: AtomicU32,
     gate: Mutex<()>,
     ended: Condvar,
@@ -83,6 +86,7 @@ impl Clock {
         let slot = || TxnSlot {
             xid: AtomicU64::new(0),
             commit: AtomicU64::new(0),
+            owner: AtomicU64::new(0),
             waiters: AtomicU32::new(0),
             gate: Mutex::new(()),
             ended: Condvar::new(),
@@ -115,7 +119,7 @@ impl Clock {
     }
 
     /// A fresh id and its slot.
-    pub(crate) fn start(&self) -> Result<Xid> {
+    pub(crate) fn start(&self, owner: Owner) -> Result<Xid> {
         for _ in 0..SLOTS {
             let xid = self.next_xid.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = self.slot(xid) else { continue };
@@ -123,6 +127,7 @@ impl Clock {
                 slot.xid.compare_exchange(0, RESERVED, Ordering::AcqRel, Ordering::Relaxed);
             if claimed.is_ok() {
                 slot.commit.store(0, Ordering::Release);
+                slot.owner.store(owner, Ordering::Release);
                 slot.xid.store(xid, Ordering::Release);
                 return Ok(xid);
             }
@@ -179,6 +184,20 @@ impl Clock {
     /// Whether a transaction has neither committed nor rolled back.
     pub(crate) fn is_running(&self, xid: Xid) -> bool {
         matches!(self.status(xid), Status::Running)
+    }
+
+    /// All transactions with an id that run, and whose they are.
+    pub(crate) fn running(&self) -> Vec<(Xid, Owner)> {
+        let xids = self.slots.iter().map(|s| s.xid.load(Ordering::Acquire));
+        let busy = xids.filter(|xid| *xid != 0 && *xid != RESERVED);
+        busy.filter_map(|xid| Some((xid, self.owner(xid)?))).collect()
+    }
+
+    /// Whose a running transaction is.
+    pub(crate) fn owner(&self, xid: Xid) -> Option<Owner> {
+        let slot = self.slot(xid)?;
+        let owner = slot.owner.load(Ordering::Acquire);
+        self.is_running(xid).then_some(owner)
     }
 
     /// Sleeps until the transaction ends or the time is over.

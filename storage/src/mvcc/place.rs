@@ -1,28 +1,33 @@
-//! A session's place among the snapshots in use.
+//! A session's place among the snapshots in use, and among the holders of locks.
 
 use std::sync::Arc;
 
 use vicinity_types::Result;
 
 use crate::database::{Core, Database};
+use crate::txn::relation_lock::Held;
 
-/// Where a session's transactions, one after the other, announce what they look at. Kept by the
-/// session because getting one is a step all sessions share.
+/// Where a session's transactions, one after the other, announce what they look at: which versions
+/// they need, which relations nobody may drop. Kept by the session because getting one is a step all
+/// sessions share.
 pub struct SnapshotPlace {
     core: Arc<Core>,
     pub(crate) slot: u32,
+    pub(crate) held: Arc<Held>,
 }
 
 impl SnapshotPlace {
     /// A place of its own; 53400 when more transactions run than the server has places for.
     pub fn open(db: &Database) -> Result<Arc<SnapshotPlace>> {
         let slot = db.core.clock.open_snapshots()?;
-        Ok(Arc::new(SnapshotPlace { core: db.core.clone(), slot }))
+        let held = db.core.relations.open_place(slot);
+        Ok(Arc::new(SnapshotPlace { core: db.core.clone(), slot, held }))
     }
 }
 
 impl Drop for SnapshotPlace {
     fn drop(&mut self) {
+        self.core.relations.close_place(self.slot);
         self.core.clock.close_snapshots(self.slot);
     }
 }

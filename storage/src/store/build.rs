@@ -30,7 +30,7 @@ use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::{RowId, Snapshot, Xid, pin};
 use crate::table::Table;
 use crate::txn::Transaction;
-use crate::txn::locks::{LockKey, LockMode};
+use crate::txn::relation_lock::RelationLock;
 
 /// Running builds.
 #[derive(Default)]
@@ -98,9 +98,8 @@ impl Database {
             return Ok(());
         }
         let rebuilt = index.ready();
-        let lock = LockKey::Table(store.table);
         let before = txn.savepoint();
-        txn.lock(lock, LockMode::Exclusive)?;
+        txn.lock_relation(store.table, RelationLock::Share)?;
         let slot = self.core.clock.open_snapshots()?;
         let ts = self.core.clock.take(slot);
         let building = if rebuilt { Arc::new(index.blank()) } else { index };

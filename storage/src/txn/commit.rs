@@ -50,8 +50,10 @@ impl Transaction {
             self.db.retire(&inner.changes);
         }
         self.ended.store(true, Ordering::Release);
-        *inner = Inner::default();
+        let relations = std::mem::take(&mut inner.relations);
+        *inner = Inner { relations, ..Inner::default() };
         drop(guard);
+        self.unlock_relations();
         self.db.core.clock.idle(self.place.slot);
         let after = Some(self.after.load(Ordering::Relaxed)).filter(|lsn| *lsn > 0);
         let lsn = lsn.max(after).filter(|_| self.synchronous.load(Ordering::Relaxed));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::locks::{LockKey, LockMode};
+use super::relation_lock::RelationLock;
 use super::undo::Undo;
 use super::{Inner, Transaction};
 use crate::catalog::change::{Change, Key};
@@ -30,9 +30,7 @@ impl Transaction {
     /// anything that hangs on it, waits for its writers.
     pub fn put(&self, object: Object) -> Result<()> {
         let object = self.prepare(object);
-        if let Some(table) = self.table_behind(&object) {
-            self.lock(LockKey::Table(table), LockMode::Exclusive)?;
-        }
+        self.lock_for(&object, false)?;
         self.assign_xid()?;
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
@@ -62,9 +60,7 @@ impl Transaction {
                 format!("object {} does not exist", key.oid()),
             ));
         };
-        if let Some(table) = self.table_behind(&object) {
-            self.lock(LockKey::Table(table), LockMode::Exclusive)?;
-        }
+        self.lock_for(&object, true)?;
         self.assign_xid()?;
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
@@ -75,18 +71,13 @@ impl Transaction {
     /// TRUNCATE: the table goes on with a new, empty storage. Transactions that still read the old
     /// one through an older catalog go on reading it.
     pub fn truncate(&self, table: Oid) -> Result<()> {
-        self.lock(LockKey::Table(table), LockMode::Exclusive)?;
+        self.lock_relation(table, RelationLock::AccessExclusive)?;
         let relation = self.catalog().relation(table).cloned();
         let Some(relation) = relation else { return Err(no_table(table)) };
         let mut next = (*relation).clone();
         let RelationKind::Table(def) = &mut next.kind else { return Err(no_table(table)) };
         def.storage = self.new_storage();
         self.put(Object::Relation(Arc::new(next)))
-    }
-
-    /// `LOCK TABLE`: shared keeps DDL away, exclusive also writers.
-    pub fn lock_table(&self, table: Oid, mode: LockMode) -> Result<()> {
-        self.lock(LockKey::Table(table), mode)
     }
 
     fn prepare(&self, object: Object) -> Object {
@@ -100,23 +91,31 @@ impl Transaction {
         Object::Relation(Arc::new(Relation { kind: RelationKind::Table(def), ..(**r).clone() }))
     }
 
-    /// The existing table whose writers must be done before an object changes.
-    fn table_behind(&self, object: &Object) -> Option<Oid> {
-        let catalog = self.catalog();
-        let table = match object {
-            Object::Relation(r) => match &r.kind {
-                RelationKind::Table(_) => r.oid,
-                // A new index is kept up from the moment it is attached: no need to wait.
-                RelationKind::Index(i) if catalog.relation(r.oid).is_some() && i.valid => {
-                    return None;
-                }
-                RelationKind::Index(_) => return None,
-                _ => return None,
-            },
-            Object::Trigger(t) => t.table,
-            _ => return None,
+    /// The least that must be locked before an object is replaced or dropped, whatever the statement
+    /// has locked already: nobody uses rows of a table that is rewritten or goes, nobody writes to one
+    /// that gets a trigger, and two changes of one relation come one after the other.
+    fn lock_for(&self, object: &Object, dropped: bool) -> Result<()> {
+        let (relation, mode) = match object {
+            Object::Relation(r) => (r.oid, self.lock_of_change(r, dropped)),
+            Object::Trigger(t) => (t.table, RelationLock::ShareRowExclusive),
+            _ => return Ok(()),
         };
-        catalog.relation(table).is_some().then_some(table)
+        match self.catalog().relation(relation) {
+            Some(_) => self.lock_relation(relation, mode),
+            None => Ok(()),
+        }
+    }
+
+    fn lock_of_change(&self, next: &Relation, dropped: bool) -> RelationLock {
+        let catalog = self.catalog();
+        let before = catalog.relation(next.oid).and_then(|r| r.table());
+        match (before, next.table()) {
+            _ if dropped => RelationLock::AccessExclusive,
+            (Some(a), Some(b)) if a.storage != b.storage || a.columns.len() != b.columns.len() => {
+                RelationLock::AccessExclusive
+            }
+            _ => RelationLock::ShareUpdateExclusive,
+        }
     }
 
     fn change(&self, inner: &mut Inner, change: Change) -> Result<()> {

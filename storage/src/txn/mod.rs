@@ -2,16 +2,19 @@
 
 mod commit;
 mod ddl;
+mod locking;
 pub(crate) mod locks;
 pub(crate) mod log;
+pub(crate) mod relation_lock;
 mod undo;
+pub(crate) mod waits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
@@ -23,9 +26,11 @@ use crate::store::Store;
 use crate::wal::Lsn;
 pub use commit::CommitTicket;
 pub(crate) use ddl::no_table;
-use locks::{LockKey, LockMode, Waiter};
+use locks::LockKey;
 use log::TxnLog;
+use relation_lock::RelationLock;
 use undo::Undo;
+use waits::Owner;
 
 /// How much a transaction sees of those that run beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +73,8 @@ pub struct Transaction {
     /// Wait for the disk at commit.
     synchronous: AtomicBool,
     place: Arc<SnapshotPlace>,
+    /// Who it is to those who wait for its locks.
+    owner: Owner,
     /// The snapshot of the whole transaction, 0 before it is taken.
     fixed: AtomicU64,
     /// 0 until the first write.
@@ -99,6 +106,8 @@ struct Inner {
     /// The catalog with our changes, and the version of the committed one it stands on.
     catalog: Option<(u64, Arc<Catalog>)>,
     locks: Vec<LockKey>,
+    /// Locks on relations that are not in the session's own place.
+    relations: Vec<(Oid, RelationLock)>,
 }
 
 /// A place to roll back to.
@@ -106,6 +115,10 @@ struct Inner {
 pub struct Savepoint {
     undo: usize,
     log: u64,
+    /// Storages touched.
+    stores: usize,
+    /// Weak locks on relations.
+    locks: u32,
 }
 
 /// The versions a snapshot sees, kept for as long as this lives.
@@ -149,8 +162,10 @@ impl Transaction {
         isolation: Isolation,
         read_only: bool,
     ) -> Self {
+        let owner = place.held.begin(place.slot);
         Transaction {
             db,
+            owner,
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
             settled: AtomicBool::new(false),
@@ -217,6 +232,7 @@ impl Transaction {
     /// Whose it is, for deadlock reports.
     pub fn set_process(&self, pid: i32) {
         self.control.lock().pid = pid;
+        self.place.held.set_process(pid);
     }
 
     /// See [`Transaction::set_process`].
@@ -305,7 +321,7 @@ impl Transaction {
     fn assign_xid_locked(&self) -> Result<Xid> {
         match self.xid.load(Ordering::Relaxed) {
             0 => {
-                let xid = self.db.core.clock.start()?;
+                let xid = self.db.core.clock.start(self.owner)?;
                 self.xid.store(xid, Ordering::Relaxed);
                 Ok(xid)
             }
@@ -313,7 +329,7 @@ impl Transaction {
         }
     }
 
-    /// The right to write to a storage: takes the id, the table's shared lock, and its place in the
+    /// The right to write to a storage: takes the id, the table's lock, and its place in the
     /// transaction, at the first write.
     pub(crate) fn writer(&self, store: &Arc<Store>) -> Result<Writer> {
         let inner = self.inner.lock();
@@ -339,49 +355,11 @@ impl Transaction {
         }
         let xid = self.assign_xid_locked()?;
         drop(inner);
-        self.lock(LockKey::Table(store.table), LockMode::Shared)?;
+        self.lock_relation(store.table, RelationLock::RowExclusive)?;
         let mut inner = self.inner.lock();
         let store = store.clone();
         inner.stores.push(Touched { store, inserted: 0, updated: 0, deleted: 0 });
         Ok(Writer { xid, cid, at: inner.stores.len() - 1 })
-    }
-
-    /// Takes a lock that lasts to the end of the transaction (or to ROLLBACK TO), waiting for it.
-    pub(crate) fn lock(&self, key: LockKey, mode: LockMode) -> Result<()> {
-        while let Err(blocker) = self.try_lock(key, mode)? {
-            self.wait_for(blocker)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a lock if it can be had at once; else says whose transaction stands in the way.
-    pub(crate) fn try_lock(&self, key: LockKey, mode: LockMode) -> Result<Result<(), Xid>> {
-        let mut inner = self.inner.lock();
-        let xid = self.assign_xid_locked()?;
-        Ok(self.db.core.locks.acquire(key, mode, xid).map(|new| {
-            if new {
-                inner.locks.push(key);
-                inner.undo.push(Undo::Lock(key));
-            }
-        }))
-    }
-
-    /// Waits until another transaction has ended, or a moment at least: look again afterwards.
-    pub(crate) fn wait_for(&self, blocker: Xid) -> Result<()> {
-        let xid = self.assign_xid()?;
-        let (pid, deadline, interrupt) = {
-            let mut c = self.control.lock();
-            let cid = self.cid.load(Ordering::Relaxed);
-            let since = match c.waiting {
-                Some((xid, by, since)) if (xid, by) == (blocker, cid) => since,
-                _ => Instant::now(),
-            };
-            c.waiting = Some((blocker, cid, since));
-            (c.pid, c.lock_timeout.map(|timeout| since + timeout), c.interrupt.clone())
-        };
-        let interrupted = || interrupt.as_ref().map_or(Ok(()), |f| f());
-        let who = Waiter { xid, pid, deadline, interrupted: &interrupted };
-        self.db.core.locks.wait(&self.db.core.clock, &who, blocker)
     }
 
     /// Notes an inserted row for rollback, stamping and the WAL. Returns the log's position before.

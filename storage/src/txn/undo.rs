@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use vicinity_types::{Oid, Result};
 
 use super::locks::LockKey;
+use super::relation_lock::RelationLock;
 use super::{Change1, Inner, Savepoint, Transaction};
 use crate::mvcc::{RowId, pin};
 use crate::store::Store;
@@ -16,8 +17,10 @@ pub(super) enum Undo {
     Insert { store: usize, first: RowId, count: u64 },
     /// A version was pushed on an existing row.
     Push { store: usize, row: RowId, change: Change1 },
-    /// A lock was taken.
+    /// A row's lock was taken.
     Lock(LockKey),
+    /// A relation's lock was taken from the table of locks.
+    RelationLock(Oid, RelationLock),
     /// The last of the catalog changes was made.
     Change,
     /// A storage was made.
@@ -48,7 +51,12 @@ impl Transaction {
     pub fn savepoint(&self) -> Savepoint {
         let mut inner = self.inner.lock();
         inner.floor = inner.undo.len();
-        Savepoint { undo: inner.undo.len(), log: inner.log.position() }
+        Savepoint {
+            undo: inner.undo.len(),
+            log: inner.log.position(),
+            stores: inner.stores.len(),
+            locks: self.place.held.mark(),
+        }
     }
 
     /// Takes back everything after the savepoint, which stays.
@@ -56,6 +64,10 @@ impl Transaction {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         self.undo_to(inner, savepoint.undo);
+        // Locks go with what was done under them; the next write takes them again.
+        inner.stores.truncate(savepoint.stores);
+        self.place.held.release_to(savepoint.locks);
+        self.db.core.relations.wake();
         inner.floor = inner.undo.len();
         if let Some((from, to)) = inner.log.rewind(savepoint.log) {
             let xid = self.xid.load(Ordering::Relaxed);
@@ -78,6 +90,7 @@ impl Transaction {
         let xid = self.xid.load(Ordering::Relaxed);
         if xid == 0 {
             // Nothing was written, locked or changed.
+            self.unlock_relations();
             return self.db.core.clock.idle(self.place.slot);
         }
         let mut guard = self.inner.lock();
@@ -85,6 +98,7 @@ impl Transaction {
         *guard = Inner::default();
         drop(guard);
         self.db.core.clock.finish(xid);
+        self.unlock_relations();
         self.db.core.clock.idle(self.place.slot);
     }
 
@@ -112,10 +126,10 @@ impl Transaction {
                 Some(Undo::Lock(key)) => {
                     inner.locks.retain(|k| *k != key);
                     self.db.core.locks.release(key, self.xid.load(Ordering::Relaxed));
-                    if let LockKey::Table(oid) = key {
-                        // The next write takes it again.
-                        self.forget_store(inner, oid);
-                    }
+                }
+                Some(Undo::RelationLock(relation, mode)) => {
+                    inner.relations.retain(|have| *have != (relation, mode));
+                    self.db.core.relations.release(&self.place.held, relation, mode);
                 }
                 Some(Undo::Change) => {
                     inner.changes.pop();
@@ -133,14 +147,6 @@ impl Transaction {
         }
         if changed {
             inner.catalog = None;
-        }
-    }
-
-    /// The table's lock is gone with the rows written under it; earlier entries of `undo` name
-    /// storages by position, so only trailing ones can be forgotten.
-    fn forget_store(&self, inner: &mut Inner, table: Oid) {
-        while inner.stores.last().is_some_and(|t| t.store.table == table) {
-            inner.stores.pop();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{self, ConstraintReferenceMatchKind, ForeignKeyConstraint, ObjectName};
-use vicinity_storage::LockMode;
+use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::{
     AttrNumber, Column, Constraint, ConstraintKind, ForeignKey, Object, ReferentialAction,
     Relation, RelationKind,
@@ -218,7 +218,7 @@ pub(crate) fn add(
         validated: pending.validated,
     };
     // Keys that go while the rows are looked at would be missed.
-    ctx.txn.lock_table(parent.oid, LockMode::Exclusive)?;
+    ctx.txn.lock_relation(parent.oid, RelationLock::ShareRowExclusive)?;
     let oid = made.oid;
     let mut next = (*index::reread(ctx, child.oid)?).clone();
     if let RelationKind::Table(t) = &mut next.kind {

@@ -22,6 +22,7 @@ mod target;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Statement as Ast};
+use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
@@ -32,6 +33,7 @@ use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
+use crate::uses::Uses;
 pub(crate) use index_expressions::Compiler as IndexCompiler;
 pub(crate) use layout::{Layout, bare_name, column_type, extend, table_def};
 pub(crate) use rules::{RowExpr, binder, check_named, conversion, default_of, validate};
@@ -48,6 +50,8 @@ pub struct DmlPlan {
     short: bool,
     /// What its WITH runs once.
     parts: Parts,
+    /// What it asks of relations.
+    uses: Uses,
 }
 
 enum Kind {
@@ -64,6 +68,11 @@ impl DmlPlan {
     /// Types of the parameters.
     pub fn params(&self) -> &[Oid] {
         &self.params
+    }
+
+    /// What it asks of relations.
+    pub fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
@@ -144,7 +153,10 @@ pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<
         _ => Err(PgError::internal("statement is not a write")),
     }?;
     let parts = Parts::plan(ctx, binder.take_parts(), &plan.params)?;
-    Ok(DmlPlan { short: plan.short && parts.is_empty(), parts, ..plan })
+    let table = plan.relation().oid;
+    binder.uses().add(table, RelationLock::RowExclusive);
+    let uses = std::mem::take(binder.uses());
+    Ok(DmlPlan { short: plan.short && parts.is_empty(), parts, uses, ..plan })
 }
 
 /// Runs a write; RETURNING's rows go to `sink`. Gives its tag with the number of rows.
@@ -168,6 +180,7 @@ pub(crate) fn run_noting(
     sink: &mut dyn RowSink,
     queue: &mut Queue,
 ) -> Result<Tag> {
+    plan.uses.lock(&ctx.txn)?;
     let ctx = &plan.parts.begin(ctx.clone(), params)?;
     match &plan.kind {
         Kind::Insert(i) => {

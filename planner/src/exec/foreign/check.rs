@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Relation;
-use vicinity_storage::{Access, KeyRange, LockMode, LockOutcome, LockWait, Snapshot, pin};
+use vicinity_storage::{
+    Access, KeyRange, LockMode, LockOutcome, LockWait, RelationLock, Snapshot, pin,
+};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::reference::{Reference, find, table_name};
@@ -55,6 +57,7 @@ fn present(ctx: &ExecContext, reference: &Reference, key: &[Datum], lock: bool) 
         at.and_then(|at| key.get(at)).cloned().unwrap_or_default()
     };
     let values: Vec<Datum> = index.keys.iter().map(|k| value(k.column)).collect();
+    ctx.txn.lock_relation(table.relation().oid, RelationLock::RowShare)?;
     loop {
         let snapshot = ctx.txn.snapshot();
         let range = KeyRange::equal(&index.keys, &values);

@@ -208,6 +208,7 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
         columns,
         short,
         parts: super::Parts::default(),
+        uses: super::Uses::default(),
     })
 }
 

@@ -111,6 +111,7 @@ pub(super) fn prepare(
         columns,
         short,
         parts: super::Parts::default(),
+        uses: super::Uses::default(),
     })
 }
 

@@ -1,0 +1,302 @@
+//! Locks on relations: who waits for whom, for how long, and what is seen after the wait.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use vicinity_sql_tests::TestServer;
+
+fn code(error: &tokio_postgres::Error) -> String {
+    error.code().map_or(String::new(), |c| c.code().to_owned())
+}
+
+async fn run(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+}
+
+/// Whether a statement is refused because somebody holds a lock it conflicts with.
+async fn blocks(client: &Client, sql: &str) -> bool {
+    run(client, "begin").await;
+    let outcome = client.batch_execute(sql).await;
+    run(client, "rollback").await;
+    match outcome {
+        Ok(()) => false,
+        Err(e) if code(&e) == "55P03" => true,
+        Err(e) => panic!("{sql}: {e:?}"),
+    }
+}
+
+/// The weakest mode that keeps a statement waiting, and whether all stronger ones do, says which lock
+/// the statement takes: PostgreSQL's table in "Explicit Locking".
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_take_the_locks_they_take_in_postgresql() {
+    let server = TestServer::start().await;
+    let (holder, other) = (server.connect().await, server.connect().await);
+    run(
+        &holder,
+        "create table t (id int primary key, v int); insert into t values (1, 1); \
+         create index i on t (v); create table parent (id int primary key); \
+         insert into parent values (1), (2); \
+         create view w as select * from t; \
+         create function f() returns trigger language plpgsql as 'begin return new; end'",
+    )
+    .await;
+    run(&other, "set lock_timeout = '15ms'").await;
+    let modes = [
+        "access share",
+        "row share",
+        "row exclusive",
+        "share update exclusive",
+        "share",
+        "share row exclusive",
+        "exclusive",
+        "access exclusive",
+    ];
+    // Which of the modes above it conflicts with.
+    let (access_share, row_share, row_exclusive) = ("       x", "      xx", "    xxxx");
+    let (share_update, share) = ("   xxxxx", "  xx xxx");
+    let (share_row, access_exclusive) = ("  xxxxxx", "xxxxxxxx");
+    let statements = [
+        ("select * from t", access_share),
+        ("select * from w where id = 1", access_share),
+        ("select count(*) from t a join t b on a.id = b.v", access_share),
+        ("copy t to '/dev/null'", access_share),
+        ("do 'declare n int; begin select v into n from t; end'", access_share),
+        ("select * from t where id = 1 for update", row_share),
+        ("select * from w for key share", row_share),
+        ("insert into t values (2, 2)", row_exclusive),
+        ("update t set v = 2 where id = 1", row_exclusive),
+        ("with d as (delete from t where id = 1 returning *) select * from d", row_exclusive),
+        ("do 'begin insert into t values (5, 5); end'", row_exclusive),
+        ("analyze t", share_update),
+        ("alter table t alter v set statistics 10", share_update),
+        ("alter index i rename to j", share_update),
+        ("create index on t (v)", share),
+        ("create trigger g after insert on t for each row execute function f()", share_row),
+        ("alter table t add foreign key (v) references parent", share_row),
+        ("drop table t cascade", access_exclusive),
+        ("truncate t", access_exclusive),
+        ("alter table t add column n int", access_exclusive),
+        ("alter table t rename to u", access_exclusive),
+        ("drop index i", access_exclusive),
+    ];
+    for (place, mode) in modes.into_iter().enumerate() {
+        run(&holder, &format!("begin; lock table t in {mode} mode")).await;
+        for (sql, conflicts) in statements {
+            let expected = conflicts.as_bytes().get(place) == Some(&b'x');
+            assert_eq!(blocks(&other, sql).await, expected, "{sql} beside {mode}");
+        }
+        for (other_place, name) in modes.into_iter().enumerate() {
+            let table = [
+                access_share,
+                row_share,
+                row_exclusive,
+                share_update,
+                share,
+                share_row,
+                " xxxxxxx",
+                access_exclusive,
+            ];
+            let expected =
+                table.get(other_place).and_then(|t| t.as_bytes().get(place)) == Some(&b'x');
+            let sql = format!("lock table t in {name} mode");
+            assert_eq!(blocks(&other, &sql).await, expected, "{name} beside {mode}");
+            let sql = format!("{sql} nowait");
+            assert_eq!(blocks(&other, &sql).await, expected, "{name} beside {mode}, NOWAIT");
+        }
+        run(&holder, "rollback").await;
+    }
+    server.stop().await;
+}
+
+/// What a transaction read or wrote stays as it is to its end, or to ROLLBACK TO.
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_last_as_long_as_the_transaction() {
+    let server = TestServer::start().await;
+    let (reader, other) = (server.connect().await, server.connect().await);
+    run(&reader, "create table t (id int primary key, v int); insert into t values (1, 1)").await;
+    run(&reader, "create table u (id int)").await;
+    run(&other, "set lock_timeout = '30ms'").await;
+    run(&reader, "begin; select * from t").await;
+    assert!(blocks(&other, "truncate t").await);
+    assert!(!blocks(&other, "insert into t values (2, 2)").await);
+    run(&reader, "commit").await;
+    assert!(!blocks(&other, "truncate t").await);
+    run(&reader, "begin; savepoint a; insert into t values (3, 3); select * from u").await;
+    assert!(blocks(&other, "create index on t (v)").await);
+    assert!(blocks(&other, "drop table u").await);
+    run(&reader, "rollback to a").await;
+    assert!(!blocks(&other, "create index on t (v)").await);
+    assert!(!blocks(&other, "drop table u").await);
+    run(&reader, "insert into t values (3, 3)").await;
+    assert!(blocks(&other, "create index on t (v)").await);
+    run(&reader, "rollback").await;
+    // More relations than the session's own place has room for.
+    let tables: Vec<String> = (0..40).map(|i| format!("create table n{i} (id int);")).collect();
+    run(&reader, &tables.concat()).await;
+    run(&reader, "begin").await;
+    let reads: Vec<String> = (0..40).map(|i| format!("select * from n{i};")).collect();
+    run(&reader, &reads.concat()).await;
+    for i in [0, 15, 16, 17, 39] {
+        assert!(blocks(&other, &format!("drop table n{i}")).await, "n{i}");
+    }
+    run(&reader, "commit").await;
+    for i in [0, 15, 16, 17, 39] {
+        assert!(!blocks(&other, &format!("drop table n{i}")).await, "n{i}");
+    }
+    // An open portal, a failed block.
+    run(&reader, "begin; declare c cursor for select * from t").await;
+    assert!(blocks(&other, "drop table t").await);
+    let _ = reader.batch_execute("select 1/0").await;
+    run(&reader, "rollback").await;
+    assert!(!blocks(&other, "drop table t").await);
+    server.stop().await;
+}
+
+/// Whoever waited sees what the other did: rows, columns, or that there is nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_sees_what_it_waited_for() {
+    let server = TestServer::start().await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    run(&first, "create table t (id int primary key, v int); insert into t values (1, 1)").await;
+    let prepared = second.prepare("select v from t where id = $1").await.unwrap();
+    assert_eq!(second.query(&prepared, &[&1]).await.unwrap().len(), 1);
+    let wait = async |sql: &'static str| {
+        run(&first, "begin").await;
+        run(&first, sql).await;
+        let commit = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            run(&first, "commit").await;
+        };
+        commit
+    };
+
+    let commit = wait("truncate t; insert into t values (1, 10)").await;
+    let (rows, ()) = tokio::join!(second.query(&prepared, &[&1]), commit);
+    assert_eq!(rows.unwrap().first().unwrap().get::<_, i32>(0), 10);
+
+    let commit = wait("alter table t add column n int default 7").await;
+    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit);
+    let rows = rows.unwrap();
+    let columns = rows.iter().find_map(|m| match m {
+        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.columns().len()),
+        _ => None,
+    });
+    assert_eq!(columns, Some(3));
+
+    let commit = wait("truncate t").await;
+    let (done, ()) = tokio::join!(second.execute("insert into t values (5, 5, 5)", &[]), commit);
+    assert_eq!(done.unwrap(), 1);
+    let count = first.query_one("select count(*) from t", &[]).await.unwrap();
+    assert_eq!(count.get::<_, i64>(0), 1);
+
+    run(
+        &second,
+        "create function g() returns bigint language plpgsql as \
+         'begin insert into t values (6, 6, 6); return (select count(*) from t); end'",
+    )
+    .await;
+    run(&second, "select g(); delete from t").await;
+    let commit = wait("truncate t").await;
+    let (row, ()) = tokio::join!(second.query_one("select g()", &[]), commit);
+    assert_eq!(row.unwrap().get::<_, i64>(0), 1);
+    let count = first.query_one("select count(*) from t", &[]).await.unwrap();
+    assert_eq!(count.get::<_, i64>(0), 1);
+
+    let commit = wait("drop table t").await;
+    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit);
+    assert_eq!(code(&rows.unwrap_err()), "42P01");
+    server.stop().await;
+}
+
+/// A circle through two tables, through a table and a row, and one that only stands in the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlocks_are_found() {
+    let server = TestServer::start().await;
+    let (a, b) = (server.connect().await, server.connect().await);
+    run(&a, "create table t (id int primary key, v int); create table u (id int)").await;
+    run(&a, "insert into t values (1, 1)").await;
+    for (first, second, then_a, then_b) in [
+        ("lock table t", "lock table u", "select * from u", "select * from t"),
+        ("update t set v = 2 where id = 1", "lock table u", "table u", "update t set v = 3"),
+        ("select * from t", "select * from u", "drop table u", "drop table t"),
+        ("select * from t", "select * from t", "lock table t", "lock table t"),
+    ] {
+        run(&a, "begin").await;
+        run(&b, "begin").await;
+        run(&a, first).await;
+        run(&b, second).await;
+        let mine = async {
+            let outcome = a.batch_execute(then_a).await;
+            run(&a, "rollback").await;
+            outcome
+        };
+        let theirs = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let outcome = b.batch_execute(then_b).await;
+            run(&b, "rollback").await;
+            outcome
+        };
+        let (mine, theirs) = tokio::join!(mine, theirs);
+        let codes = [&mine, &theirs].map(|o| o.as_ref().err().map(code));
+        let deadlocks = codes.iter().filter(|c| c.as_deref() == Some("40P01")).count();
+        assert_eq!(deadlocks, 1, "{then_a} / {then_b}: {mine:?} {theirs:?}");
+    }
+    // A reader that waits behind a waiting DROP has to let it pass, unless the DROP waits for it.
+    run(&a, "begin; select * from t").await;
+    let c = server.connect().await;
+    let dropping = async {
+        run(&c, "begin").await;
+        run(&c, "lock table t").await;
+        run(&c, "rollback").await;
+    };
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        run(&b, "set lock_timeout = '30ms'").await;
+        assert!(blocks(&b, "select * from t").await);
+        run(&a, "insert into t values (9, 9)").await;
+        run(&a, "rollback").await;
+    };
+    tokio::join!(dropping, writing);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_locks_shows_them() {
+    let server = TestServer::start().await;
+    let (a, b) = (server.connect().await, server.connect().await);
+    run(&a, "create table t (id int primary key, v int); insert into t values (1, 1)").await;
+    run(&a, "begin; update t set v = 2; select * from t; lock table t in share mode").await;
+    let sql = "select locktype, relation::regclass::text, mode, granted from pg_locks \
+               where relation = 't'::regclass or locktype = 'transactionid' order by 1, 3";
+    let shown = |rows: Vec<tokio_postgres::Row>| -> Vec<String> {
+        let text = |r: &tokio_postgres::Row, i| r.get::<_, Option<String>>(i).unwrap_or_default();
+        rows.iter()
+            .map(|r| {
+                format!("{} {} {} {}", text(r, 0), text(r, 1), text(r, 2), r.get::<_, bool>(3))
+            })
+            .collect()
+    };
+    let held = shown(a.query(sql, &[]).await.unwrap());
+    assert_eq!(
+        held,
+        [
+            "relation t AccessShareLock true",
+            "relation t RowExclusiveLock true",
+            "relation t ShareLock true",
+            "transactionid  ExclusiveLock true",
+        ]
+    );
+    let waiting = async {
+        run(&b, "update t set v = 3").await;
+    };
+    let looking = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let held = shown(a.query(sql, &[]).await.unwrap());
+        assert!(held.contains(&"relation t RowExclusiveLock false".to_owned()), "{held:?}");
+        run(&a, "commit").await;
+    };
+    tokio::join!(waiting, looking);
+    assert!(shown(a.query(sql, &[]).await.unwrap()).is_empty());
+    server.stop().await;
+}

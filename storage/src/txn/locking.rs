@@ -1,0 +1,148 @@
+//! How a transaction takes locks, and waits for those of others.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::Transaction;
+use super::locks::{LockKey, LockMode, blocking};
+use super::relation_lock::{Attempt, RelationLock};
+use super::undo::Undo;
+use super::waits::{Blockers, Waiter, Wanted};
+use crate::mvcc::Xid;
+
+/// How long a sleeper goes without looking whether its statement was cancelled.
+const TICK: Duration = Duration::from_millis(10);
+
+impl Transaction {
+    /// Takes a lock on a relation to the end of the transaction (or to ROLLBACK TO), waiting for it:
+    /// 55P03 after `lock_timeout`, 40P01 if that would be for ever.
+    #[inline]
+    pub fn lock_relation(&self, relation: Oid, mode: RelationLock) -> Result<()> {
+        if mode.is_weak() && self.place.held.take(&self.db.core.relations, relation, mode) {
+            return Ok(());
+        }
+        self.lock_relation_in_table(relation, mode, true).map(drop)
+    }
+
+    /// The same without waiting; whether it has the lock now.
+    pub fn try_lock_relation(&self, relation: Oid, mode: RelationLock) -> Result<bool> {
+        if mode.is_weak() && self.place.held.take(&self.db.core.relations, relation, mode) {
+            return Ok(true);
+        }
+        self.lock_relation_in_table(relation, mode, false)
+    }
+
+    fn lock_relation_in_table(
+        &self,
+        relation: Oid,
+        mode: RelationLock,
+        wait: bool,
+    ) -> Result<bool> {
+        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        locks.announce(relation, mode);
+        let outcome = self.wait_in_queue(relation, mode, wait);
+        match outcome {
+            Ok(Some(true)) => {
+                held.set_elsewhere(true);
+                let mut inner = self.inner.lock();
+                inner.relations.push((relation, mode));
+                inner.undo.push(Undo::RelationLock(relation, mode));
+            }
+            Ok(Some(false)) => locks.had(relation, mode),
+            Ok(None) | Err(_) => locks.give_up(held, relation, mode),
+        }
+        Ok(outcome?.is_some())
+    }
+
+    /// Whether the lock is new; `None` if it cannot be had without waiting.
+    fn wait_in_queue(&self, relation: Oid, mode: RelationLock, wait: bool) -> Result<Option<bool>> {
+        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        let began = Instant::now();
+        let mut jump = false;
+        loop {
+            let (by, queued) = match locks.attempt(held, relation, mode, jump) {
+                Attempt::Granted(new) => return Ok(Some(new)),
+                Attempt::Blocked { .. } if !wait => return Ok(None),
+                Attempt::Blocked { by, queued } => (by, queued),
+            };
+            match self.sleep(began, Wanted::Relation(relation, mode), &by, || locks.sleep(TICK)) {
+                // Who only stands before us in the queue need not be waited for.
+                Err(e) if queued && e.code() == SqlState::DEADLOCK_DETECTED => jump = true,
+                slept => slept?,
+            }
+        }
+    }
+
+    /// Gives back the locks on relations: the transaction has ended.
+    pub(super) fn unlock_relations(&self) {
+        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        held.release_to(0);
+        if held.elsewhere() {
+            let taken = std::mem::take(&mut self.inner.lock().relations);
+            for (relation, mode) in taken {
+                locks.release(held, relation, mode);
+            }
+            held.set_elsewhere(false);
+        }
+        locks.wake();
+    }
+
+    /// Takes a row's lock that lasts to the end of the transaction (or to ROLLBACK TO) if it can be
+    /// had at once; else says whose transaction stands in the way.
+    pub(crate) fn try_lock(&self, key: LockKey, mode: LockMode) -> Result<Result<(), Xid>> {
+        let mut inner = self.inner.lock();
+        let xid = self.assign_xid_locked()?;
+        Ok(self.db.core.locks.acquire(key, mode, xid).map(|new| {
+            if new {
+                inner.locks.push(key);
+                inner.undo.push(Undo::Lock(key));
+            }
+        }))
+    }
+
+    /// Waits until another transaction has ended, or a moment at least: look again afterwards.
+    pub(crate) fn wait_for(&self, blocker: Xid) -> Result<()> {
+        let clock = &self.db.core.clock;
+        let Some(owner) = clock.owner(blocker) else { return Ok(()) };
+        let began = {
+            let mut c = self.control.lock();
+            let cid = self.cid.load(Ordering::Relaxed);
+            let since = match c.waiting {
+                Some((xid, by, since)) if (xid, by) == (blocker, cid) => since,
+                _ => Instant::now(),
+            };
+            c.waiting = Some((blocker, cid, since));
+            since
+        };
+        // Row locks go at ROLLBACK TO too, which ends no transaction: look again now and then.
+        let look_again = Instant::now() + Duration::from_millis(100);
+        while clock.is_running(blocker) && Instant::now() < look_again {
+            let by = Blockers::from_elem(owner, 1);
+            self.sleep(began, Wanted::Transaction(blocker), &by, || clock.wait_end(blocker, TICK))?;
+        }
+        Ok(())
+    }
+
+    /// One nap of a wait that began a while ago. An error if the wait would be for ever (40P01),
+    /// takes too long (55P03) or was cancelled (57014).
+    fn sleep(&self, began: Instant, wanted: Wanted, by: &Blockers, nap: impl Fn()) -> Result<()> {
+        let (pid, timeout, interrupt) = {
+            let c = self.control.lock();
+            (c.pid, c.lock_timeout, c.interrupt.clone())
+        };
+        let waits = &self.db.core.waits;
+        waits.enter(Waiter { owner: self.owner, pid, wanted }, by)?;
+        blocking(&nap);
+        waits.leave(self.owner);
+        interrupt.map_or(Ok(()), |check| check())?;
+        if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+            return Err(PgError::new(
+                SqlState::LOCK_NOT_AVAILABLE,
+                "canceling statement due to lock timeout",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Who waits for whom: what finds deadlocks.
+//!
+//! All waiting is a transaction waiting for transactions: for a writer of a row to end, for holders
+//! of a row or a relation to let go. So one graph of transactions is enough, whatever is waited for.
+
+use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use vicinity_types::{Oid, PgError, Result, SqlState};
+
+use super::relation_lock::RelationLock;
+use crate::mvcc::Xid;
+
+/// A transaction as locks know it, whether it has an id or not: its session's place, and which of
+/// the place's transactions it is.
+pub(crate) type Owner = u64;
+
+/// What stands in the way of a lock.
+pub(crate) type Blockers = SmallVec<[Owner; 2]>;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The end of a transaction.
+    Transaction(Xid),
+    /// A lock on a relation.
+    Relation(Oid, RelationLock),
+}
+
+/// Who waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) owner: Owner,
+    pub(crate) pid: i32,
+    pub(crate) wanted: Wanted,
+}
+
+struct Edges {
+    who: Waiter,
+    blockers: Blockers,
+}
+
+/// Everybody who waits.
+#[derive(Default)]
+pub(crate) struct Waits(Mutex<HashMap<Owner, Edges>>);
+
+impl Waits {
+    /// Notes who waits for whom, unless that closes a circle (40P01).
+    pub(crate) fn enter(&self, who: Waiter, blockers: &Blockers) -> Result<()> {
+        let mut waits = self.0.lock();
+        let mut circle = vec![who];
+        let mut seen = HashSet::new();
+        if leads_to(&waits, who.owner, blockers, &mut seen, &mut circle) {
+            return Err(deadlock(&circle));
+        }
+        waits.insert(who.owner, Edges { who, blockers: blockers.clone() });
+        Ok(())
+    }
+
+    /// The waiting is over.
+    pub(crate) fn leave(&self, owner: Owner) {
+        self.0.lock().remove(&owner);
+    }
+
+    /// Who waits for the ends of which transactions.
+    pub(crate) fn for_transactions(&self) -> Vec<(Waiter, Xid)> {
+        let waits = self.0.lock();
+        let of = |who: Waiter| match who.wanted {
+            Wanted::Transaction(xid) => Some((who, xid)),
+            Wanted::Relation(..) => None,
+        };
+        waits.values().filter_map(|e| of(e.who)).collect()
+    }
+}
+
+/// Whether waiting for `from` comes to waiting for `target`; `circle` is the way there.
+fn leads_to(
+    waits: &HashMap<Owner, Edges>,
+    target: Owner,
+    from: &Blockers,
+    seen: &mut HashSet<Owner>,
+    circle: &mut Vec<Waiter>,
+) -> bool {
+    for blocker in from {
+        if *blocker == target {
+            return true;
+        }
+        let Some(edges) = waits.get(blocker).filter(|_| seen.insert(*blocker)) else { continue };
+        circle.push(edges.who);
+        if leads_to(waits, target, &edges.blockers, seen, circle) {
+            return true;
+        }
+        circle.pop();
+    }
+    false
+}
+
+fn deadlock(circle: &[Waiter]) -> PgError {
+    let mut lines = Vec::with_capacity(circle.len());
+    for (i, who) in circle.iter().enumerate() {
+        let next = circle.get((i + 1) % circle.len()).map_or(0, |w| w.pid);
+        let wanted = match who.wanted {
+            Wanted::Transaction(xid) => format!("ShareLock on transaction {xid}"),
+            Wanted::Relation(oid, mode) => format!(
+                "{} on relation {oid} of database {}",
+                mode.name(),
+                crate::catalog::model::fixed::DATABASE
+            ),
+        };
+        lines.push(format!("Process {} waits for {wanted}; blocked by process {next}.", who.pid));
+    }
+    PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+        .detail(lines.join("\n"))
+        .hint("See server log for query details.")
+}
