@@ -19,6 +19,7 @@ pub mod inner;
 pub mod measure;
 pub mod names;
 pub mod nearness;
+pub mod news;
 pub mod parts;
 pub mod plpgsql;
 pub mod portal;

@@ -124,7 +124,7 @@ impl NamedStatements {
     }
 
     /// `DEALLOCATE name`; `false` if there is none of that name.
-    pub fn deallocate(&mut self, name: &str) -> bool {
+    pub(crate) fn deallocate(&mut self, name: &str) -> bool {
         let found = self.statements.remove(name).is_some();
         if found {
             self.forgotten.push(Some(name.to_owned()));
@@ -133,13 +133,13 @@ impl NamedStatements {
     }
 
     /// `DEALLOCATE ALL`
-    pub fn deallocate_all(&mut self) {
+    pub(crate) fn deallocate_all(&mut self) {
         self.statements.clear();
         self.forgotten.push(None);
     }
 
     /// What the connection has to forget.
-    pub fn take_forgotten(&mut self) -> Vec<Option<String>> {
+    pub(crate) fn take_forgotten(&mut self) -> Vec<Option<String>> {
         std::mem::take(&mut self.forgotten)
     }
 

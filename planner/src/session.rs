@@ -444,9 +444,8 @@ impl Session {
         let Some(txn) = self.txn.take() else { return Ok(None) };
         self.savepoints.clear();
         txn.set_synchronous(self.state.is_synchronous());
-        let held = self.hold_portals();
+        let held = self.end_portals();
         self.end_advisory();
-        self.state.portals().end();
         let checked = held.and_then(|()| self.before_commit(&txn));
         self.state.forget_deferred();
         match checked.and_then(|()| txn.commit()) {
@@ -469,13 +468,15 @@ impl Session {
         }
     }
 
-    /// Cursors WITH HOLD read what the transaction lets them see.
-    fn hold_portals(&self) -> Result<()> {
+    /// Cursors WITH HOLD read what the transaction lets them see; all others end.
+    fn end_portals(&self) -> Result<()> {
         let all = self.state.portals().all();
-        for (_, portal) in all {
-            portal.lock().commit()?;
+        if all.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let held = all.iter().try_for_each(|(_, portal)| portal.lock().commit());
+        self.state.portals().end();
+        held
     }
 
     /// What waited for the end of the transaction.
@@ -710,11 +711,11 @@ impl Session {
             ast::Statement::Deallocate { name, .. } => {
                 let name = crate::exec::name::ident(name);
                 if name.eq_ignore_ascii_case("all") {
-                    self.state.statements().deallocate_all();
+                    self.state.deallocate(None);
                     return Ok(Execution::Done("DEALLOCATE ALL".to_owned()));
                 }
                 self.named_statement(&name)?;
-                self.state.statements().deallocate(&name);
+                self.state.deallocate(Some(&name));
                 Ok(Execution::Done("DEALLOCATE".to_owned()))
             }
             ast::Statement::Discard { object_type } => {
@@ -723,7 +724,7 @@ impl Session {
                         return Err(transaction::refuse_block("DISCARD ALL"));
                     }
                     self.state.portals().close_all();
-                    self.state.statements().deallocate_all();
+                    self.state.deallocate(None);
                     self.engine.advisory.unlock_all(self.state.pid());
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();

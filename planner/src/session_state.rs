@@ -1,5 +1,6 @@
 //! What a session carries from statement to statement, shared with the functions it runs.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::activity::Activity;
 use crate::exec::after::Deferred;
 use crate::exec::settings::Settings;
 use crate::names;
+use crate::news::News;
 use crate::portal::Portals;
 use crate::prepared::NamedStatements;
 
@@ -50,6 +52,8 @@ pub struct SessionState {
     statement_timeout: AtomicI64,
     /// Milliseconds a client may be idle: outside of a transaction, and inside. 0 for ever.
     idle_timeouts: [AtomicI64; 2],
+    /// There may be something for [`SessionState::take_news`].
+    untold: AtomicBool,
     notices: Mutex<Vec<Notice>>,
     /// Takes notices while a statement runs; `false` leaves one to be queued.
     notice_hook: Mutex<Option<NoticeHook>>,
@@ -102,6 +106,7 @@ impl SessionState {
             transaction: AtomicU8::new(0),
             lock_timeout: AtomicI64::new(0),
             statement_timeout: AtomicI64::new(0),
+            untold: AtomicBool::default(),
             notices: Mutex::new(Vec::new()),
             idle_timeouts: Default::default(),
             notice_hook: Mutex::default(),
@@ -150,6 +155,12 @@ impl SessionState {
         self.style.load_full()
     }
 
+    /// The formats of now, to look at only.
+    #[inline]
+    pub fn style_now(&self) -> impl Deref<Target = Arc<IoStyle>> {
+        self.style.load()
+    }
+
     /// Takes the formats of now in place of older ones.
     pub(crate) fn refresh_style(&self, have: &mut Arc<IoStyle>) {
         let now = self.style.load();
@@ -184,6 +195,9 @@ impl SessionState {
         let result = change(&mut settings);
         if settings.version() != before {
             self.derive(&settings);
+        }
+        if settings.has_reports() {
+            self.untold.store(true, Ordering::Relaxed);
         }
         result
     }
@@ -359,6 +373,7 @@ impl SessionState {
                 && self.notice_hook.lock().as_ref().is_some_and(|send| send(&notice));
             if !sent {
                 queue.push(notice);
+                self.untold.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -401,6 +416,33 @@ impl SessionState {
     /// Statements with names.
     pub fn statements(&self) -> MutexGuard<'_, NamedStatements> {
         self.statements.lock()
+    }
+
+    /// `DEALLOCATE name`, or all; `false` if there is none of that name.
+    pub fn deallocate(&self, name: Option<&str>) -> bool {
+        let mut statements = self.statements();
+        self.untold.store(true, Ordering::Relaxed);
+        match name {
+            Some(name) => statements.deallocate(name),
+            None => {
+                statements.deallocate_all();
+                true
+            }
+        }
+    }
+
+    /// Takes what the client has not been told yet.
+    #[inline]
+    pub fn take_news(&self) -> Option<News> {
+        if !self.untold.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.untold.store(false, Ordering::Relaxed);
+        Some(News {
+            notices: self.take_notices(),
+            parameters: self.change_settings(|s| s.take_reports()),
+            forgotten: self.statements().take_forgotten(),
+        })
     }
 
     /// Takes the queued notices, oldest first.

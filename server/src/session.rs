@@ -35,8 +35,8 @@ pub struct EngineSession {
 
 /// A portal: the connection's unnamed one, or one the session knows by its name.
 pub enum EnginePortal {
-    /// The unnamed one.
-    Own(Portal),
+    /// The unnamed one. Boxed: it passes through several hands before it runs.
+    Own(Box<Portal>),
     /// One with a name.
     Named(String, portal::Handle),
 }
@@ -84,7 +84,7 @@ impl EngineSession {
     fn step(&mut self, portal: &mut Portal, rows: u64, out: &mut BytesMut) -> Result<Progress> {
         portal.begin(&mut self.inner)?;
         let most = usize::try_from(rows).unwrap_or(usize::MAX);
-        let style = self.state.style();
+        let style = self.state.style_now();
         let names = Names { engine: &self.engine, session: &self.state };
         let io = Io { style: &style, names: &names };
         let gives_rows = portal.columns().is_some();
@@ -163,7 +163,7 @@ impl Backend for EngineSession {
     fn bind(&mut self, statement: &Arc<Prepared>, values: Values<'_>) -> Result<EnginePortal> {
         let mut params = Vec::with_capacity(statement.params.len());
         if !statement.params.is_empty() {
-            let style = self.state.style();
+            let style = self.state.style_now();
             let names = Names { engine: &self.engine, session: &self.state };
             let io = Io { style: &style, names: &names };
             for (i, ((format, bytes), ty)) in
@@ -179,7 +179,7 @@ impl Backend for EngineSession {
             }
         }
         let formats = values.results.iter().collect();
-        Ok(EnginePortal::Own(Portal::bound(Some(Arc::clone(statement)), params, formats)))
+        Ok(EnginePortal::Own(Box::new(Portal::bound(Some(Arc::clone(statement)), params, formats))))
     }
 
     fn check_portal_name(&mut self, name: &str) -> Result<()> {
@@ -188,7 +188,7 @@ impl Backend for EngineSession {
 
     fn keep_portal(&mut self, name: &str, portal: Option<EnginePortal>) -> Result<()> {
         let portal = match portal {
-            Some(EnginePortal::Own(portal)) => portal,
+            Some(EnginePortal::Own(portal)) => *portal,
             Some(EnginePortal::Named(..)) => {
                 return Err(PgError::internal("the portal has a name"));
             }
@@ -260,17 +260,12 @@ impl Backend for EngineSession {
     }
 
     fn events(&mut self) -> Vec<Event> {
-        let mut events: Vec<Event> =
-            self.state.take_notices().into_iter().map(|n| Event::Notice(Box::new(n))).collect();
-        let changed = self.state.settings().has_reports();
-        if changed {
-            let reports = self.state.change_settings(|s| s.take_reports());
-            let told = |(name, value)| Event::Parameter(Cow::Borrowed(name), value);
-            events.extend(reports.into_iter().map(told));
-        }
-        let forgotten = self.state.statements().take_forgotten();
-        events.extend(forgotten.into_iter().map(Event::Deallocate));
-        events
+        let Some(news) = self.state.take_news() else { return Vec::new() };
+        let notices = news.notices.into_iter().map(|n| Event::Notice(Box::new(n)));
+        let told = |(name, value)| Event::Parameter(Cow::Borrowed(name), value);
+        let parameters = news.parameters.into_iter().map(told);
+        let forgotten = news.forgotten.into_iter().map(Event::Deallocate);
+        notices.chain(parameters).chain(forgotten).collect()
     }
 
     fn keep_statement(&mut self, name: &str, statement: &Arc<Prepared>) -> Result<()> {

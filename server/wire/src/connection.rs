@@ -251,14 +251,14 @@ impl<B: Backend> Connection<B> {
 
     /// Runs a job on a blocking thread, writes what it sends meanwhile, and passes on what a COPY
     /// is sent. A client that goes away cancels its statement.
-    async fn block(&mut self, tag: u8, job: Job<B>) -> std::io::Result<End> {
+    async fn block(&mut self, tag: u8, job: Box<Job<B>>) -> std::io::Result<End> {
         let Some(mut protocol) = self.protocol.take() else { return Ok(End::Yes) };
         let cancel = protocol.backend().cancel_flag();
         let (sender, mut chunks) = mpsc::channel(4);
         let (back, mut returned) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             let sink = Sink(sender);
-            let ran = catch_unwind(AssertUnwindSafe(|| protocol.do_job(job, &sink)));
+            let ran = catch_unwind(AssertUnwindSafe(|| protocol.do_job(*job, &sink)));
             if ran.is_err() {
                 protocol.panicked(tag, 0);
             }

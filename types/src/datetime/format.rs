@@ -10,6 +10,7 @@ use crate::datum::TimeTz;
 use crate::io::style::{DateFormat, DateOrder, IoStyle};
 
 /// Two digits of every number below 100.
+#[inline]
 fn pair(n: i64) -> [u8; 2] {
     let n = u8::try_from(n.clamp(0, 99)).unwrap_or(0);
     [b'0' + n / 10, b'0' + n % 10]
@@ -53,6 +54,12 @@ fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut BytesMut
     let (year, bc) = era(year);
     let dmy = style.date_style.order == DateOrder::Dmy;
     let separator = match style.date_style.format {
+        DateFormat::Iso if (0..=9999).contains(&year) => {
+            let ([a, b], [c, d]) = (pair(i64::from(year / 100)), pair(i64::from(year % 100)));
+            let ([e, f], [g, h]) = (pair(i64::from(month)), pair(i64::from(day)));
+            out.put_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
+            return bc;
+        }
         DateFormat::Iso => {
             put_year(year, out);
             out.put_u8(b'-');
@@ -77,11 +84,9 @@ fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut BytesMut
 
 /// Writes a time of day, with as many digits of the second as it needs.
 pub fn time(micros: i64, out: &mut BytesMut) {
-    put2(micros / HOUR, out);
-    out.put_u8(b':');
-    put2(micros / MINUTE % 60, out);
-    out.put_u8(b':');
-    put2(micros / SECOND % 60, out);
+    let ([a, b], [c, d]) = (pair(micros / HOUR), pair(micros / MINUTE % 60));
+    let [e, f] = pair(micros / SECOND % 60);
+    out.put_slice(&[a, b, b':', c, d, b':', e, f]);
     put_fraction(micros % SECOND, out);
 }
 

@@ -33,11 +33,11 @@ impl<B: Backend> Protocol<B> {
             Some(parsed) => match self.backend.prepared(&parsed, &types) {
                 Some(statement) => self.slot(statement)?,
                 None => {
-                    return Ok(Step::Block(Job::Parse {
+                    return Ok(Step::Block(Box::new(Job::Parse {
                         name: name.to_owned(),
                         sql: sql.to_owned(),
                         types,
-                    }));
+                    })));
                 }
             },
         };
@@ -220,7 +220,7 @@ impl<B: Backend> Protocol<B> {
         if short {
             return self.do_execute(name, limit, 0, None);
         }
-        Ok(Step::Block(Job::Execute { portal: name.to_owned(), limit, rows: 0 }))
+        Ok(Step::Block(Box::new(Job::Execute { portal: name.to_owned(), limit, rows: 0 })))
     }
 
     pub(super) fn do_execute(
@@ -245,7 +245,8 @@ impl<B: Backend> Protocol<B> {
                 self.out.extend_from_slice(encode::PORTAL_SUSPENDED);
             }
             Ran::Long(rows) => {
-                return Ok(Step::Block(Job::Execute { portal: name.to_owned(), limit, rows }));
+                let portal = name.to_owned();
+                return Ok(Step::Block(Box::new(Job::Execute { portal, limit, rows })));
             }
         }
         Ok(Step::Next)

@@ -8,12 +8,12 @@ mod extended;
 mod run;
 mod simple;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 use vicinity_types::{Oid, PgError, SqlState};
 
@@ -28,8 +28,8 @@ pub use run::{Chunk, Sink, durable};
 pub enum Step<B: Backend> {
     /// Read on; write when nothing more is in the read buffer.
     Next,
-    /// Run this on a blocking thread.
-    Block(Job<B>),
+    /// Run this on a blocking thread. Boxed: every message's answer is moved a few times.
+    Block(Box<Job<B>>),
     /// Write what there is and close.
     Close,
 }

@@ -33,7 +33,7 @@ impl<B: Backend> Protocol<B> {
         });
         match parsed {
             Ok(Ok(statements)) => self.start(statements, None),
-            Ok(Err(long)) => Step::Block(Job::Query(long)),
+            Ok(Err(long)) => Step::Block(Box::new(Job::Query(long))),
             Err(error) => self.query_failed(error),
         }
     }
@@ -62,7 +62,7 @@ impl<B: Backend> Protocol<B> {
     pub(super) fn statements(&mut self, mut rest: Rest<B>, sink: Option<&Sink>) -> Step<B> {
         match self.try_statements(&mut rest, sink) {
             Ok(true) => {}
-            Ok(false) => return Step::Block(Job::Statements(rest)),
+            Ok(false) => return Step::Block(Box::new(Job::Statements(rest))),
             Err(error) => return self.query_failed(error),
         }
         self.transaction_over();
