@@ -8,6 +8,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
+use super::reserved;
+
 /// Precedence of every operator that is not arithmetic or a comparison.
 const OTHER: u8 = 70;
 /// Unary minus: tighter than all but `::`, `[]` and `.`.
@@ -56,6 +58,21 @@ impl Dialect for VicinityDialect {
 
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
         PG.is_reserved_for_identifier(kw)
+    }
+
+    fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
+        match &parser.get_current_token().token {
+            Token::Word(w) if w.keyword == *kw => reserved::is_bare_label(&w.value),
+            _ => PG.is_column_alias(kw, parser),
+        }
+    }
+
+    fn is_table_factor_alias(&self, explicit: bool, kw: &Keyword, parser: &mut Parser) -> bool {
+        let reserved = match &parser.get_current_token().token {
+            Token::Word(w) if w.quote_style.is_none() => reserved::is_reserved(&w.value),
+            _ => false,
+        };
+        !reserved && PG.is_table_factor_alias(explicit, kw, parser)
     }
 
     fn prec_value(&self, prec: Precedence) -> u8 {
@@ -135,6 +152,11 @@ impl Dialect for VicinityDialect {
                         value: Box::new(Expr::Identifier(name)),
                     }),
                 )
+            }
+            Token::Word(w)
+                if w.quote_style.is_none() && reserved::begins_no_expression(&w.value) =>
+            {
+                Some(parser.expected_ref("an expression", next))
             }
             Token::Word(_) => typed_literal(parser),
             _ => None,

@@ -10,11 +10,14 @@ mod cursor;
 mod depth;
 mod dialect;
 mod explain;
+pub(crate) mod from;
 mod function;
 mod identity;
 mod index;
 mod like;
+mod locks;
 mod other;
+mod reserved;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -78,13 +81,18 @@ impl Parsed {
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let tokens = tokens::tokenize(sql)?;
     let mut out = Vec::new();
-    for statement in split(tokens) {
+    for (statement, semicolon) in split(tokens) {
         depth::check(&statement)?;
         let (Some(first), Some(last)) = (statement.first(), statement.last()) else { continue };
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        let mut stmt = parse_tokens(carried::rewrite(words::rewrite(statement)))?;
+        let parsed = reserved::check(&statement).and_then(|()| parse_tokens(rewrite(statement)));
+        let mut stmt = parsed.map_err(|e| match semicolon {
+            // the grammar wanted more: PostgreSQL's met the semicolon instead
+            Some(at) if e.message() == AT_END => tokens::syntax_error(";", at),
+            _ => e,
+        })?;
         if let Statement::Declare(declare) = &mut stmt {
             // `pg_cursors` shows the string it came in.
             declare.text = sql.to_owned();
@@ -111,9 +119,12 @@ fn position(token: &TokenWithSpan) -> usize {
     usize::try_from(token.span.start.column).unwrap_or(1)
 }
 
+/// A statement's tokens, and where the semicolon after them stands (zero-based).
+type Cut = (Vec<TokenWithSpan>, Option<usize>);
+
 /// Cuts at semicolons outside parentheses and `BEGIN ATOMIC` bodies.
-fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
-    let mut out = vec![Vec::new()];
+fn split(tokens: Vec<TokenWithSpan>) -> Vec<Cut> {
+    let mut out: Vec<Cut> = vec![(Vec::new(), None)];
     let mut depth = 0i32;
     for token in tokens {
         match token.token {
@@ -122,12 +133,20 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
             _ => {}
         }
         if token.token == Token::SemiColon && depth <= 0 {
-            out.push(Vec::new());
-        } else if let Some(last) = out.last_mut() {
+            if let Some((_, semicolon)) = out.last_mut() {
+                *semicolon = Some(position(&token).saturating_sub(1));
+            }
+            out.push((Vec::new(), None));
+        } else if let Some((last, _)) = out.last_mut() {
             last.push(token);
         }
     }
     out
+}
+
+/// Puts what sqlparser's grammar lacks into words it knows.
+fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    carried::rewrite(from::rewrite(locks::rewrite(words::rewrite(tokens))))
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
@@ -145,7 +164,7 @@ fn run<T>(
     match rule(&mut parser) {
         Ok(value) => {
             let next = parser.peek_token();
-            if next.token == Token::EOF { Ok(value) } else { Err(near(&next)) }
+            if next.token == Token::EOF { Ok(value) } else { Err(near(&next, &[])) }
         }
         Err(error) => Err(convert(error, parser)),
     }
@@ -235,9 +254,9 @@ fn sql(parser: &mut Parser) -> Result<Statement, ParserError> {
 }
 
 /// `syntax error at or near "x"`, where sqlparser met it.
-fn near(token: &TokenWithSpan) -> PgError {
+fn near(token: &TokenWithSpan, all: &[TokenWithSpan]) -> PgError {
     match &token.token {
-        Token::EOF => at_end(&[]),
+        Token::EOF => at_end(all),
         Token::SingleQuotedString(s) => {
             tokens::syntax_error(&format!("'{s}'"), position(token).saturating_sub(1))
         }
@@ -255,7 +274,7 @@ fn convert(error: ParserError, parser: Parser) -> PgError {
     let tokens = parser.into_tokens();
     let met = column.and_then(|column| tokens.iter().find(|t| t.span.start.column == column));
     match met {
-        Some(token) => near(token),
+        Some(token) => near(token, &tokens),
         None if text.contains("found: EOF") => at_end(&tokens),
         None => PgError::new(SqlState::SYNTAX_ERROR, format!("syntax error: {text}")),
     }
@@ -263,5 +282,7 @@ fn convert(error: ParserError, parser: Parser) -> PgError {
 
 fn at_end(tokens: &[TokenWithSpan]) -> PgError {
     let end = tokens.last().and_then(|t| usize::try_from(t.span.end.column).ok()).unwrap_or(1);
-    PgError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").at(end)
+    PgError::new(SqlState::SYNTAX_ERROR, AT_END).at(end)
 }
+
+const AT_END: &str = "syntax error at end of input";

@@ -13,21 +13,11 @@ fn is(tokens: &[TokenWithSpan], at: usize, words: &[&str]) -> bool {
     words.iter().enumerate().all(|(i, w)| word(tokens, at + i).eq_ignore_ascii_case(w))
 }
 
-/// - `[NOT] DEFERRABLE` of a transaction: snapshots never wait for a safe moment.
-/// - `FOR NO KEY UPDATE` and `FOR KEY SHARE` lock as `FOR UPDATE` and `FOR SHARE` do: no less.
+/// `[NOT] DEFERRABLE` of a transaction says nothing: snapshots never wait for a safe moment.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
     if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
         drop_deferrable(&mut tokens);
-    }
-    let mut at = 0;
-    while at < tokens.len() {
-        if is(&tokens, at, &["for", "no", "key", "update"]) {
-            tokens.drain(at + 1..at + 3);
-        } else if is(&tokens, at, &["for", "key", "share"]) {
-            tokens.remove(at + 1);
-        }
-        at += 1;
     }
     tokens
 }

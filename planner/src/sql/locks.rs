@@ -1,0 +1,85 @@
+//! Locking clauses: sqlparser's grammar knows two modes, and one table a clause.
+
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+
+use super::other::word_is;
+
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE` lock what FOR UPDATE and FOR SHARE lock; a clause for
+/// several tables becomes one for each.
+pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let rest = tokens.get(at..).unwrap_or_default();
+        let Some((mode, length)) = lock_mode(rest) else {
+            out.push(token.clone());
+            at += 1;
+            continue;
+        };
+        let (tables, more) = lock_tables(rest.get(length..).unwrap_or_default());
+        let tail = rest.get(length + more..).unwrap_or_default();
+        let wait = match tail {
+            [a, ..] if word_is(a, "nowait") => 1,
+            [a, b, ..] if word_is(a, "skip") && word_is(b, "locked") => 2,
+            _ => 0,
+        };
+        let clause = |table: Option<&TokenWithSpan>| {
+            let mut clause = vec![token.clone(), word(mode, token.span)];
+            if let Some(table) = table {
+                clause.push(word("OF", token.span));
+                clause.push(table.clone());
+            }
+            clause.extend_from_slice(tail.get(..wait).unwrap_or_default());
+            clause
+        };
+        if tables.is_empty() {
+            out.extend(clause(None));
+        }
+        tables.iter().for_each(|table| out.extend(clause(Some(table))));
+        at += length + more + wait;
+    }
+    out
+}
+
+/// The mode of a locking clause and the words it takes.
+fn lock_mode(tokens: &[TokenWithSpan]) -> Option<(&'static str, usize)> {
+    let is = |i: usize, w: &str| tokens.get(i).is_some_and(|t| word_is(t, w));
+    if !is(0, "for") {
+        return None;
+    }
+    if is(1, "update") {
+        return Some(("UPDATE", 2));
+    }
+    if is(1, "share") {
+        return Some(("SHARE", 2));
+    }
+    if is(1, "no") && is(2, "key") && is(3, "update") {
+        return Some(("UPDATE", 4));
+    }
+    (is(1, "key") && is(2, "share")).then_some(("SHARE", 3))
+}
+
+/// The tables of `OF a, b`, and the tokens that takes; none for a qualified name, which is an error.
+fn lock_tables(tokens: &[TokenWithSpan]) -> (Vec<TokenWithSpan>, usize) {
+    let mut tables = Vec::new();
+    let mut at = 1;
+    if !tokens.first().is_some_and(|t| word_is(t, "of")) {
+        return (tables, 0);
+    }
+    while let Some(table) = tokens.get(at).filter(|t| matches!(t.token, Token::Word(_))) {
+        if tokens.get(at + 1).is_some_and(|t| t.token == Token::Period) {
+            return (Vec::new(), 0);
+        }
+        tables.push(table.clone());
+        at += 1;
+        if tokens.get(at).is_none_or(|t| t.token != Token::Comma) {
+            return (tables, at);
+        }
+        at += 1;
+    }
+    (Vec::new(), 0)
+}
+
+fn word(text: &str, span: Span) -> TokenWithSpan {
+    TokenWithSpan { token: Token::make_word(text, None), span }
+}
