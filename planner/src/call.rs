@@ -525,9 +525,11 @@ pub fn datum_to_scalar(kind: Kind, value: &Datum) -> Result<ScalarValue> {
         Datum::Bool(v) => ScalarValue::Boolean(Some(*v)),
         Datum::Int2(v) => ScalarValue::Int16(Some(*v)),
         Datum::Int4(v) | Datum::Date(v) => ScalarValue::Int32(Some(*v)),
-        Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v) => {
-            ScalarValue::Int64(Some(*v))
-        }
+        Datum::Int8(v)
+        | Datum::Time(v)
+        | Datum::Timestamp(v)
+        | Datum::TimestampTz(v)
+        | Datum::Enum(v) => ScalarValue::Int64(Some(*v)),
         Datum::Tid(v) => ScalarValue::Int64(Some(v.cast_signed())),
         Datum::Float4(v) => ScalarValue::Float32(Some(*v)),
         Datum::Float8(v) => ScalarValue::Float64(Some(*v)),
@@ -554,6 +556,7 @@ pub fn scalar_to_datum(kind: Kind, scalar: &ScalarValue) -> Result<Datum> {
         (Kind::Time, ScalarValue::Int64(Some(v))) => Datum::Time(*v),
         (Kind::Timestamp, ScalarValue::Int64(Some(v))) => Datum::Timestamp(*v),
         (Kind::TimestampTz, ScalarValue::Int64(Some(v))) => Datum::TimestampTz(*v),
+        (Kind::Enum, ScalarValue::Int64(Some(v))) => Datum::Enum(*v),
         (Kind::Tid, ScalarValue::Int64(Some(v))) => Datum::Tid(v.cast_unsigned()),
         (Kind::Float4, ScalarValue::Float32(Some(v))) => Datum::Float4(*v),
         (Kind::Float8, ScalarValue::Float64(Some(v))) => Datum::Float8(*v),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use vicinity_functions::Env;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::{Snapshot, Transaction};
+use vicinity_types::enums::Label;
 use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 
 use crate::engine::Engine;
 use crate::exec::after::Transition;
 use crate::measure::Measure;
-use crate::names;
+use crate::names::SessionNames;
 use crate::parts::Results;
 use crate::session_state::SessionState;
 use crate::sql::Source;
@@ -124,19 +125,29 @@ impl Env for ExecContext {
 
 impl TypeNames for ExecContext {
     fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
-        names::reg_out(&self.catalog, &self.session, ty, value)
+        self.names().reg_out(ty, value)
     }
 
     fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
-        names::reg_in(&self.catalog, &self.session, ty, text)
+        self.names().reg_in(ty, text)
     }
 
     fn type_info(&self, ty: Oid) -> Option<UserType> {
-        names::type_info(&self.catalog, ty)
+        self.names().type_info(ty)
+    }
+
+    fn labels(&self, ty: Oid) -> Option<Arc<[Label]>> {
+        self.names().labels(ty)
     }
 
     fn now(&self) -> i64 {
-        self.session.transaction_time()
+        self.names().now()
+    }
+}
+
+impl ExecContext {
+    fn names(&self) -> SessionNames<'_> {
+        SessionNames { catalog: &self.catalog, session: &self.session }
     }
 }
 

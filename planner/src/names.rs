@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind, fixed};
-use vicinity_types::io::{Field, TypeShape, UserType};
+use vicinity_types::enums::Label;
+use vicinity_types::io::{Field, TypeNames, TypeShape, UserType};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use crate::session_state::SessionState;
@@ -50,13 +51,7 @@ pub fn split_identifier(text: &str) -> Result<Vec<String>> {
 }
 
 /// An identifier as SQL needs it, quoted only where it must be.
-pub fn quote(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '$');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
+pub use vicinity_functions::quote_ident as quote;
 
 /// Whether a bare name finds this relation.
 fn visible(catalog: &Catalog, session: &SessionState, schema: Oid, name: &str) -> bool {
@@ -102,6 +97,36 @@ pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
     }
 }
 
+/// A type's name, qualified where the session's search path needs it; without a session, wherever it
+/// is not PostgreSQL's own.
+pub fn type_name_in(
+    catalog: &Catalog,
+    session: Option<&SessionState>,
+    ty: Oid,
+    typmod: i32,
+) -> String {
+    if oid::kind(ty).is_some() {
+        return vicinity_types::format_type(ty, typmod);
+    }
+    if let Some(elem) = catalog.element_of(ty) {
+        return format!("{}[]", type_name_in(catalog, session, elem, typmod));
+    }
+    let (schema, name) = match (catalog.type_def(ty), catalog.relation_of_type(ty)) {
+        (Some(t), _) => (t.schema, t.name.as_str()),
+        (None, Some(r)) => (r.schema, r.name.as_str()),
+        (None, None) => return "???".to_owned(),
+    };
+    let found = session.and_then(|session| {
+        let mut path = session.search_path_oids(catalog).into_iter();
+        path.find(|s| type_in(catalog, *s, name).is_some())
+    });
+    if found == Some(schema) {
+        return quote(name);
+    }
+    let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
+    format!("{}.{}", quote(schema), quote(name))
+}
+
 /// The text of a reg* value; `None` lets the number be printed.
 pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -> Option<String> {
     match ty {
@@ -111,7 +136,7 @@ pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -
                 || catalog.type_def(value).is_some()
                 || catalog.element_of(value).is_some()
                 || catalog.relation_of_type(value).is_some();
-            known.then(|| type_name(catalog, value, -1))
+            known.then(|| type_name_in(catalog, Some(session), value, -1))
         }
         oid::REGPROC => match vicinity_functions::proc_by_oid(value) {
             Some(p) => Some(p.name.to_owned()),
@@ -155,8 +180,7 @@ pub fn reg_in(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) ->
             crate::hooks::virtual_oid(&parts)
                 .ok_or_else(|| missing(SqlState::UNDEFINED_TABLE, "relation", &parts.join(".")))
         }
-        oid::REGTYPE => type_oid(catalog, session, text)?
-            .ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "type", text.trim())),
+        oid::REGTYPE => type_oid(catalog, session, text)?.ok_or_else(|| no_type(text.trim())),
         oid::REGPROC | oid::REGPROCEDURE => function_oid(catalog, session, ty, text),
         oid::REGNAMESPACE => {
             let parts = split_identifier(text)?;
@@ -183,6 +207,16 @@ pub fn reg_in(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) ->
         }
         _ => Err(missing(SqlState::UNDEFINED_OBJECT, "object", text)),
     }
+}
+
+/// `type "x" does not exist`, or that it is one of PostgreSQL's that is not implemented.
+pub fn no_type(name: &str) -> PgError {
+    let bare = name.split('(').next().unwrap_or(name).trim_end();
+    let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
+    if vicinity_functions::lacks_type(bare) {
+        return PgError::unsupported(format!("type {}", bare.trim_start_matches('_')));
+    }
+    PgError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
 }
 
 /// The type a name means; arrays by `[]`. Type modifiers are read over.
@@ -274,6 +308,36 @@ fn fields(columns: &[Column]) -> Arc<[Field]> {
         .collect()
 }
 
+/// What I/O asks of one version of the catalog, for a session.
+pub struct SessionNames<'a> {
+    /// The version.
+    pub catalog: &'a Catalog,
+    /// Whose search path counts, and whose transaction's clock.
+    pub session: &'a SessionState,
+}
+
+impl TypeNames for SessionNames<'_> {
+    fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
+        reg_out(self.catalog, self.session, ty, value)
+    }
+
+    fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
+        reg_in(self.catalog, self.session, ty, text)
+    }
+
+    fn type_info(&self, ty: Oid) -> Option<UserType> {
+        type_info(self.catalog, ty)
+    }
+
+    fn labels(&self, ty: Oid) -> Option<Arc<[Label]>> {
+        self.catalog.enum_labels(ty).cloned()
+    }
+
+    fn now(&self) -> i64 {
+        self.session.transaction_time()
+    }
+}
+
 /// A type that is not built in, for I/O.
 pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
     if let Some(elem) = catalog.element_of(ty) {
@@ -293,9 +357,7 @@ pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
         Some(TypeShape::Composite(fields(columns)))
     };
     let shape = match catalog.type_def(ty).map(|t| &t.kind) {
-        Some(TypeKind::Enum { labels }) => {
-            TypeShape::Enum(labels.iter().map(|(_, label)| label.clone()).collect())
-        }
+        Some(TypeKind::Enum { labels }) => TypeShape::Enum(labels.clone()),
         Some(TypeKind::Domain { base, typmod, .. }) => {
             TypeShape::Domain { base: *base, typmod: *typmod }
         }

@@ -107,6 +107,11 @@ impl Session {
         &self.engine
     }
 
+    /// The transaction a statement has begun, or a block is in.
+    pub fn open_transaction(&self) -> Option<Arc<Transaction>> {
+        self.txn.clone()
+    }
+
     /// What is shared with running statements.
     pub fn state(&self) -> &Arc<SessionState> {
         &self.state

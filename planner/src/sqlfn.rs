@@ -18,6 +18,8 @@ pub struct Function {
     returns: PgType,
     /// The columns of a row result, with their types; empty for a scalar.
     columns: Vec<PgType>,
+    /// Names of OUT columns.
+    names: Option<Arc<[String]>>,
     volatile: bool,
     name: String,
 }
@@ -62,6 +64,7 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         .map_err(|e| e.context(format!("SQL function \"{}\"", declared.name)))?;
     let function = Function {
         columns: result_columns(ctx, declared),
+        names: out_names(declared),
         returns: full_type(ctx, declared.returns),
         volatile: declared.volatility == Volatility::Volatile,
         name: declared.name.clone(),
@@ -69,6 +72,15 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     };
     check_result(ctx, &function, declared)?;
     Ok(function)
+}
+
+fn out_names(declared: &Declared) -> Option<Arc<[String]>> {
+    let outs = declared.args.iter().filter(|a| !matches!(a.mode, ArgMode::In | ArgMode::Variadic));
+    let names: Vec<String> = outs
+        .enumerate()
+        .map(|(i, a)| a.name.clone().unwrap_or_else(|| format!("column{}", i + 1)))
+        .collect();
+    (!names.is_empty()).then(|| Arc::from(names))
 }
 
 /// Types of the columns of a row result: OUT and TABLE columns, or a composite type's.
@@ -212,7 +224,8 @@ fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<D
         }
         let types: Vec<PgType> = given(function).collect();
         let fields = types.iter().map(|t| t.oid).zip(row).collect();
-        return Ok(Datum::Record(Arc::new(Record { type_oid: function.returns.oid, fields })));
+        let row = Record::new(function.returns.oid, fields).named(function.names.clone());
+        return Ok(Datum::Record(Arc::new(row)));
     }
     let value = row.into_iter().next().unwrap_or_default();
     let from = given(function).next().unwrap_or(function.returns);

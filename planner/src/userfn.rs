@@ -9,10 +9,11 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 use vicinity_functions::Rows;
 use vicinity_storage::catalog::model::{Function, Language};
-use vicinity_types::{Datum, Oid, PgError, Result};
+use vicinity_types::{Datum, Oid, PgError, Result, oid};
 
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::resolve::{Types, polymorphic};
 use crate::{plpgsql, sqlfn};
 
 /// A compiled body.
@@ -22,51 +23,100 @@ enum Compiled {
     PlPgSql(plpgsql::Function),
 }
 
+/// A function, and what its polymorphic arguments are in a call.
+type Key = (Oid, Vec<Oid>);
+
 /// What the engine keeps of compiled functions.
 #[derive(Default, Debug)]
 pub struct Cache {
-    compiled: RwLock<HashMap<Oid, (Arc<Function>, u64, Arc<Compiled>)>>,
+    compiled: RwLock<HashMap<Key, (Arc<Function>, u64, Arc<Compiled>)>>,
 }
 
 impl Cache {
     /// The compiled body of a function, made if missing or older than the catalog.
-    fn get(&self, ctx: &ExecContext, function: &Arc<Function>) -> Result<Arc<Compiled>> {
+    fn get(
+        &self,
+        ctx: &ExecContext,
+        function: &Arc<Function>,
+        types: &[PgType],
+    ) -> Result<Arc<Compiled>> {
         let version = ctx.catalog.version();
-        if let Some((declared, at, compiled)) = self.compiled.read().get(&function.oid)
+        let inputs = match is_polymorphic(function) {
+            true => types.iter().map(|ty| ty.oid).collect(),
+            false => Vec::new(),
+        };
+        let key = (function.oid, inputs);
+        if let Some((declared, at, compiled)) = self.compiled.read().get(&key)
             && *at == version
             && Arc::ptr_eq(declared, function)
         {
             return Ok(compiled.clone());
         }
+        let concrete = if key.1.is_empty() { None } else { Some(concrete(ctx, function, &key.1)?) };
+        let called = concrete.as_ref().unwrap_or(function);
         let made = Arc::new(match function.language {
-            Language::Sql => Compiled::Sql(sqlfn::compile(ctx, function)?),
-            Language::PlPgSql => Compiled::PlPgSql(plpgsql::compile(ctx, function)?),
+            Language::Sql => Compiled::Sql(sqlfn::compile(ctx, called)?),
+            Language::PlPgSql => Compiled::PlPgSql(plpgsql::compile(ctx, called)?),
             Language::Internal | Language::C => {
                 return Err(PgError::unsupported("function in language C"));
             }
         });
-        self.compiled.write().insert(function.oid, (function.clone(), version, made.clone()));
+        self.compiled.write().insert(key, (function.clone(), version, made.clone()));
         Ok(made)
     }
 }
 
-/// Checks a body at CREATE FUNCTION.
+fn is_polymorphic(function: &Function) -> bool {
+    function.args.iter().any(|a| vicinity_functions::is_polymorphic(a.type_oid))
+}
+
+/// A polymorphic function as it is for arguments of these types.
+fn concrete(ctx: &ExecContext, function: &Function, inputs: &[Oid]) -> Result<Arc<Function>> {
+    let types = Types { catalog: ctx.catalog.clone() };
+    let declared = function.input_types();
+    let resolve = |ty: Oid| polymorphic::resolve(&types, inputs, &mut declared.clone(), ty);
+    let mut made = function.clone();
+    for arg in &mut made.args {
+        arg.type_oid = resolve(arg.type_oid)?;
+    }
+    made.returns = resolve(made.returns)?;
+    Ok(Arc::new(made))
+}
+
+/// Checks a body at CREATE FUNCTION. What a polymorphic one means is known when it is called.
 pub fn validate(ctx: &ExecContext, function: &Function) -> Result<()> {
     match function.language {
+        Language::Sql if is_polymorphic(function) => crate::sql::parse(&function.body).map(drop),
+        Language::PlPgSql if is_polymorphic(function) => {
+            let assumed: Vec<Oid> =
+                function.input_types().into_iter().map(|ty| assumed(ty).unwrap_or(ty)).collect();
+            plpgsql::compile(ctx, &*concrete(ctx, function, &assumed)?).map(drop)
+        }
         Language::Sql => sqlfn::compile(ctx, function).map(drop),
         Language::PlPgSql => plpgsql::compile(ctx, function).map(drop),
         Language::Internal | Language::C => Ok(()),
     }
 }
 
+/// What stands for a polymorphic type where no call says.
+fn assumed(ty: Oid) -> Option<Oid> {
+    Some(match ty {
+        oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY => oid::INT4_ARRAY,
+        oid::ANYELEMENT | oid::ANYNONARRAY | oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => {
+            oid::INT4
+        }
+        _ => return None,
+    })
+}
+
 /// Runs a function that gives one value.
 pub fn run_function(
     ctx: &ExecContext,
     function: &Arc<Function>,
-    _types: &[PgType],
+    types: &[PgType],
     args: &[Datum],
 ) -> Result<Datum> {
-    match &*ctx.engine.functions.get(ctx, function)? {
+    match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call(ctx, f, args),
         Compiled::PlPgSql(f) => plpgsql::call(ctx, f, args),
     }
@@ -76,11 +126,11 @@ pub fn run_function(
 pub fn run_set(
     ctx: &ExecContext,
     function: &Arc<Function>,
-    _types: &[PgType],
+    types: &[PgType],
     _columns: &[PgType],
     args: &[Datum],
 ) -> Result<Rows> {
-    let rows = match &*ctx.engine.functions.get(ctx, function)? {
+    let rows = match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call_set(ctx, f, args)?,
         Compiled::PlPgSql(f) => plpgsql::call_set(ctx, f, args)?,
     };

@@ -9,13 +9,15 @@ use bytes::{Bytes, BytesMut};
 use vicinity_planner::engine::Engine;
 use vicinity_planner::exec::copy::Source;
 use vicinity_planner::exec::settings;
-use vicinity_planner::names;
+use vicinity_planner::names::SessionNames;
 use vicinity_planner::portal::{self, Portal, Run};
 use vicinity_planner::prepared::Prepared;
 use vicinity_planner::rows::{OutputColumn, RowWriter};
 use vicinity_planner::session::{Execution, RowsTag};
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::Parsed;
+use vicinity_storage::Transaction;
+use vicinity_types::enums::Label;
 use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
@@ -85,7 +87,11 @@ impl EngineSession {
         portal.begin(&mut self.inner)?;
         let most = usize::try_from(rows).unwrap_or(usize::MAX);
         let style = self.state.style_now();
-        let names = Names { engine: &self.engine, session: &self.state };
+        let names = Names {
+            engine: &self.engine,
+            txn: self.inner.open_transaction(),
+            session: &self.state,
+        };
         let io = Io { style: &style, names: &names };
         let gives_rows = portal.columns().is_some();
         let (fetched, tag) = match &mut portal.run {
@@ -164,7 +170,11 @@ impl Backend for EngineSession {
         let mut params = Vec::with_capacity(statement.params.len());
         if !statement.params.is_empty() {
             let style = self.state.style_now();
-            let names = Names { engine: &self.engine, session: &self.state };
+            let names = Names {
+                engine: &self.engine,
+                txn: self.inner.open_transaction(),
+                session: &self.state,
+            };
             let io = Io { style: &style, names: &names };
             for (i, ((format, bytes), ty)) in
                 values.params.iter().zip(&statement.params).enumerate()
@@ -316,23 +326,43 @@ impl Source for Incoming<'_> {
     }
 }
 
-/// The catalog, for values of types that are not built in.
+/// The catalog as the open transaction sees it, for values of types that are not built in. It is asked
+/// for only where there are some.
 struct Names<'a> {
     engine: &'a Engine,
+    txn: Option<Arc<Transaction>>,
     session: &'a SessionState,
+}
+
+impl Names<'_> {
+    fn with<T>(&self, f: impl FnOnce(&SessionNames<'_>) -> T) -> T {
+        let catalog = match &self.txn {
+            Some(txn) => txn.catalog(),
+            None => self.engine.db.catalog(),
+        };
+        f(&SessionNames { catalog: &catalog, session: self.session })
+    }
 }
 
 impl TypeNames for Names<'_> {
     fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
-        names::reg_out(&self.engine.db.catalog(), self.session, ty, value)
+        self.with(|names| names.reg_out(ty, value))
     }
 
     fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
-        names::reg_in(&self.engine.db.catalog(), self.session, ty, text)
+        self.with(|names| names.reg_in(ty, text))
     }
 
     fn type_info(&self, ty: Oid) -> Option<UserType> {
-        names::type_info(&self.engine.db.catalog(), ty)
+        self.with(|names| names.type_info(ty))
+    }
+
+    fn labels(&self, ty: Oid) -> Option<Arc<[Label]>> {
+        self.with(|names| names.labels(ty))
+    }
+
+    fn now(&self) -> i64 {
+        self.session.transaction_time()
     }
 }
 
@@ -368,7 +398,7 @@ fn type_length(ty: Oid, kind: Kind) -> i16 {
         _ => match kind {
             Kind::Bool => 1,
             Kind::Int2 => 2,
-            Kind::Int4 | Kind::Float4 | Kind::Date | Kind::Oid => 4,
+            Kind::Int4 | Kind::Float4 | Kind::Date | Kind::Oid | Kind::Enum => 4,
             Kind::Tid => 6,
             Kind::Int8 | Kind::Float8 | Kind::Time | Kind::Timestamp | Kind::TimestampTz => 8,
             Kind::TimeTz => 12,

@@ -25,7 +25,7 @@ pub fn data_type(kind: Kind) -> DataType {
         Kind::Bool => DataType::Boolean,
         Kind::Int2 => DataType::Int16,
         Kind::Int4 => DataType::Int32,
-        Kind::Int8 | Kind::Time | Kind::Timestamp | Kind::TimestampTz | Kind::Tid => {
+        Kind::Int8 | Kind::Time | Kind::Timestamp | Kind::TimestampTz | Kind::Tid | Kind::Enum => {
             DataType::Int64
         }
         Kind::Float4 => DataType::Float32,
@@ -101,7 +101,11 @@ impl ColumnBuilder {
             (Inner::Int4(b), Datum::Int4(v) | Datum::Date(v)) => b.append_value(*v),
             (
                 Inner::Int8(b),
-                Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v),
+                Datum::Int8(v)
+                | Datum::Time(v)
+                | Datum::Timestamp(v)
+                | Datum::TimestampTz(v)
+                | Datum::Enum(v),
             ) => b.append_value(*v),
             (Inner::Int8(b), Datum::Tid(v)) => b.append_value(v.cast_signed()),
             (Inner::Float4(b), Datum::Float4(v)) => b.append_value(one_nan4(*v)),
@@ -217,6 +221,7 @@ pub fn value_at(kind: Kind, array: &dyn Array, row: usize) -> Result<Datum> {
         Kind::Timestamp => Datum::Timestamp(int8()?),
         Kind::TimestampTz => Datum::TimestampTz(int8()?),
         Kind::Tid => Datum::Tid(int8()?.cast_unsigned()),
+        Kind::Enum => Datum::Enum(int8()?),
         Kind::Float4 => Datum::Float4(primitive::<Float32Type>(array, row)?),
         Kind::Float8 => Datum::Float8(primitive::<Float64Type>(array, row)?),
         Kind::Oid => Datum::Oid(primitive::<UInt32Type>(array, row)?),

@@ -21,6 +21,7 @@ pub fn compare(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Int4(a), Datum::Int4(b)) | (Datum::Date(a), Datum::Date(b)) => a.cmp(b),
         (Datum::Int8(a), Datum::Int8(b))
         | (Datum::Time(a), Datum::Time(b))
+        | (Datum::Enum(a), Datum::Enum(b))
         | (Datum::Timestamp(a), Datum::Timestamp(b))
         | (Datum::TimestampTz(a), Datum::TimestampTz(b)) => a.cmp(b),
         (Datum::Float4(a), Datum::Float4(b)) => float4(*a, *b),
@@ -55,9 +56,11 @@ pub fn hash(d: &Datum, state: &mut impl Hasher) {
         Datum::Bool(v) => v.hash(state),
         Datum::Int2(v) => v.hash(state),
         Datum::Int4(v) | Datum::Date(v) => v.hash(state),
-        Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v) => {
-            v.hash(state);
-        }
+        Datum::Int8(v)
+        | Datum::Time(v)
+        | Datum::Timestamp(v)
+        | Datum::TimestampTz(v)
+        | Datum::Enum(v) => v.hash(state),
         Datum::Float4(v) => canonical4(*v).to_bits().hash(state),
         Datum::Float8(v) => canonical8(*v).to_bits().hash(state),
         Datum::Text(v) => v.hash(state),

@@ -67,6 +67,8 @@ pub enum Datum {
     Oid(Oid),
     /// `tid`: the row id behind `ctid`.
     Tid(u64),
+    /// A value of an enum type: its label's place ([`crate::enums`]).
+    Enum(i64),
     /// `jsonb`
     Jsonb(Arc<Jsonb>),
     /// `point`
@@ -119,6 +121,7 @@ impl Datum {
             Datum::Uuid(_) => Kind::Uuid,
             Datum::Oid(_) => Kind::Oid,
             Datum::Tid(_) => Kind::Tid,
+            Datum::Enum(_) => Kind::Enum,
             Datum::Jsonb(_) => Kind::Jsonb,
             Datum::Point(_) => Kind::Point,
             Datum::Lseg(_) => Kind::Lseg,
@@ -172,6 +175,7 @@ pub enum Kind {
     Pase,
     Array,
     Record,
+    Enum,
 }
 
 impl Kind {
@@ -186,7 +190,8 @@ impl Kind {
             | Kind::Time
             | Kind::Timestamp
             | Kind::TimestampTz
-            | Kind::Tid => 8,
+            | Kind::Tid
+            | Kind::Enum => 8,
             Kind::TimeTz => 12,
             Kind::Interval | Kind::Uuid | Kind::Point => 16,
             Kind::Line | Kind::Circle => 24,
@@ -204,7 +209,7 @@ impl Kind {
     }
 
     /// Every kind, in the order of their codes. Appended to, never reordered: codes are in files.
-    pub const ALL: [Kind; 29] = [
+    pub const ALL: [Kind; 30] = [
         Kind::Bool,
         Kind::Int2,
         Kind::Int4,
@@ -234,6 +239,7 @@ impl Kind {
         Kind::Pase,
         Kind::Array,
         Kind::Record,
+        Kind::Enum,
     ];
 
     /// The kind's number in stored values.

@@ -36,9 +36,11 @@ fn body(value: &Datum, out: &mut Vec<u8>) {
         Datum::Bool(v) => out.push(u8::from(*v)),
         Datum::Int2(v) => out.extend_from_slice(&(v.cast_unsigned() ^ 0x8000).to_be_bytes()),
         Datum::Int4(v) | Datum::Date(v) => put_i32(*v, out),
-        Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v) => {
-            put_i64(*v, out);
-        }
+        Datum::Int8(v)
+        | Datum::Time(v)
+        | Datum::Timestamp(v)
+        | Datum::TimestampTz(v)
+        | Datum::Enum(v) => put_i64(*v, out),
         Datum::Float4(v) => put_f32(*v, out),
         Datum::Float8(v) => put_f64(*v, out),
         Datum::Numeric(v) => crate::numeric::codec::encode_key(v, out),

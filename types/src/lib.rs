@@ -17,6 +17,7 @@ pub mod arrow;
 pub mod compare;
 pub mod datetime;
 pub mod datum;
+pub mod enums;
 pub mod error;
 pub mod geo;
 pub mod interval;

@@ -40,9 +40,11 @@ pub fn encode(value: &Datum, out: &mut Vec<u8>) {
         Datum::Bool(v) => out.push(u8::from(*v)),
         Datum::Int2(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Int4(v) | Datum::Date(v) => out.extend_from_slice(&v.to_le_bytes()),
-        Datum::Int8(v) | Datum::Time(v) | Datum::Timestamp(v) | Datum::TimestampTz(v) => {
-            out.extend_from_slice(&v.to_le_bytes());
-        }
+        Datum::Int8(v)
+        | Datum::Time(v)
+        | Datum::Timestamp(v)
+        | Datum::TimestampTz(v)
+        | Datum::Enum(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Float4(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Float8(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Oid(v) => out.extend_from_slice(&v.to_le_bytes()),
@@ -139,6 +141,12 @@ fn encode_array(a: &Array, out: &mut Vec<u8>) {
 fn encode_record(r: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&r.type_oid.to_le_bytes());
     put_u32(r.fields.len(), out);
+    let names = r.names.as_deref().unwrap_or_default();
+    put_u32(names.len(), out);
+    for name in names {
+        put_u32(name.len(), out);
+        out.extend_from_slice(name.as_bytes());
+    }
     for (ty, value) in &r.fields {
         let kind = value.kind().unwrap_or_else(|| crate::typname::kind_of(*ty));
         out.extend_from_slice(&ty.to_le_bytes());
@@ -181,6 +189,7 @@ fn decode_at(kind: Kind, bytes: &[u8], depth: usize) -> Option<Datum> {
         Kind::Uuid => Datum::Uuid(r.take()?),
         Kind::Oid => Datum::Oid(r.u32()?),
         Kind::Tid => Datum::Tid(u64::from_le_bytes(r.take()?)),
+        Kind::Enum => Datum::Enum(r.i64()?),
         Kind::Text => Datum::Text(Arc::from(std::str::from_utf8(bytes).ok()?)),
         Kind::Bytea => Datum::Bytea(Arc::from(bytes)),
         Kind::Numeric => Datum::Numeric(Arc::new(crate::numeric::codec::decode_raw(bytes)?)),
@@ -248,6 +257,12 @@ impl<'a> Reader<'a> {
         (0..self.0.len() / 16).map(|_| self.point()).collect()
     }
 
+    /// Text behind its length.
+    fn name(&mut self) -> Option<String> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        Some(std::str::from_utf8(self.bytes(length)?).ok()?.to_owned())
+    }
+
     /// A nested value behind its length.
     fn sized(&mut self, kind: Kind, depth: usize) -> Option<Datum> {
         match self.u32()? {
@@ -299,13 +314,16 @@ fn decode_array(bytes: &[u8], depth: usize) -> Option<Array> {
 fn decode_record(mut r: Reader<'_>, depth: usize) -> Option<Record> {
     let type_oid = r.u32()?;
     let count = r.u32()?;
+    let named = r.u32()?;
+    let names = (0..named).map(|_| r.name()).collect::<Option<Vec<String>>>()?;
     let mut fields = Vec::new();
     for _ in 0..count {
         let ty = r.u32()?;
         let kind = Kind::from_code(u8::try_from(r.u32()?).ok()?)?;
         fields.push((ty, r.sized(kind, depth)?));
     }
-    Some(Record { type_oid, fields })
+    let names = (!names.is_empty()).then(|| Arc::from(names));
+    Some(Record::new(type_oid, fields).named(names))
 }
 
 /// Packed little-endian floats inside a stored value; nothing is copied until asked for.

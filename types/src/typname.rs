@@ -7,7 +7,7 @@ use crate::oid;
 pub const VARHDRSZ: i32 = 4;
 
 /// How values of a type are held. Ids that are no built-in type count as composites; who knows
-/// better (enums are text, arrays over user types are arrays) passes the kind along instead.
+/// better (enums, arrays over user types) passes the kind along instead.
 pub fn kind_of(ty: Oid) -> Kind {
     oid::kind(ty).unwrap_or(Kind::Record)
 }

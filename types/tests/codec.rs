@@ -111,13 +111,13 @@ fn array() -> BoxedStrategy<Datum> {
 fn record() -> BoxedStrategy<Datum> {
     (prop::option::of(int4()), prop::option::of(text()))
         .prop_map(|(number, word)| {
-            Datum::Record(Arc::new(Record {
-                type_oid: oid::RECORD,
-                fields: vec![
+            Datum::Record(Arc::new(Record::new(
+                oid::RECORD,
+                vec![
                     (oid::INT4, number.map_or(Datum::Null, Datum::Int4)),
                     (oid::TEXT, word.map_or(Datum::Null, Datum::text)),
                 ],
-            }))
+            )))
         })
         .boxed()
 }
@@ -158,6 +158,7 @@ fn value(kind: Kind) -> BoxedStrategy<Datum> {
         Kind::Uuid => any::<[u8; 16]>().prop_map(Datum::Uuid).boxed(),
         Kind::Oid => any::<u32>().prop_map(Datum::Oid).boxed(),
         Kind::Tid => any::<u64>().prop_map(Datum::Tid).boxed(),
+        Kind::Enum => any::<i64>().prop_map(Datum::Enum).boxed(),
         Kind::Jsonb => json().prop_map(|v| Datum::Jsonb(Arc::new(Jsonb(normalize(v))))).boxed(),
         Kind::Point => point().prop_map(Datum::Point).boxed(),
         Kind::Lseg => {

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use vicinity_types::enums::Label;
 use vicinity_types::io::{self, Field, Io, IoStyle, NoNames, TypeNames, TypeShape, UserType};
 use vicinity_types::typname::{by_pg_name, format_type, lookup_type_name, pg_type_name};
 use vicinity_types::{Datum, Oid, PgError, Result, oid};
@@ -68,8 +69,9 @@ impl TypeNames for Catalog {
 
     fn type_info(&self, ty: Oid) -> Option<UserType> {
         let field = |name: &str, ty| Field { name: name.to_owned(), ty, typmod: -1 };
+        let label = |place, text: &str| Label { oid: 0, place, text: Arc::from(text) };
         let (name, shape) = match ty {
-            MOOD => ("mood", TypeShape::Enum(Arc::from(["sad".to_owned(), "ok".to_owned()]))),
+            MOOD => ("mood", TypeShape::Enum(Arc::from([label(1, "sad"), label(2, "ok")]))),
             PAIR => {
                 let fields = [field("n", oid::INT4), field("t", oid::TEXT)];
                 ("pair", TypeShape::Composite(Arc::from(fields)))

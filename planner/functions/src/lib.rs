@@ -44,13 +44,14 @@ pub use catalog::{
     AccessMethod, AggregateInfo, Amop, Amproc, Cast, Collation, Description, Language, Opclass,
     Operator, Opfamily, PG_CATALOG, PLANNER_SOURCES, PUBLIC, Proc, TypeInfo, access_method_by_oid,
     access_method_named, access_methods, aggregate_info, aggregates, amops, amops_of, amprocs,
-    cast, casts, collations, default_opclass, description, descriptions, is_polymorphic, languages,
-    opclass_by_oid, opclass_named, opclasses, operator_by_oid, operator_exact, operators,
-    operators_named, opfamilies, proc_by_oid, proc_exact, procs, procs_named, type_by_oid,
-    type_named, types,
+    cast, casts, collations, default_opclass, description, descriptions, is_polymorphic,
+    lacks_function, lacks_type, languages, opclass_by_oid, opclass_named, opclasses,
+    operator_by_oid, operator_exact, operators, operators_named, opfamilies, proc_by_oid,
+    proc_exact, procs, procs_named, type_by_oid, type_named, types,
 };
 pub use env::Env;
 pub use json::record::record_rows;
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
+pub use system::keywords::{Keyword, keyword};
 pub use text::convert::{quote_ident, quote_literal};

@@ -193,7 +193,7 @@ impl Binder<'_> {
             let ty = if bare { PgType { oid: oid::UNKNOWN, ..ty } } else { ty };
             values.push(self.coerce(Typed::new(arg.clone(), ty), wanted, context, place)?);
         }
-        Ok(Some(special::row_ctor(values, target)))
+        Ok(Some(super::row::row_ctor(values, target)))
     }
 
     /// Applies the target's modifier where the value does not already have it.

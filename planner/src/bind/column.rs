@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Ident};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::scope::{Item, Scope, ScopeColumn};
-use super::{Binder, Outer, fold, position, special};
+use super::{Binder, Outer, fold, position};
 use crate::call::{PgType, Typed, placeholder};
 
 impl Binder<'_> {
@@ -79,10 +79,11 @@ impl Binder<'_> {
         {
             return column.typed();
         }
-        let fields: Vec<Typed> =
-            item.columns.iter().filter(|c| !c.hidden).map(ScopeColumn::typed).collect();
+        let visible = item.columns.iter().filter(|c| !c.hidden);
+        let fields = visible.map(|c| (c.name.clone(), c.typed())).collect();
         let ty = PgType::with_kind(item.row_type.unwrap_or(oid::RECORD), -1, Kind::Record);
-        special::row_ctor(fields, ty)
+        let row = super::row::named_row(fields, ty);
+        if item.nullable { super::row::unless_missing(row, item) } else { row }
     }
 
     fn no_such_column(&self, parts: &[String]) -> PgError {
@@ -196,7 +197,7 @@ fn find_item<'s>(scope: &'s Scope, parts: &[String]) -> Option<&'s Item> {
     }
 }
 
-fn lookup(scope: &Scope, parts: &[String]) -> Result<Option<ScopeColumn>> {
+pub(super) fn lookup(scope: &Scope, parts: &[String]) -> Result<Option<ScopeColumn>> {
     let pick = |columns: &[ScopeColumn], name: &str| {
         let mut found = columns.iter().filter(|c| c.name == name && !c.hidden);
         match (found.next(), found.next()) {

@@ -4,10 +4,12 @@ use datafusion::logical_expr::{Case, Expr, expr::InList};
 use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::function::Arguments;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
 use crate::resolve::common::require_common;
+use crate::sql::star::ALL_FIELDS;
 
 /// How deep expressions may nest while they are bound.
 const DEPTH: usize = 1500;
@@ -313,7 +315,7 @@ impl Binder<'_> {
     /// `ROW(...)`
     pub(super) fn row(&mut self, fields: Vec<Typed>) -> Result<Typed> {
         let fields = fields.into_iter().map(|f| self.settled(f)).collect::<Result<Vec<_>>>()?;
-        Ok(special::row_ctor(fields, PgType::new(oid::RECORD)))
+        Ok(super::row::row_ctor(fields, PgType::new(oid::RECORD)))
     }
 
     /// `a[1]`, `a[1:2]`, `(c).f`, and chains of them.
@@ -369,6 +371,10 @@ impl Binder<'_> {
         };
         let name = fold(ident);
         let place = super::position(ident.span);
+        if name == ALL_FIELDS {
+            let text = "row expansion via \"*\" is not supported here";
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text).or_at(place));
+        }
         let fields = self.row_fields(&value);
         let found = fields.iter().position(|(n, _)| *n == name);
         match found.and_then(|i| fields.get(i).map(|(_, ty)| (i, *ty))) {
@@ -397,27 +403,16 @@ impl Binder<'_> {
         }
     }
 
-    /// Names and types of a row's fields: the type's, or `f1`, `f2`... of a constructor.
-    pub(super) fn row_fields(&self, value: &Typed) -> Vec<(String, PgType)> {
-        if let Some(fields) = self.types.fields(value.ty.oid) {
-            let typed = |c: vicinity_storage::catalog::model::Column| {
-                let ty = self.types.pg(c.type_oid, c.typmod);
-                (c.name, ty)
-            };
-            return fields.into_iter().map(typed).collect();
-        }
-        match crate::call::callable_of(&value.expr) {
-            Some((call, _)) if call.name() == "row" => {
-                call.args().iter().enumerate().map(|(i, ty)| (format!("f{}", i + 1), *ty)).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
     fn subscripts(&mut self, value: Typed, steps: &[AccessExpr]) -> Result<Typed> {
-        let elem = match value.ty.oid {
+        if value.ty.oid == oid::JSONB {
+            return self.json_subscripts(value, steps);
+        }
+        let elem = match self.types.base(value.ty.oid) {
             oid::INT2VECTOR => Some(oid::INT2),
             oid::OIDVECTOR => Some(oid::OID),
+            // types of fixed length are arrays of their parts, counted from 0
+            oid::POINT | oid::LINE => Some(oid::FLOAT8),
+            oid::LSEG | oid::BOX => Some(oid::POINT),
             ty => self.types.element(ty),
         };
         let Some(elem) = elem else {
@@ -457,9 +452,25 @@ impl Binder<'_> {
         if sliced {
             return special::slice(value, bounds);
         }
-        let zero_based = matches!(value.ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
-        let _ = zero_based;
         Ok(special::subscript(value, indices, self.ty(elem)))
+    }
+
+    /// `document['key'][0]`
+    fn json_subscripts(&mut self, value: Typed, steps: &[AccessExpr]) -> Result<Typed> {
+        let mut values = vec![value];
+        for step in steps {
+            let AccessExpr::Subscript(Subscript::Index { index }) = step else {
+                return Err(PgError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    "jsonb subscript does not support slices",
+                ));
+            };
+            let place = self.place(index);
+            let index = self.expr(index)?;
+            values.push(self.coerce(index, PgType::new(oid::TEXT), Context::Assignment, place)?);
+        }
+        let args = Arguments { values, names: Vec::new(), variadic: false, star: false };
+        self.call(Some("pg_catalog"), "jsonb_extract_path", args)
     }
 
     fn index(&mut self, index: &ast::Expr) -> Result<Typed> {

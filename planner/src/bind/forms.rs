@@ -134,8 +134,19 @@ impl Binder<'_> {
         let [left, right] = values.as_slice() else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "NULLIF requires two arguments"));
         };
-        let left = self.settled(left.clone())?;
         let same = self.operation(None, "=", left.clone(), right.clone())?;
+        // an unknown first argument takes the type the operator compares it as
+        let compared = match crate::resolve::operator::binary(
+            &self.types,
+            None,
+            "=",
+            left.ty.oid,
+            right.ty.oid,
+        ) {
+            Ok(op) if left.ty.oid == oid::UNKNOWN => self.ty(op.left),
+            _ => left.ty,
+        };
+        let left = self.coerce(left.clone(), compared, Context::Implicit, None)?;
         let null = crate::call::literal(&vicinity_types::Datum::Null, left.ty)?;
         let case = datafusion::logical_expr::Case::new(
             None,

@@ -4,12 +4,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, TableFactor, TableWithJoins};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
-use super::function::{Arguments, Resolved, Unresolved};
+use super::function::{Arguments, Resolved};
 use super::scope::{Item, Scope, ScopeColumn, column};
 use super::table::derived;
 use super::{Binder, Bound, fold, name_parts, name_position};
 use crate::call::{PgType, internal};
 use crate::df::{SetCall, project_set};
+use crate::sql::from::ROWS_FROM;
 
 /// One row of no columns.
 pub(super) fn one_row() -> Result<LogicalPlan> {
@@ -81,13 +82,14 @@ impl Binder<'_> {
             TableFactor::Table {
                 name, alias, args: None, with_ordinality: false, sample, ..
             } => {
-                if sample.is_some() {
-                    return Err(PgError::unsupported("TABLESAMPLE"));
-                }
                 let visible = alias.as_ref().map(|a| fold(&a.name));
                 let (plan, item) = match self.cte(name, visible.as_deref())? {
                     Some(found) => found,
                     None => self.table(name, visible.as_deref())?,
+                };
+                let plan = match sample {
+                    Some(sample) => self.sampled(plan, &item, sample)?,
+                    None => plan,
                 };
                 let item = rename(item, alias.as_ref())?;
                 Ok(Joined { plan, scope: Scope::of(item), lateral: false })
@@ -104,6 +106,9 @@ impl Binder<'_> {
                     .map(|e| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e.clone())))
                     .collect();
                 self.function_in_from(&name, &args, alias.as_ref(), *with_ordinality, left, outer)
+            }
+            TableFactor::Derived { sample: Some(_), .. } => {
+                Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"tablesample\""))
             }
             TableFactor::Derived { lateral, subquery, alias, .. } => {
                 self.derived(*lateral, subquery, alias.as_ref(), left, outer)
@@ -175,17 +180,85 @@ impl Binder<'_> {
         left: &LogicalPlan,
         outer: bool,
     ) -> Result<Joined> {
+        let (plan, item) = self.run_over(bound, visible, left, outer)?;
+        Ok(Joined { plan, scope: Scope::of(rename(item, Some(alias))?), lateral: true })
+    }
+
+    /// A query run for each row of a plan.
+    fn run_over(
+        &mut self,
+        bound: Bound,
+        visible: &str,
+        left: &LogicalPlan,
+        outer: bool,
+    ) -> Result<(LogicalPlan, Item)> {
         let columns = bound.columns.clone();
+        let inner = bound.plan.clone();
         let (function, args) = self.lateral(bound)?;
         let qualifier = self.unique(visible);
         let names: Vec<String> = (1..=columns.len()).map(|i| format!("c{i}")).collect();
         let call = SetCall { function, args, names: names.clone() };
         let plan = project_set(left.clone(), vec![call], Some(&qualifier), outer, None)?;
         let item = derived(visible, &qualifier, columns, &names);
-        Ok(Joined { plan, scope: Scope::of(rename(item, Some(alias))?), lateral: true })
+        self.remember_rows(&inner, &item);
+        Ok((plan, item))
     }
 
-    /// `FROM f(...)`
+    /// `LEFT JOIN LATERAL .. ON condition`: the right side keeps the rows that meet the condition
+    /// before the left side's rows without any are filled with NULLs.
+    pub(super) fn lateral_where(
+        &mut self,
+        factor: &TableFactor,
+        condition: &ast::Expr,
+        left: &LogicalPlan,
+    ) -> Result<Joined> {
+        self.levels.push(super::Level::default());
+        let bound = self.where_level(factor, condition);
+        self.levels.pop();
+        let (bound, alias) = bound?;
+        let (plan, item) = self.run_over(bound, &alias, left, true)?;
+        Ok(Joined { plan, scope: Scope::of(item), lateral: true })
+    }
+
+    fn where_level(
+        &mut self,
+        factor: &TableFactor,
+        condition: &ast::Expr,
+    ) -> Result<(Bound, String)> {
+        let nothing = one_row()?;
+        let source = self.factor(factor, Some(&nothing), false)?;
+        let [item] = source.scope.items.as_slice() else {
+            return Err(PgError::unsupported("LEFT JOIN LATERAL of a join with a condition"));
+        };
+        let (columns, alias) = (item.columns.clone(), item.alias.clone());
+        self.level().scope = source.scope;
+        self.level().no_aggregates = Some("JOIN conditions");
+        let place = self.place(condition);
+        let test = self.expr(condition)?;
+        let test = self.boolean(test, "JOIN/ON", place)?;
+        let visible = columns.iter().filter(|c| !c.hidden);
+        let exprs: Vec<Expr> = visible
+            .clone()
+            .enumerate()
+            .map(|(i, c)| c.expr.clone().alias(format!("c{i}")))
+            .collect();
+        let plan = LogicalPlanBuilder::from(source.plan)
+            .filter(test.expr)
+            .and_then(|b| b.project(exprs))
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(internal)?;
+        let columns = visible
+            .map(|c| super::OutputColumn {
+                name: c.name.clone(),
+                ty: c.ty,
+                table: c.table,
+                attr: c.attr,
+            })
+            .collect();
+        Ok((Bound { plan, columns }, alias))
+    }
+
+    /// `FROM f(...)`, `FROM ROWS FROM (f(...), g(...))`
     fn function_in_from(
         &mut self,
         name: &ast::ObjectName,
@@ -196,105 +269,138 @@ impl Binder<'_> {
         outer: bool,
     ) -> Result<Joined> {
         let place = name_position(name);
-        let parts = name_parts(name);
-        let (schema, function) = match parts.as_slice() {
-            [name] => (None, name.clone()),
-            [schema, name] | [_, schema, name] => (Some(schema.clone()), name.clone()),
-            _ => return Err(PgError::unsupported("this function name").or_at(place)),
+        let mut calls = self.calls_in_from(name, args).map_err(|e| e.or_at(place))?;
+        let visible = match (alias, calls.as_slice()) {
+            (Some(alias), _) => fold(&alias.name),
+            (None, [call, ..]) => call.name.clone(),
+            (None, []) => return Err(PgError::internal("no function in FROM")),
         };
-        let mut given =
-            Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
-        self.argument_list(args, &mut given)?;
-        let resolved = match self.resolve(schema.as_deref(), &function, given) {
-            Ok(resolved) => resolved,
-            Err(Unresolved::Error(e)) => return Err(e.or_at(place)),
-            Err(e) => return Err(PgError::from(e).or_at(place)),
-        };
-        let visible = alias.map_or_else(|| function.clone(), |a| fold(&a.name));
-        let uses_left = resolved.args.iter().any(|a| !a.expr.column_refs().is_empty());
+        let mut arguments = calls.iter().flat_map(|c| &c.resolved.args);
+        let uses_left = arguments.any(|a| !a.expr.column_refs().is_empty());
         let input = match left {
             Some(left) if uses_left => left.clone(),
             _ => one_row()?,
         };
-        let mut columns = self.result_columns(&resolved.target, resolved.ret, &resolved.args);
-        if let Some(defined) = self.column_definitions(alias)? {
-            columns = defined;
-        } else if resolved.ret == oid::RECORD
-            && columns.len() == 1
-            && columns.first().is_some_and(|(_, ty)| ty.oid == oid::RECORD)
-        {
-            return Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                "a column definition list is required for functions returning \"record\"",
-            )
-            .or_at(place));
+        let defined = self.column_definitions(alias)?;
+        for call in &mut calls {
+            if let Some(defined) = &defined {
+                call.columns.clone_from(defined);
+            } else if call.resolved.ret == oid::RECORD
+                && let [(_, only)] = call.columns.as_slice()
+                && only.oid == oid::RECORD
+            {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "a column definition list is required for functions returning \"record\"",
+                )
+                .or_at(place));
+            }
         }
-        let scalar = columns.len() == 1 && self.types.fields(resolved.ret).is_none();
-        let (plan, mut item) =
-            self.function_source(resolved, columns, &visible, input, ordinality, outer)?;
+        let scalar = match calls.as_slice() {
+            [one] => one.columns.len() == 1 && self.types.fields(one.resolved.ret).is_none(),
+            _ => false,
+        };
+        let (plan, mut item) = self.function_source(calls, &visible, input, ordinality, outer)?;
         item.scalar = scalar && !ordinality;
         // an alias names the one column of a function that returns plain values
-        if item.scalar
-            && let Some(only) = item.columns.first_mut()
-        {
+        if scalar && let Some(only) = item.columns.first_mut() {
             only.name.clone_from(&visible);
         }
         let item = match alias {
-            Some(a) if a.columns.iter().all(|c| c.data_type.is_none()) => rename(item, alias)?,
+            Some(_) if defined.is_none() => rename(item, alias)?,
             _ => item,
         };
         Ok(Joined { plan, scope: Scope::of(item), lateral: uses_left && left.is_some() })
     }
 
+    /// The calls an element of FROM makes: several for ROWS FROM, and for `unnest` of several arrays.
+    fn calls_in_from(
+        &mut self,
+        name: &ast::ObjectName,
+        args: &[ast::FunctionArg],
+    ) -> Result<Vec<CallInFrom>> {
+        let parts = name_parts(name);
+        let (schema, function) = match parts.as_slice() {
+            [name] => (None, name.as_str()),
+            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name.as_str()),
+            _ => return Err(PgError::unsupported("this function name")),
+        };
+        if function == ROWS_FROM {
+            let mut calls = Vec::new();
+            for arg in args {
+                let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Function(f))) =
+                    arg
+                else {
+                    return Err(PgError::unsupported("this form of ROWS FROM"));
+                };
+                let ast::FunctionArguments::List(list) = &f.args else {
+                    return Err(PgError::unsupported("this form of ROWS FROM"));
+                };
+                calls.extend(self.calls_in_from(&f.name, &list.args)?);
+            }
+            return Ok(calls);
+        }
+        let one_by_one = function == "unnest" && schema.is_none_or(|s| s == "pg_catalog");
+        let lists: Vec<&[ast::FunctionArg]> =
+            if one_by_one { args.chunks(1).collect() } else { vec![args] };
+        lists.into_iter().map(|args| self.call_in_from(schema, function, args)).collect()
+    }
+
+    fn call_in_from(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        args: &[ast::FunctionArg],
+    ) -> Result<CallInFrom> {
+        let mut given =
+            Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
+        self.argument_list(args, &mut given)?;
+        let resolved = self.resolve(schema, name, given)?;
+        let types: Vec<_> = resolved.args.iter().map(|a| a.ty.oid).collect();
+        let columns = self.result_columns(&resolved.target, resolved.ret, &types);
+        Ok(CallInFrom { name: name.to_owned(), resolved, columns })
+    }
+
     fn function_source(
         &mut self,
-        resolved: Resolved,
-        columns: Vec<(String, PgType)>,
+        calls: Vec<CallInFrom>,
         visible: &str,
         input: LogicalPlan,
         ordinality: bool,
         outer: bool,
     ) -> Result<(LogicalPlan, Item)> {
         let qualifier = self.unique(visible);
-        let single = !resolved.target.returns_set();
-        let mut names: Vec<String> = Vec::new();
-        for (i, (name, _)) in columns.iter().enumerate() {
-            let taken = names.contains(name);
-            names.push(if taken { format!("{name}_{i}") } else { name.clone() });
-        }
-        let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
-        let function = if single {
-            let call = self.scalar_call(resolved)?;
-            let outputs = columns.iter().map(|(_, ty)| *ty).collect();
-            crate::single_row::SingleRow::over(&call, outputs)?
-        } else {
-            self.set_function(&resolved, &columns)?
-        };
-        let call = SetCall { function, args, names: names.clone() };
-        let counter = ordinality.then_some("ordinality");
-        let plan = project_set(input, vec![call], Some(&qualifier), outer, counter)?;
-        let mut scope: Vec<ScopeColumn> = columns
-            .iter()
-            .zip(&names)
-            .map(|((name, ty), field)| ScopeColumn {
-                name: name.clone(),
-                expr: column(&qualifier, field),
-                ty: *ty,
-                table: 0,
-                attr: 0,
-                hidden: false,
-            })
-            .collect();
-        if ordinality {
+        let mut fields: Vec<String> = Vec::new();
+        let mut scope: Vec<ScopeColumn> = Vec::new();
+        let mut set_calls = Vec::new();
+        let mut add = |name: &str, ty: PgType| {
+            let taken = fields.iter().any(|f| f == name);
+            let field = if taken { format!("{name}_{}", fields.len()) } else { name.to_owned() };
             scope.push(ScopeColumn {
-                name: "ordinality".to_owned(),
-                expr: column(&qualifier, "ordinality"),
-                ty: super::table::bigint(),
+                name: name.to_owned(),
+                expr: column(&qualifier, &field),
+                ty,
                 table: 0,
                 attr: 0,
                 hidden: false,
             });
+            fields.push(field.clone());
+            field
+        };
+        for CallInFrom { resolved, columns, .. } in calls {
+            let names = columns.iter().map(|(name, ty)| add(name, *ty)).collect();
+            let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
+            let function = if resolved.target.returns_set() {
+                self.set_function(&resolved, &columns)?
+            } else {
+                let call = self.scalar_call(resolved)?;
+                let outputs = columns.iter().map(|(_, ty)| *ty).collect();
+                crate::single_row::SingleRow::over(&call, outputs)?
+            };
+            set_calls.push(SetCall { function, args, names });
         }
+        let counter = ordinality.then(|| add("ordinality", super::table::bigint()));
+        let plan = project_set(input, set_calls, Some(&qualifier), outer, counter.as_deref())?;
         let item = Item {
             alias: visible.to_owned(),
             schema: None,
@@ -327,6 +433,13 @@ impl Binder<'_> {
     }
 }
 
+/// A function called in FROM, and the columns it gives.
+struct CallInFrom {
+    name: String,
+    resolved: Resolved,
+    columns: Vec<(String, PgType)>,
+}
+
 /// A plan with names; `lateral` if what stood left of it is already in it.
 pub(super) struct Joined {
     pub plan: LogicalPlan,
@@ -341,9 +454,19 @@ pub(super) fn duplicate(alias: &str) -> PgError {
     )
 }
 
+/// sqlparser takes a string for an alias, PostgreSQL does not.
+pub(super) fn no_string(alias: &ast::Ident) -> Result<()> {
+    if alias.quote_style != Some('\'') {
+        return Ok(());
+    }
+    let text = format!("syntax error at or near \"'{}'\"", alias.value);
+    Err(PgError::new(SqlState::SYNTAX_ERROR, text).or_at(super::position(alias.span)))
+}
+
 /// `AS t(a, b)`: new names for the first columns.
 pub(super) fn rename(mut item: Item, alias: Option<&ast::TableAlias>) -> Result<Item> {
     let Some(alias) = alias else { return Ok(item) };
+    no_string(&alias.name)?;
     item.alias = fold(&alias.name);
     item.schema = None;
     let visible = item.columns.iter().filter(|c| !c.hidden).count();

@@ -324,7 +324,7 @@ impl Binder<'_> {
         &self,
         target: &Target,
         ret: Oid,
-        args: &[Typed],
+        inputs: &[Oid],
     ) -> Vec<(String, PgType)> {
         match target {
             Target::Builtin(proc) => {
@@ -332,11 +332,7 @@ impl Binder<'_> {
                 if columns.is_empty() {
                     return self.type_columns(ret, proc.name);
                 }
-                let inputs: Vec<Oid> = args.iter().map(|a| a.ty.oid).collect();
-                let resolve = |ty: Oid| {
-                    let mut declared = proc.args.clone();
-                    polymorphic::resolve(&self.types, &inputs, &mut declared, ty).unwrap_or(ty)
-                };
+                let resolve = |ty: Oid| self.made_concrete(&proc.args, inputs, ty);
                 columns
                     .into_iter()
                     .enumerate()
@@ -355,11 +351,18 @@ impl Binder<'_> {
                 out.into_iter()
                     .enumerate()
                     .map(|(i, a)| {
-                        (column_name(a.name.as_deref().unwrap_or(""), i), self.ty(a.type_oid))
+                        let ty = self.made_concrete(&function.input_types(), inputs, a.type_oid);
+                        (column_name(a.name.as_deref().unwrap_or(""), i), self.ty(ty))
                     })
                     .collect()
             }
         }
+    }
+
+    /// What a declared type is for arguments of these types.
+    fn made_concrete(&self, declared: &[Oid], inputs: &[Oid], ty: Oid) -> Oid {
+        let mut declared = declared.to_vec();
+        polymorphic::resolve(&self.types, inputs, &mut declared, ty).unwrap_or(ty)
     }
 
     fn type_columns(&self, ret: Oid, name: &str) -> Vec<(String, PgType)> {

@@ -32,7 +32,15 @@ impl Binder<'_> {
         // lateral references of the right side see the left
         let seen = Scope::pair(outside.clone(), left.scope.clone());
         let before = std::mem::replace(&mut self.level().scope, seen);
-        let right = self.factor(&join.relation, Some(&left.plan), kind == JoinType::Left);
+        let mut right = self.factor(&join.relation, Some(&left.plan), kind == JoinType::Left);
+        let mut constraint = constraint;
+        if let (Ok(Joined { lateral: true, .. }), JoinConstraint::On(on)) = (&right, constraint)
+            && kind == JoinType::Left
+            && !is_true(on)
+        {
+            right = self.lateral_where(&join.relation, on, &left.plan);
+            constraint = &JoinConstraint::None;
+        }
         self.level().scope = before;
         let right = right?;
         for item in &right.scope.items {
@@ -111,9 +119,6 @@ impl Binder<'_> {
                     Expr::Literal(datafusion::common::ScalarValue::Boolean(Some(true)), _)
                 );
                 if !always {
-                    if kind == JoinType::Left {
-                        return Err(PgError::unsupported("LEFT JOIN LATERAL with a condition"));
-                    }
                     plan = LogicalPlanBuilder::from(plan)
                         .filter(bound.expr)
                         .and_then(LogicalPlanBuilder::build)
@@ -239,4 +244,9 @@ fn keyed(expr: Expr) -> Expr {
         }
         _ => expr,
     }
+}
+
+/// `ON true`, which asks nothing.
+fn is_true(on: &ast::Expr) -> bool {
+    matches!(on, ast::Expr::Value(v) if v.value == ast::Value::Boolean(true))
 }

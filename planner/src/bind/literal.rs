@@ -5,37 +5,11 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, Value};
-use vicinity_types::io::UserType;
-use vicinity_types::{Datum, Io, NoNames, Oid, PgError, Result, SqlState, TypeNames, oid};
+use vicinity_types::{Datum, Io, NoNames, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, position, special};
 use crate::call::{PgType, Typed, literal, placeholder};
-use crate::names;
-use crate::session_state::SessionState;
-
-/// Names for reading constants while binding.
-struct BindNames<'a> {
-    catalog: &'a vicinity_storage::Catalog,
-    session: &'a SessionState,
-}
-
-impl TypeNames for BindNames<'_> {
-    fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
-        names::reg_out(self.catalog, self.session, ty, value)
-    }
-
-    fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
-        names::reg_in(self.catalog, self.session, ty, text)
-    }
-
-    fn type_info(&self, ty: Oid) -> Option<UserType> {
-        names::type_info(self.catalog, ty)
-    }
-
-    fn now(&self) -> i64 {
-        self.session.transaction_time()
-    }
-}
+use crate::names::SessionNames;
 
 /// An unknown literal or NULL.
 pub(super) fn unknown(text: Option<&str>) -> Typed {
@@ -88,12 +62,11 @@ impl Binder<'_> {
             return special::read_text(text, self.types.plain(base), name)
                 .map(|t| Typed::new(t.expr, shown));
         }
-        let names = BindNames { catalog: &self.types.catalog, session: self.session };
+        let names = SessionNames { catalog: &self.types.catalog, session: self.session };
         let style = self.session.style();
         let io = Io { style: &style, names: &names };
         let typmod = if base == oid::INTERVAL { target.typmod } else { -1 };
         let datum = vicinity_types::text_in(base, typmod, text, &io)?;
-        let _ = NoNames;
         Ok(Typed::new(literal(&datum, shown)?, shown))
     }
 }

@@ -22,6 +22,8 @@ mod order;
 mod params;
 mod query;
 mod recursive;
+mod row;
+mod sample;
 mod scope;
 mod select;
 mod setop;
@@ -165,6 +167,8 @@ pub struct Binder<'a> {
     uses: Uses,
     /// Where columns were named, for errors found later.
     places: HashMap<String, usize>,
+    /// The fields of subqueries' columns that are rows.
+    rows: HashMap<String, row::Fields>,
     /// How deep queries and views nest.
     depth: usize,
 }
@@ -194,6 +198,7 @@ impl<'a> Binder<'a> {
             relations: Vec::new(),
             uses: Uses::default(),
             places: HashMap::new(),
+            rows: HashMap::new(),
             depth: 0,
         }
     }

@@ -211,8 +211,8 @@ impl Binder<'_> {
                 }
                 let record = PgType::new(oid::RECORD);
                 Ok(Some(special::row_compare(
-                    special::row_ctor(ls, record),
-                    special::row_ctor(rs, record),
+                    super::row::row_ctor(ls, record),
+                    super::row::row_ctor(rs, record),
                     op,
                 )))
             }

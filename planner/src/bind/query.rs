@@ -6,7 +6,7 @@ use sqlparser::ast::{self, LimitClause, OrderByKind, SetExpr};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::lock::Locking;
-use super::{Binder, Bound, Level, OutputColumn, special};
+use super::{Binder, Bound, Level, OutputColumn};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
 
@@ -329,7 +329,9 @@ impl Binder<'_> {
     /// The same rows as one column of rows.
     pub(super) fn as_row(&mut self, bound: Bound) -> Result<Bound> {
         let record = PgType::new(oid::RECORD);
-        let row = special::row_ctor(Self::outputs(&bound), record);
+        let names = bound.columns.iter().map(|c| c.name.clone());
+        let fields = names.zip(Self::outputs(&bound)).collect();
+        let row = super::row::named_row(fields, record);
         let plan = LogicalPlanBuilder::from(bound.plan)
             .project(vec![row.expr.alias("row")])
             .and_then(LogicalPlanBuilder::build)

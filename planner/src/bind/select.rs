@@ -6,10 +6,12 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Distinct, OrderByExpr, SelectItem};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::from::no_string;
 use super::order::{OrderItem, column_of, first_of_group, key, order_item, sort, sorted};
 use super::{Binder, Bound, OutputColumn, fold};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
+use crate::sql::star::starred;
 
 /// A column of the select list.
 #[derive(Clone, Debug)]
@@ -146,11 +148,15 @@ impl Binder<'_> {
                     }));
                 }
                 SelectItem::QualifiedWildcard(kind, _) => self.qualified_star(kind, &mut list)?,
+                SelectItem::UnnamedExpr(expr) if let Some(row) = starred(expr) => {
+                    self.row_star(&row, &mut list)?;
+                }
                 SelectItem::UnnamedExpr(expr) => {
                     let target = self.target(expr, None, targets.get(list.len()))?;
                     list.push(target);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
+                    no_string(alias)?;
                     let target = self.target(expr, Some(fold(alias)), targets.get(list.len()))?;
                     list.push(target);
                 }
@@ -184,22 +190,27 @@ impl Binder<'_> {
                 }));
                 Ok(())
             }
-            ast::SelectItemQualifiedWildcardKind::Expr(expr) => {
-                let row = self.expr(expr)?;
-                let fields = self.row_fields(&row);
-                if fields.is_empty() {
-                    return Err(PgError::new(
-                        SqlState::WRONG_OBJECT_TYPE,
-                        format!("type {} is not composite", self.types.name(row.ty.oid)),
-                    ));
-                }
-                for (i, (name, ty)) in fields.into_iter().enumerate() {
-                    let value = super::special::field_select(row.clone(), i, name.clone(), ty);
-                    list.push(Target { name, value, table: 0, attr: 0 });
-                }
-                Ok(())
-            }
+            ast::SelectItemQualifiedWildcardKind::Expr(expr) => self.row_star(expr, list),
         }
+    }
+
+    /// `(row).*`
+    fn row_star(&mut self, row: &ast::Expr, list: &mut Vec<Target>) -> Result<()> {
+        let place = self.place(row);
+        let row = self.expr(row)?;
+        let fields = self.row_fields(&row);
+        if fields.is_empty() {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("type {} is not composite", self.types.name(row.ty.oid)),
+            )
+            .or_at(place));
+        }
+        for (i, (name, ty)) in fields.into_iter().enumerate() {
+            let value = super::special::field_select(row.clone(), i, name.clone(), ty);
+            list.push(Target { name, value, table: 0, attr: 0 });
+        }
+        Ok(())
     }
 
     fn target(

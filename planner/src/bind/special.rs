@@ -7,7 +7,6 @@ use std::sync::Arc;
 use datafusion::logical_expr::Expr;
 use vicinity_storage::Catalog;
 use vicinity_types::array::{Array, Dim, Elements};
-use vicinity_types::record::Record;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use crate::call::{Callable, PgType, Typed, Volatility, call_expr};
@@ -333,8 +332,10 @@ pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed
     let mut exprs = vec![array.expr];
     exprs.extend(indices.into_iter().map(|i| i.expr));
     Special::new("subscript", types, ret, |_, args| {
-        let Some((Datum::Array(array), indices)) = args.split_first() else {
-            return Ok(Datum::Null);
+        let (array, indices) = match args.split_first() {
+            Some((Datum::Array(array), indices)) => (array, indices),
+            Some((fixed, [Datum::Int4(index)])) => return Ok(part(fixed, *index)),
+            _ => return Ok(Datum::Null),
         };
         if indices.len() != array.dims.len() {
             return Ok(Datum::Null);
@@ -359,6 +360,22 @@ pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed
         None => String::new(),
     })
     .over(exprs)
+}
+
+/// A part of a geometric value, counted from 0.
+fn part(value: &Datum, index: i32) -> Datum {
+    match (value, index) {
+        (Datum::Point(p), 0) => Datum::Float8(p.x),
+        (Datum::Point(p), 1) => Datum::Float8(p.y),
+        (Datum::Line(l), 0) => Datum::Float8(l.a),
+        (Datum::Line(l), 1) => Datum::Float8(l.b),
+        (Datum::Line(l), 2) => Datum::Float8(l.c),
+        (Datum::Lseg(l), 0) => Datum::Point(l.a),
+        (Datum::Lseg(l), 1) => Datum::Point(l.b),
+        (Datum::Box(b), 0) => Datum::Point(b.high),
+        (Datum::Box(b), 1) => Datum::Point(b.low),
+        _ => Datum::Null,
+    }
 }
 
 /// `array[a:b][c:d]`: arguments are the array and a lower and an upper bound each (NULL where it
@@ -428,19 +445,6 @@ fn cut(array: &Array, bounds: &[Datum], given: &[bool]) -> Result<Datum> {
         .collect();
     let values = offsets.into_iter().map(|at| array.get(at)).collect();
     Ok(Datum::Array(Arc::new(shaped(array.elem, dims, values))))
-}
-
-/// `ROW(...)`, of type record or a composite type.
-pub(super) fn row_ctor(fields: Vec<Typed>, ty: PgType) -> Typed {
-    let types: Vec<PgType> = fields.iter().map(|f| f.ty).collect();
-    let oids: Vec<u32> = types.iter().map(|t| t.oid).collect();
-    Special::new("row", types, ty, move |_, args| {
-        let fields = oids.iter().copied().zip(args.iter().cloned()).collect();
-        Ok(Datum::Record(Arc::new(Record { type_oid: ty.oid, fields })))
-    })
-    .lenient()
-    .shown(|args| format!("ROW({})", args.join(", ")))
-    .over(fields.into_iter().map(|f| f.expr).collect())
 }
 
 /// `(composite).field`

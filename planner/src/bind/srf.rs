@@ -6,8 +6,8 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::Binder;
 use super::function::Resolved;
-use super::{Binder, special};
 use crate::call::{PgType, Typed};
 use crate::df::{BuiltinSet, SetCall, project_set};
 
@@ -28,7 +28,8 @@ impl Binder<'_> {
                 "set-returning functions are not allowed here",
             ));
         }
-        let columns = self.result_columns(&resolved.target, resolved.ret, &resolved.args);
+        let types: Vec<u32> = resolved.args.iter().map(|a| a.ty.oid).collect();
+        let columns = self.result_columns(&resolved.target, resolved.ret, &types);
         let function = self.set_function(&resolved, &columns)?;
         let number = self.levels.iter().map(|l| l.pending.sets.len()).sum::<usize>();
         let names: Vec<String> = (0..columns.len()).map(|i| format!("__set{number}_{i}")).collect();
@@ -49,7 +50,8 @@ impl Binder<'_> {
                 } else {
                     oid::RECORD
                 };
-                Ok(special::row_ctor(values, PgType::with_kind(ty, -1, Kind::Record)))
+                let fields = columns.into_iter().map(|(name, _)| name).zip(values).collect();
+                Ok(super::row::named_row(fields, PgType::with_kind(ty, -1, Kind::Record)))
             }
         }
     }

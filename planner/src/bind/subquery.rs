@@ -314,7 +314,7 @@ impl Binder<'_> {
         let bound = self.cast_columns(bound, &types)?;
         let bound = self.as_row(bound)?;
         let record = PgType::new(oid::RECORD);
-        let left = super::special::row_ctor(converted, record);
+        let left = super::row::row_ctor(converted, record);
         let probe = |n: &str| Typed::new(super::scope::column("", n), record);
         let test = super::special::row_equal(probe("l"), probe("r"), name != "=");
         let call = crate::call::callable_of(&test.expr)

@@ -272,6 +272,7 @@ impl Binder<'_> {
             .and_then(datafusion::logical_expr::LogicalPlanBuilder::build)
             .map_err(crate::call::internal)?;
         let item = derived(visible, &qualifier, bound.columns, &fields);
+        self.remember_rows(&plan, &item);
         Ok((plan, item))
     }
 }

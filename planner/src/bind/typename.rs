@@ -9,6 +9,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, name_parts, name_position};
 use crate::call::PgType;
+use crate::names::no_type;
 
 /// `VARHDRSZ`, which PostgreSQL adds to lengths and precisions.
 const HEADER: i32 = 4;
@@ -108,9 +109,7 @@ impl Binder<'_> {
 
     fn custom_type(&self, parts: &[String], modifiers: &[String]) -> Result<PgType> {
         let shown = || parts.join(".");
-        let missing = || {
-            PgError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", shown()))
-        };
+        let missing = || no_type(&shown());
         let found = match parts {
             [name] => self.path.iter().find_map(|schema| self.type_in(*schema, name)),
             [schema, name] | [_, schema, name] => {

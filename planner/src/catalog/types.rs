@@ -207,12 +207,12 @@ fn pg_enum(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for t in ctx.catalog.types() {
         let TypeKind::Enum { labels } = &t.kind else { continue };
-        for (place, (oid, label)) in (1_i16..).zip(labels) {
+        for label in labels.iter() {
             rows.push([
-                ("oid", id(*oid)),
+                ("oid", id(label.oid)),
                 ("enumtypid", id(t.oid)),
-                ("enumsortorder", Datum::Float4(f32::from(place))),
-                ("enumlabel", text(label)),
+                ("enumsortorder", Datum::Float4(label.sort_order())),
+                ("enumlabel", text(&label.text)),
             ]);
         }
     }

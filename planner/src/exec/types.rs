@@ -26,7 +26,7 @@ pub(crate) fn resolve(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
             ArrayElemTypeDef::SquareBracket(elem, _)
             | ArrayElemTypeDef::AngleBracket(elem)
             | ArrayElemTypeDef::Parenthesis(elem) => elem,
-            ArrayElemTypeDef::None => return Err(undefined("array")),
+            ArrayElemTypeDef::None => return Err(names::no_type("array")),
         };
         let elem = resolve(ctx, elem)?;
         if elem.serial {
@@ -54,17 +54,13 @@ pub(crate) fn resolve(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
 pub(crate) fn resolve_type(ctx: &ExecContext, ty: &DataType) -> Result<PgType> {
     let written = resolve(ctx, ty)?;
     if written.serial {
-        return Err(undefined(&ty.to_string().to_lowercase()));
+        return Err(names::no_type(&ty.to_string().to_lowercase()));
     }
     Ok(written.ty)
 }
 
 fn typed(ctx: &ExecContext, ty: Oid, typmod: i32) -> PgType {
     PgType::with_kind(ty, typmod, ctx.txn.catalog().kind_of(ty))
-}
-
-pub(crate) fn undefined(name: &str) -> PgError {
-    PgError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
 }
 
 fn scalar(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
@@ -85,7 +81,7 @@ fn scalar(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
         _ => base,
     };
     let Some(found) = names::type_oid(&ctx.txn.catalog(), &ctx.session, &base)? else {
-        return Err(undefined(&base));
+        return Err(names::no_type(&base));
     };
     let bare_char = matches!(ty, DataType::Char(None) | DataType::Character(None));
     let typmod = match modifiers.is_empty() {
@@ -127,7 +123,7 @@ fn custom(ctx: &ExecContext, name: &ObjectName, modifiers: &[String]) -> Result<
     let quoted: Vec<String> = parts.iter().map(|p| names::quote(p)).collect();
     let text = quoted.join(".");
     let found = names::type_oid(&ctx.txn.catalog(), &ctx.session, &text)?;
-    let found = found.ok_or_else(|| undefined(&parts.join(".")).or_at(at))?;
+    let found = found.ok_or_else(|| names::no_type(&parts.join(".")).or_at(at))?;
     let typmod = if modifiers.is_empty() { -1 } else { typmod(ctx, found, modifiers)? };
     Ok(plain(ctx, found, typmod))
 }

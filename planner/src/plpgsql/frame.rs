@@ -36,7 +36,7 @@ impl Row {
             return Datum::Null;
         }
         let fields = self.types.iter().map(|t| t.oid).zip(self.values.iter().cloned()).collect();
-        Datum::Record(Arc::new(Record { type_oid: self.type_oid, fields }))
+        Datum::Record(Arc::new(Record::new(self.type_oid, fields).named(Some(self.names.clone()))))
     }
 }
 

@@ -17,7 +17,10 @@ mod run;
 mod trigger;
 mod types;
 
+use std::sync::Arc;
+
 use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
+use vicinity_types::record::Record;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use self::ast::{Block, Slot, Variable, VariableKind};
@@ -40,6 +43,7 @@ pub struct Function {
     /// Slots of OUT, INOUT and TABLE columns, in order, with their types.
     outs: Vec<Slot>,
     out_types: Vec<PgType>,
+    out_names: Arc<[String]>,
     found: Slot,
     returns: Returns,
     returns_set: bool,
@@ -67,6 +71,7 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     let mut inputs = Vec::new();
     let mut outs = Vec::new();
     let mut out_types = Vec::new();
+    let mut out_names = Vec::new();
     for (i, arg) in (1..).zip(&declared.args) {
         let kind = variable_kind(ctx, arg.type_oid);
         let numbered = format!("${i}");
@@ -79,6 +84,7 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         if matches!(arg.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table) {
             outs.push(slot);
             out_types.push(full_type(ctx, arg.type_oid));
+            out_names.push(arg.name.clone().unwrap_or_else(|| format!("column{}", outs.len())));
         }
     }
     let found = found_slot(&mut parser);
@@ -101,6 +107,7 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         inputs,
         outs,
         out_types,
+        out_names: Arc::from(out_names),
         found,
         returns: returns(ctx, declared),
         returns_set: declared.returns_set,
@@ -181,10 +188,8 @@ fn out_value(function: &Function, mut values: Vec<Datum>) -> Datum {
         return values.pop().unwrap_or_default();
     }
     let fields = function.out_types.iter().map(|t| t.oid).zip(values).collect();
-    Datum::Record(std::sync::Arc::new(vicinity_types::record::Record {
-        type_oid: oid::RECORD,
-        fields,
-    }))
+    let names = Some(function.out_names.clone());
+    Datum::Record(Arc::new(Record::new(oid::RECORD, fields).named(names)))
 }
 
 /// Calls a set-returning function for all its rows.

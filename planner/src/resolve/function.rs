@@ -297,6 +297,11 @@ fn shown(types: &Types, call: &Call<'_>) -> String {
 
 /// `function f(integer) does not exist`
 pub fn missing(types: &Types, call: &Call<'_>) -> PgError {
+    if call.schema.is_none_or(|s| s == "pg_catalog")
+        && vicinity_functions::lacks_function(call.name)
+    {
+        return PgError::unsupported(format!("function {}", call.name));
+    }
     PgError::new(
         SqlState::UNDEFINED_FUNCTION,
         format!("function {} does not exist", shown(types, call)),

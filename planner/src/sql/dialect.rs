@@ -159,6 +159,7 @@ impl Dialect for VicinityDialect {
                 Some(parser.expected_ref("an expression", next))
             }
             Token::Word(_) => typed_literal(parser),
+            Token::LParen => values_subquery(parser),
             _ => None,
         }
     }
@@ -240,6 +241,20 @@ fn right_operand(
     } else {
         Expr::AnyOp { left, compare_op: op, right, is_some: quantifier == Keyword::SOME }
     })
+}
+
+/// `(VALUES (1))` as a value.
+fn values_subquery(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let is = |n: usize, keyword: Keyword| matches!(&parser.peek_nth_token_ref(n).token, Token::Word(w) if w.keyword == keyword);
+    if !is(1, Keyword::VALUES) || parser.peek_nth_token_ref(2).token != Token::LParen {
+        return None;
+    }
+    parser.next_token();
+    let query = parser.parse_query();
+    Some(query.and_then(|query| {
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Subquery(query))
+    }))
 }
 
 /// Words that may stand before a string without being its type.

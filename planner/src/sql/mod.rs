@@ -9,6 +9,7 @@ mod copy;
 mod cursor;
 mod depth;
 mod dialect;
+mod escaped;
 mod explain;
 pub(crate) mod from;
 mod function;
@@ -18,9 +19,11 @@ mod like;
 mod locks;
 mod other;
 mod reserved;
+mod select_into;
+pub(crate) mod star;
 #[cfg(test)]
 mod tests;
-mod tokens;
+pub(crate) mod tokens;
 mod trigger;
 pub(crate) mod window;
 mod words;
@@ -88,7 +91,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
         let parsed = reserved::check(&statement).and_then(|()| parse_tokens(rewrite(statement)));
-        let mut stmt = parsed.map_err(|e| match semicolon {
+        let mut stmt = parsed.map(select_into::rewrite).map_err(|e| match semicolon {
             // the grammar wanted more: PostgreSQL's met the semicolon instead
             Some(at) if e.message() == AT_END => tokens::syntax_error(";", at),
             _ => e,
@@ -146,7 +149,7 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Cut> {
 
 /// Puts what sqlparser's grammar lacks into words it knows.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    carried::rewrite(from::rewrite(locks::rewrite(words::rewrite(tokens))))
+    carried::rewrite(from::rewrite(locks::rewrite(star::rewrite(words::rewrite(tokens)))))
 }
 
 fn parse_tokens(tokens: Vec<TokenWithSpan>) -> Result<Statement> {

@@ -6,39 +6,30 @@ use vicinity_types::{PgError, Result};
 use super::other::word_is;
 use super::{position, tokens};
 
-/// Reserved, as `pg_get_keywords` has them (category R).
-const RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case",
-    "cast", "check", "collate", "column", "constraint", "create", "current_catalog",
-    "current_date", "current_role", "current_time", "current_timestamp", "current_user", "default",
-    "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch", "for",
-    "foreign", "from", "grant", "group", "having", "in", "initially", "intersect", "into",
-    "lateral", "leading", "limit", "localtime", "localtimestamp", "not", "null", "offset", "on",
-    "only", "or", "order", "placing", "primary", "references", "returning", "select",
-    "session_user", "some", "symmetric", "table", "then", "to", "trailing", "true", "union",
-    "unique", "user", "using", "variadic", "when", "where", "window", "with",
-];
-
-/// Reserved, but names of functions and types (category T).
-const FUNCTIONS: &[&str] = &[
-    "authorization", "binary", "collation", "concurrently", "cross", "current_schema", "freeze",
-    "full", "ilike", "inner", "is", "isnull", "join", "left", "like", "natural", "notnull",
-    "outer", "overlaps", "right", "similar", "tablesample", "verbose",
-];
-
-/// Words that are no column's label without AS.
-const NO_BARE_LABEL: &[&str] = &[
-    "array", "as", "char", "character", "create", "day", "except", "fetch", "filter", "for",
-    "from", "grant", "group", "having", "hour", "intersect", "into", "isnull", "limit", "minute",
-    "month", "notnull", "offset", "on", "order", "over", "overlaps", "precision", "returning",
-    "second", "to", "union", "varying", "where", "window", "with", "within", "without", "year",
-];
-
 /// Reserved words an expression may begin with.
 const BEGIN_EXPRESSION: &[&str] = &[
-    "all", "any", "array", "case", "cast", "current_catalog", "current_date", "current_role",
-    "current_time", "current_timestamp", "current_user", "default", "distinct", "false",
-    "localtime", "localtimestamp", "not", "null", "session_user", "some", "true", "user",
+    "all",
+    "any",
+    "array",
+    "case",
+    "cast",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "distinct",
+    "false",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "session_user",
+    "some",
+    "true",
+    "user",
     "variadic",
 ];
 
@@ -46,19 +37,23 @@ fn among(words: &[&str], word: &str) -> bool {
     words.iter().any(|w| w.eq_ignore_ascii_case(word))
 }
 
+fn category(word: &str) -> Option<u8> {
+    vicinity_functions::keyword(&word.to_ascii_lowercase()).map(|k| k.category)
+}
+
 /// Whether a word cannot be a column's or table's name.
 pub(super) fn is_reserved(word: &str) -> bool {
-    among(RESERVED, word) || among(FUNCTIONS, word)
+    matches!(category(word), Some(b'R' | b'T'))
 }
 
 /// Whether a word can be a column's label without AS.
 pub(super) fn is_bare_label(word: &str) -> bool {
-    !among(NO_BARE_LABEL, word)
+    vicinity_functions::keyword(&word.to_ascii_lowercase()).is_none_or(|k| k.bare_label)
 }
 
 /// Whether no expression begins with a word.
 pub(super) fn begins_no_expression(word: &str) -> bool {
-    among(RESERVED, word) && !among(BEGIN_EXPRESSION, word)
+    category(word) == Some(b'R') && !among(BEGIN_EXPRESSION, word)
 }
 
 /// Names stand where reserved words would be read as names by a grammar that knows no better.
@@ -81,13 +76,15 @@ fn check_columns(tokens: &[TokenWithSpan]) -> Result<()> {
         &["constraint", "primary", "unique", "check", "foreign", "like", "exclude"];
     if !tokens.first().is_some_and(|t| word_is(t, "create"))
         || !tokens.iter().take(4).any(|t| word_is(t, "table"))
-        || tokens.iter().any(|t| word_is(t, "select") || word_is(t, "execute"))
     {
         return Ok(());
     }
     let mut depth = 0usize;
     for pair in tokens.windows(2) {
         let [before, token] = pair else { continue };
+        if depth == 0 && word_is(before, "as") {
+            return Ok(());
+        }
         match before.token {
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),

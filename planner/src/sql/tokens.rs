@@ -6,13 +6,15 @@
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 use vicinity_types::{PgError, Result, SqlState};
 
+use super::escaped::Escaped;
+
 /// Characters an operator is made of.
 const OPERATOR: &str = "+-*/<>=~!@#%^&|`?";
 /// An operator of several characters may end in + or - only if it has one of these.
 const UNUSUAL: &str = "~!@#%^&|`?";
 
 /// Reads the tokens of a text.
-pub(super) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let mut lexer = Lexer { chars: sql.chars().collect(), at: 0, tokens: Vec::new() };
     lexer.run()?;
     Ok(lexer.tokens)
@@ -44,20 +46,22 @@ impl Lexer {
     }
 
     fn run(&mut self) -> Result<()> {
+        self.blanks()?;
         while let Some(c) = self.peek(0) {
             let start = self.at;
             match c {
-                c if c.is_ascii_whitespace() || c == '\u{b}' => self.at += 1,
-                '-' if self.peek(1) == Some('-') => self.line_comment(),
-                '/' if self.peek(1) == Some('*') => self.block_comment()?,
-                '\'' => self.quoted(start)?,
+                '\'' => {
+                    let text = self.string(start, false)?;
+                    self.push(Token::SingleQuotedString(text), start);
+                }
                 'e' | 'E' if self.peek(1) == Some('\'') => {
                     self.at += 1;
-                    self.escaped(start)?;
+                    let text = self.string(start, true)?;
+                    self.push(Token::SingleQuotedString(text), start);
                 }
                 'b' | 'B' | 'x' | 'X' | 'n' | 'N' if self.peek(1) == Some('\'') => {
                     self.at += 1;
-                    let text = self.string_body(start)?;
+                    let text = self.string(start, false)?;
                     let token = match c {
                         'b' | 'B' => Token::SingleQuotedByteStringLiteral(text),
                         'x' | 'X' => Token::HexStringLiteral(text),
@@ -67,14 +71,14 @@ impl Lexer {
                 }
                 'u' | 'U' if self.peek(1) == Some('&') && self.peek(2) == Some('\'') => {
                     self.at += 2;
-                    let text = self.string_body(start)?;
-                    let text = unicode_escapes(&text, start)?;
+                    let text = self.string(start, false)?;
+                    let text = self.unicode_escapes(&text, start)?;
                     self.push(Token::SingleQuotedString(text), start);
                 }
                 'u' | 'U' if self.peek(1) == Some('&') && self.peek(2) == Some('"') => {
                     self.at += 2;
                     let text = self.quoted_identifier(start)?;
-                    let text = unicode_escapes(&text, start)?;
+                    let text = self.unicode_escapes(&text, start)?;
                     self.push(Token::make_word(&text, Some('"')), start);
                 }
                 '"' => {
@@ -89,10 +93,24 @@ impl Lexer {
                     let word = self.text(start, self.at);
                     self.push(Token::make_word(&word, None), start);
                 }
-                c if c.is_ascii_digit() => self.number(),
-                '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) => self.number(),
+                c if c.is_ascii_digit() => self.number()?,
+                '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) => self.number()?,
                 c if OPERATOR.contains(c) => self.operator(),
                 _ => self.punctuation(c)?,
+            }
+            self.blanks()?;
+        }
+        Ok(())
+    }
+
+    /// Skips white space and comments.
+    fn blanks(&mut self) -> Result<()> {
+        while let Some(c) = self.peek(0) {
+            match c {
+                c if c.is_ascii_whitespace() || c == '\u{b}' => self.at += 1,
+                '-' if self.peek(1) == Some('-') => self.line_comment(),
+                '/' if self.peek(1) == Some('*') => self.block_comment()?,
+                _ => break,
             }
         }
         Ok(())
@@ -132,37 +150,32 @@ impl Lexer {
             .at(start + 1)
     }
 
-    /// `'...'`; several separated by a newline are one.
-    fn quoted(&mut self, start: usize) -> Result<()> {
-        let text = self.string_body(start)?;
-        self.push(Token::SingleQuotedString(text), start);
-        Ok(())
-    }
-
-    /// The content of a string whose opening quote is next, with its continuations.
-    fn string_body(&mut self, start: usize) -> Result<String> {
-        let mut text = String::new();
+    /// `'...'` whose opening quote is next; several separated by a newline are one. `escapes`: of an
+    /// `E'...'`, where a backslash means something.
+    fn string(&mut self, start: usize, escapes: bool) -> Result<String> {
+        let mut text = Escaped::default();
         loop {
             self.at += 1;
             loop {
                 match self.peek(0) {
                     None => return Err(self.unterminated("quoted string", start)),
                     Some('\'') if self.peek(1) == Some('\'') => {
-                        text.push('\'');
+                        text.push('\'').map_err(|e| e.at(start + 1))?;
                         self.at += 2;
                     }
                     Some('\'') => {
                         self.at += 1;
                         break;
                     }
+                    Some('\\') if escapes => self.escape(start, &mut text)?,
                     Some(c) => {
-                        text.push(c);
+                        text.push(c).map_err(|e| e.at(start + 1))?;
                         self.at += 1;
                     }
                 }
             }
             if !self.continues() {
-                return Ok(text);
+                return text.finish().map_err(|e| e.or_at(Some(start + 1)));
             }
         }
     }
@@ -186,56 +199,36 @@ impl Lexer {
         false
     }
 
-    /// `E'...'`, standing on the quote.
-    fn escaped(&mut self, start: usize) -> Result<()> {
-        let mut text = String::new();
-        loop {
-            self.at += 1;
-            loop {
-                match self.peek(0) {
-                    None => return Err(self.unterminated("quoted string", start)),
-                    Some('\'') if self.peek(1) == Some('\'') => {
-                        text.push('\'');
-                        self.at += 2;
-                    }
-                    Some('\'') => {
-                        self.at += 1;
-                        break;
-                    }
-                    Some('\\') => self.escape(start, &mut text)?,
-                    Some(c) => {
-                        text.push(c);
-                        self.at += 1;
-                    }
-                }
-            }
-            if !self.continues() {
-                self.push(Token::SingleQuotedString(text), start);
-                return Ok(());
-            }
-        }
-    }
-
-    fn escape(&mut self, start: usize, text: &mut String) -> Result<()> {
+    /// `\n`, `\x41`, `\u0041` and the like.
+    fn escape(&mut self, start: usize, text: &mut Escaped) -> Result<()> {
+        let place = self.at + 1;
         self.at += 1;
         let Some(c) = self.peek(0) else {
             return Err(self.unterminated("quoted string", start));
         };
         self.at += 1;
-        let (radix, most, value) = match c {
-            'b' => return push_char(text, '\u{8}'),
-            'f' => return push_char(text, '\u{c}'),
-            'n' => return push_char(text, '\n'),
-            'r' => return push_char(text, '\r'),
-            't' => return push_char(text, '\t'),
-            'v' => return push_char(text, '\u{b}'),
-            '0'..='7' => (8, 2, c.to_digit(8).unwrap_or(0)),
-            'x' if self.peek(0).is_some_and(|c| c.is_ascii_hexdigit()) => (16, 2, 0),
-            'u' => (16, 4, 0),
-            'U' => (16, 8, 0),
-            other => return push_char(text, other),
+        let (radix, most) = match c {
+            '0'..='7' => (8, 3),
+            'x' if self.peek(0).is_some_and(|c| c.is_ascii_hexdigit()) => (16, 2),
+            'u' => (16, 4),
+            'U' => (16, 8),
+            other => {
+                let meant = match other {
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'v' => '\u{b}',
+                    other => other,
+                };
+                return text.push(meant).map_err(|e| e.at(place));
+            }
         };
-        let (mut value, mut digits) = (value, 0);
+        if radix == 8 {
+            self.at -= 1;
+        }
+        let (mut value, mut digits) = (0, 0);
         while digits < most
             && let Some(digit) = self.peek(0).and_then(|c| c.to_digit(radix))
         {
@@ -243,16 +236,17 @@ impl Lexer {
             digits += 1;
             self.at += 1;
         }
-        let invalid =
-            |what: &str| PgError::new(SqlState::INVALID_ESCAPE_SEQUENCE, what).at(start + 1);
-        if matches!(c, 'u' | 'U') && digits < most {
-            return Err(invalid("invalid Unicode escape")
-                .hint("Unicode escapes must be \\uXXXX or \\UXXXXXXXX."));
+        if !matches!(c, 'u' | 'U') {
+            // as in C, a byte is what is left of a larger number
+            return text.push_byte((value & 0xff) as u8).map_err(|e| e.at(place));
         }
-        match char::from_u32(value) {
-            Some('\0') | None => Err(invalid("invalid Unicode escape value")),
-            Some(c) => push_char(text, c),
+        if digits < most {
+            let invalid = PgError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid Unicode escape");
+            return Err(invalid
+                .hint("Unicode escapes must be \\uXXXX or \\UXXXXXXXX.")
+                .at(start + 1));
         }
+        text.push_code(value).map_err(|e| e.at(place))
     }
 
     /// `"..."`, standing on the quote.
@@ -294,6 +288,7 @@ impl Lexer {
             while self.peek(0).is_some_and(|c| c.is_ascii_digit()) {
                 self.at += 1;
             }
+            self.no_junk("parameter", start, true)?;
             let text = self.text(start, self.at);
             self.push(Token::Placeholder(text), start);
             return Ok(());
@@ -328,7 +323,7 @@ impl Lexer {
         }
     }
 
-    fn number(&mut self) {
+    fn number(&mut self) -> Result<()> {
         let start = self.at;
         self.digits();
         // `1..10` of a FOR loop is not a decimal point
@@ -336,15 +331,98 @@ impl Lexer {
             self.at += 1;
             self.digits();
         }
+        let mut complete = true;
         if matches!(self.peek(0), Some('e' | 'E')) {
             let sign = usize::from(matches!(self.peek(1), Some('+' | '-')));
             if self.peek(1 + sign).is_some_and(|c| c.is_ascii_digit()) {
                 self.at += 1 + sign;
                 self.digits();
+            } else if sign == 1 {
+                self.at += 2;
+                complete = false;
             }
         }
+        self.no_junk("numeric literal", start, complete)?;
         let text = self.text(start, self.at);
         self.push(Token::Number(text, false), start);
+        Ok(())
+    }
+
+    /// Nothing may follow a number directly that would belong to a name.
+    fn no_junk(&mut self, what: &str, start: usize, complete: bool) -> Result<()> {
+        if complete && !self.peek(0).is_some_and(is_identifier_start) {
+            return Ok(());
+        }
+        while complete && self.peek(0).is_some_and(is_identifier_part) {
+            self.at += 1;
+        }
+        let near = self.text(start, self.at);
+        let text = format!("trailing junk after {what} at or near \"{near}\"");
+        Err(PgError::new(SqlState::SYNTAX_ERROR, text).at(start + 1))
+    }
+
+    /// What U& makes of a text, whose escape character may be named behind it.
+    fn unicode_escapes(&mut self, text: &str, start: usize) -> Result<String> {
+        let escape = self.uescape()?;
+        let mut out = Escaped::default();
+        let chars: Vec<char> = text.chars().collect();
+        let mut at = 0;
+        while let Some(c) = chars.get(at).copied() {
+            // `U&'` stands before the text
+            let place = start + at + 4;
+            at += 1;
+            if c != escape {
+                out.push(c).map_err(|e| e.at(place))?;
+                continue;
+            }
+            if chars.get(at) == Some(&escape) {
+                out.push(escape).map_err(|e| e.at(place))?;
+                at += 1;
+                continue;
+            }
+            let (skip, take) = if chars.get(at) == Some(&'+') { (1, 6) } else { (0, 4) };
+            let digits = chars.get(at + skip..at + skip + take);
+            let code = digits.and_then(|digits| {
+                digits.iter().try_fold(0, |code, d| Some(code * 16 + d.to_digit(16)?))
+            });
+            let Some(code) = code else {
+                return Err(PgError::new(SqlState::SYNTAX_ERROR, "invalid Unicode escape")
+                    .hint("Unicode escapes must be \\XXXX or \\+XXXXXX.")
+                    .at(place));
+            };
+            out.push_code(code).map_err(|e| e.at(place))?;
+            at += skip + take;
+        }
+        out.finish().map_err(|e| e.or_at(Some(start + 1)))
+    }
+
+    /// `UESCAPE '!'`, if it follows; else the backslash.
+    fn uescape(&mut self) -> Result<char> {
+        let before = self.at;
+        self.blanks()?;
+        let word: String = (0..7).filter_map(|i| self.peek(i)).collect();
+        if !word.eq_ignore_ascii_case("uescape") || self.peek(7).is_some_and(is_identifier_part) {
+            self.at = before;
+            return Ok('\\');
+        }
+        self.at += 7;
+        self.blanks()?;
+        let place = self.at;
+        let text =
+            if self.peek(0) == Some('\'') { self.string(place, false)? } else { String::new() };
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None)
+                if !c.is_ascii_hexdigit() && !c.is_whitespace() && !"+'\"".contains(c) =>
+            {
+                Ok(c)
+            }
+            _ => {
+                let near = self.text(place, self.at);
+                let text = format!("invalid Unicode escape character at or near \"{near}\"");
+                Err(PgError::new(SqlState::SYNTAX_ERROR, text).at(place + 1))
+            }
+        }
     }
 
     fn operator(&mut self) {
@@ -404,11 +482,6 @@ impl Lexer {
     }
 }
 
-fn push_char(text: &mut String, c: char) -> Result<()> {
-    text.push(c);
-    Ok(())
-}
-
 fn is_identifier_start(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
 }
@@ -441,37 +514,4 @@ fn operator_token(text: String) -> Token {
         "=>" => Token::RArrow,
         _ => Token::CustomBinaryOperator(text),
     }
-}
-
-fn unicode_escapes(text: &str, start: usize) -> Result<String> {
-    let invalid = || PgError::new(SqlState::SYNTAX_ERROR, "invalid Unicode escape").at(start + 1);
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        let rest = chars.as_str();
-        let (skip, take) = match rest.chars().next() {
-            Some('\\') => {
-                out.push('\\');
-                chars.next();
-                continue;
-            }
-            Some('+') => (1, 6),
-            _ => (0, 4),
-        };
-        let digits: String = rest.chars().skip(skip).take(take).collect();
-        let code = (digits.len() == take)
-            .then(|| u32::from_str_radix(&digits, 16).ok())
-            .flatten()
-            .and_then(char::from_u32)
-            .ok_or_else(invalid)?;
-        out.push(code);
-        for _ in 0..skip + take {
-            chars.next();
-        }
-    }
-    Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use vicinity_types::enums::Label;
 use vicinity_types::{Kind, Oid, oid};
 
 use super::Catalog;
@@ -149,9 +150,18 @@ impl Catalog {
             return Kind::Array;
         }
         match self.types.get(&type_oid).map(|t| &t.kind) {
-            Some(TypeKind::Enum { .. }) => Kind::Text,
+            Some(TypeKind::Enum { .. }) => Kind::Enum,
             Some(TypeKind::Domain { base, .. }) if *base != type_oid => self.kind_of(*base),
             _ => Kind::Record,
+        }
+    }
+
+    /// An enum's labels in order; a domain has those of the enum it is over.
+    pub fn enum_labels(&self, type_oid: Oid) -> Option<&Arc<[Label]>> {
+        match &self.types.get(&type_oid)?.kind {
+            TypeKind::Enum { labels } => Some(labels),
+            TypeKind::Domain { base, .. } if *base != type_oid => self.enum_labels(*base),
+            _ => None,
         }
     }
 

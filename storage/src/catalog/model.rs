@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use vicinity_types::Oid;
+use vicinity_types::enums::Label;
 
 /// Fixed ids of PostgreSQL's own schemas and roles.
 pub mod fixed {
@@ -397,11 +398,10 @@ pub enum TypeKind {
     /// Implemented by the server, visible once its extension is created (`pase`).
     Base,
     /// `CREATE TYPE ... AS (...)` or a table's row type; the relation has the columns.
-    Composite {
-        relation: Oid,
-    },
+    Composite { relation: Oid },
     Enum {
-        labels: Vec<(Oid, String)>,
+        /// In order.
+        labels: Arc<[Label]>,
     },
     Domain {
         base: Oid,

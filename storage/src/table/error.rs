@@ -1,17 +1,43 @@
 //! Errors that name a table's parts, in PostgreSQL's words.
 
-use vicinity_types::io::{Io, IoStyle, NoNames, to_text};
-use vicinity_types::{Datum, Oid, PgError, SqlState};
+use std::sync::Arc;
+
+use vicinity_types::enums::Label;
+use vicinity_types::io::{Io, IoStyle, TypeNames, UserType, to_text};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::Table;
+use crate::catalog::Catalog;
 use crate::txn::Transaction;
+
+/// What this room knows of types: the labels of enums.
+struct Labels(Arc<Catalog>);
+
+impl TypeNames for Labels {
+    fn reg_out(&self, _: Oid, _: Oid) -> Option<String> {
+        None
+    }
+
+    fn reg_in(&self, _: Oid, text: &str) -> Result<Oid> {
+        Err(PgError::internal(format!("\"{text}\" is read where no names are known")))
+    }
+
+    fn type_info(&self, _: Oid) -> Option<UserType> {
+        None
+    }
+
+    fn labels(&self, ty: Oid) -> Option<Arc<[Label]>> {
+        self.0.enum_labels(ty).cloned()
+    }
+}
 
 impl Table {
     /// `(id, name)=(1, x)` of a tuple under an index.
     fn key_text(&self, txn: &Transaction, index: Oid, tuple: &[u8]) -> Option<String> {
         let store = self.store.index(index)?;
         let style = IoStyle::default();
-        let io = Io { style: &style, names: &NoNames };
+        let labels = Labels(txn.catalog());
+        let io = Io { style: &style, names: &labels };
         let (mut names, mut values) = (Vec::new(), Vec::new());
         let def = txn.catalog().relation(index)?.index()?.clone();
         for (k, value) in def.keys.iter().zip(store.key_values(&self.layout, tuple).ok()?) {

@@ -201,7 +201,7 @@ fn read_other(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
         return read_array(elem, bytes, io);
     }
     match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => string::parse_enum(&labels, &name, utf8(bytes)?),
+        Some((TypeShape::Enum(labels), name)) => crate::enums::parse(&labels, &name, utf8(bytes)?),
         Some((TypeShape::Composite(fields), _)) => {
             let types: Vec<Oid> = fields.iter().map(|f| f.ty).collect();
             read_record(ty, &types, bytes, io)
@@ -335,7 +335,7 @@ fn read_record(ty: Oid, types: &[Oid], bytes: &[u8], io: &Io<'_>) -> Result<Datu
         fields.push((*expected, sized(*expected, -1, &mut r, io)?));
     }
     r.end()?;
-    Ok(Datum::Record(Arc::new(Record { type_oid: ty, fields })))
+    Ok(Datum::Record(Arc::new(Record::new(ty, fields))))
 }
 
 /// Writes a value.
@@ -367,6 +367,7 @@ pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
             out.put_i32(v.days);
             out.put_i32(v.months);
         }
+        Datum::Enum(v) => out.put_slice(crate::enums::label(ty, *v, io).as_bytes()),
         Datum::Tid(v) => {
             // The wire has room for 32 bits of block; row ids beyond come out cut.
             out.put_u32(u32::try_from((v >> 16) & 0xffff_ffff).unwrap_or(0));

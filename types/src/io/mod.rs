@@ -28,6 +28,7 @@ pub use style::{
 
 use crate::datetime;
 use crate::datum::{Datum, Oid};
+use crate::enums;
 use crate::error::{PgError, Result, SqlState};
 use crate::oid;
 use crate::typname::format_type;
@@ -102,7 +103,7 @@ fn text_other(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         return array::parse(elem, typmod, text, io);
     }
     match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => string::parse_enum(&labels, &name, text),
+        Some((TypeShape::Enum(labels), name)) => enums::parse(&labels, &name, text),
         Some((TypeShape::Composite(fields), _)) => record::parse(ty, &fields, text, io),
         Some((TypeShape::Domain { base, typmod }, _)) => text_in(base, typmod, text, io),
         Some((TypeShape::Array { elem }, _)) => array::parse(elem, typmod, text, io),
@@ -158,6 +159,7 @@ pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
         Datum::Oid(v) if is_reg(ty) => scalar::write_reg(ty, *v, io, out),
         Datum::Oid(v) => out.put_slice(int.format(*v).as_bytes()),
         Datum::Tid(v) => scalar::write_tid(*v, out),
+        Datum::Enum(v) => out.put_slice(enums::label(ty, *v, io).as_bytes()),
         Datum::Jsonb(v) => crate::jsonb::print::write(&v.0, out),
         Datum::Date(v) => datetime::format::date(*v, io.style, out),
         Datum::Time(v) => datetime::format::time(*v, out),

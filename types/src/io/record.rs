@@ -42,7 +42,7 @@ pub fn parse(ty: Oid, fields: &[Field], text: &str, io: &Io<'_>) -> Result<Datum
     if !rest.chars().all(is_space) {
         return Err(bad("Junk after right parenthesis."));
     }
-    Ok(Datum::Record(Arc::new(Record { type_oid: ty, fields: values })))
+    Ok(Datum::Record(Arc::new(Record::new(ty, values))))
 }
 
 /// A column's text without quotes and escapes, and what follows it.

@@ -1,8 +1,7 @@
-//! Strings: lengths of varchar and char, names, `"char"`, enum labels.
+//! Strings: lengths of varchar and char, names, `"char"`.
 
 use std::sync::Arc;
 
-use crate::datum::Datum;
 use crate::error::{PgError, Result, SqlState};
 use crate::typname::VARHDRSZ;
 
@@ -107,17 +106,6 @@ pub fn fit_bpchar(text: &str, typmod: i32, explicit: bool) -> Result<Arc<str>> {
     padded.push_str(kept);
     padded.extend(std::iter::repeat_n(' ', missing));
     Ok(Arc::from(padded))
-}
-
-/// Reads an enum label.
-pub fn parse_enum(labels: &[String], name: &str, text: &str) -> Result<Datum> {
-    if labels.iter().any(|label| label == text) {
-        return Ok(Datum::text(text));
-    }
-    Err(PgError::new(
-        SqlState::INVALID_TEXT_REPRESENTATION,
-        format!("invalid input value for enum {name}: \"{text}\""),
-    ))
 }
 
 #[cfg(test)]

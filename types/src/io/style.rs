@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::datetime::zone::Zone;
 use crate::datum::Oid;
+use crate::enums::Label;
 use crate::error::{PgError, Result, SqlState};
 
 /// The setting `bytea_output`.
@@ -94,8 +95,8 @@ pub struct UserType {
 /// What a user's type is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypeShape {
-    /// An enum and its labels in order. Held as text.
-    Enum(Arc<[String]>),
+    /// An enum and its labels in order. Held as a label's place.
+    Enum(Arc<[Label]>),
     /// A composite and its columns in order. Held as a record.
     Composite(Arc<[Field]>),
     /// A domain. Held as its base type; its checks are the planner's.
@@ -131,6 +132,14 @@ pub trait TypeNames: Send + Sync {
     fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid>;
     /// Describes a type that is not built in.
     fn type_info(&self, ty: Oid) -> Option<UserType>;
+    /// An enum's labels in order.
+    fn labels(&self, ty: Oid) -> Option<Arc<[Label]>> {
+        match self.type_info(ty)?.shape {
+            TypeShape::Enum(labels) => Some(labels),
+            TypeShape::Domain { base, .. } if base != ty => self.labels(base),
+            _ => None,
+        }
+    }
     /// What `'now'` means, in microseconds since 2000-01-01 UTC: the start of the transaction.
     fn now(&self) -> i64 {
         crate::datetime::clock()

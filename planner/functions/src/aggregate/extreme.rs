@@ -59,23 +59,20 @@ impl Aggregate for Fold {
     }
 }
 
-/// Order of a type: `bpchar` without padding, enums by their labels' places, all else by kind.
-fn order(env: &dyn Env, ty: Oid, a: &Datum, b: &Datum) -> Ordering {
+/// Order of a type: `bpchar` without padding, all else by kind.
+fn order(ty: Oid, a: &Datum, b: &Datum) -> Ordering {
     match (a, b) {
         (Datum::Text(a), Datum::Text(b)) if ty == oid::BPCHAR => unpadded(a).cmp(unpadded(b)),
-        (Datum::Text(a), Datum::Text(b)) if oid::kind(ty).is_none() => {
-            crate::enums::compare(env, ty, a, b)
-        }
         _ => compare(a, b),
     }
 }
 
-fn max(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(env, ty, state, value).is_gt() { state } else { value }.clone())
+fn max(_: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if order(ty, state, value).is_gt() { state } else { value }.clone())
 }
 
-fn min(env: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(env, ty, state, value).is_lt() { state } else { value }.clone())
+fn min(_: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if order(ty, state, value).is_lt() { state } else { value }.clone())
 }
 
 fn and(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {

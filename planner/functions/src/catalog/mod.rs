@@ -149,6 +149,27 @@ pub fn procs() -> &'static [Proc] {
     &CATALOG.procs
 }
 
+/// Names PostgreSQL has for types and functions that this catalog has not.
+struct Lacking {
+    types: HashSet<&'static str>,
+    functions: HashSet<&'static str>,
+}
+
+static LACKING: LazyLock<Lacking> = LazyLock::new(|| Lacking {
+    types: types::all_names().filter(|name| type_named(name).is_none()).collect(),
+    functions: procs::all_names().filter(|name| procs_named(name).next().is_none()).collect(),
+});
+
+/// Whether PostgreSQL has a type of this name, which is not implemented.
+pub fn lacks_type(name: &str) -> bool {
+    LACKING.types.contains(name)
+}
+
+/// Whether PostgreSQL has functions of this name, none of which is implemented.
+pub fn lacks_function(name: &str) -> bool {
+    LACKING.functions.contains(name)
+}
+
 /// The procedure with an id.
 pub fn proc_by_oid(proc: Oid) -> Option<&'static Proc> {
     CATALOG.procs.get(*CATALOG.proc_by_oid.get(&proc)?)

@@ -197,6 +197,14 @@ fn namespace(r: &mut Row) -> Oid {
     }
 }
 
+/// The names of all of PostgreSQL's functions.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
+    tsv::rows(include_str!("../../data/pg_proc.tsv")).map(|mut r| {
+        r.oid();
+        r.text()
+    })
+}
+
 pub(super) fn load_operators(has_proc: &dyn Fn(Oid) -> bool) -> Vec<Operator> {
     let built_in = tsv::rows(include_str!("../../data/pg_operator.tsv")).map(|r| operator(r, None));
     let pase = tsv::rows(include_str!("../../data/pase_operator.tsv"))

@@ -79,6 +79,16 @@ pub(super) fn load() -> Vec<TypeInfo> {
     built_in.chain(pase).filter(|t| type_exists(t.oid)).collect()
 }
 
+/// The names of all of PostgreSQL's types, and what SQL calls them where that is something else.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
+    let rows = tsv::rows(include_str!("../../data/pg_type.tsv"));
+    rows.map(|mut r| {
+        r.oid();
+        r.text()
+    })
+    .chain(["bit varying"])
+}
+
 fn type_info(mut r: tsv::Row, extension: Option<&'static str>) -> TypeInfo {
     TypeInfo {
         oid: r.oid(),

@@ -103,6 +103,9 @@ pub(crate) fn field_names(env: &dyn Env, record: &Record) -> Vec<String> {
     {
         return fields.iter().map(|f| f.name.clone()).collect();
     }
+    if let Some(names) = &record.names {
+        return names.to_vec();
+    }
     (1..=record.fields.len()).map(|i| format!("f{i}")).collect()
 }
 

@@ -2,8 +2,8 @@
 //! that data partitioned by them elsewhere is found here.
 
 use vicinity_types::Datum::{
-    Bool, Bytea, Date, Float4, Float8, Int2, Int4, Int8, Interval as Iv, Oid, Text, Tid, Time,
-    TimeTz as Tz, Timestamp, TimestampTz, Uuid,
+    Bool, Bytea, Date, Enum, Float4, Float8, Int2, Int4, Int8, Interval as Iv, Oid, Text, Tid,
+    Time, TimeTz as Tz, Timestamp, TimestampTz, Uuid,
 };
 use vicinity_types::compare::span;
 
@@ -141,7 +141,8 @@ scalars! { pub(crate) HASH, env;
     "hashint2" [Int2(n)] => int(signed(i32::from(*n)));
     "hashint4" [Int4(n)] => int(signed(*n)), [Date(n)] => int(signed(*n));
     "hashint8" [Int8(n)] => int(fold(*n));
-    "hashoid" | "hashenum" [Oid(n)] => int(*n), [Text(t)] => bytes(t.as_bytes());
+    "hashoid" [Oid(n)] => int(*n);
+    "hashenum" [Enum(place)] => int(fold(*place));
     "hashchar" [Text(t)] => int(char_code(t)), [Bool(b)] => int(u32::from(*b));
     "hashtext" | "hashname" [Text(t)] => bytes(t.as_bytes());
     "hashbpchar" [Text(t)] => bytes(unpadded(t).as_bytes());
@@ -158,7 +159,8 @@ scalars! { pub(crate) HASH, env;
     "hashint2extended" [Int2(n), Int8(s)] => int_extended(signed(i32::from(*n)), *s);
     "hashint4extended" [Int4(n), Int8(s)] => int_extended(signed(*n), *s), [Date(n), Int8(s)] => int_extended(signed(*n), *s);
     "hashint8extended" [Int8(n), Int8(s)] => int_extended(fold(*n), *s);
-    "hashoidextended" | "hashenumextended" [Oid(n), Int8(s)] => int_extended(*n, *s), [Text(t), Int8(s)] => bytes_extended(t.as_bytes(), *s);
+    "hashoidextended" [Oid(n), Int8(s)] => int_extended(*n, *s);
+    "hashenumextended" [Enum(place), Int8(s)] => int_extended(fold(*place), *s);
     "hashcharextended" [Text(t), Int8(s)] => int_extended(char_code(t), *s), [Bool(b), Int8(s)] => int_extended(u32::from(*b), *s);
     "hashtextextended" | "hashnameextended" [Text(t), Int8(s)] => bytes_extended(t.as_bytes(), *s);
     "hashbpcharextended" [Text(t), Int8(s)] => bytes_extended(unpadded(t).as_bytes(), *s);

@@ -17,6 +17,7 @@ use super::super::{dml, name, rewrite, types};
 use super::constraint::{add_pending, keep_texts};
 use super::{change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
+use crate::names;
 
 pub(super) fn add(
     ctx: &ExecContext,
@@ -209,7 +210,7 @@ pub(super) fn alter(
         AlterColumnOperation::SetDataType { data_type, using, .. } => {
             let written = types::resolve(ctx, data_type)?;
             if written.serial {
-                return Err(types::undefined(&data_type.to_string().to_lowercase()));
+                return Err(names::no_type(&data_type.to_string().to_lowercase()));
             }
             rewrite::change_type(ctx, r, at, (written.ty, written.ndims), using.as_ref())
         }

@@ -8,8 +8,8 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{PgError, Result, SqlState};
 
+use super::super::name;
 use super::super::outcome::{Outcome, done};
-use super::super::{name, types};
 use super::{function, role, typedef};
 use crate::context::ExecContext;
 use crate::names;
@@ -45,7 +45,7 @@ pub(crate) fn named_type(
     let quoted: Vec<String> = name::parts(given).iter().map(|p| names::quote(p)).collect();
     let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
     let found = found.and_then(|oid| catalog.type_def(oid).cloned());
-    found.ok_or_else(|| types::undefined(&name::shown(given)))
+    found.ok_or_else(|| names::no_type(&name::shown(given)))
 }
 
 /// The same for any type, domains included; a composite type's relation goes along.

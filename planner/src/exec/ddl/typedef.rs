@@ -7,6 +7,7 @@ use sqlparser::ast::{
     UserDefinedTypeRepresentation,
 };
 use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind, fixed};
+use vicinity_types::enums::{Label, place_between};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
@@ -63,7 +64,7 @@ pub(crate) fn create(
                 let column = name::ident(&a.name);
                 let written = types::resolve(ctx, &a.data_type)?;
                 if written.serial {
-                    return Err(types::undefined(&a.data_type.to_string().to_lowercase()));
+                    return Err(names::no_type(&a.data_type.to_string().to_lowercase()));
                 }
                 if let Some(collation) = &a.collation {
                     table::check_collation(collation)?;
@@ -86,19 +87,20 @@ pub(crate) fn create(
             TypeKind::Composite { relation: relation_oid }
         }
         Some(UserDefinedTypeRepresentation::Enum { labels }) => {
-            let mut made: Vec<(Oid, String)> = Vec::new();
+            let mut made: Vec<Label> = Vec::new();
             for label in labels {
                 check_label(&label.value)?;
-                if made.iter().any(|(_, have)| *have == label.value) {
+                if made.iter().any(|have| *have.text == label.value) {
                     return Err(PgError::new(
                         SqlState(*b"23505"),
                         "duplicate key value violates unique constraint \
                          \"pg_enum_typid_label_index\"",
                     ));
                 }
-                made.push((ctx.txn.new_oid(), label.value.clone()));
+                let place = place_between(made.last().map(|l| l.place), None);
+                made.push(new_label(ctx, place, &label.value)?);
             }
-            TypeKind::Enum { labels: made }
+            TypeKind::Enum { labels: Arc::from(made) }
         }
         Some(UserDefinedTypeRepresentation::Range { .. }) => {
             return Err(PgError::unsupported("CREATE TYPE ... AS RANGE"));
@@ -107,6 +109,13 @@ pub(crate) fn create(
     };
     put(ctx, oid, schema, own, kind)?;
     Ok(done("CREATE TYPE"))
+}
+
+fn new_label(ctx: &ExecContext, place: Option<i64>, text: &str) -> Result<Label> {
+    let place = place.ok_or_else(|| {
+        PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many labels added between two others")
+    })?;
+    Ok(Label { oid: ctx.txn.new_oid(), place, text: Arc::from(text) })
 }
 
 fn check_label(label: &str) -> Result<()> {
@@ -127,7 +136,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
     let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
     let shown = name::shown(&a.name);
     let ty = found.and_then(|oid| catalog.type_def(oid).cloned());
-    let ty = ty.ok_or_else(|| types::undefined(&shown))?;
+    let ty = ty.ok_or_else(|| names::no_type(&shown))?;
     let mut next = (*ty).clone();
     match &a.operation {
         AlterTypeOperation::Rename(rename) => {
@@ -145,7 +154,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
             let TypeKind::Enum { labels } = &mut next.kind else { return Err(not_enum(&shown)) };
             let label = add.value.value.clone();
             check_label(&label)?;
-            if labels.iter().any(|(_, l)| *l == label) {
+            if labels.iter().any(|l| *l.text == label) {
                 let text = format!("enum label \"{label}\" already exists");
                 if !add.if_not_exists {
                     return Err(PgError::new(SqlState::DUPLICATE_OBJECT, text));
@@ -154,7 +163,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
                 return Ok(done("ALTER TYPE"));
             }
             let place = |neighbour: &str| {
-                labels.iter().position(|(_, l)| l == neighbour).ok_or_else(|| {
+                labels.iter().position(|l| &*l.text == neighbour).ok_or_else(|| {
                     PgError::new(
                         SqlState::INVALID_PARAMETER_VALUE,
                         format!("\"{neighbour}\" is not an existing enum label"),
@@ -166,10 +175,14 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
                 Some(AlterTypeAddValuePosition::Before(n)) => place(&n.value)?,
                 Some(AlterTypeAddValuePosition::After(n)) => place(&n.value)? + 1,
             };
-            labels.insert(at, (ctx.txn.new_oid(), label));
+            let (before, after) = labels.split_at(at);
+            let place =
+                place_between(before.last().map(|l| l.place), after.first().map(|l| l.place));
+            let made = [new_label(ctx, place, &label)?];
+            *labels = [before, &made, after].concat().into();
         }
         AlterTypeOperation::RenameValue(_) => {
-            // Rows hold the labels themselves.
+            // Defaults and checks are kept as text, with the labels in it.
             return Err(PgError::unsupported("ALTER TYPE ... RENAME VALUE"));
         }
     }

@@ -35,6 +35,9 @@ pub(super) fn checked(name: &'static str, value: String, previous: &str) -> Resu
 
 /// Boolean settings that can only have one value.
 pub(super) fn checked_bool(name: &'static str, value: &str) -> Result<()> {
+    if name == "standard_conforming_strings" && parse_bool(value) == Some(false) {
+        return Err(PgError::unsupported("standard_conforming_strings = off"));
+    }
     if name == "default_with_oids" && parse_bool(value) == Some(true) {
         return Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,

@@ -1,0 +1,42 @@
+//! `(row).*`, which sqlparser's grammar takes of names only: the star travels as a field that no type
+//! can have.
+
+use sqlparser::ast::{AccessExpr, Expr};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+/// The field that is all of them.
+pub(crate) const ALL_FIELDS: &str = " *";
+
+/// Rewrites the tokens of a statement.
+pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is =
+        |token: Option<&TokenWithSpan>, wanted: &Token| token.is_some_and(|t| t.token == *wanted);
+    for at in 2..tokens.len() {
+        let star = is(tokens.get(at), &Token::Mul)
+            && is(tokens.get(at - 1), &Token::Period)
+            && is(tokens.get(at - 2), &Token::RParen);
+        if star && let Some(token) = tokens.get_mut(at) {
+            token.token = Token::Word(Word {
+                value: ALL_FIELDS.to_owned(),
+                quote_style: Some('"'),
+                keyword: Keyword::NoKeyword,
+            });
+        }
+    }
+    tokens
+}
+
+/// The row whose fields an item of a list is, if it is `(row).*`.
+pub(crate) fn starred(expr: &Expr) -> Option<Expr> {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return None };
+    let (last, rest) = access_chain.split_last()?;
+    let AccessExpr::Dot(Expr::Identifier(field)) = last else { return None };
+    if field.value != ALL_FIELDS {
+        return None;
+    }
+    Some(match rest {
+        [] => (**root).clone(),
+        rest => Expr::CompoundFieldAccess { root: root.clone(), access_chain: rest.to_vec() },
+    })
+}
