@@ -6,8 +6,8 @@
 
 use std::any::Any;
 use std::fmt::{self, Debug};
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -291,6 +291,32 @@ pub struct PgCall {
     identity: String,
     signature: Signature,
     ctx: Option<ExecContext>,
+    /// Tells its arguments from others, as they were when it was first named: every walk over an
+    /// expression names all calls in it, and names made of whole arguments would make a walk over a
+    /// long chain of calls take time with the square of its length.
+    digest: OnceLock<u64>,
+}
+
+/// A number for arguments of a call.
+fn digest_of(args: &[Expr]) -> u64 {
+    let mut digest = DefaultHasher::new();
+    for arg in args {
+        match arg {
+            Expr::ScalarFunction(f) => match call_of(f) {
+                Some(call) => {
+                    call.identity.hash(&mut digest);
+                    call.digest.get_or_init(|| digest_of(&f.args)).hash(&mut digest);
+                }
+                None => arg.hash(&mut digest),
+            },
+            Expr::Cast(cast) => {
+                cast.field.data_type().hash(&mut digest);
+                digest_of(std::slice::from_ref(&*cast.expr)).hash(&mut digest);
+            }
+            other => other.hash(&mut digest),
+        }
+    }
+    digest.finish()
 }
 
 impl PgCall {
@@ -302,7 +328,7 @@ impl PgCall {
         } else {
             Signature::exact(types, volatility)
         };
-        PgCall { identity: callable.identity(), callable, signature, ctx }
+        PgCall { identity: callable.identity(), callable, signature, ctx, digest: OnceLock::new() }
     }
 
     /// What is called.
@@ -337,9 +363,9 @@ impl ScalarUDFImpl for PgCall {
     }
 
     fn schema_name(&self, args: &[Expr]) -> datafusion::common::Result<String> {
-        // Different overloads must not share a column name.
-        let args: Vec<String> = args.iter().map(|a| a.schema_name().to_string()).collect();
-        Ok(format!("{}({})", self.identity, args.join(",")))
+        // Different overloads must not share a column name, nor calls of other arguments.
+        let digest = self.digest.get_or_init(|| digest_of(args));
+        Ok(format!("{}({digest:x})", self.identity))
     }
 
     fn signature(&self) -> &Signature {
@@ -416,7 +442,7 @@ fn invoke(
             });
         }
         out.push(&callable.call(ctx, &row)?)?;
-        if i % 1024 == 1023 {
+        if i % 64 == 63 {
             ctx.check()?;
         }
     }
@@ -503,7 +529,11 @@ fn call_of(f: &ScalarFunction) -> Option<&PgCall> {
 /// The same call, bound to a context.
 pub fn with_context(f: &ScalarFunction, ctx: &ExecContext) -> Option<ScalarFunction> {
     let call = call_of(f)?;
-    let udf = ScalarUDF::new_from_impl(PgCall::new(call.callable.clone(), Some(ctx.clone())));
+    let bound = PgCall {
+        digest: call.digest.clone(),
+        ..PgCall::new(call.callable.clone(), Some(ctx.clone()))
+    };
+    let udf = ScalarUDF::new_from_impl(bound);
     Some(ScalarFunction::new_udf(Arc::new(udf), f.args.clone()))
 }
 

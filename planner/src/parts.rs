@@ -1,8 +1,8 @@
 //! Parts of a statement that run once however often they are read: data-modifying WITH, and WITH
-//! queries that would not give the same rows again.
+//! queries that are read more than once, or would not give the same rows again.
 //!
 //! All of them see the snapshot of the statement. Writes run before the statement itself, in the order
-//! written and whether or not anything reads them; queries run when they are first read.
+//! written and whether or not anything reads them; queries run as far as they are read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,36 +10,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
+use vicinity_functions::Rows;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
-use crate::call::PgType;
 use crate::context::ExecContext;
-use crate::df::VirtualSource;
 use crate::exec::dml::DmlPlan;
-use crate::query::QueryPlan;
-use crate::rows::OutputColumn;
+use crate::query::{Cursor, QueryPlan};
+use crate::rows::{Collect, OutputColumn};
 
 /// A part as it is bound: a query's parameters may get their types later.
 #[derive(Clone)]
 pub enum BoundPart {
-    /// INSERT, UPDATE or DELETE.
-    Write(Arc<DmlPlan>),
-    /// A query.
-    Read(LogicalPlan, Vec<OutputColumn>),
+    /// INSERT, UPDATE or DELETE, and its name.
+    Write(Arc<DmlPlan>, String),
+    /// A query, and its name.
+    Read(LogicalPlan, Vec<OutputColumn>, String),
 }
 
 impl fmt::Debug for BoundPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BoundPart::Write(plan) => f.write_str(plan.verb()),
-            BoundPart::Read(plan, _) => write!(f, "{plan:?}"),
+            BoundPart::Write(plan, _) => f.write_str(plan.verb()),
+            BoundPart::Read(plan, ..) => write!(f, "{plan:?}"),
         }
     }
 }
 
-enum Part {
-    Write(Arc<DmlPlan>),
-    Read(QueryPlan),
+/// A part, planned.
+pub(crate) enum Part {
+    /// INSERT, UPDATE or DELETE, and its name.
+    Write(Arc<DmlPlan>, String),
+    /// A query, and its name.
+    Read(QueryPlan, String),
 }
 
 /// Tells a part from all others.
@@ -65,9 +67,9 @@ impl Parts {
         let mut parts = Vec::with_capacity(bound.len());
         for (id, part) in bound {
             let part = match part {
-                BoundPart::Write(plan) => Part::Write(plan),
-                BoundPart::Read(plan, columns) => {
-                    Part::Read(QueryPlan::new(ctx, plan, columns, params)?)
+                BoundPart::Write(plan, name) => Part::Write(plan, name),
+                BoundPart::Read(plan, columns, name) => {
+                    Part::Read(QueryPlan::new(ctx, plan, columns, params)?, name)
                 }
             };
             parts.push((id, Arc::new(part)));
@@ -80,77 +82,140 @@ impl Parts {
         self.0.is_empty()
     }
 
+    /// All of them, in the order they stand in.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PartId, &Part)> {
+        self.0.iter().map(|(id, part)| (*id, &**part))
+    }
+
+    /// The plans of the queries among them.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = &LogicalPlan> {
+        self.iter().filter_map(|(_, part)| match part {
+            Part::Read(plan, _) => Some(&plan.logical),
+            Part::Write(..) => None,
+        })
+    }
+
     /// Begins an execution: runs the writes, and gives surroundings in which all parts can be read.
     pub fn begin(&self, ctx: ExecContext, params: &[Datum]) -> Result<ExecContext> {
-        if self.is_empty() {
-            return Ok(ctx);
-        }
-        let entry = |(id, part): &(PartId, Arc<Part>)| Entry {
-            id: *id,
-            part: part.clone(),
-            params: params.to_vec(),
-            rows: Mutex::new(None),
-        };
-        let entries = self.0.iter().map(entry).collect();
-        let results = Arc::new(Results { entries, outer: ctx.results.clone() });
-        let ctx = ExecContext { results: Some(results.clone()), ..ctx };
-        for entry in results.entries.iter().filter(|e| matches!(&*e.part, Part::Write(_))) {
-            entry.rows(&ctx)?;
+        let mut ctx = ctx;
+        for (id, part) in &self.0 {
+            let progress = match &**part {
+                Part::Write(plan, _) => {
+                    let rows = plan.run(&ctx, params)?.rows.map(|r| r.rows);
+                    Progress {
+                        done: true,
+                        blocks: rows.map(Arc::new).into_iter().collect(),
+                        ..Progress::default()
+                    }
+                }
+                Part::Read(..) => Progress::default(),
+            };
+            let entry = Results {
+                id: *id,
+                part: part.clone(),
+                params: params.to_vec(),
+                progress: Mutex::new(progress),
+                before: ctx.results.take(),
+            };
+            ctx.results = Some(Arc::new(entry));
         }
         Ok(ctx)
     }
 }
 
-type Rows = Arc<Vec<Vec<Datum>>>;
+/// Rows as they were given at a time.
+type Block = Arc<Vec<Vec<Datum>>>;
 
-struct Entry {
+/// Rows asked of a part the first time; twice as many each time after.
+const FIRST_BLOCK: usize = 64;
+/// At most so many.
+const LAST_BLOCK: usize = 4096;
+
+/// How far a part has run.
+#[derive(Default)]
+struct Progress {
+    blocks: Vec<Block>,
+    cursor: Option<Box<Cursor>>,
+    done: bool,
+}
+
+/// What a part of a running statement gave, or will give; behind it the parts before.
+pub struct Results {
     id: PartId,
     part: Arc<Part>,
     params: Vec<Datum>,
-    rows: Mutex<Option<Rows>>,
-}
-
-impl Entry {
-    fn rows(&self, ctx: &ExecContext) -> Result<Rows> {
-        if let Some(rows) = &*self.rows.lock() {
-            return Ok(rows.clone());
-        }
-        let rows = match &*self.part {
-            Part::Write(plan) => plan.run(ctx, &self.params)?.rows.map(|r| r.rows),
-            Part::Read(plan) => Some(plan.rows(ctx, self.params.clone())?),
-        };
-        let rows = Arc::new(rows.unwrap_or_default());
-        *self.rows.lock() = Some(rows.clone());
-        Ok(rows)
-    }
-}
-
-/// What the parts of a running statement gave, or will give.
-pub struct Results {
-    entries: Vec<Entry>,
-    /// Those of the statement around it.
-    outer: Option<Arc<Results>>,
+    progress: Mutex<Progress>,
+    /// All that the part itself may read, so that nothing holds itself.
+    before: Option<Arc<Results>>,
 }
 
 impl Results {
-    fn rows(&self, id: PartId, ctx: &ExecContext) -> Result<Rows> {
-        match (self.entries.iter().find(|e| e.id == id), &self.outer) {
-            (Some(entry), _) => entry.rows(ctx),
-            (None, Some(outer)) => outer.rows(id, ctx),
-            (None, None) => Err(missing()),
+    /// The block of this number; none behind the last.
+    fn block(&self, number: usize, ctx: &ExecContext) -> Result<Option<Block>> {
+        let mut progress = self.progress.lock();
+        let progress = &mut *progress;
+        while !progress.done && progress.blocks.len() <= number {
+            let Part::Read(plan, _) = &*self.part else { return Ok(None) };
+            let cursor = match &mut progress.cursor {
+                Some(cursor) => cursor,
+                None => {
+                    let ctx = ExecContext { results: self.before.clone(), ..ctx.clone() };
+                    progress.cursor.insert(Box::new(plan.open(ctx, self.params.clone())?))
+                }
+            };
+            let most = FIRST_BLOCK << progress.blocks.len().min(6);
+            let mut sink = Collect::default();
+            progress.done = cursor.fill(&mut sink, most.min(LAST_BLOCK))?.done;
+            if !sink.rows.is_empty() {
+                progress.blocks.push(Arc::new(sink.rows));
+            }
+            if progress.done {
+                progress.cursor = None;
+            }
         }
+        Ok(progress.blocks.get(number).cloned())
     }
 }
 
-fn missing() -> PgError {
-    PgError::internal("a WITH query is read outside of its statement")
+/// The rows of a part, from the first on.
+pub(crate) fn read(id: PartId, ctx: &ExecContext) -> Result<Rows> {
+    let mut at = ctx.results.as_ref();
+    while let Some(results) = at.filter(|r| r.id != id) {
+        at = results.before.as_ref();
+    }
+    let results = at
+        .cloned()
+        .ok_or_else(|| PgError::internal("a WITH query is read outside of its statement"))?;
+    Ok(Box::new(Reader { results, ctx: ctx.clone(), next: 0, block: None, row: 0 }))
 }
 
-/// The rows of a part as a table.
-pub fn source(id: PartId, name: &str, columns: Vec<(String, PgType)>) -> Arc<VirtualSource> {
-    let rows = move |ctx: &ExecContext| {
-        let results = ctx.results.as_ref().ok_or_else(missing)?;
-        results.rows(id, ctx).map(|rows| rows.as_ref().clone())
-    };
-    VirtualSource::new(0, name, columns, Arc::new(rows))
+/// One scan of a part's rows.
+struct Reader {
+    results: Arc<Results>,
+    ctx: ExecContext,
+    /// The block after the present one.
+    next: usize,
+    block: Option<Block>,
+    row: usize,
+}
+
+impl Iterator for Reader {
+    type Item = Result<Vec<Datum>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.block.as_ref().and_then(|b| b.get(self.row)) {
+                self.row += 1;
+                return Some(Ok(row.clone()));
+            }
+            match self.results.block(self.next, &self.ctx) {
+                Ok(Some(block)) => {
+                    (self.block, self.row) = (Some(block), 0);
+                    self.next += 1;
+                }
+                Ok(None) => return None,
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
 }

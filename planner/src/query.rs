@@ -77,6 +77,11 @@ impl QueryPlan {
         self.row.as_ref()
     }
 
+    /// What runs once before or beside it.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// How the parameters are held.
     pub fn param_kinds(&self) -> &[Kind] {
         &self.kinds

@@ -109,7 +109,7 @@ pub fn runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
         .max_blocking_threads(config.limits.connections + 64)
         .thread_name("vicinity")
         // Statements are walked recursively, to the depth `sql::depth` allows; untouched pages cost nothing.
-        .thread_stack_size(64 << 20)
+        .thread_stack_size(512 << 20)
         .enable_all()
         .build()
         .map_err(|e| PgError::internal(e.to_string()))

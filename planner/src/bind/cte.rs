@@ -1,16 +1,19 @@
 //! WITH.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{self, CteAsMaterialized, ObjectName, SetExpr};
+use sqlparser::ast::{self, CteAsMaterialized, ObjectName, SetExpr, Visit};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::recursive::recursive_parts;
+use super::references::references;
 use super::scope::{Item, column};
 use super::{Binder, Bound, OutputColumn, fold, name_parts};
 use crate::call::internal;
+use crate::df::VirtualSource;
 use crate::exec::dml;
 use crate::parts::{self, BoundPart};
 
@@ -22,8 +25,10 @@ pub(super) struct Cte {
 }
 
 impl Binder<'_> {
-    pub(super) fn with(&mut self, with: &ast::With) -> Result<()> {
-        for cte in &with.cte_tables {
+    /// Binds the queries of a WITH; `whole` is what has it.
+    pub(super) fn with<V: Visit>(&mut self, with: &ast::With, whole: &V) -> Result<()> {
+        let references = references(with, whole);
+        for (cte, references) in with.cte_tables.iter().zip(references) {
             let name = fold(&cte.alias.name);
             if self.level().ctes.contains_key(&name)
                 && with.cte_tables.iter().filter(|c| fold(&c.alias.name) == name).count() > 1
@@ -34,20 +39,28 @@ impl Binder<'_> {
                 )
                 .or_at(super::position(cte.alias.name.span)));
             }
-            let mut bound = if is_write(&cte.query) {
-                self.write_cte(&name, cte)?
+            let bound = if is_write(&cte.query) {
+                let mut bound = self.write_cte(&name, cte)?;
+                if let Some(bound) = &mut bound {
+                    rename(&mut bound.columns, &cte.alias)?;
+                }
+                bound
             } else {
-                Some(match recursive_parts(cte, &name).filter(|_| with.recursive) {
+                let recursive = recursive_parts(cte, &name).filter(|_| with.recursive);
+                let mut bound = match recursive {
                     Some((left, right, all)) => self.recursive(&name, cte, left, right, all)?,
-                    None => {
-                        let bound = self.bind_query(&cte.query)?;
-                        self.kept(&name, bound, cte.materialized.as_ref())?
-                    }
-                })
-            };
-            if let Some(bound) = &mut bound {
+                    None => self.bind_query(&cte.query)?,
+                };
                 rename(&mut bound.columns, &cte.alias)?;
-            }
+                let keep = match (references, &cte.materialized) {
+                    (0, _) => false,
+                    // PostgreSQL reads all of them as tables; one that is read once streams as it is.
+                    (n, _) if recursive.is_some() => n > 1,
+                    (_, Some(CteAsMaterialized::Materialized)) => true,
+                    (n, asked) => (n > 1 && asked.is_none()) || super::has_effects(&bound.plan)?,
+                };
+                Some(if keep { self.kept(&name, bound)? } else { bound })
+            };
             self.level().ctes.insert(name, Arc::new(Cte { bound }));
         }
         Ok(())
@@ -70,27 +83,18 @@ impl Binder<'_> {
         self.relations.push(plan.relation().oid);
         self.uses.extend(plan.uses());
         let id = parts::new_id();
-        self.parts.push((id, BoundPart::Write(plan.clone())));
+        self.parts.push((id, BoundPart::Write(plan.clone(), name.to_owned())));
         plan.columns().map(|columns| self.part_scan(id, name, columns.to_vec())).transpose()
     }
 
-    /// A WITH query that is read as a table: it was asked to be, or would not give the same rows again.
-    fn kept(
-        &mut self,
-        name: &str,
-        bound: Bound,
-        asked: Option<&CteAsMaterialized>,
-    ) -> Result<Bound> {
-        let keep = match asked {
-            Some(CteAsMaterialized::NotMaterialized) => false,
-            Some(CteAsMaterialized::Materialized) => true,
-            None => super::has_effects(&bound.plan)?,
-        };
-        if !keep || names_outer(&bound.plan)? {
+    /// A WITH query that is read as a table: its rows are computed once.
+    fn kept(&mut self, name: &str, bound: Bound) -> Result<Bound> {
+        if !self.keeps_parts || names_outer(&bound.plan)? {
             return Ok(bound);
         }
         let id = parts::new_id();
-        self.parts.push((id, BoundPart::Read(bound.plan, bound.columns.clone())));
+        let part = BoundPart::Read(bound.plan, bound.columns.clone(), name.to_owned());
+        self.parts.push((id, part));
         self.part_scan(id, name, bound.columns)
     }
 
@@ -101,10 +105,16 @@ impl Binder<'_> {
         name: &str,
         columns: Vec<OutputColumn>,
     ) -> Result<Bound> {
-        let fields: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
+        let named: HashSet<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let distinct = named.len() == columns.len();
+        let field = |(i, c): (usize, &OutputColumn)| match distinct {
+            true => c.name.clone(),
+            false => format!("c{i}"),
+        };
+        let fields: Vec<String> = columns.iter().enumerate().map(field).collect();
         let typed = fields.iter().cloned().zip(columns.iter().map(|c| c.ty)).collect();
-        let qualifier = self.unique(name);
-        let plan = crate::df::scan(&qualifier, parts::source(id, name, typed))?;
+        let qualifier = self.unique(&format!("{name}_part"));
+        let plan = crate::df::scan(&qualifier, VirtualSource::of_part(id, name, typed))?;
         let plan = LogicalPlanBuilder::from(plan)
             .project(fields.iter().map(|f| column(&qualifier, f)))
             .and_then(LogicalPlanBuilder::build)

@@ -11,19 +11,10 @@ use crate::resolve::Context;
 use crate::resolve::common::require_common;
 use crate::sql::star::ALL_FIELDS;
 
-/// How deep expressions may nest while they are bound.
-const DEPTH: usize = 1500;
-
 impl Binder<'_> {
     /// Binds an expression.
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Result<Typed> {
-        self.depth += 1;
-        if self.depth > DEPTH {
-            return Err(crate::sql::too_deep());
-        }
-        let bound = self.expr_inner(expr);
-        self.depth -= 1;
-        bound
+        self.deeper(1, |me| me.expr_inner(expr))
     }
 
     fn expr_inner(&mut self, expr: &ast::Expr) -> Result<Typed> {

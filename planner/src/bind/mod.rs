@@ -14,6 +14,7 @@ mod from;
 mod function;
 mod group;
 mod grouping;
+mod hashed;
 mod join;
 mod literal;
 mod lock;
@@ -22,6 +23,7 @@ mod order;
 mod params;
 mod query;
 mod recursive;
+mod references;
 mod row;
 mod sample;
 mod scope;
@@ -60,6 +62,9 @@ pub use scope::{Item, Scope, ScopeColumn};
 pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
 
 pub use crate::rows::OutputColumn;
+
+/// Steps in, see [`Binder::deeper`]. PostgreSQL's stack ends a little short of 5000 operators.
+const DEPTH: usize = 5000;
 
 /// A query, bound.
 #[derive(Clone, Debug)]
@@ -152,6 +157,8 @@ pub struct Binder<'a> {
     ctx: Option<&'a ExecContext>,
     /// Parts that run once.
     parts: Vec<(PartId, BoundPart)>,
+    /// Whether the statement has a place for them.
+    keeps_parts: bool,
     /// Locks that the query bound next takes over from the one around it.
     passed: Vec<lock::Locking>,
     /// Part of a statement whose parameters' types are not all known yet.
@@ -169,7 +176,7 @@ pub struct Binder<'a> {
     places: HashMap<String, usize>,
     /// The fields of subqueries' columns that are rows.
     rows: HashMap<String, row::Fields>,
-    /// How deep queries and views nest.
+    /// How deep expressions, set operations and views nest.
     depth: usize,
 }
 
@@ -189,6 +196,7 @@ impl<'a> Binder<'a> {
             source: None,
             ctx: None,
             parts: Vec::new(),
+            keeps_parts: false,
             passed: Vec::new(),
             nested: false,
             statement: Level::default(),
@@ -214,7 +222,7 @@ impl<'a> Binder<'a> {
     /// have data-modifying parts.
     pub fn of(ctx: &'a ExecContext, params: ParamTypes) -> Binder<'a> {
         let binder = Binder::new(&ctx.catalog, &ctx.session, params);
-        Binder { source: ctx.source.clone(), ctx: Some(ctx), ..binder }
+        Binder { source: ctx.source.clone(), ctx: Some(ctx), keeps_parts: true, ..binder }
     }
 
     /// The text positions refer to.
@@ -231,6 +239,7 @@ impl<'a> Binder<'a> {
         Binder {
             source: self.source.clone(),
             ctx: Some(ctx),
+            keeps_parts: true,
             variables: self.variables,
             statement: Level { ctes, ..Level::default() },
             nested: true,
@@ -239,8 +248,12 @@ impl<'a> Binder<'a> {
     }
 
     /// Binds WITH for the whole statement.
-    pub fn statement_with(&mut self, with: Option<&ast::With>) -> Result<()> {
-        with.map_or(Ok(()), |with| self.with(with))
+    pub fn statement_with(
+        &mut self,
+        with: Option<&ast::With>,
+        statement: &ast::Statement,
+    ) -> Result<()> {
+        with.map_or(Ok(()), |with| self.with(with, statement))
     }
 
     /// The parts that are to run once, met so far.
@@ -401,6 +414,18 @@ impl<'a> Binder<'a> {
         let count = self.aliases.entry(name.to_owned()).or_insert(0);
         *count += 1;
         if *count == 1 { name.to_owned() } else { format!("{name}_{}", *count - 1) }
+    }
+
+    /// Does something so many steps further in (invariant *bounded*): the planner walks what it makes
+    /// of them recursively, on stacks that are made for that many.
+    fn deeper<T>(&mut self, steps: usize, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.depth += steps;
+        if self.depth > DEPTH {
+            return Err(crate::sql::too_deep());
+        }
+        let done = f(self);
+        self.depth = self.depth.saturating_sub(steps);
+        done
     }
 
     /// The type with what the catalog knows of it.

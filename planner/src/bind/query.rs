@@ -11,7 +11,7 @@ use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
 
 /// How deep queries may nest.
-const NESTING: usize = 100;
+const NESTING: usize = 300;
 
 /// A constant integer.
 pub(super) fn constant_int(expr: &Expr) -> Option<i64> {
@@ -38,6 +38,7 @@ impl Binder<'_> {
         if self.levels.len() > NESTING {
             return Err(crate::sql::too_deep());
         }
+        self.session.check_cancel()?;
         self.levels.push(Level::default());
         let bound = self.query_level(query, targets);
         self.levels.pop();
@@ -57,7 +58,7 @@ impl Binder<'_> {
             locks.push(Locking::of_clause(clause)?);
         }
         if let Some(with) = &query.with {
-            self.with(with)?;
+            self.with(with, query)?;
         }
         let order = match query.order_by.as_ref().map(|o| &o.kind) {
             None => Vec::new(),

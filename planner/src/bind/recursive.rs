@@ -5,13 +5,15 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::cte::{Cte, rename};
+use super::order::key;
 use super::{Binder, Bound, name_parts};
-use crate::call::internal;
+use crate::call::{PgType, Typed, internal};
+use crate::df::unseen::Unseen;
 
 impl Binder<'_> {
     /// `initial UNION [ALL] step`, where the step reads what the last one gave.
@@ -89,12 +91,26 @@ impl Binder<'_> {
             .project(outputs.into_iter().enumerate().map(|(i, v)| v.expr.alias(format!("c{i}"))))
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;
+        let (initial, step) = match all {
+            true => (initial, step),
+            false => {
+                let number = Unseen::new_number();
+                (unseen(initial, number, &types), unseen(step, number, &types))
+            }
+        };
         let plan = LogicalPlanBuilder::from(initial)
-            .to_recursive_query(work, step, !all)
+            .to_recursive_query(work, step, false)
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;
         Ok(Bound { plan, columns: first.columns })
     }
+}
+
+/// The rows that neither term gave before.
+fn unseen(plan: LogicalPlan, number: u64, types: &[PgType]) -> LogicalPlan {
+    let columns = plan.schema().columns().into_iter().zip(types);
+    let keys = columns.map(|(c, ty)| key(Typed::new(Expr::Column(c), *ty))).collect();
+    Unseen { input: plan, number, keys }.plan()
 }
 
 /// Whether a WITH query refers to itself, and its two parts then.

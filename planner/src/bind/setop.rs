@@ -31,12 +31,8 @@ impl Binder<'_> {
             SetOperator::Intersect => "INTERSECT",
             SetOperator::Except | SetOperator::Minus => "EXCEPT",
         };
-        self.depth += 10;
-        if self.depth > 1500 {
-            return Err(crate::sql::too_deep());
-        }
-        let (first, second) = (self.operand(left, targets)?, self.operand(right, targets)?);
-        self.depth -= 10;
+        let first = self.deeper(1, |me| me.operand(left, targets))?;
+        let second = self.deeper(1, |me| me.operand(right, targets))?;
         if first.columns.len() != second.columns.len() {
             return Err(PgError::new(
                 SqlState::SYNTAX_ERROR,

@@ -12,6 +12,7 @@ use vicinity_functions::Rows;
 use vicinity_storage::Snapshot;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
+use super::hashed::{Hashed, Question};
 use crate::call::{Callable, PgType, Volatility};
 use crate::context::ExecContext;
 use crate::df::SetCallable;
@@ -30,8 +31,11 @@ pub struct SubQuery {
     pub params: Vec<PgType>,
     /// Whether a parameter is a column of the outer query: else one run serves all rows.
     pub correlated: bool,
+    /// Which parameters are columns of the outer query.
+    outer: Vec<bool>,
     /// Whether it must run anew for each row.
     volatile: bool,
+    hashed: Hashed,
     prepared: OnceLock<Arc<QueryPlan>>,
     memo: Mutex<Option<Arc<Memo>>>,
 }
@@ -60,7 +64,7 @@ impl SubQuery {
         plan: LogicalPlan,
         columns: Vec<PgType>,
         params: Vec<PgType>,
-        correlated: bool,
+        outer: Vec<bool>,
         volatile: bool,
     ) -> SubQuery {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -69,8 +73,10 @@ impl SubQuery {
             plan,
             columns,
             params,
-            correlated,
+            correlated: outer.contains(&true),
+            outer,
             volatile,
+            hashed: Hashed::default(),
             prepared: OnceLock::new(),
             memo: Mutex::new(None),
         }
@@ -117,6 +123,16 @@ impl SubQuery {
         });
         *self.memo.lock() = Some(memo.clone());
         Ok(memo)
+    }
+
+    /// Whether it has a row for parameter values.
+    fn exists(&self, ctx: &ExecContext, params: &[Datum]) -> Result<bool> {
+        let run = || Ok(!self.rows(ctx, params, 1)?.rows.is_empty());
+        if self.volatile || !self.correlated {
+            return run();
+        }
+        let question = Question { plan: &self.plan, params: &self.params, outer: &self.outer };
+        self.hashed.exists(&question, ctx, params, run)
     }
 
     /// Its plan, made when it first runs. A prepared statement lives as long as its catalog version.
@@ -229,7 +245,7 @@ impl Callable for SubPlan {
                     )),
                 }
             }
-            SubPlanKind::Exists => Ok(Datum::Bool(!self.rows(ctx, args, 1)?.is_empty())),
+            SubPlanKind::Exists => self.query.exists(ctx, args).map(Datum::Bool),
             SubPlanKind::Array { elem } => {
                 let rows = self.rows(ctx, args, usize::MAX)?;
                 let values: Vec<Datum> = rows.iter().map(|r| one(r)).collect();

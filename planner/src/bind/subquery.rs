@@ -36,9 +36,10 @@ impl Binder<'_> {
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut args: Vec<Expr> = Vec::new();
         let mut params: Vec<PgType> = Vec::new();
-        let mut correlated = false;
+        let mut outer_ones: Vec<bool> = Vec::new();
         let (outers, types) = (&self.outers, &self.types);
-        let known = self.params.so_far();
+        let numbered = self.variables.and_then(|v| v.types());
+        let known = numbered.unwrap_or_else(|| self.params.so_far());
         let mut renumber = |p: &Placeholder| -> Expr {
             if let Some(n) = numbers.get(&p.id)
                 && let Some(ty) = params.get(n - 1)
@@ -46,9 +47,9 @@ impl Binder<'_> {
                 return placeholder(*n, *ty);
             }
             let outer = p.id.strip_prefix("$outer").and_then(|n| n.parse::<usize>().ok());
-            let (arg, ty) = match outer.and_then(|n| outers.get(n)) {
+            let outer = outer.and_then(|n| outers.get(n));
+            let (arg, ty) = match outer {
                 Some(o) => {
-                    correlated = true;
                     let own = if o.level == level {
                         o.expr.clone()
                     } else {
@@ -65,6 +66,7 @@ impl Binder<'_> {
             };
             args.push(arg);
             params.push(ty);
+            outer_ones.push(outer.is_some());
             numbers.insert(p.id.clone(), params.len());
             placeholder(params.len(), ty)
         };
@@ -82,7 +84,7 @@ impl Binder<'_> {
             .data;
         let volatile = super::has_effects(&plan)?;
         let columns = bound.columns.iter().map(|c| c.ty).collect();
-        let query = SubQuery::new(plan, columns, params, correlated, volatile);
+        let query = SubQuery::new(plan, columns, params, outer_ones, volatile);
         Ok((Arc::new(query), args))
     }
 

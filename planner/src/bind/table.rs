@@ -14,8 +14,8 @@ use crate::call::PgType;
 use crate::df::source::{Origin, SourceColumn};
 use crate::df::{StorageSource, VirtualSource, scan};
 
-/// How deep views may nest.
-const VIEWS: usize = 64;
+/// What a view within a view counts for, see [`Binder::deeper`].
+const VIEW: usize = 8;
 
 fn missing(name: &[String]) -> PgError {
     PgError::new(
@@ -111,15 +111,10 @@ impl Binder<'_> {
                 Ok((plan, item))
             }
             RelationKind::View(view) => {
-                self.depth += 20;
-                if self.depth > VIEWS * 20 {
-                    return Err(crate::sql::too_deep());
-                }
                 let (query, row_type) = (view.query.clone(), view.row_type);
                 let names: Vec<String> = view.columns.iter().map(|c| c.name.clone()).collect();
-                let result = self.view(relation, &query, &names, alias);
-                self.depth = self.depth.saturating_sub(20);
-                let (plan, mut item) = result?;
+                let (plan, mut item) =
+                    self.deeper(VIEW, |me| me.view(relation, &query, &names, alias))?;
                 item.row_type = Some(row_type);
                 Ok((plan, item))
             }

@@ -15,6 +15,8 @@ pub mod set;
 pub mod source;
 pub mod stream;
 pub mod unary;
+pub mod unseen;
+mod watch;
 pub mod window;
 mod window_exec;
 

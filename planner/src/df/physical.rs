@@ -1,5 +1,6 @@
 //! From a lowered logical plan to a physical one, for one execution.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::compute::SortOptions;
@@ -20,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::aggregate::PgAggregate;
@@ -30,6 +32,7 @@ use super::lock_rows::{LockRows, remembering};
 use super::project_set::ProjectSet;
 use super::stream::RowExec;
 use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
+use super::unseen::{SharedSeen, Unseen, UnseenExec};
 use super::window::Window;
 use super::window_exec::{PhysicalWindowCall, Value, WindowExec, Work, offset_of};
 use crate::call::{PgType, Typed, datum_to_scalar, external, internal, with_context};
@@ -70,10 +73,16 @@ pub fn physical(
     if let Some(place) = measured {
         plan = instrument::logical(plan, place)?;
     }
-    let ours = Ours { ctx: ctx.clone(), params: params.clone(), kinds: kinds.to_vec() };
+    let ours = Ours {
+        ctx: ctx.clone(),
+        params: params.clone(),
+        kinds: kinds.to_vec(),
+        seen: Mutex::default(),
+    };
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(ours)]);
     let future = planner.create_physical_plan(&plan, &*STATE);
-    let physical = super::run::block_on(future).map_err(internal)?;
+    let physical = super::run::block_on(future);
+    let physical = physical.and_then(|p| super::watch::outputs(p, ctx)).map_err(internal)?;
     match measured {
         Some(place) => instrument::sorts(physical, place, ctx.measure.as_ref()),
         None => Ok(physical),
@@ -97,6 +106,9 @@ fn instantiate(
             limit.skip = rows(limit.skip, Count::Offset)?;
             limit.fetch = rows(limit.fetch, Count::Limit)?;
             return Ok(Transformed::yes(LogicalPlan::Limit(limit)));
+        }
+        if let LogicalPlan::Join(join) = &mut plan {
+            join.filter = join.filter.take().map(|f| super::watch::condition(f, ctx));
         }
         if let LogicalPlan::Sort(sort) = &mut plan {
             let schema = sort.input.schema().clone();
@@ -195,10 +207,13 @@ struct Ours {
     ctx: ExecContext,
     params: Arc<[Datum]>,
     kinds: Vec<Kind>,
+    /// What the [`Unseen`] nodes of each number share.
+    seen: Mutex<HashMap<u64, SharedSeen>>,
 }
 
 impl Ours {
     fn scan(&self, node: &ScanNode) -> Result<Arc<dyn ExecutionPlan>> {
+        self.ctx.check()?;
         let columns = node.spec.source.columns();
         let types: Vec<PgType> =
             node.spec.projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.ty).collect();
@@ -345,6 +360,16 @@ impl ExtensionPlanner for Ours {
             return Ok(Some(Arc::new(InstrumentExec::new(input.clone(), node.place, measure))));
         }
         let planning = Planning { planner, state, planning };
+        if let Some(unseen) = node.as_any().downcast_ref::<Unseen>() {
+            let schema: &DFSchema = unseen.input.schema();
+            let keys = unseen.keys.iter().cloned().map(|mut key| {
+                one_zero(&mut key, schema);
+                planning.expr(&key, schema)
+            });
+            let keys = keys.collect::<DfResult<_>>()?;
+            let seen = self.seen.lock().entry(unseen.number).or_default().clone();
+            return Ok(Some(Arc::new(UnseenExec::new(input.clone(), keys, seen))));
+        }
         if let Some(locks) = node.as_any().downcast_ref::<LockRows>() {
             return self.locks(locks, input.clone(), &planning).map(Some);
         }

@@ -8,12 +8,14 @@ use datafusion::common::{Result as DfResult, TableReference};
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource,
 };
+use vicinity_functions::Rows;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Relation, TableDef};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, oid};
 
 use crate::call::{PgType, internal};
 use crate::context::ExecContext;
+use crate::parts::{self, PartId};
 
 /// A column every table has without declaring it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,7 +186,14 @@ pub struct VirtualSource {
     name: String,
     columns: Vec<SourceColumn>,
     schema: SchemaRef,
-    rows: RowsFn,
+    content: Content,
+}
+
+/// What gives the rows of a computed table.
+enum Content {
+    Computed(RowsFn),
+    /// A part of the statement.
+    Part(PartId),
 }
 
 impl VirtualSource {
@@ -209,7 +218,25 @@ impl VirtualSource {
             });
         }
         let schema = arrow_schema(columns.iter().map(|c| (c.name.as_str(), c.ty)));
-        Arc::new(VirtualSource { oid, name: name.to_owned(), columns, schema, rows })
+        let content = Content::Computed(rows);
+        Arc::new(VirtualSource { oid, name: name.to_owned(), columns, schema, content })
+    }
+
+    /// What a part of a statement gives, as a table.
+    pub fn of_part(part: PartId, name: &str, columns: Vec<(String, PgType)>) -> Arc<VirtualSource> {
+        let column = |(i, (name, ty))| SourceColumn { name, ty, origin: Origin::Stored(i) };
+        let columns: Vec<SourceColumn> = columns.into_iter().enumerate().map(column).collect();
+        let schema = arrow_schema(columns.iter().map(|c| (c.name.as_str(), c.ty)));
+        let content = Content::Part(part);
+        Arc::new(VirtualSource { oid: 0, name: name.to_owned(), columns, schema, content })
+    }
+
+    /// The part of the statement it is, if it is one.
+    pub fn part(&self) -> Option<PartId> {
+        match self.content {
+            Content::Part(id) => Some(id),
+            Content::Computed(_) => None,
+        }
     }
 
     /// Its id.
@@ -228,8 +255,19 @@ impl VirtualSource {
     }
 
     /// Its rows now.
-    pub fn rows(&self, ctx: &ExecContext) -> Result<Vec<Vec<Datum>>> {
-        (self.rows)(ctx)
+    pub fn rows(&self, ctx: &ExecContext) -> Result<Rows> {
+        match &self.content {
+            Content::Part(id) => parts::read(*id, ctx),
+            Content::Computed(rows) => {
+                let width = self.columns.len();
+                let whole = move |mut row: Vec<Datum>| {
+                    // System columns stand behind the table's own.
+                    row.resize(width, Datum::Null);
+                    Ok(row)
+                };
+                Ok(Box::new(rows(ctx)?.into_iter().map(whole)))
+            }
+        }
     }
 }
 

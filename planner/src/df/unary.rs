@@ -80,7 +80,7 @@ impl DisplayAs for ProjectSetExec {
     }
 }
 
-fn one_child(children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+pub(super) fn one_child(children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
     let missing = || DataFusionError::Internal("one child expected".to_owned());
     children.into_iter().next().ok_or_else(missing)
 }
@@ -206,6 +206,7 @@ impl Expand {
             kinds.iter().map(|k| k.iter().map(|k| ColumnBuilder::new(*k, 256)).collect()).collect();
         let mut from: Vec<u32> = Vec::new();
         let mut ordinals: Vec<i64> = Vec::new();
+        self.work.ctx.check()?;
         while from.len() < BATCH && self.row < self.batch.num_rows() {
             let (mut running, mut number) = match self.running.take() {
                 Some(running) => running,

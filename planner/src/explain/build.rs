@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use vicinity_types::Datum;
 
 use super::cost;
+use super::cte::Given;
 use super::deparse::{Deparse, Names};
 use super::subplan::Subplans;
 use super::tree::{Item, PlanNode, Style, Value};
@@ -23,8 +24,10 @@ use crate::df::append::Append;
 use crate::df::instrument::{self, JoinMethod};
 use crate::df::lock_rows::LockRows;
 use crate::df::project_set::ProjectSet;
+use crate::df::unseen::Unseen;
 use crate::df::window::Window;
 use crate::measure::{Figures, Measure, Place, Stage};
+use crate::parts::PartId;
 use crate::push::lower::{scan_of, substitute};
 use crate::query::QueryPlan;
 use crate::row::RowPlan;
@@ -38,6 +41,8 @@ pub(super) struct Builder<'a> {
     /// More than one table is around.
     pub(super) several: bool,
     pub(super) subplans: RefCell<Subplans>,
+    /// What the queries of WITH give.
+    pub(super) ctes: RefCell<HashMap<PartId, Given>>,
 }
 
 /// One query: the statement's, or a subquery with a plan of its own.
@@ -112,6 +117,8 @@ pub(super) struct Ask<'l> {
     pub(super) filters: Vec<Expr>,
     /// The name of the subquery it is.
     pub(super) alias: Option<String>,
+    /// The name it has where it is read.
+    pub(super) reference: Option<String>,
     /// The topmost node whose work it does too.
     pub(super) outer: Option<At<'l>>,
     /// The node that has the filters.
@@ -187,6 +194,7 @@ impl<'a> Builder<'a> {
             types: around.types,
             several: around.tables > 1,
             subplans: RefCell::default(),
+            ctes: RefCell::default(),
         }
     }
 
@@ -212,6 +220,7 @@ impl<'a> Builder<'a> {
         values: &[Datum],
         texts: Vec<Option<String>>,
     ) -> PlanNode {
+        let ctes = self.with(plan.parts(), values, &texts);
         let row = plan.row_now(self.ctx);
         let mut level = Level::of(plan.place(), texts);
         if row.is_none() {
@@ -227,7 +236,7 @@ impl<'a> Builder<'a> {
         let inits = level.inits.take();
         top.startup += inits.iter().map(|i| i.total).sum::<f64>();
         top.total += inits.iter().map(|i| i.total).sum::<f64>();
-        top.children.splice(0..0, inits);
+        top.children.splice(0..0, ctes.into_iter().chain(inits));
         top
     }
 
@@ -393,6 +402,10 @@ impl<'a> Builder<'a> {
         if let Some(set) = extension::<ProjectSet>(plan) {
             return self.set(set, ask, at);
         }
+        if let Some(unseen) = extension::<Unseen>(plan) {
+            // PostgreSQL's Recursive Union does it itself.
+            return self.node(&unseen.input, ask, at.child(1));
+        }
         match plan {
             LogicalPlan::Projection(p) => {
                 let map = |column: &Column| {
@@ -409,6 +422,7 @@ impl<'a> Builder<'a> {
                 };
                 let mut ask = ask.through(at, &map);
                 ask.alias = ask.alias.or_else(|| Some(a.alias.table().to_owned()));
+                ask.reference = Some(a.alias.table().to_owned());
                 self.node(&a.input, ask, at.child(1))
             }
             LogicalPlan::Filter(f) => {

@@ -6,6 +6,7 @@
 
 mod build;
 mod cost;
+mod cte;
 pub(crate) mod deparse;
 mod join;
 mod options;
@@ -249,7 +250,8 @@ fn tree(
         params.iter().zip(&explained.params).map(text).collect::<Vec<_>>()
     };
     let query = |plan: &QueryPlan| {
-        let builder = builder(&[&plan.logical], &[], 0);
+        let plans: Vec<_> = plan.parts().queries().chain([&plan.logical]).collect();
+        let builder = builder(&plans, &[], 0);
         let texts = texts(&builder);
         builder.query(plan, params, texts)
     };
@@ -258,16 +260,20 @@ fn tree(
         Target::CreateAs(create) => Ok(query(&create.source.plan)),
         Target::Write(plan) => {
             let write = plan.describe();
-            let plans: Vec<&LogicalPlan> = match &write.source {
+            let mut plans: Vec<&LogicalPlan> = match &write.source {
                 dml::Source::Rows(_) => Vec::new(),
                 dml::Source::Queries(plans) => plans.iter().map(|p| &p.logical).collect(),
             };
+            plans.extend(plan.parts().queries());
             // The target of an INSERT is a table beside those its rows come from.
             let given: Vec<Expr> = write.given.iter().map(|(_, v)| v.expr.clone()).collect();
             let tables = if write.operation == "Insert" { 2 } else { 0 };
             let builder = builder(&plans, &given, tables);
             let texts = texts(&builder);
-            builder.write(&write, params, texts, written)
+            let ctes = builder.with(plan.parts(), params, &texts);
+            let mut tree = builder.write(&write, params, texts, written)?;
+            tree.children.splice(0..0, ctes);
+            Ok(tree)
         }
         Target::Execute { .. } => Err(PgError::unsupported("EXPLAIN EXECUTE in a function")),
     }

@@ -2,12 +2,12 @@
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 
 use super::build::{Ask, At, Builder, filtered, over};
 use super::cost::{self, Size};
 use super::resolve;
-use super::tree::{Item, PlanNode, Relation, Style, Value};
+use super::tree::{Item, PlanNode, Style, Value};
 use super::upper::direction;
 use crate::bind::SubQuery;
 use crate::df::lock_rows::LockRows;
@@ -70,6 +70,11 @@ impl Builder<'_> {
 
     pub(super) fn scan(&self, scan: &ScanNode, ask: &Ask<'_>, at: At<'_>) -> PlanNode {
         let (spec, schema) = (&*scan.spec, &*scan.schema);
+        if let ScanSource::Virtual(source) = &spec.source
+            && let Some(part) = source.part()
+        {
+            return self.cte_scan(part, scan, ask, at);
+        }
         let name = self.table_name(spec);
         let mut node = PlanNode::new("Seq Scan");
         let column = |c: &Column| Some(self.columns_of(&name.alias, c));
@@ -440,73 +445,6 @@ impl Builder<'_> {
         node.total = input.total + 0.005 * node.rows;
         self.measured(&mut node, ask, at);
         node.children = vec![input];
-        self.finish(node, at)
-    }
-
-    /// What the last round of a recursive query gave.
-    pub(super) fn work_table(&self, table: &TableScan, ask: &Ask<'_>, at: At<'_>) -> PlanNode {
-        let work = table.table_name.table();
-        let name = work.strip_suffix("_work").unwrap_or(work);
-        let mut node = PlanNode::new("WorkTable Scan");
-        node.title = Some(format!("WorkTable Scan on {}", quote(name)));
-        node.facts.push(("CTE Name", Value::Text(name.to_owned())));
-        node.facts.push(("Alias", Value::Text(name.to_owned())));
-        node.output = self.items(at, &ask.outputs, &|c| Some(self.columns_of(name, c)), true);
-        let fields = table.projected_schema.fields().iter();
-        node.width = fields.map(|f| resolve::arrow_width(f.data_type())).sum();
-        (node.rows, node.total) = (10.0, 0.2);
-        let removed = self.measured(&mut node, ask, at);
-        let text = self.scan_condition(at, name, &ask.filters);
-        self.removed(&mut node, "Filter", text, removed);
-        filtered(&mut node, &ask.filters);
-        self.finish(node, at)
-    }
-
-    /// A recursive query, and the scan of what it gives.
-    pub(super) fn recursive(
-        &self,
-        query: &datafusion::logical_expr::RecursiveQuery,
-        ask: &Ask<'_>,
-        at: At<'_>,
-        children: &[At<'_>],
-    ) -> PlanNode {
-        let name = query.name.strip_suffix("_work").unwrap_or(&query.name).to_owned();
-        // One reference more is told by a number behind the name.
-        let alias = ask.alias.clone().filter(|a| !a.starts_with(&format!("{name}_")));
-        let alias = alias.unwrap_or_else(|| name.clone());
-        let mut union = PlanNode::new("Recursive Union");
-        let inputs = [&query.static_term, &query.recursive_term];
-        for (plan, at) in inputs.into_iter().zip(children) {
-            union.children.push(self.node(plan, Ask::all(plan.schema()), *at));
-        }
-        union.figures = self.figures(at, Stage::Top);
-        union.output = union
-            .children
-            .first()
-            .map(|c| c.output.iter().map(Item::above).collect())
-            .unwrap_or_default();
-        union.rows = union.children.first().map_or(1.0, |c| c.rows)
-            + union.children.get(1).map_or(0.0, |c| c.rows * 10.0);
-        union.total = union.children.iter().map(|c| c.total).sum::<f64>() * 10.0;
-        union.width = union.children.first().map_or(4, |c| c.width);
-        union.relation = Relation::InitPlan(format!("CTE {name}"));
-        let mut node = PlanNode::new("CTE Scan");
-        let shown = if alias == name {
-            quote(&name)
-        } else {
-            format!("{} {}", quote(&name), quote(&alias))
-        };
-        node.title = Some(format!("CTE Scan on {shown}"));
-        node.facts.push(("CTE Name", Value::Text(name)));
-        node.facts.push(("Alias", Value::Text(alias.clone())));
-        node.output = self.items(at, &ask.outputs, &|c| Some(self.columns_of(&alias, c)), true);
-        (node.rows, node.width) = (union.rows, union.width);
-        (node.startup, node.total) = (union.total, union.total + 0.02 * union.rows);
-        let removed = self.measured(&mut node, ask, at);
-        let text = self.scan_condition(at, &alias, &ask.filters);
-        self.removed(&mut node, "Filter", text, removed);
-        filtered(&mut node, &ask.filters);
-        node.children = vec![union];
         self.finish(node, at)
     }
 }

@@ -154,6 +154,9 @@ impl RowCursor {
         let mut want = u64::try_from(chunk).unwrap_or(u64::MAX).min(*left);
         let mut emit = |row: RowRef<'_>, skip: &mut u64| -> Result<bool> {
             if *skip > 0 {
+                if skip.is_multiple_of(1024) {
+                    ctx.check()?;
+                }
                 *skip -= 1;
                 return Ok(want > 0);
             }
@@ -213,6 +216,9 @@ impl RowCursor {
                     let frame = frame.with_row(RowRef::Values(&row));
                     if !passes(plan, &frame)? {
                         *removed += 1;
+                        if removed.is_multiple_of(1024) {
+                            ctx.check()?;
+                        }
                         continue;
                     }
                     if !emit(RowRef::Values(&row), skip)? {
@@ -333,8 +339,11 @@ fn each_row(
             }
         }
         State::Set(rows) => {
-            for row in rows {
+            for (i, row) in rows.enumerate() {
                 offer(&row?, seen.removed)?;
+                if i % 1024 == 1023 {
+                    frame.ctx.check()?;
+                }
             }
         }
     }
@@ -384,15 +393,7 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
                 let wanted = if plan.sort.is_empty() { wanted.min(plan.pace) } else { usize::MAX };
                 State::Scan(Box::new(scan.open(table, frame.ctx.snapshot, frame, wanted)?))
             }
-            Origins::Virtual(source) => {
-                let mut rows = source.rows(frame.ctx)?;
-                let width = source.columns().len();
-                for row in &mut rows {
-                    // System columns stand behind the table's own.
-                    row.resize(width, Datum::Null);
-                }
-                State::Rows(rows.into_iter())
-            }
+            Origins::Virtual(source) => State::Set(source.rows(frame.ctx)?),
         },
         Leaf::Set { function, args } => {
             let args: Vec<Datum> = args.iter().map(|a| a.eval(frame)).collect::<Result<_>>()?;

@@ -6,11 +6,11 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use vicinity_types::{PgError, Result, SqlState};
 
 /// How deep expressions and queries may nest (error 54001 beyond).
-pub(super) const NESTING: usize = 200;
+pub(super) const NESTING: usize = 1000;
 /// Operators in a row: `a + b + c` leans to the left, a level for each.
 const CHAIN: usize = 5000;
 /// UNIONs and the like in a row.
-const SET_OPERATIONS: usize = 1000;
+const SET_OPERATIONS: usize = 3000;
 /// Queries of WITH in a statement: each may stand on the one before.
 const WITH_QUERIES: usize = 300;
 

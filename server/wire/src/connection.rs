@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ use crate::{auth, encode};
 const HIGH_WATER: usize = 64 << 10;
 /// A larger empty `out` is given back.
 const KEEP: usize = 256 << 10;
+/// A statement that nobody waits for is told to end that often.
+const REMIND: Duration = Duration::from_millis(100);
 /// Read ahead no further than this while a statement runs.
 const READ_AHEAD: usize = 64 << 10;
 
@@ -295,6 +298,7 @@ impl<B: Backend> Connection<B> {
                     Ok(Read::Stopped) => Next::Stopped,
                     _ => Next::Lost,
                 },
+                () = tokio::time::sleep(REMIND), if lost || stopped => Next::Remind,
             };
             match event {
                 Next::Chunk(Some(chunk)) => {
@@ -312,6 +316,7 @@ impl<B: Backend> Connection<B> {
                     }
                 }
                 Next::Chunk(None) => open = false,
+                Next::Remind => cancel.store(true, Ordering::Relaxed),
                 Next::Fed(more) => feed = feed.filter(|_| more),
                 Next::Read => {}
                 Next::Stopped => {
@@ -360,6 +365,8 @@ enum Next<B: Backend> {
     Stopped,
     /// The client went away.
     Lost,
+    /// The statement that was to end still runs: a handler may have caught its cancelling.
+    Remind,
 }
 
 /// Room for one more block; `None` if nobody takes any.

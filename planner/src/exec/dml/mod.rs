@@ -104,6 +104,11 @@ impl DmlPlan {
         Ok(Outcome { tag, rows: Some(Rows { columns, rows: sink.rows }) })
     }
 
+    /// What runs once before or beside it.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// `INSERT`, `UPDATE` or `DELETE`.
     pub fn verb(&self) -> &'static str {
         match &self.kind {
@@ -145,7 +150,7 @@ pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<
     let Some((write, with)) = write_of(stmt) else {
         return Err(PgError::internal("statement is not a write"));
     };
-    binder.statement_with(with)?;
+    binder.statement_with(with, stmt)?;
     let plan = match write {
         Ast::Insert(i) => insert::prepare(ctx, &mut binder, i),
         Ast::Update(u) => change::prepare_update(ctx, &mut binder, u),
