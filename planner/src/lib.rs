@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod advisory;
+pub mod authority;
 pub mod bind;
 pub mod call;
 pub mod catalog;

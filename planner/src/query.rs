@@ -69,7 +69,8 @@ impl QueryPlan {
     pub fn of(ctx: &ExecContext, bound: BoundQuery) -> Result<QueryPlan> {
         let plan = QueryPlan::new(ctx, bound.plan, bound.columns, &bound.params)?;
         let parts = Parts::plan(ctx, bound.parts, &bound.params)?;
-        Ok(QueryPlan { parts, uses: bound.uses, ..plan })
+        let uses = bound.uses.judged(&ctx.catalog, &ctx.session);
+        Ok(QueryPlan { parts, uses, ..plan })
     }
 
     /// The row lane's plan, if the query has one.
@@ -158,6 +159,7 @@ impl QueryPlan {
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         self.uses.lock(&ctx.txn)?;
+        self.uses.allowed()?;
         let ctx = self.parts.begin(ctx, &params)?;
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
             (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
@@ -186,6 +188,7 @@ impl QueryPlan {
     pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
         if let Some(plan) = self.row_now(ctx).filter(|_| self.parts.is_empty()) {
             self.uses.lock(&ctx.txn)?;
+            self.uses.allowed()?;
             return plan.scalar(ctx, params);
         }
         let mut sink = Collect::default();

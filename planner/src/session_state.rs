@@ -13,6 +13,7 @@ use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::activity::Activity;
+use crate::authority;
 use crate::exec::after::Deferred;
 use crate::exec::settings::Settings;
 use crate::names;
@@ -38,6 +39,8 @@ pub type NoticeHook = Box<dyn Fn(&Notice) -> bool + Send + Sync>;
 /// A session's state. All of it can be used from any thread.
 pub struct SessionState {
     user: String,
+    /// Whose rights count: set by SET ROLE and SET SESSION AUTHORIZATION.
+    current_user: ArcSwap<String>,
     database: String,
     pid: i32,
     settings: Mutex<Settings>,
@@ -97,10 +100,11 @@ impl SessionState {
         let settings = Settings::new();
         SessionState {
             user: user.to_owned(),
+            current_user: ArcSwap::from_pointee(user.to_owned()),
             database: database.to_owned(),
             pid,
             style: ArcSwap::from_pointee(settings.io_style()),
-            path: ArcSwap::from_pointee(path_of(&settings)),
+            path: ArcSwap::from_pointee(path_of(&settings, user)),
             settings: Mutex::new(settings),
             lane: AtomicU8::new(0),
             transaction: AtomicU8::new(0),
@@ -127,6 +131,16 @@ impl SessionState {
             statement_time: AtomicI64::new(vicinity_types::datetime::clock()),
             started: vicinity_types::datetime::clock(),
         }
+    }
+
+    /// `current_user`: the role whose rights count.
+    pub fn current_user(&self) -> Arc<String> {
+        self.current_user.load_full()
+    }
+
+    /// `session_user`: who SET ROLE starts from.
+    pub fn session_user(&self) -> String {
+        session_user(&self.settings.lock()).unwrap_or_else(|| self.user.clone())
     }
 
     /// The role that logged in.
@@ -204,7 +218,13 @@ impl SessionState {
 
     fn derive(&self, settings: &Settings) {
         self.style.store(Arc::new(settings.io_style()));
-        let path = path_of(settings);
+        let role = settings.get("role").filter(|r| !r.is_empty() && *r != "none");
+        let user = role.map(str::to_owned).or_else(|| session_user(settings));
+        let user = user.unwrap_or_else(|| self.user.clone());
+        let path = path_of(settings, &user);
+        if user != **self.current_user.load() {
+            self.current_user.store(Arc::new(user));
+        }
         if path.key != self.path.load().key {
             self.path.store(Arc::new(path));
         }
@@ -287,13 +307,16 @@ impl SessionState {
     /// the path. Names that are no schema are passed over.
     pub fn search_path_oids(&self, catalog: &Catalog) -> Vec<Oid> {
         let path = self.path.load();
+        let user = self.current_user.load();
         let mut found: Vec<Oid> = Vec::new();
         for name in &path.names {
-            let name = if name == "$user" { self.user.as_str() } else { name };
+            let name = if name == "$user" { user.as_str() } else { name };
             let oid = match name {
                 "pg_temp" => Some(self.temp_schema.load(Ordering::Relaxed)).filter(|o| *o != 0),
                 _ => catalog.schema_named(name).map(|s| s.oid),
             };
+            // Schemas that may not be used are passed over.
+            let oid = oid.filter(|oid| authority::may_use_schema(catalog, self, *oid));
             if let Some(oid) = oid
                 && !found.contains(&oid)
             {
@@ -313,12 +336,14 @@ impl SessionState {
     /// Where `CREATE TABLE name` goes: the first schema of the path that exists.
     pub fn creation_schema(&self, catalog: &Catalog) -> Option<Oid> {
         let path = self.path.load();
+        let user = self.current_user.load();
         path.names.iter().find_map(|name| {
-            let name = if name == "$user" { self.user.as_str() } else { name };
-            match name {
+            let name = if name == "$user" { user.as_str() } else { name };
+            let oid = match name {
                 "pg_temp" => Some(self.temp_schema.load(Ordering::Relaxed)).filter(|o| *o != 0),
                 _ => catalog.schema_named(name).map(|s| s.oid),
-            }
+            };
+            oid.filter(|oid| authority::may_use_schema(catalog, self, *oid))
         })
     }
 
@@ -603,10 +628,16 @@ impl SessionState {
     }
 }
 
-fn path_of(settings: &Settings) -> SearchPath {
+fn session_user(settings: &Settings) -> Option<String> {
+    settings.get("session_authorization").filter(|s| !s.is_empty()).map(str::to_owned)
+}
+
+/// Plans are of one role too: what it may do is looked at when they are made.
+fn path_of(settings: &Settings, user: &str) -> SearchPath {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let names = settings.search_path();
     let mut hasher = DefaultHasher::new();
     names.hash(&mut hasher);
+    user.hash(&mut hasher);
     SearchPath { names, key: hasher.finish() }
 }

@@ -1,50 +1,131 @@
-//! What a plan asks of relations before it may run: the locks it holds while it does.
+//! What a plan asks of relations before it may run: the locks it holds while it does, and the rights.
 
-use vicinity_storage::{RelationLock, Transaction};
-use vicinity_types::{Oid, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::Privileges;
+use vicinity_storage::{Catalog, RelationLock, Transaction};
+use vicinity_types::{Oid, PgError, Result};
+
+use crate::authority;
+use crate::session_state::SessionState;
 
 /// A relation a plan reads or writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// The relation.
     pub relation: Oid,
     /// The lock it takes.
     pub lock: RelationLock,
+    /// The rights it needs.
+    pub needs: Privileges,
+    /// Columns written.
+    pub columns: Vec<i16>,
+    /// It is read as the target of a write: rights to read count for the columns named only.
+    pub written: bool,
+    /// Whose rights count: of what a view reads its owner's.
+    pub role: Option<Oid>,
+}
+
+impl Use {
+    /// A relation that is read.
+    pub fn read(relation: Oid, role: Option<Oid>) -> Use {
+        Use {
+            relation,
+            lock: RelationLock::AccessShare,
+            needs: Privileges::SELECT,
+            columns: Vec::new(),
+            written: false,
+            role,
+        }
+    }
+
+    /// A relation whose rows are locked.
+    pub fn locked(relation: Oid, role: Option<Oid>) -> Use {
+        let needs = Privileges::UPDATE;
+        Use { lock: RelationLock::RowShare, needs, ..Use::read(relation, role) }
+    }
+
+    /// A relation that is written to.
+    pub fn write(relation: Oid, needs: Privileges, columns: Vec<i16>) -> Use {
+        Use { lock: RelationLock::RowExclusive, needs, columns, ..Use::read(relation, None) }
+    }
 }
 
 /// All of a plan's, in the order they were met.
 #[derive(Clone, Debug, Default)]
-pub struct Uses(Vec<Use>);
+pub struct Uses {
+    list: Vec<Use>,
+    /// Columns named, by relation.
+    columns: BTreeSet<(Oid, i16)>,
+    refusal: Option<Arc<PgError>>,
+}
 
 impl Uses {
     /// Notes one.
-    pub fn add(&mut self, relation: Oid, lock: RelationLock) {
-        let new = Use { relation, lock };
-        if !self.0.contains(&new) {
-            self.0.push(new);
+    pub fn add(&mut self, new: Use) {
+        if !self.list.contains(&new) {
+            self.list.push(new);
         }
+    }
+
+    /// Notes that a column was named.
+    pub fn add_column(&mut self, relation: Oid, number: i16) {
+        if number > 0 {
+            self.columns.insert((relation, number));
+        }
+    }
+
+    /// What was noted of a relation as if it were read is the target of a write.
+    pub fn set_written(&mut self, relation: Oid) {
+        let own = self.list.iter_mut().filter(|u| u.relation == relation && u.role.is_none());
+        own.for_each(|u| u.written = true);
     }
 
     /// Notes all of another plan's.
     pub fn extend(&mut self, other: &Uses) {
-        other.0.iter().for_each(|u| self.add(u.relation, u.lock));
+        other.list.iter().for_each(|u| self.add(u.clone()));
+        self.columns.extend(other.columns.iter().copied());
+    }
+
+    /// All of them.
+    pub fn list(&self) -> &[Use] {
+        &self.list
+    }
+
+    /// Columns of a relation that were named.
+    pub fn columns_of(&self, relation: Oid) -> impl Iterator<Item = i16> {
+        self.columns.range((relation, i16::MIN)..=(relation, i16::MAX)).map(|(_, n)| *n)
     }
 
     /// Whether it uses no relation.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
+    }
+
+    /// The same with what the session's role lacks, for [`Uses::allowed`].
+    #[must_use]
+    pub fn judged(mut self, catalog: &Catalog, session: &SessionState) -> Uses {
+        self.refusal = authority::refusal(catalog, session, &self).map(Arc::new);
+        self
+    }
+
+    /// An error (42501) unless the role the plan was made for has the rights it needs.
+    #[inline]
+    pub fn allowed(&self) -> Result<()> {
+        self.refusal.as_ref().map_or(Ok(()), |e| Err((**e).clone()))
     }
 
     /// Takes the locks to the end of the transaction, waiting for each. What the plan was made for may
     /// have changed meanwhile: compare the catalog's version afterwards.
     #[inline]
     pub fn lock(&self, txn: &Transaction) -> Result<()> {
-        self.0.iter().try_for_each(|u| txn.lock_relation(u.relation, u.lock))
+        self.list.iter().try_for_each(|u| txn.lock_relation(u.relation, u.lock))
     }
 
     /// The same without waiting; whether all of them were to be had.
     pub fn try_lock(&self, txn: &Transaction) -> Result<bool> {
-        for u in &self.0 {
+        for u in &self.list {
             if !txn.try_lock_relation(u.relation, u.lock)? {
                 return Ok(false);
             }

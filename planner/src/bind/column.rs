@@ -35,6 +35,7 @@ impl Binder<'_> {
                 && let Some(item) = scope.items.iter().find(|i| i.alias == *name).cloned()
             {
                 let whole = self.whole_row(&item);
+                item.columns.iter().for_each(|c| self.uses.add_column(c.table, c.attr));
                 return Ok(self.outer_value(level, whole));
             }
         }
@@ -51,6 +52,7 @@ impl Binder<'_> {
         if let (Some(place), Expr::Column(c)) = (place, &found.expr) {
             self.places.entry(c.flat_name()).or_insert(place);
         }
+        self.uses.add_column(found.table, found.attr);
         self.outer_value(level, found.typed())
     }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use vicinity_functions::Proc;
+use vicinity_storage::catalog::model::Privileges;
 use vicinity_storage::catalog::model::{ArgMode, Function};
 use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, fold, name_parts, name_position, special};
+use crate::authority;
 use crate::call::{Builtin, PgType, Typed, call_expr};
 use crate::df::{BuiltinSet, SetCallable};
 use crate::resolve::function::{Call, Candidate, Target, find};
@@ -195,6 +197,8 @@ impl Binder<'_> {
                 Typed::new(call_expr(Arc::new(call), exprs), ret)
             }
             Target::User(function) => {
+                let target = authority::Target::function(&function);
+                target.check(&self.types.catalog, self.session, Privileges::EXECUTE)?;
                 let call = UserCall::new(function, types, ret);
                 Typed::new(call_expr(Arc::new(call), exprs), ret)
             }

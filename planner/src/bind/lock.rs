@@ -2,7 +2,6 @@
 
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast;
-use vicinity_storage::RelationLock;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::scope::Item;
@@ -10,6 +9,7 @@ use super::{Binder, fold};
 use crate::df::SystemColumn;
 use crate::df::lock_rows::{LockTarget, lock_rows};
 use crate::row::lock::RowLocks;
+use crate::uses::Use;
 
 /// A clause, or what one outside asks of a subquery.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Binder<'_> {
                 locked.push(item.relation);
             }
         }
-        locked.into_iter().for_each(|r| self.uses.add(r, RelationLock::RowShare));
+        locked.into_iter().for_each(|r| self.uses.add(Use::locked(r, self.acting)));
         Ok(if targets.is_empty() { plan } else { lock_rows(plan, targets) })
     }
 }

@@ -172,6 +172,8 @@ pub struct Binder<'a> {
     relations: Vec<Oid>,
     /// What the statement asks of relations.
     uses: Uses,
+    /// Whose rights count in a view: its owner's.
+    acting: Option<Oid>,
     /// Where columns were named, for errors found later.
     places: HashMap<String, usize>,
     /// The fields of subqueries' columns that are rows.
@@ -205,6 +207,7 @@ impl<'a> Binder<'a> {
             aliases: HashMap::new(),
             relations: Vec::new(),
             uses: Uses::default(),
+            acting: None,
             places: HashMap::new(),
             rows: HashMap::new(),
             depth: 0,

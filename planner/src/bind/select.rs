@@ -140,6 +140,7 @@ impl Binder<'_> {
                         ));
                     }
                     let columns: Vec<_> = self.level().scope.star().cloned().collect();
+                    columns.iter().for_each(|c| self.uses.add_column(c.table, c.attr));
                     list.extend(columns.into_iter().map(|c| Target {
                         value: c.typed(),
                         name: c.name,
@@ -182,6 +183,7 @@ impl Binder<'_> {
         match kind {
             ast::SelectItemQualifiedWildcardKind::ObjectName(name) => {
                 let columns = self.item_columns(name)?;
+                columns.iter().for_each(|(_, _, table, attr)| self.uses.add_column(*table, *attr));
                 list.extend(columns.into_iter().map(|(name, value, table, attr)| Target {
                     name,
                     value,

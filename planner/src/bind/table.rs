@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use sqlparser::ast::ObjectName;
-use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::scope::{Item, ScopeColumn, column};
 use super::{Binder, OutputColumn, name_parts, name_position};
+use crate::authority;
 use crate::call::PgType;
 use crate::df::source::{Origin, SourceColumn};
 use crate::df::{StorageSource, VirtualSource, scan};
+use crate::uses::Use;
 
 /// What a view within a view counts for, see [`Binder::deeper`].
 const VIEW: usize = 8;
@@ -60,7 +61,11 @@ impl Binder<'_> {
         let schemas: Vec<Oid> = match parts.as_slice() {
             [_] => self.path.clone(),
             [schema, _] | [_, schema, _] => match self.session.schema_oid(&catalog, schema) {
-                Some(oid) => vec![oid],
+                Some(oid) => {
+                    authority::check_schema(&catalog, self.session, oid)
+                        .map_err(|e| e.or_at(place))?;
+                    vec![oid]
+                }
                 None => return Err(missing(&parts).or_at(place)),
             },
             _ => return Err(missing(&parts).or_at(place)),
@@ -91,7 +96,7 @@ impl Binder<'_> {
         alias: Option<&str>,
     ) -> Result<(LogicalPlan, Item)> {
         self.relations.push(relation.oid);
-        self.uses.add(relation.oid, RelationLock::AccessShare);
+        self.uses.add(Use::read(relation.oid, self.acting));
         match &relation.kind {
             RelationKind::Table(table) => {
                 if table.materialized.as_ref().is_some_and(|m| !m.populated) {
@@ -180,7 +185,9 @@ impl Binder<'_> {
         let outside = std::mem::take(&mut self.levels);
         let (source, variables) = (self.source.take(), self.variables.take());
         let ctx = self.ctx.take();
+        let acting = self.acting.replace(relation.owner);
         let bound = self.bind_query(query);
+        self.acting = acting;
         self.levels = outside;
         self.source = source;
         self.variables = variables;
@@ -206,6 +213,12 @@ impl Binder<'_> {
         source: Arc<VirtualSource>,
         alias: Option<&str>,
     ) -> Result<(LogicalPlan, Item)> {
+        let hidden = ["pg_authid", "pg_shadow", "pg_statistic", "pg_user_mapping"];
+        if hidden.contains(&source.name())
+            && !authority::is_all_powerful(&self.types.catalog, self.session)
+        {
+            return Err(authority::Target::system_table(source.oid(), source.name()).denied());
+        }
         let columns = source.columns().to_vec();
         let (oid, name) = (source.oid(), source.name().to_owned());
         let (plan, mut item) = self.scan_source(&name, alias, source, &columns, oid)?;

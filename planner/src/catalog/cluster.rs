@@ -4,8 +4,9 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::model::{Role, fixed};
 use vicinity_types::{Datum, Oid, Result};
 
-use super::row::{Rows, byte, ch, flag, id, int4, optional_text, text};
+use super::row::{Rows, acl, byte, ch, flag, id, int4, optional_text, text};
 use super::{RowsFn, VirtualTable, class_oid};
+use crate::authority::class;
 use crate::context::ExecContext;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -65,6 +66,7 @@ fn pg_namespace(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum
             ("oid", id(schema.oid)),
             ("nspname", text(&schema.name)),
             ("nspowner", id(schema.owner)),
+            ("nspacl", acl(ctx, class::SCHEMA, schema.oid, 0)),
         ]);
     }
     rows.done()
@@ -89,6 +91,7 @@ fn pg_database(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
         ("dattablespace", id(1663)),
         ("datcollate", text("C")),
         ("datctype", text("C")),
+        ("datacl", acl(ctx, class::DATABASE, fixed::DATABASE, 0)),
     ]);
     rows.done()
 }
@@ -120,7 +123,7 @@ fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 11] {
 /// `pg_roles` hides verifiers; `pg_authid` shows them to superusers only.
 fn roles(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    let superuser = ctx.catalog.role_named(ctx.session.user()).is_some_and(|role| role.superuser);
+    let superuser = crate::authority::is_all_powerful(&ctx.catalog, &ctx.session);
     for role in ctx.catalog.roles() {
         let shown = match table.name {
             "pg_authid" if superuser => optional_text(role.password.as_ref()),

@@ -10,9 +10,10 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::row::{
-    Rows, array, ch, flag, id, int2, int2vector, int4, int8, oidvector, options, text,
+    Rows, acl, array, ch, flag, id, int2, int2vector, int4, int8, oidvector, options, text,
 };
 use super::{RowsFn, VirtualTable, class_oid, definition, tables};
+use crate::authority::class;
 use crate::context::ExecContext;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -121,7 +122,7 @@ fn pg_class(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
     rows.done()
 }
 
-fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 32] {
+fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 33] {
     let table = relation.table();
     let index = relation.index();
     let (pages, tuples) = size_estimate(ctx, relation);
@@ -160,6 +161,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("reltype", id(row_type)),
         ("reloftype", id(0)),
         ("relowner", id(relation.owner)),
+        ("relacl", acl(ctx, class::RELATION, relation.oid, 0)),
         ("relam", id(method)),
         ("relfilenode", id(if stored { relation.oid } else { 0 })),
         ("reltablespace", id(0)),
@@ -324,7 +326,7 @@ fn attribute_row(
     relation: Oid,
     column: &Column,
     number: i16,
-) -> [(&'static str, Datum); 22] {
+) -> [(&'static str, Datum); 23] {
     let p = physical(ctx, column.type_oid);
     let name = if column.dropped {
         format!("........pg.dropped.{number}........")
@@ -339,6 +341,7 @@ fn attribute_row(
     [
         ("attrelid", id(relation)),
         ("attname", text(name)),
+        ("attacl", acl(ctx, class::RELATION, relation, i32::from(number))),
         ("atttypid", id(if column.dropped { 0 } else { column.type_oid })),
         ("attstattarget", int4(if number > 0 { column.statistics } else { 0 })),
         ("attlen", Datum::Int2(p.len)),

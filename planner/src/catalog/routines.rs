@@ -5,10 +5,11 @@ use vicinity_storage::catalog::model::{ArgMode, Function, Language, Volatility, 
 use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::row::{
-    Rows, array, byte, ch, flag, id, int2, int4, oidvector, optional_text, options, text,
+    Rows, acl, array, byte, ch, flag, id, int2, int4, oidvector, optional_text, options, text,
     text_array,
 };
 use super::{RowsFn, VirtualTable, cluster};
+use crate::authority::class;
 use crate::context::ExecContext;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -40,7 +41,7 @@ fn pg_proc(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
         rows.push(built_in_proc(p));
     }
     for f in ctx.catalog.functions() {
-        rows.push(user_proc(f));
+        rows.push(user_proc(ctx, f));
     }
     rows.done()
 }
@@ -85,7 +86,7 @@ fn built_in_proc(p: &builtin::Proc) -> [(&'static str, Datum); 25] {
     ]
 }
 
-fn user_proc(f: &Function) -> [(&'static str, Datum); 26] {
+fn user_proc(ctx: &ExecContext, f: &Function) -> [(&'static str, Datum); 27] {
     let plain = f.args.iter().all(|a| a.mode == ArgMode::In);
     let (all, modes) = if plain {
         (Datum::Null, Datum::Null)
@@ -119,6 +120,7 @@ fn user_proc(f: &Function) -> [(&'static str, Datum); 26] {
         ("proname", text(&f.name)),
         ("pronamespace", id(f.schema)),
         ("proowner", id(f.owner)),
+        ("proacl", acl(ctx, class::FUNCTION, f.oid, 0)),
         ("prolang", id(language_oid(f.language))),
         ("procost", Datum::Float4(f.cost)),
         ("prorows", Datum::Float4(f.rows)),

@@ -6,6 +6,8 @@ use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::VirtualTable;
+use crate::context::ExecContext;
+use crate::exec::grant;
 
 /// Rows under construction; what is not set stays NULL.
 pub(super) struct Rows<'a> {
@@ -97,6 +99,13 @@ pub(super) fn int2vector(values: impl IntoIterator<Item = i16>) -> Datum {
 /// An `oidvector`: subscripts from 0.
 pub(super) fn oidvector(values: impl IntoIterator<Item = Oid>) -> Datum {
     vector(oid::OID, values.into_iter().map(Datum::Oid).collect())
+}
+
+/// An object's list of rights (`aclitem[]`); NULL while nobody has changed it.
+pub(super) fn acl(ctx: &ExecContext, class: Oid, object: Oid, sub: i32) -> Datum {
+    let Some(list) = ctx.catalog.acl(class, object, sub) else { return Datum::Null };
+    let shown = list.items.iter().map(|i| text(grant::shown(&ctx.catalog, i)));
+    array(oid::ACLITEM, shown)
 }
 
 fn vector(elem: Oid, values: Vec<Datum>) -> Datum {

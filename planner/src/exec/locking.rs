@@ -7,7 +7,7 @@ use sqlparser::ast::TableConstraint;
 use sqlparser::ast::{
     AlterTableOperation, LockTableMode, ObjectName, ObjectType, Statement as Ast,
 };
-use vicinity_storage::catalog::model::Relation;
+use vicinity_storage::catalog::model::{Privileges, Relation};
 use vicinity_storage::{Catalog, RelationLock, Transaction};
 use vicinity_types::{Oid, Result};
 
@@ -107,6 +107,16 @@ pub(crate) fn mode_of(given: Option<&LockTableMode>) -> RelationLock {
         Some(LockTableMode::ShareRowExclusive) => RelationLock::ShareRowExclusive,
         Some(LockTableMode::Exclusive) => RelationLock::Exclusive,
         Some(LockTableMode::AccessExclusive) | None => RelationLock::AccessExclusive,
+    }
+}
+
+/// Any of these rights lets a role take a mode (`LockTableAclCheck`).
+pub(crate) fn rights_for(mode: RelationLock) -> Privileges {
+    let writes = Privileges::UPDATE.and(Privileges::DELETE).and(Privileges::TRUNCATE);
+    match mode {
+        RelationLock::AccessShare => writes.and(Privileges::SELECT),
+        RelationLock::RowShare | RelationLock::RowExclusive => writes.and(Privileges::INSERT),
+        _ => writes,
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod name;
 pub mod outcome;
 mod query;
 mod rewrite;
+mod rights;
 mod set;
 pub mod settings;
 pub(crate) mod stored;
@@ -33,5 +34,5 @@ mod types;
 pub mod utility;
 pub(crate) mod written;
 
-pub(crate) use ddl::create_as;
+pub(crate) use ddl::{create_as, grant};
 pub use outcome::{Outcome, Rows, Tag};

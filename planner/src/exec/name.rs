@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
-use vicinity_storage::catalog::model::{Object, Relation, RelationKind, Schema, fixed};
+use vicinity_storage::catalog::model::{Object, Privileges, Relation, RelationKind, Schema, fixed};
 use vicinity_types::{Notice, Oid, PgError, Result, Severity, SqlState};
 
+use crate::authority::{self, Target};
 use crate::context::ExecContext;
 
 /// Longest identifier in bytes (`NAMEDATALEN - 1`).
@@ -84,6 +85,14 @@ pub(crate) fn schema(ctx: &ExecContext, name: &str) -> Result<Oid> {
     ctx.session.schema_oid(&ctx.catalog, name).ok_or_else(|| no_schema(name))
 }
 
+/// An error unless the session's role may make something in a schema.
+fn check_create(ctx: &ExecContext, schema: Oid) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let own = schema == ctx.session.temp_schema();
+    let found = catalog.schema(schema).filter(|_| !own);
+    found.map_or(Ok(()), |s| Target::schema(s).check(&catalog, &ctx.session, Privileges::CREATE))
+}
+
 /// Where a new object of this name goes.
 pub(crate) fn target(ctx: &ExecContext, name: &ObjectName) -> Result<(Oid, String)> {
     let (schema_name, own) = qualified(name)?;
@@ -95,6 +104,7 @@ pub(crate) fn target(ctx: &ExecContext, name: &ObjectName) -> Result<(Oid, Strin
                 .or_at(position(name))
         })?,
     };
+    check_create(ctx, oid)?;
     if oid == fixed::PG_CATALOG || oid == fixed::PG_TOAST {
         return Err(PgError::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -130,7 +140,7 @@ pub(crate) fn temp_schema(ctx: &ExecContext) -> Result<Oid> {
         Some(left_over) => left_over.oid,
         None => {
             let oid = ctx.txn.new_oid();
-            let owner = fixed::SUPERUSER;
+            let owner = super::ddl::role::acting(ctx)?;
             ctx.txn.put(Object::Schema(Arc::new(Schema { oid, name, owner })))?;
             oid
         }
@@ -150,6 +160,7 @@ pub(crate) fn find(ctx: &ExecContext, name: &ObjectName) -> Result<Option<Arc<Re
     match qualified(name)? {
         (Some(s), own) => {
             let schema = ctx.session.schema_oid(&catalog, &s).ok_or_else(|| no_schema(&s))?;
+            authority::check_schema(&catalog, &ctx.session, schema)?;
             Ok(catalog.relation_named(schema, &own).cloned())
         }
         (None, own) => Ok(ctx

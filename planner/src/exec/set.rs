@@ -86,12 +86,7 @@ pub(crate) fn assign(
     if let Some(value) = value {
         match setting.to_ascii_lowercase().as_str() {
             "role" | "session_authorization" if value != "none" => {
-                ddl::role::oid_of(ctx, value).map_err(|_| {
-                    PgError::new(
-                        SqlState::INVALID_PARAMETER_VALUE,
-                        format!("role \"{value}\" does not exist"),
-                    )
-                })?;
+                ddl::role::check_becomes(ctx, setting, value)?;
             }
             "transaction_isolation" => {
                 let canonical = value.to_ascii_lowercase();

@@ -1,20 +1,21 @@
 //! Which statement is run where.
 
 use sqlparser::ast::{self, Statement as Ast};
-use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
+use vicinity_types::{PgError, Result, SqlState};
 
 use super::ddl::{
-    comment, create_as, domain, drop, extension, function, index, materialized, object, role,
-    schema, sequence, table, trigger, typedef, view,
+    comment, create_as, domain, drop, extension, function, grant, index, materialized, object,
+    role, schema, sequence, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{after, alter, cursor, maintenance, name, set};
+use super::{after, alter, cursor, maintenance, name, rights, set};
 use crate::context::ExecContext;
 use crate::sql::Statement;
 
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
 /// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
 pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
+    rights::check(ctx, stmt)?;
     match stmt {
         Statement::Sql(stmt) => sql(ctx, stmt, in_block),
         Statement::CreateTable { table: t, unlogged, no_data, likes } => match &t.query {
@@ -63,6 +64,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             SqlState::UNDEFINED_OBJECT,
             format!("language \"{language}\" does not exist"),
         )),
+        Statement::Grant(g) => grant::run(ctx, g),
         Statement::Copy(c) => super::copy::run(ctx, c),
         Statement::Declare(d) => cursor::declare(ctx, d, in_block),
         Statement::Fetch(f) => cursor::fetch(ctx, f),
@@ -134,25 +136,12 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
         Ast::Set(s) => set::set(ctx, s, in_block),
         Ast::Reset(r) => set::reset(ctx, &r.reset),
         Ast::ShowVariable { variable } => set::show(&ctx.session, variable),
-        Ast::Grant(g) => grant(ctx, g.grantees.len(), "GRANT"),
-        Ast::Revoke(r) => grant(ctx, r.grantees.len(), "REVOKE"),
         Ast::LISTEN { .. } => Err(PgError::unsupported("LISTEN")),
         Ast::UNLISTEN { .. } => Ok(done("UNLISTEN")),
         Ast::NOTIFY { .. } => Err(PgError::unsupported("NOTIFY")),
         Ast::CreateDatabase { .. } => Err(PgError::unsupported("CREATE DATABASE")),
         other => Err(PgError::unsupported(first_words(other))),
     }
-}
-
-/// Everybody who connects may do everything: privileges are refused, not kept, so that nobody
-/// relies on what is not enforced.
-fn grant(ctx: &ExecContext, _grantees: usize, tag: &'static str) -> Result<Outcome> {
-    ctx.session.notice(Notice::new(
-        Severity::Warning,
-        SqlState::WARNING,
-        format!("{tag} has no effect: privileges are not enforced by this server"),
-    ));
-    Ok(done(tag))
 }
 
 /// A statement's leading words, for errors.
@@ -218,6 +207,7 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         Statement::AlterDomain(_) => Some("ALTER DOMAIN".to_owned()),
         Statement::CreateMaterializedView { .. } => Some("CREATE MATERIALIZED VIEW".to_owned()),
         Statement::AlterObject(_) => Some("ALTER FUNCTION".to_owned()),
+        Statement::Grant(g) => Some(if g.revoke { "REVOKE" } else { "GRANT" }.to_owned()),
         Statement::Refresh { .. } => Some("REFRESH MATERIALIZED VIEW".to_owned()),
         Statement::Vacuum(_)
         | Statement::Checkpoint

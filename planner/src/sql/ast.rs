@@ -48,6 +48,8 @@ pub enum Statement {
         /// `WITH NO DATA`
         no_data: bool,
     },
+    /// `GRANT` and `REVOKE`
+    Grant(Box<super::Grant>),
     /// `DO [LANGUAGE x] 'body'`
     Do {
         /// Lower case; `plpgsql` unless given.

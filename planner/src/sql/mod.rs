@@ -13,6 +13,7 @@ mod escaped;
 mod explain;
 pub(crate) mod from;
 mod function;
+mod grant;
 mod identity;
 mod index;
 mod like;
@@ -46,6 +47,7 @@ pub use cursor::{ALL, Declare, Direction, Fetch};
 use depth::NESTING;
 pub(crate) use depth::too_deep;
 pub use dialect::CURRENT_OF;
+pub use grant::{Grant, GrantOn};
 
 /// One statement of a query string.
 #[derive(Clone, Debug)]
@@ -181,6 +183,7 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     };
     match (word(0, parser), word(1, parser)) {
         (Some(K::DO), _) => other::parse_do(parser),
+        (Some(K::GRANT | K::REVOKE), _) => grant::parse(parser),
         (Some(K::EXPLAIN), _) => explain::parse(parser),
         (Some(K::COPY), _) => copy::parse(parser),
         (Some(K::DECLARE), _) => cursor::parse_declare(parser),

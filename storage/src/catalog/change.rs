@@ -20,6 +20,7 @@ pub(crate) enum Key {
     Trigger(Oid),
     Role(Oid),
     Comment { class: Oid, object: Oid, sub: i32 },
+    Acl { class: Oid, object: Oid, sub: i32 },
 }
 
 impl Key {
@@ -45,10 +46,11 @@ impl Key {
             Object::Trigger(o) => Key::Trigger(o.oid),
             Object::Role(o) => Key::Role(o.oid),
             Object::Comment(o) => Key::Comment { class: o.class, object: o.object, sub: o.sub },
+            Object::Acl(o) => Key::Acl { class: o.class, object: o.object, sub: o.sub },
         }
     }
 
-    /// The object's id (of a comment: of what it is about).
+    /// The object's id (of a comment or a list of rights: of what it is about).
     pub(crate) fn oid(&self) -> Oid {
         match *self {
             Key::Schema(o)
@@ -58,7 +60,7 @@ impl Key {
             | Key::Extension(o)
             | Key::Trigger(o)
             | Key::Role(o) => o,
-            Key::Comment { object, .. } => object,
+            Key::Comment { object, .. } | Key::Acl { object, .. } => object,
         }
     }
 }
@@ -89,6 +91,7 @@ fn same(a: &Option<Object>, b: &Option<Object>) -> bool {
         (Some(Object::Trigger(a)), Some(Object::Trigger(b))) => Arc::ptr_eq(a, b),
         (Some(Object::Role(a)), Some(Object::Role(b))) => Arc::ptr_eq(a, b),
         (Some(Object::Comment(a)), Some(Object::Comment(b))) => Arc::ptr_eq(a, b),
+        (Some(Object::Acl(a)), Some(Object::Acl(b))) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }
@@ -129,6 +132,9 @@ impl Catalog {
             Key::Role(o) => Object::Role(self.roles.get(&o)?.clone()),
             Key::Comment { class, object, sub } => {
                 Object::Comment(self.comments.get(&(object, class, sub))?.clone())
+            }
+            Key::Acl { class, object, sub } => {
+                Object::Acl(self.acls.get(&(object, class, sub))?.clone())
             }
         })
     }
@@ -243,6 +249,9 @@ impl Catalog {
             Object::Comment(o) => {
                 self.comments.insert((o.object, o.class, o.sub), o);
             }
+            Object::Acl(o) => {
+                self.acls.insert((o.object, o.class, o.sub), o);
+            }
         }
     }
 
@@ -318,11 +327,11 @@ impl Catalog {
             Object::Role(o) => {
                 self.role_names.remove(&o.name);
             }
-            Object::Comment(_) => {}
+            Object::Comment(_) | Object::Acl(_) => {}
         }
     }
 
-    /// Takes an object out, with the comments on it.
+    /// Takes an object out, with the comments and rights on it.
     pub(crate) fn drop(&mut self, key: &Key) {
         let Some(old) = self.get(key) else { return };
         self.unlink(&old);
@@ -339,16 +348,21 @@ impl Catalog {
                 self.comments.remove(&(object, class, sub));
                 None
             }
+            Key::Acl { class, object, sub } => {
+                self.acls.remove(&(object, class, sub));
+                None
+            }
         };
         let Some(class) = class else { return };
         let oid = key.oid();
-        let about: Vec<_> = self
-            .comments
-            .range((oid, class, i32::MIN)..=(oid, class, i32::MAX))
-            .map(|(k, _)| *k)
-            .collect();
-        for key in about {
+        let about = (oid, class, i32::MIN)..=(oid, class, i32::MAX);
+        let comments: Vec<_> = self.comments.range(about.clone()).map(|(k, _)| *k).collect();
+        for key in comments {
             self.comments.remove(&key);
+        }
+        let acls: Vec<_> = self.acls.range(about).map(|(k, _)| *k).collect();
+        for key in acls {
+            self.acls.remove(&key);
         }
     }
 

@@ -7,7 +7,7 @@ use vicinity_types::{Kind, Oid, oid};
 
 use super::Catalog;
 use super::model::{
-    ArgMode, Comment, Constraint, ConstraintKind, Extension, ForeignKey, Function, IndexDef,
+    Acl, ArgMode, Comment, Constraint, ConstraintKind, Extension, ForeignKey, Function, IndexDef,
     Relation, RelationKind, Role, Schema, SequenceDef, TableDef, Trigger, TypeDef, TypeKind,
 };
 
@@ -224,6 +224,16 @@ impl Catalog {
     /// The comment on an object (`pg_description`: class 1259 is pg_class ...).
     pub fn comment(&self, class: Oid, object: Oid, sub: i32) -> Option<&Arc<Comment>> {
         self.comments.get(&(object, class, sub))
+    }
+
+    /// The list of rights of an object, if it was ever changed; classes and sub ids as for comments.
+    pub fn acl(&self, class: Oid, object: Oid, sub: i32) -> Option<&Arc<Acl>> {
+        self.acls.get(&(object, class, sub))
+    }
+
+    /// All lists of rights.
+    pub fn acls(&self) -> impl Iterator<Item = &Arc<Acl>> {
+        self.acls.values()
     }
 
     /// All comments by object.

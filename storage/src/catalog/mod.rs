@@ -5,6 +5,7 @@
 //! [`change::Change`]s, each an object before and after; committing merges them onto whatever is
 //! newest then, and fails where somebody else changed the same object.
 
+pub mod acl;
 pub mod change;
 mod lookup;
 pub mod model;
@@ -16,7 +17,7 @@ use imbl::{HashMap, OrdMap, Vector};
 use vicinity_types::Oid;
 
 use model::{
-    Comment, Extension, Function, Object, Relation, Role, Schema, Trigger, TypeDef, fixed,
+    Acl, Comment, Extension, Function, Object, Relation, Role, Schema, Trigger, TypeDef, fixed,
 };
 
 /// The kinds of objects, for dropping and looking up.
@@ -48,6 +49,7 @@ pub struct Catalog {
     roles: OrdMap<Oid, Arc<Role>>,
     /// By object, class and sub id, so that an object's comments are neighbours.
     comments: OrdMap<(Oid, Oid, i32), Arc<Comment>>,
+    acls: OrdMap<(Oid, Oid, i32), Arc<Acl>>,
     schema_names: HashMap<String, Oid>,
     relation_names: HashMap<Name, Oid>,
     type_names: HashMap<Name, Oid>,
@@ -86,6 +88,7 @@ impl Catalog {
             triggers: OrdMap::new(),
             roles: OrdMap::new(),
             comments: OrdMap::new(),
+            acls: OrdMap::new(),
             schema_names: HashMap::new(),
             relation_names: HashMap::new(),
             type_names: HashMap::new(),

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use vicinity_types::Oid;
 use vicinity_types::enums::Label;
 
+pub use super::acl::{Acl, AclItem, Privileges};
+
 /// Fixed ids of PostgreSQL's own schemas and roles.
 pub mod fixed {
     use vicinity_types::Oid;
@@ -59,6 +61,7 @@ pub enum Object {
     Trigger(Arc<Trigger>),
     Role(Arc<Role>),
     Comment(Arc<Comment>),
+    Acl(Arc<Acl>),
 }
 
 /// A namespace.

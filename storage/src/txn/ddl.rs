@@ -53,6 +53,11 @@ impl Transaction {
         self.drop_key(Key::Comment { class, object, sub })
     }
 
+    /// Drops an object's list of rights: its defaults hold again.
+    pub fn drop_acl(&self, class: Oid, object: Oid, sub: i32) -> Result<()> {
+        self.drop_key(Key::Acl { class, object, sub })
+    }
+
     fn drop_key(&self, key: Key) -> Result<()> {
         let Some(object) = self.catalog().get(&key) else {
             return Err(PgError::new(

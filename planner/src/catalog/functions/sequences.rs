@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{Relation, RelationKind, SequenceDef};
+use vicinity_storage::catalog::model::{Privileges, Relation, RelationKind, SequenceDef};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::{CatalogFn, int_at, oid_at, text_at};
+use crate::authority::{self, Target};
 use crate::catalog::definition;
 use crate::context::ExecContext;
 
@@ -34,8 +35,17 @@ fn relation(ctx: &ExecContext, oid: Oid) -> Result<&Arc<Relation>> {
     }
 }
 
+/// An error unless the session's role has any of some rights on a sequence.
+fn may(ctx: &ExecContext, relation: &Relation, wanted: Privileges) -> Result<()> {
+    if authority::is_all_powerful(&ctx.catalog, &ctx.session) {
+        return Ok(());
+    }
+    Target::relation(relation).check_any(&ctx.catalog, &ctx.session, wanted)
+}
+
 fn nextval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
+    may(ctx, relation, Privileges::USAGE.and(Privileges::UPDATE))?;
     let sequence = ctx.engine.db.sequence(relation.oid)?;
     let value = sequence.nextval(&relation.name)?;
     ctx.txn.acknowledge_after(sequence.logged_at());
@@ -45,6 +55,7 @@ fn nextval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 fn currval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
+    may(ctx, relation, Privileges::USAGE.and(Privileges::SELECT))?;
     match ctx.session.currval(relation.oid) {
         Some(value) => Ok(Datum::Int8(value)),
         None => Err(PgError::new(
@@ -66,6 +77,7 @@ fn lastval(ctx: &ExecContext, _: &[Datum]) -> Result<Datum> {
 
 fn setval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
+    may(ctx, relation, Privileges::UPDATE)?;
     let value = int_at(args, 1);
     let called = !matches!(args.get(2), Some(Datum::Bool(false)));
     if let Some(def) = relation.sequence() {

@@ -21,7 +21,8 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
         "pgsql_version" => |_, _| Ok(Datum::text(VERSION)),
         "current_database" => |ctx, _| Ok(Datum::text(ctx.session.database())),
-        "current_user" | "session_user" => |ctx, _| Ok(Datum::text(ctx.session.user())),
+        "current_user" => |ctx, _| Ok(Datum::text(&*ctx.session.current_user())),
+        "session_user" => |ctx, _| Ok(Datum::text(ctx.session.session_user())),
         "current_schema" => current_schema,
         "current_schemas" => current_schemas,
         "pg_backend_pid" => |ctx, _| Ok(Datum::Int4(ctx.session.pid())),

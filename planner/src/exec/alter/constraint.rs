@@ -74,7 +74,7 @@ pub(super) fn add_pending(
                 constraint::key_constraint(ctx, place, &def.columns, pending, &|n| {
                     taken.iter().any(|t| t == n)
                 })?;
-            let mut relation = key.relation(r.oid);
+            let mut relation = key.relation(r.oid, r.owner);
             if let RelationKind::Index(i) = &mut relation.kind {
                 i.valid = false;
             }

@@ -67,12 +67,12 @@ pub(crate) struct KeyIndex {
 }
 
 impl KeyIndex {
-    pub(crate) fn relation(self, table: Oid) -> Relation {
+    pub(crate) fn relation(self, table: Oid, owner: Oid) -> Relation {
         Relation {
             oid: self.oid,
             name: self.name,
             schema: self.schema,
-            owner: fixed::SUPERUSER,
+            owner,
             kind: RelationKind::Index(IndexDef {
                 table,
                 method: IndexMethod::Btree,

@@ -57,7 +57,7 @@ pub(crate) fn create(ctx: &ExecContext, e: &CreateExtension) -> Result<Outcome> 
         oid,
         name: own.clone(),
         schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         version: current.to_owned(),
         relocatable: own == "pase",
     };

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{FunctionDesc, ObjectName};
-use vicinity_storage::catalog::model::{
-    ArgMode, Argument, Function, Language, Object, Volatility, fixed,
-};
+use vicinity_storage::catalog::model::{ArgMode, Argument, Function, Language, Object, Volatility};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::outcome::{Outcome, done};
@@ -38,7 +36,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         oid: ctx.txn.new_oid(),
         name: own,
         schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         language,
         procedure: c.procedure,
         args,

@@ -158,7 +158,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
         oid,
         name: own,
         schema: table.schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::Index(IndexDef {
             table: table.oid,
             method: method.kind,

@@ -9,6 +9,7 @@ pub(crate) mod drop;
 pub(crate) mod extension;
 pub(crate) mod foreign_key;
 pub(crate) mod function;
+pub(crate) mod grant;
 pub(crate) mod index;
 pub(crate) mod index_key;
 pub(crate) mod like;

@@ -11,6 +11,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::super::outcome::{Outcome, done};
+use crate::authority;
 use crate::context::ExecContext;
 
 fn missing(own: &str) -> PgError {
@@ -20,10 +21,16 @@ fn missing(own: &str) -> PgError {
 /// A role by name; `current_user` and its kin are the session's user.
 pub(crate) fn oid_of(ctx: &ExecContext, own: &str) -> Result<Oid> {
     let own = match own {
-        "current_user" | "current_role" | "session_user" => ctx.session.user(),
+        "current_user" | "current_role" => &*ctx.session.current_user(),
+        "session_user" => &ctx.session.session_user(),
         other => other,
     };
     ctx.txn.catalog().role_named(own).map(|r| r.oid).ok_or_else(|| missing(own))
+}
+
+/// Who owns what is made now.
+pub(crate) fn acting(ctx: &ExecContext) -> Result<Oid> {
+    oid_of(ctx, "current_user")
 }
 
 /// An error unless the user may `act` on the server's files: superusers and members of `group` may.
@@ -31,7 +38,7 @@ pub(crate) fn check_server_files(ctx: &ExecContext, group: &str, act: &str) -> R
     let catalog = ctx.txn.catalog();
     let member = catalog.role_named(group).map(|r| r.oid);
     let may = |r: &Role| r.superuser || member.is_some_and(|g| r.member_of.contains(&g));
-    if catalog.role_named(ctx.session.user()).is_some_and(|r| may(r)) {
+    if catalog.role_named(&ctx.session.current_user()).is_some_and(|r| may(r)) {
         return Ok(());
     }
     Err(PgError::new(
@@ -43,6 +50,30 @@ pub(crate) fn check_server_files(ctx: &ExecContext, group: &str, act: &str) -> R
 /// A role as an identifier of the grammar; `CURRENT_USER` and its kin only unquoted.
 pub(crate) fn named(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Result<Oid> {
     oid_of(ctx, &name::ident(given))
+}
+
+/// SET ROLE and SET SESSION AUTHORIZATION: an error unless the session may become the role.
+pub(crate) fn check_becomes(ctx: &ExecContext, setting: &str, own: &str) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let Some(role) = catalog.role_named(own) else {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("role \"{own}\" does not exist"),
+        ));
+    };
+    let oid = |name: &str| catalog.role_named(name).map_or(0, |r| r.oid);
+    if setting.eq_ignore_ascii_case("role") {
+        if authority::is_member(&catalog, oid(&ctx.session.session_user()), role.oid) {
+            return Ok(());
+        }
+        return Err(authority::forbidden(format!("permission denied to set role \"{own}\"")));
+    }
+    // Who logged in counts, whoever the session is by now.
+    let login = ctx.session.user();
+    if login == own || authority::is_superuser(&catalog, oid(login)) {
+        return Ok(());
+    }
+    Err(authority::forbidden(format!("permission denied to set session authorization \"{own}\"")))
 }
 
 /// `OWNER TO`
@@ -180,12 +211,13 @@ pub(crate) fn drop(ctx: &ExecContext, given: &[ObjectName], if_exists: bool) -> 
             name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, text);
             continue;
         };
-        if own == ctx.session.user() {
+        if own == *ctx.session.current_user() {
             return Err(PgError::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
         }
         let owns = catalog.relations().any(|r| r.owner == role.oid)
             || catalog.schemas().any(|s| s.owner == role.oid)
-            || catalog.functions().any(|f| f.owner == role.oid);
+            || catalog.functions().any(|f| f.owner == role.oid)
+            || catalog.acls().flat_map(|a| &a.items).any(|i| i.grantee == role.oid);
         if owns || role.oid == fixed::SUPERUSER {
             return Err(PgError::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{AlterSchemaOperation, Ident, SchemaName};
-use vicinity_storage::catalog::model::{Object, Schema, fixed};
+use vicinity_storage::catalog::model::{Object, Schema};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::name;
@@ -30,7 +30,7 @@ pub(crate) fn create(
 ) -> Result<Outcome> {
     let owner_of = |i: &Ident| role::oid_of(ctx, &name::ident(i));
     let (own, owner) = match given {
-        SchemaName::Simple(n) => (name::last(n), fixed::SUPERUSER),
+        SchemaName::Simple(n) => (name::last(n), role::acting(ctx)?),
         SchemaName::UnnamedAuthorization(role) => (name::ident(role), owner_of(role)?),
         SchemaName::NamedAuthorization(n, role) => (name::last(n), owner_of(role)?),
     };

@@ -163,7 +163,7 @@ pub(crate) fn create(ctx: &ExecContext, s: &Create<'_>) -> Result<Outcome> {
         oid: ctx.txn.new_oid(),
         name: own,
         schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::Sequence(def),
     };
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;

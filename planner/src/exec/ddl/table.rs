@@ -8,7 +8,7 @@ use sqlparser::ast::{
 };
 use vicinity_storage::catalog::model::{
     Column, Constraint, Identity, Object, OnCommit as Commit, Persistence, Relation, RelationKind,
-    SequenceDef, TableDef, fixed,
+    SequenceDef, TableDef,
 };
 use vicinity_types::tuple::MAX_COLUMNS;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
@@ -478,7 +478,7 @@ pub(crate) fn finish(
         oid,
         name: draft.name,
         schema: draft.schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::Table(def),
     };
     let relation = stored::rewrite_texts(ctx, relation)?;
@@ -487,7 +487,7 @@ pub(crate) fn finish(
         txn.put(Object::Relation(Arc::new(sequence)))?;
     }
     for made in resolved.indexes {
-        txn.put(Object::Relation(Arc::new(made.relation(oid))))?;
+        txn.put(Object::Relation(Arc::new(made.relation(oid, super::role::acting(ctx)?))))?;
     }
     let relation = index::reread(ctx, oid)?;
     constraint::validate_table(ctx, &relation)?;
@@ -529,7 +529,7 @@ fn make_serial(
         oid: ctx.txn.new_oid(),
         name: own,
         schema: draft.schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::Sequence(def),
     })
 }
@@ -551,7 +551,7 @@ pub(crate) fn serial_for(
         oid: ctx.txn.new_oid(),
         name: own,
         schema: table.schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::Sequence(def),
     };
     Ok((relation, text))

@@ -6,7 +6,7 @@ use sqlparser::ast::{
     AlterType, AlterTypeAddValuePosition, AlterTypeOperation, ObjectName,
     UserDefinedTypeRepresentation,
 };
-use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind, fixed};
+use vicinity_storage::catalog::model::{Object, Relation, RelationKind, TypeDef, TypeKind};
 use vicinity_types::enums::{Label, place_between};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -41,7 +41,7 @@ pub(crate) fn put(
         oid,
         name: own,
         schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         array_oid: ctx.txn.new_oid(),
         kind,
     };
@@ -79,7 +79,7 @@ pub(crate) fn create(
                 oid: ctx.txn.new_oid(),
                 name: own.clone(),
                 schema,
-                owner: fixed::SUPERUSER,
+                owner: super::role::acting(ctx)?,
                 kind: RelationKind::Composite(columns),
             };
             let relation_oid = relation.oid;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Visit, Visitor};
-use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, ViewDef, fixed};
+use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, ViewDef};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
@@ -150,7 +150,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
         oid,
         name: own,
         schema,
-        owner: fixed::SUPERUSER,
+        owner: super::role::acting(ctx)?,
         kind: RelationKind::View(ViewDef {
             columns,
             query: text,

@@ -22,7 +22,6 @@ mod target;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Statement as Ast};
-use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, Oid, PgError, Result};
 
@@ -33,7 +32,7 @@ use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
-use crate::uses::Uses;
+use crate::uses::{Use, Uses};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
 pub(crate) use layout::{Layout, bare_name, column_type, extend, table_def};
 pub(crate) use rules::{RowExpr, binder, check_named, conversion, default_of, validate};
@@ -159,8 +158,10 @@ pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<
     }?;
     let parts = Parts::plan(ctx, binder.take_parts(), &plan.params)?;
     let table = plan.relation().oid;
-    binder.uses().add(table, RelationLock::RowExclusive);
-    let uses = std::mem::take(binder.uses());
+    let read = Use { written: true, ..Use::read(table, None) };
+    binder.uses().set_written(table);
+    binder.uses().add(read);
+    let uses = std::mem::take(binder.uses()).judged(&ctx.catalog, &ctx.session);
     Ok(DmlPlan { short: plan.short && parts.is_empty(), parts, uses, ..plan })
 }
 
@@ -186,6 +187,7 @@ pub(crate) fn run_noting(
     queue: &mut Queue,
 ) -> Result<Tag> {
     plan.uses.lock(&ctx.txn)?;
+    plan.uses.allowed()?;
     let ctx = &plan.parts.begin(ctx.clone(), params)?;
     match &plan.kind {
         Kind::Insert(i) => {

@@ -13,6 +13,7 @@ use sqlparser::ast::{
     self, Assignment, Expr, FromTable, Ident, SelectItem, TableFactor, TableWithJoins,
     UpdateTableFromKind,
 };
+use vicinity_storage::catalog::model::Privileges;
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
 use super::super::after::Queue;
@@ -31,6 +32,7 @@ use crate::query::QueryPlan;
 use crate::row::{Compiler, Node};
 use crate::rows::{Collect, RowSink};
 use crate::sql;
+use crate::uses::Use;
 use changer::Changer;
 use prepare::Preparer;
 pub(super) use select::select;
@@ -187,6 +189,10 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
         }
         None => None,
     };
+    let needs = if p.assignments.is_some() { Privileges::UPDATE } else { Privileges::DELETE };
+    let assigned = made.values.assigned();
+    let columns = assigned.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect();
+    binder.uses().add(Use::write(relation.oid, needs, columns));
     let short = made.plan.is_short();
     let columns = made.columns;
     let delete = p.assignments.is_none();

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, Expr, OnInsert, SetExpr, TableObject};
-use vicinity_storage::catalog::model::Relation;
+use vicinity_storage::catalog::model::{Privileges, Relation};
 use vicinity_types::{Datum, Kind, PgError, Result};
 
 use super::super::after::Queue;
 use super::super::name;
 use super::super::triggers::{Event, Triggers};
+use super::assign::targets;
 use super::conflict::{BoundConflict, Conflict};
 use super::layout::Layout;
 use super::returning::{self, Returning};
@@ -28,6 +29,7 @@ use crate::query::QueryPlan;
 use crate::row::{Compiler, Node, RowRef};
 use crate::rows::RowSink;
 use crate::sql::carried::overriding;
+use crate::uses::Use;
 use bind::{BoundSource, Target, bind_query, bind_rows, columns_of, plain_values, refuse};
 pub(super) use inserter::Inserter;
 use source::{Maker, Source};
@@ -58,6 +60,11 @@ pub(super) fn prepare(
     let relation = target(ctx, given, "INSERT into")?;
     let rules = Rules::new(ctx, &relation)?;
     let columns = columns_of(&relation, i)?;
+    let numbers = |places: &[usize]| {
+        places.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect::<Vec<i16>>()
+    };
+    let written = Use::write(relation.oid, Privileges::INSERT, numbers(&columns));
+    binder.uses().add(written);
     let to = Target {
         columns,
         explicit: i.columns.iter().any(|c| overriding(c).is_none()),
@@ -80,6 +87,12 @@ pub(super) fn prepare(
         None => None,
         Some(OnInsert::OnConflict(c)) => {
             let alias = alias.as_deref();
+            if let ast::OnConflictAction::DoUpdate(update) = &c.action {
+                let places = targets(&relation, &update.assignments)?;
+                let places: Vec<usize> = places.into_iter().map(|(at, _)| at).collect();
+                let written = Use::write(relation.oid, Privileges::UPDATE, numbers(&places));
+                binder.uses().add(written);
+            }
             Some(BoundConflict::bind(ctx, binder, &relation, &rules.types, alias, c)?)
         }
         Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY UPDATE")),
