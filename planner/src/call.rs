@@ -100,6 +100,10 @@ pub trait Callable: Debug + Send + Sync {
     fn source(&self) -> Option<&'static str> {
         None
     }
+    /// Whether a call may take any time, because it runs statements.
+    fn runs_statements(&self) -> bool {
+        false
+    }
     /// The operator a call was written as.
     fn operator(&self) -> Option<&'static Operator> {
         None

@@ -85,6 +85,10 @@ impl Callable for UserCall {
         run(ctx, &self.function, &self.args, args)
     }
 
+    fn runs_statements(&self) -> bool {
+        true
+    }
+
     fn identity(&self) -> String {
         format!("user {} {:?} {:?}", self.function.oid, self.args, self.ret)
     }

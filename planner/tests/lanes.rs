@@ -262,3 +262,43 @@ fn transaction_blocks_follow_their_errors() {
     server.run("commit").unwrap();
     assert_eq!(server.session.transaction_status(), b'I');
 }
+
+#[test]
+fn what_may_take_any_time_is_not_short() {
+    let mut server = Server::new();
+    server
+        .run(
+            "create function slow(n int) returns int language plpgsql as \
+             $$ begin perform pg_sleep(0); return n; end $$",
+        )
+        .unwrap();
+    let mut is_short = |sql: &str| {
+        let parsed = server.session.parse(sql).unwrap();
+        let prepared = server.session.prepare(&parsed[0], &[]).unwrap();
+        server.session.end(true).unwrap();
+        prepared.is_short()
+    };
+    for sql in [
+        "select name from t where id = 1",
+        "select a + 1 from t where id = 1 and a in (1, 2)",
+        "insert into t values (2000, 1 + 1, lower('A')) returning id + 1",
+        "update t set a = a + 1 where id = 1",
+        "delete from t where id = 1",
+    ] {
+        assert!(is_short(sql), "{sql}");
+    }
+    for sql in [
+        "select slow(1)",
+        "select 1 + slow(1) from t where id = 1",
+        "select name from t where id = slow(1)",
+        "select name from t where id = 1 and (a = 1 or slow(a) = 2)",
+        "select case when a = 1 then slow(2) end from t where id = 1",
+        "insert into t values (2000, slow(1))",
+        "insert into t values (2000, 1) returning slow(id)",
+        "insert into t values (2000, 1) on conflict (id) do update set a = slow(1)",
+        "update t set a = slow(a) where id = 1",
+        "delete from t where id = 1 returning slow(id)",
+    ] {
+        assert!(!is_short(sql), "{sql}");
+    }
+}

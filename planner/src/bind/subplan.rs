@@ -232,6 +232,10 @@ impl Callable for SubPlan {
         Volatility::Stable
     }
 
+    fn runs_statements(&self) -> bool {
+        true
+    }
+
     fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         match &self.kind {
             SubPlanKind::Scalar => {

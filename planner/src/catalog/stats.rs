@@ -41,7 +41,7 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("database", database),
             ("relation", relation),
             ("transactionid", transaction),
-            ("virtualtransaction", text(&format!("{place}/{number}"))),
+            ("virtualtransaction", text(format!("{place}/{number}"))),
             ("pid", int4(lock.pid)),
             ("mode", text(lock.mode.name())),
             ("granted", flag(lock.granted)),

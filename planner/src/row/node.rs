@@ -242,6 +242,32 @@ impl Node {
         Ok(self.eval_bool(f)? == Some(true))
     }
 
+    /// Whether a call in it [runs statements](Callable::runs_statements).
+    pub fn runs_statements(&self) -> bool {
+        let any = |nodes: &[Node]| nodes.iter().any(Node::runs_statements);
+        match self {
+            Node::Const(_) | Node::Param(_) | Node::Column(_) | Node::System(_) => false,
+            Node::Call(call) => call.callable.runs_statements() || any(&call.args),
+            Node::Float8(n) | Node::Float4(n) => n.runs_statements(),
+            Node::Int(n, _) => n.runs_statements(),
+            Node::CompareInt(_, left, right) => left.runs_statements() || right.runs_statements(),
+            Node::And(nodes) | Node::Or(nodes) => any(nodes),
+            Node::Once(_, node)
+            | Node::Not(node)
+            | Node::IsNull(node, _)
+            | Node::IsState(node, ..)
+            | Node::InSet { value: node, .. } => node.runs_statements(),
+            Node::Compare(_, left, right) | Node::Distinct(left, right, _) => {
+                left.runs_statements() || right.runs_statements()
+            }
+            Node::InList { value, list, .. } => value.runs_statements() || any(list),
+            Node::Case { when, other } => {
+                when.iter().any(|(c, r)| c.runs_statements() || r.runs_statements())
+                    || other.as_ref().is_some_and(|o| o.runs_statements())
+            }
+        }
+    }
+
     fn is_null(&self, f: &Frame<'_>) -> Result<bool> {
         if let (Node::Column(i), RowRef::Stored(row, _)) = (self, f.row) {
             return Ok(row.raw(*i).is_none());

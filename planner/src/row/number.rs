@@ -115,6 +115,21 @@ macro_rules! both {
 }
 
 impl Num {
+    /// See [`Node::runs_statements`].
+    pub(super) fn runs_statements(&self) -> bool {
+        match self {
+            Num::Const(_) | Num::Column8(_) | Num::Column4(_) | Num::Random => false,
+            Num::Any(node) => node.runs_statements(),
+            Num::Int(inner) => inner.runs_statements(),
+            Num::Add(l, r) | Num::Sub(l, r) | Num::Mul(l, r) | Num::Div(l, r) => {
+                l.runs_statements() || r.runs_statements()
+            }
+            Num::Neg(inner) | Num::Abs(inner) | Num::Trunc(inner) | Num::Single(inner) => {
+                inner.runs_statements()
+            }
+        }
+    }
+
     /// Evaluates; `None` is NULL.
     pub fn eval(&self, f: &Frame<'_>) -> Result<Option<f64>> {
         Ok(Some(match self {
@@ -239,6 +254,20 @@ fn fit(value: Option<i64>, kind: Kind) -> Result<i64> {
 }
 
 impl Int {
+    /// See [`Node::runs_statements`].
+    pub(super) fn runs_statements(&self) -> bool {
+        match self {
+            Int::Const(_) | Int::Column(..) => false,
+            Int::Any(node) => node.runs_statements(),
+            Int::Add(l, r, _)
+            | Int::Sub(l, r, _)
+            | Int::Mul(l, r, _)
+            | Int::Div(l, r, _)
+            | Int::Mod(l, r, _) => l.runs_statements() || r.runs_statements(),
+            Int::Narrow(inner, _) => inner.runs_statements(),
+        }
+    }
+
     /// Evaluates; `None` is NULL.
     pub fn eval(&self, f: &Frame<'_>) -> Result<Option<i64>> {
         Ok(Some(match self {

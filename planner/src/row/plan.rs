@@ -90,28 +90,24 @@ impl RowPlan {
             return false;
         }
         match &self.leaf {
-            Leaf::One(_) => !self.calls_functions(),
+            Leaf::One(_) => !self.runs_statements(),
             Leaf::Scan(scan) => {
                 let few = scan.is_single() || self.limit.is_some();
-                few && scan.is_short() && self.sort.is_empty() && !self.calls_functions()
+                few && scan.is_short() && self.sort.is_empty() && !self.runs_statements()
             }
             Leaf::Set { .. } | Leaf::Aggregate { .. } => false,
         }
     }
 
-    /// Calls to users' functions may take any time, and so may those that wait.
-    fn calls_functions(&self) -> bool {
-        fn takes_time(source: Option<&str>) -> bool {
-            source.is_none_or(|s| s.starts_with("pg_sleep") || s.starts_with("pg_advisory"))
-        }
-        fn calls(node: &Node) -> bool {
-            match node {
-                Node::Call(c) => takes_time(c.callable.source()) || c.args.iter().any(calls),
-                Node::Once(_, inner) => calls(inner),
-                _ => false,
-            }
-        }
-        self.outputs.iter().any(|(n, _)| calls(n)) || self.filter.as_ref().is_some_and(calls)
+    /// Whether an expression of it may take any time.
+    fn runs_statements(&self) -> bool {
+        let scan = match &self.leaf {
+            Leaf::Scan(scan) => scan.runs_statements(),
+            _ => false,
+        };
+        let rest = [&self.filter, &self.limit, &self.offset];
+        scan || rest.into_iter().flatten().any(Node::runs_statements)
+            || self.outputs.iter().any(|(node, _)| node.runs_statements())
     }
 
     /// The keys its rows are sorted by, and whether they come in order of the first key already.

@@ -120,6 +120,19 @@ impl CompiledScan {
         }
     }
 
+    /// Whether its conditions or keys may take any time.
+    pub(super) fn runs_statements(&self) -> bool {
+        let keys = match &self.access {
+            AccessPlan::Seq | AccessPlan::Spatial(_) => false,
+            AccessPlan::Vector { query, .. } => query.runs_statements(),
+            AccessPlan::Btree { equal, low, high, .. } => {
+                equal.iter().flatten().any(Node::runs_statements)
+                    || [low, high].into_iter().flatten().any(|b| b.value.runs_statements())
+            }
+        };
+        keys || self.filter.as_ref().is_some_and(Node::runs_statements)
+    }
+
     /// Whether at most one row comes out.
     pub fn is_single(&self) -> bool {
         self.single

@@ -149,14 +149,18 @@ fn sleep(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         _ => return Ok(Datum::text("")),
     };
     let end = Instant::now() + Duration::from_secs_f64(seconds);
-    loop {
-        ctx.check()?;
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(Datum::text(""));
+    let mut woken = Ok(());
+    vicinity_storage::blocking(|| {
+        while woken.is_ok() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(10)));
+            woken = ctx.check();
         }
-        std::thread::sleep(left.min(Duration::from_millis(10)));
-    }
+    });
+    woken.map(|()| Datum::text(""))
 }
 
 fn signal(ctx: &ExecContext, args: &[Datum], terminate: bool) -> Datum {

@@ -50,6 +50,19 @@ struct Update {
     triggers: Option<Arc<Triggers>>,
 }
 
+impl Conflict {
+    /// Whether what it computes may take any time.
+    pub(super) fn runs_statements(&self) -> bool {
+        self.update.as_ref().is_some_and(|u| {
+            u.assignments
+                .iter()
+                .map(|(_, node)| node)
+                .chain(&u.condition)
+                .any(Node::runs_statements)
+        })
+    }
+}
+
 /// The unique indexes a conflict target means.
 fn arbiters(
     ctx: &ExecContext,

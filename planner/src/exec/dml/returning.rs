@@ -136,6 +136,11 @@ impl BoundReturning {
 }
 
 impl Returning {
+    /// Whether what it computes may take any time.
+    pub(crate) fn runs_statements(&self) -> bool {
+        self.outputs.iter().any(|(node, _)| node.runs_statements())
+    }
+
     /// Gives out one row.
     pub(crate) fn emit(
         &self,

@@ -291,6 +291,12 @@ impl Rules {
         })
     }
 
+    /// Whether checks and generated columns may take any time.
+    pub(crate) fn run_statements(&self) -> bool {
+        self.checks.iter().any(|(_, node)| node.runs_statements())
+            || self.generated.iter().any(|(_, node)| node.runs_statements())
+    }
+
     /// Computes generated columns and checks a row about to be written.
     pub(crate) fn apply(&self, ctx: &ExecContext, values: &mut Vec<Datum>) -> Result<()> {
         if !self.generated.is_empty() {

@@ -49,6 +49,12 @@ enum Values {
 }
 
 impl Values {
+    /// Whether they may take any time.
+    fn run_statements(&self) -> bool {
+        let (Values::Row { nodes, .. } | Values::Query { nodes }) = self;
+        nodes.iter().any(|(_, node)| node.runs_statements())
+    }
+
     /// The columns that get values.
     fn assigned(&self) -> Vec<usize> {
         let (Values::Row { nodes, .. } | Values::Query { nodes }) = self;
@@ -193,7 +199,10 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     let assigned = made.values.assigned();
     let columns = assigned.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect();
     binder.uses().add(Use::write(relation.oid, needs, columns));
-    let short = made.plan.is_short();
+    let short = made.plan.is_short()
+        && !made.values.run_statements()
+        && !rules.run_statements()
+        && !made.returning.as_ref().is_some_and(Returning::runs_statements);
     let columns = made.columns;
     let delete = p.assignments.is_none();
     let event = if delete { Event::Delete } else { Event::Update };

@@ -115,7 +115,11 @@ pub(super) fn prepare(
     let conflict = conflict.map(|c| c.compile(ctx, &relation, &kinds)).transpose()?;
     let columns = bound_returning.as_ref().map(|r| r.columns.clone());
     let returning = bound_returning.map(|r| r.compile(&layout, &kinds)).transpose()?;
-    let short = matches!(&source, Source::Rows(rows) if rows.len() <= 100);
+    let short = source.is_short()
+        && !defaults.iter().any(|(_, node)| node.runs_statements())
+        && !rules.run_statements()
+        && !conflict.as_ref().is_some_and(Conflict::runs_statements)
+        && !returning.as_ref().is_some_and(Returning::runs_statements);
     let triggers = Triggers::of(ctx, &relation, Event::Insert, &[])?;
     let insert = Insert { rules, source, defaults, cells, conflict, returning, shown, triggers };
     Ok(DmlPlan {

@@ -20,6 +20,14 @@ pub(super) enum Source {
     Queries(Vec<(QueryPlan, Vec<(usize, Node)>)>),
 }
 
+impl Source {
+    /// Whether a few rows come out at once.
+    pub(super) fn is_short(&self) -> bool {
+        let Source::Rows(rows) = self else { return false };
+        rows.len() <= 100 && !rows.iter().flatten().any(|(_, node)| node.runs_statements())
+    }
+}
+
 /// The rows, the defaults of the columns that are given nothing, and how many values are computed once.
 pub(super) type Made = (Source, Vec<(usize, Node)>, usize);
 
