@@ -102,16 +102,17 @@ fn parse_count(what: &str, text: &str) -> Result<usize> {
     let limit = if what == "dim" { MAX_DIM } else { crate::options::MAX_CENTROIDS };
     match text.trim().parse::<usize>() {
         Ok(n) if (1..=limit).contains(&n) => Ok(n),
-        _ => Err(format_error(format!("centroid file format error, {what}[{}]", text.trim()))),
+        // What the file says instead is not for everybody who may create an index.
+        _ => Err(format_error(format!("centroid file format error, {what}"))),
     }
 }
 
 fn parse_numbers(text: &str) -> Result<Vec<f32>> {
-    let one = |t: &str| match t.trim().parse::<f32>() {
+    let one = |(at, t): (usize, &str)| match t.trim().parse::<f32>() {
         Ok(v) if v.is_finite() => Ok(v),
-        _ => Err(format_error(format!("centroid file format error, value[{}]", t.trim()))),
+        _ => Err(format_error(format!("centroid file format error, value {}", at + 1))),
     };
-    text.trim().trim_end_matches(',').split(',').map(one).collect()
+    text.trim().trim_end_matches(',').split(',').enumerate().map(one).collect()
 }
 
 #[cfg(test)]
@@ -139,8 +140,8 @@ mod tests {
             message("2|2|1,2,3", 2),
             "centroid file format error, 3 values found, 2 centroids of 2 dimensions expected"
         );
-        assert_eq!(message("2|1|1,x", 2), "centroid file format error, value[x]");
-        assert_eq!(message("2|0|", 2), "centroid file format error, count[0]");
+        assert_eq!(message("2|1|1,x", 2), "centroid file format error, value 2");
+        assert_eq!(message("2|0|", 2), "centroid file format error, count");
         assert_eq!(message("", 2), "centroid file format error, splits size:0");
         let missing = Centroids::load(Path::new("/nowhere/c.txt"), 2).unwrap_err();
         assert_eq!(missing.message(), "open centroid file[/nowhere/c.txt] failed");

@@ -10,7 +10,8 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use crate::session_state::SessionState;
+use crate::context::ExecContext;
+use crate::session_state::{Acting, SessionState};
 use crate::uses::{Use, Uses};
 
 /// `pg_class` and the other catalogs objects are kept in.
@@ -293,6 +294,15 @@ fn reach(catalog: &Catalog, role: Oid, by_inheritance: bool) -> Vec<Oid> {
         }
     }
     found
+}
+
+/// The rights of a relation's owner, while this lives: what a foreign key looks at and changes is not
+/// for the role to see that wrote the key.
+pub fn as_owner<'c>(ctx: &'c ExecContext, relation: &Relation) -> Option<Acting<'c>> {
+    if is_all_powerful(&ctx.catalog, &ctx.session) {
+        return None;
+    }
+    ctx.catalog.role(relation.owner).map(|owner| ctx.session.act_as(&owner.name))
 }
 
 /// What keeps the session's role from a plan's relations, if anything does.

@@ -1,6 +1,8 @@
 //! Prepared statements, and the cache all sessions share.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
@@ -93,8 +95,8 @@ pub struct NamedStatements {
 pub struct NamedStatement {
     /// The statement.
     pub prepared: Arc<Prepared>,
-    /// Made by PREPARE.
-    pub from_sql: bool,
+    /// The text of the PREPARE that made it.
+    pub from_sql: Option<Arc<str>>,
     /// Microseconds since 2000-01-01 UTC.
     pub time: i64,
 }
@@ -106,7 +108,12 @@ impl NamedStatements {
     }
 
     /// Keeps one; `42P05` if the name is taken.
-    pub fn insert(&mut self, name: &str, prepared: Arc<Prepared>, from_sql: bool) -> Result<()> {
+    pub fn insert(
+        &mut self,
+        name: &str,
+        prepared: Arc<Prepared>,
+        from_sql: Option<&str>,
+    ) -> Result<()> {
         if self.statements.contains_key(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
@@ -114,6 +121,7 @@ impl NamedStatements {
             ));
         }
         let time = vicinity_types::datetime::clock();
+        let from_sql = from_sql.map(Arc::from);
         self.statements.insert(name.to_owned(), NamedStatement { prepared, from_sql, time });
         Ok(())
     }
@@ -166,9 +174,23 @@ struct Plans {
     plans: HashMap<Key, Arc<Prepared>>,
 }
 
-/// Plans by text, declared types, search path and catalog version.
-#[derive(Default)]
-pub struct PlanCache(RwLock<Plans>);
+/// Statements that were planned once are remembered by this many hashes.
+const SEEN: usize = 4096;
+
+/// Plans by text, declared types, search path and role, and catalog version. A plan is kept when its
+/// statement comes for the second time: statements with values written in them come once, are many,
+/// and may be long.
+pub struct PlanCache {
+    plans: RwLock<Plans>,
+    seen: Box<[AtomicU64]>,
+}
+
+impl Default for PlanCache {
+    fn default() -> PlanCache {
+        let seen = (0..SEEN).map(|_| AtomicU64::new(0)).collect();
+        PlanCache { plans: RwLock::default(), seen }
+    }
+}
 
 impl PlanCache {
     pub(crate) fn get(
@@ -178,7 +200,7 @@ impl PlanCache {
         path: u64,
         version: u64,
     ) -> Option<Arc<Prepared>> {
-        let plans = self.0.read();
+        let plans = self.plans.read();
         if plans.version != version {
             return None;
         }
@@ -186,11 +208,25 @@ impl PlanCache {
         plans.plans.get(&key).cloned()
     }
 
+    /// Keeps the plan of a statement that has come before.
+    pub(crate) fn offer(&self, types: &[Oid], prepared: &Arc<Prepared>) {
+        let hash = {
+            let mut hasher = DefaultHasher::new();
+            (&prepared.parsed.text, types, prepared.path_key).hash(&mut hasher);
+            hasher.finish()
+        };
+        let slot = self.seen.get((hash as usize) % SEEN);
+        if slot.is_some_and(|slot| slot.swap(hash, Ordering::Relaxed) == hash) {
+            self.put(types, prepared);
+        }
+    }
+
+    /// Keeps a plan.
     pub(crate) fn put(&self, types: &[Oid], prepared: &Arc<Prepared>) {
         if !prepared.kind.depends_on_catalog() {
             return;
         }
-        let mut plans = self.0.write();
+        let mut plans = self.plans.write();
         if plans.version > prepared.version {
             return;
         }
@@ -208,6 +244,6 @@ impl PlanCache {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.0.write().plans.clear();
+        self.plans.write().plans.clear();
     }
 }

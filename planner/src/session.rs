@@ -239,7 +239,7 @@ impl Session {
         }
         let prepared = Arc::new(prepared?);
         if !private {
-            self.engine.plans.put(types, &prepared);
+            self.engine.plans.offer(types, &prepared);
         }
         Ok(prepared)
     }
@@ -341,10 +341,19 @@ impl Session {
         if same || !prepared.kind.depends_on_catalog() {
             return Ok(prepared.clone());
         }
+        let private = ctx.txn.xid().is_some();
+        if !private
+            && let Some(found) = self.engine.plans.get(
+                &prepared.parsed.text,
+                &prepared.declared,
+                self.state.path_key(),
+                ctx.catalog.version(),
+            )
+            && shape(&found) == shape(prepared)
+        {
+            return Ok(found);
+        }
         let again = self.planned(ctx, &prepared.parsed, &prepared.params)?;
-        let shape = |p: &Prepared| -> Option<Vec<crate::call::PgType>> {
-            p.columns.as_ref().map(|c| c.iter().map(|c| c.ty).collect())
-        };
         if shape(&again) != shape(prepared) {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -352,7 +361,7 @@ impl Session {
             ));
         }
         let again = Arc::new(again);
-        if ctx.txn.xid().is_none() {
+        if !private {
             self.engine.plans.put(&prepared.declared, &again);
         }
         Ok(again)
@@ -367,7 +376,7 @@ impl Session {
         }
         match &prepared.kind {
             Kind::Transaction => return self.transaction_control(&prepared.parsed.stmt),
-            Kind::Session => return self.session_statement(&prepared.parsed.stmt, params),
+            Kind::Session => return self.session_statement(&prepared.parsed, params),
             _ => {}
         }
         let (ctx, prepared) = self.locked_context(prepared)?;
@@ -692,8 +701,8 @@ impl Session {
     }
 
     /// PREPARE, EXECUTE, DEALLOCATE, DISCARD.
-    fn session_statement(&mut self, stmt: &Statement, _params: Vec<Datum>) -> Result<Execution> {
-        let Statement::Sql(stmt) = stmt else { return Err(PgError::internal("no SQL")) };
+    fn session_statement(&mut self, own: &Parsed, _params: Vec<Datum>) -> Result<Execution> {
+        let Statement::Sql(stmt) = &own.stmt else { return Err(PgError::internal("no SQL")) };
         match &**stmt {
             ast::Statement::Prepare { name, data_types, statement } => {
                 let name = crate::exec::name::ident(name);
@@ -705,7 +714,7 @@ impl Session {
                 let text = statement.to_string();
                 let parsed = Parsed { stmt: Statement::Sql(statement.clone()), text, offset: 0 };
                 let prepared = Arc::new(self.planned(&ctx, &parsed, &types)?);
-                self.state.statements().insert(&name, prepared, true)?;
+                self.state.statements().insert(&name, prepared, Some(&own.text))?;
                 Ok(Execution::Done("PREPARE".to_owned()))
             }
             ast::Statement::Execute { name: Some(name), parameters, .. } => {
@@ -733,13 +742,9 @@ impl Session {
                     self.engine.advisory.unlock_all(self.state.pid());
                     self.state.change_settings(|s| s.reset_all());
                     self.state.forget_sequences();
-                    self.drop_temporary()?;
+                    self.discard_temporary()?;
                 } else if matches!(object_type, ast::DiscardObject::TEMP) {
-                    if self.block == Block::None {
-                        self.drop_temporary()?;
-                    } else {
-                        temporary::drop_all(&self.context()?)?;
-                    }
+                    self.discard_temporary()?;
                 } else if matches!(object_type, ast::DiscardObject::SEQUENCES) {
                     self.state.forget_sequences();
                 }
@@ -774,6 +779,15 @@ impl Session {
 }
 
 impl Session {
+    /// Drops the session's temporary objects, in the transaction if there is one: it may have locked
+    /// them.
+    fn discard_temporary(&mut self) -> Result<()> {
+        match self.txn.clone() {
+            Some(txn) => temporary::drop_all(&self.context_in(txn)),
+            None => self.drop_temporary(),
+        }
+    }
+
     /// Drops the session's temporary objects in a transaction of their own.
     fn drop_temporary(&mut self) -> Result<()> {
         if self.state.temp_schema() == 0 {
@@ -806,6 +820,11 @@ pub fn plan_query(
     let bound = Binder::of(ctx, ParamTypes::declared(types)).query(query)?;
     let params = bound.params.clone();
     Ok((QueryPlan::of(ctx, bound)?, params))
+}
+
+/// The types of a statement's columns.
+fn shape(prepared: &Prepared) -> Option<Vec<crate::call::PgType>> {
+    prepared.columns.as_ref().map(|c| c.iter().map(|c| c.ty).collect())
 }
 
 /// What a statement of `exec` gave, as an execution.

@@ -138,6 +138,14 @@ impl SessionState {
         self.current_user.load_full()
     }
 
+    /// Has another role's rights until what it gives is dropped.
+    pub fn act_as(&self, user: &str) -> Acting<'_> {
+        let before = (self.current_user.load_full(), self.path.load_full());
+        self.path.store(Arc::new(path_of(&self.settings.lock(), user)));
+        self.current_user.store(Arc::new(user.to_owned()));
+        Acting { session: self, before: Some(before) }
+    }
+
     /// `session_user`: who SET ROLE starts from.
     pub fn session_user(&self) -> String {
         session_user(&self.settings.lock()).unwrap_or_else(|| self.user.clone())
@@ -625,6 +633,21 @@ impl SessionState {
     /// `DISCARD SEQUENCES`
     pub fn forget_sequences(&self) {
         *self.sequences.lock() = (None, HashMap::new());
+    }
+}
+
+/// A session with another role's rights: a SECURITY DEFINER function runs.
+pub struct Acting<'s> {
+    session: &'s SessionState,
+    before: Option<(Arc<String>, Arc<SearchPath>)>,
+}
+
+impl Drop for Acting<'_> {
+    fn drop(&mut self) {
+        if let Some((user, path)) = self.before.take() {
+            self.session.current_user.store(user);
+            self.session.path.store(path);
+        }
     }
 }
 

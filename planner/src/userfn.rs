@@ -14,6 +14,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, oid};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::resolve::{Types, polymorphic};
+use crate::session_state::Acting;
 use crate::{plpgsql, sqlfn};
 
 /// A compiled body.
@@ -23,8 +24,9 @@ enum Compiled {
     PlPgSql(plpgsql::Function),
 }
 
-/// A function, and what its polymorphic arguments are in a call.
-type Key = (Oid, Vec<Oid>);
+/// A function, what its polymorphic arguments are in a call, and for whom and over which search path
+/// its statements are planned.
+type Key = (Oid, Vec<Oid>, u64);
 
 /// What the engine keeps of compiled functions.
 #[derive(Default, Debug)]
@@ -45,7 +47,12 @@ impl Cache {
             true => types.iter().map(|ty| ty.oid).collect(),
             false => Vec::new(),
         };
-        let key = (function.oid, inputs);
+        let path = match function.language {
+            Language::Sql => ctx.session.path_key(),
+            // Its statements look after that themselves.
+            _ => 0,
+        };
+        let key = (function.oid, inputs, path);
         if let Some((declared, at, compiled)) = self.compiled.read().get(&key)
             && *at == version
             && Arc::ptr_eq(declared, function)
@@ -109,6 +116,15 @@ fn assumed(ty: Oid) -> Option<Oid> {
     })
 }
 
+/// SECURITY DEFINER: the owner's rights count until this is dropped.
+pub(crate) fn acting<'c>(ctx: &'c ExecContext, function: &Function) -> Option<Acting<'c>> {
+    if !function.security_definer {
+        return None;
+    }
+    let owner = ctx.catalog.role(function.owner)?;
+    Some(ctx.session.act_as(&owner.name))
+}
+
 /// Runs a function that gives one value.
 pub fn run_function(
     ctx: &ExecContext,
@@ -116,6 +132,7 @@ pub fn run_function(
     types: &[PgType],
     args: &[Datum],
 ) -> Result<Datum> {
+    let _acting = acting(ctx, function);
     match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call(ctx, f, args),
         Compiled::PlPgSql(f) => plpgsql::call(ctx, f, args),
@@ -130,6 +147,7 @@ pub fn run_set(
     _columns: &[PgType],
     args: &[Datum],
 ) -> Result<Rows> {
+    let _acting = acting(ctx, function);
     let rows = match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call_set(ctx, f, args)?,
         Compiled::PlPgSql(f) => plpgsql::call_set(ctx, f, args)?,

@@ -103,9 +103,16 @@ impl Uses {
         self.list.is_empty()
     }
 
-    /// The same with what the session's role lacks, for [`Uses::allowed`].
+    /// All of them, for a plan: with what the session's role lacks ([`Uses::allowed`]), and each relation
+    /// under the strongest of its locks from the first on. Taking a weak one first and waiting for the
+    /// strong one would be a deadlock with whoever has a lock between the two and wants more.
     #[must_use]
     pub fn judged(mut self, catalog: &Catalog, session: &SessionState) -> Uses {
+        let locks: Vec<_> = self.list.iter().map(|u| (u.relation, u.lock)).collect();
+        for u in &mut self.list {
+            let own = locks.iter().filter(|(relation, _)| *relation == u.relation);
+            u.lock = own.map(|(_, lock)| *lock).max().unwrap_or(u.lock);
+        }
         self.refusal = authority::refusal(catalog, session, &self).map(Arc::new);
         self
     }

@@ -279,7 +279,7 @@ impl Backend for EngineSession {
     }
 
     fn keep_statement(&mut self, name: &str, statement: &Arc<Prepared>) -> Result<()> {
-        self.state.statements().insert(name, Arc::clone(statement), false)
+        self.state.statements().insert(name, Arc::clone(statement), None)
     }
 
     fn statement(&mut self, name: &str) -> Option<Arc<Prepared>> {

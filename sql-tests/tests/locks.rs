@@ -300,3 +300,45 @@ async fn pg_locks_shows_them() {
     assert!(shown(a.query(sql, &[]).await.unwrap()).is_empty());
     server.stop().await;
 }
+
+/// Statements beside definitions that come and go: none of them notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_notices_indexes_that_come_and_go() {
+    let server = TestServer::start().await;
+    let definer = server.connect().await;
+    run(&definer, "create table t (id int primary key, v int, w int)").await;
+    run(&definer, "insert into t select n, n, n from generate_series(1, 500) n").await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reader = async |mode: usize| {
+        let client = server.connect().await;
+        let by_v = client.prepare("select id from t where v = $1").await.unwrap();
+        let mut n = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            n = n % 500 + 1;
+            let found = match mode {
+                0 => client.query(&by_v, &[&n]).await.unwrap().len(),
+                1 => {
+                    let sql = format!("select * from t where v = {n} order by v");
+                    client.query(&sql, &[]).await.unwrap().len()
+                }
+                _ => {
+                    let sql = format!("update t set w = w + 1 where v = {n} returning id");
+                    client.query(&sql, &[]).await.unwrap().len()
+                }
+            };
+            assert_eq!(found, 1, "{n}");
+        }
+    };
+    let define = async {
+        for _ in 0..15 {
+            run(&definer, "create index i on t (v)").await;
+            run(&definer, "create unique index concurrently j on t (w, id)").await;
+            run(&definer, "reindex table t; drop index j").await;
+            run(&definer, "begin; drop index i; create index i on t (v, w); commit").await;
+            run(&definer, "drop index i; alter table t add n int; alter table t drop n").await;
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(define, reader(0), reader(1), reader(2));
+    server.stop().await;
+}

@@ -136,12 +136,13 @@ fn statements(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
     let all = ctx.session.statements().list();
     for (name, statement) in all {
         let types = statement.prepared.params.iter().map(|ty| Datum::Oid(*ty));
+        let own = statement.prepared.parsed.text.as_str();
         rows.push([
             ("name", text(name)),
-            ("statement", text(statement.prepared.parsed.text.as_str())),
+            ("statement", text(statement.from_sql.as_deref().unwrap_or(own))),
             ("prepare_time", Datum::TimestampTz(statement.time)),
             ("parameter_types", array(oid::REGTYPE, types)),
-            ("from_sql", flag(statement.from_sql)),
+            ("from_sql", flag(statement.from_sql.is_some())),
             ("generic_plans", int8(0)),
             ("custom_plans", int8(0)),
         ]);

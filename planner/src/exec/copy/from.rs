@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlparser::ast::Ident;
-use vicinity_storage::catalog::model::{Relation, RelationKind};
+use vicinity_storage::catalog::model::{Privileges, Relation, RelationKind};
 use vicinity_types::{Datum, PgError, Result, SqlState, binary_in, text_in};
 
 use super::fields::Fields;
@@ -18,6 +18,7 @@ use crate::exec::dml::feed::{Feed, Feeding};
 use crate::exec::transaction;
 use crate::rows::Discard;
 use crate::sql::{Copy, CopySubject};
+use crate::uses::{Use, Uses};
 
 /// Rows between two looks at cancel requests.
 const CHECK: u64 = 256;
@@ -59,6 +60,14 @@ fn target(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<()> {
     }
 }
 
+/// An error unless the session's role may insert into all of these columns.
+fn check_rights(ctx: &ExecContext, relation: &Relation, places: &[usize]) -> Result<()> {
+    let numbers = places.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect();
+    let mut uses = Uses::default();
+    uses.add(Use::write(relation.oid, Privileges::INSERT, numbers));
+    uses.judged(&ctx.catalog, &ctx.session).allowed()
+}
+
 impl CopyFrom {
     /// Checks the statement and compiles what happens to each row.
     pub(super) fn prepare(ctx: &ExecContext, copy: &Copy) -> Result<CopyFrom> {
@@ -69,6 +78,7 @@ impl CopyFrom {
         let relation = super::relation(ctx, given)?;
         target(ctx, &relation)?;
         let places = columns_of(&relation, columns)?;
+        check_rights(ctx, &relation, &places)?;
         let feed = Feed::prepare(ctx, &relation, &places, copy.filter.as_ref())?;
         let columns = read_columns(ctx, &relation, &options, &places, columns)?;
         Ok(CopyFrom { ctx: ctx.clone(), relation, options, columns, feed })

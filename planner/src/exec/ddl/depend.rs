@@ -196,6 +196,9 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                     push(Node::Relation(r.oid), false);
                 }
             }
+            for e in catalog.extensions().filter(|e| e.schema == oid) {
+                push(Node::Extension(e.oid), false);
+            }
             for t in catalog.types().filter(|t| t.schema == oid) {
                 push(Node::Type(t.oid), false);
             }

@@ -148,6 +148,15 @@ impl Layout {
     }
 }
 
+/// The row was locked before it was updated: PostgreSQL leaves the locker's id in the new version,
+/// which is how `RETURNING xmax = 0` tells an insert from an update.
+pub(crate) fn set_xmax(extended: &mut [Datum], xid: Option<u64>) {
+    let place = SystemColumn::ALL.iter().rev().position(|c| *c == SystemColumn::Xmax);
+    if let Some(slot) = place.and_then(|at| extended.iter_mut().nth_back(at)) {
+        *slot = Datum::Oid(xid.and_then(|x| u32::try_from(x & 0xffff_ffff).ok()).unwrap_or(0));
+    }
+}
+
 /// Puts the system columns' values behind a row's own.
 pub(crate) fn extend(values: &mut Vec<Datum>, row: RowId, table: u32) {
     for c in SystemColumn::ALL {

@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::check;
 use super::reference::{Event, Reference, table_name};
+use crate::authority;
 use crate::bind::{Binder, ParamTypes};
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -78,6 +79,7 @@ impl Actions {
         if cascades {
             params.extend_from_slice(new.unwrap_or_default());
         }
+        let _owner = authority::as_owner(ctx, &reference.child);
         let key = (reference.constraint.oid, event == Event::Delete);
         if let Entry::Vacant(vacant) = self.plans.entry(key) {
             let mut types = reference.parent_types(ctx);

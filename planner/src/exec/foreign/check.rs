@@ -9,6 +9,7 @@ use vicinity_storage::{
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::reference::{Reference, find, table_name};
+use crate::authority;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::{inner, names};
@@ -93,6 +94,7 @@ fn exists(
     let table = table_name(ctx, &reference.child);
     let text = format!("SELECT 1 FROM {table} WHERE {} LIMIT 1", conditions.join(" AND "));
     let ctx = &ExecContext { snapshot, ..ctx.clone() };
+    let _owner = authority::as_owner(ctx, &reference.child);
     let statement = inner::prepare_with_types(ctx, &text, types)?;
     let mut found = false;
     inner::rows(ctx, &statement, key.to_vec(), &mut |_| {

@@ -82,7 +82,11 @@ impl Armed {
     /// Calls the function, under a clock where the statement is being measured.
     fn fire(&self, ctx: &ExecContext, triggers: &Triggers, rows: Rows) -> Result<Option<Values>> {
         let call = Call { triggers, armed: self, rows };
-        let run = || plpgsql::call_trigger(ctx, self.function(ctx)?, call);
+        let run = || {
+            let declared = ctx.catalog.function(self.trigger.function);
+            let _acting = declared.and_then(|f| crate::userfn::acting(ctx, f));
+            plpgsql::call_trigger(ctx, self.function(ctx)?, call)
+        };
         match &ctx.measure {
             None => run(),
             Some(measure) => {

@@ -7,7 +7,7 @@ use vicinity_storage::Table;
 use vicinity_types::{Datum, Result};
 
 use super::super::conflict::Written;
-use super::super::layout::extend;
+use super::super::layout::{extend, set_xmax};
 use super::Insert;
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -149,6 +149,9 @@ impl<'a> Inserter<'a> {
             self.queue.written(self.ctx, keys, triggers, old, Some(&values))?;
             if let Some(returning) = &plan.returning {
                 extend(&mut values, row, relation.oid);
+                if old.is_some() {
+                    set_xmax(&mut values, self.ctx.txn.xid());
+                }
                 returning.emit(self.ctx, self.params, &values, self.sink)?;
             }
         }
