@@ -15,6 +15,7 @@ mod function;
 mod group;
 mod grouping;
 mod hashed;
+mod inspect;
 mod join;
 mod literal;
 mod lock;

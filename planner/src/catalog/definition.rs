@@ -4,9 +4,12 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
     ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
-    Relation, Volatility, fixed,
+    Relation, RelationKind, Volatility,
 };
 use vicinity_types::Oid;
+
+use crate::context::ExecContext;
+use crate::exec::viewtext::{self, Style};
 
 pub use crate::names::{quote as ident, type_name};
 
@@ -15,16 +18,10 @@ pub fn column_at(columns: &[Column], number: i16) -> Option<&Column> {
     usize::try_from(number).ok()?.checked_sub(1).and_then(|i| columns.get(i))
 }
 
-/// A relation's name, with its schema unless that is `public` or `pg_catalog`.
-///
-/// PostgreSQL asks whether the name is visible on the search path; listings are made with the
-/// default path, under which these are the visible schemas.
-pub fn relation_name(catalog: &Catalog, relation: &Relation) -> String {
-    if relation.schema == fixed::PUBLIC || relation.schema == fixed::PG_CATALOG {
-        ident(&relation.name)
-    } else {
-        qualified_name(catalog, relation)
-    }
+/// A relation's name, with its schema where the search path needs it.
+pub fn relation_name(ctx: &ExecContext, relation: &Relation) -> String {
+    let name = crate::names::relation_name(&ctx.catalog, &ctx.session, relation.oid);
+    name.unwrap_or_else(|| ident(&relation.name))
 }
 
 /// A relation's name with its schema, always.
@@ -149,7 +146,7 @@ pub fn shown(sql: &str, pretty: bool) -> String {
 
 /// `pg_get_constraintdef(oid)`.
 pub fn constraint(
-    catalog: &Catalog,
+    ctx: &ExecContext,
     relation: &Relation,
     constraint: &Constraint,
     pretty: bool,
@@ -166,12 +163,10 @@ pub fn constraint(
         ConstraintKind::Unique { .. } => format!("UNIQUE ({keys})"),
         ConstraintKind::Check { expr } => format!("CHECK ({})", shown(expr, pretty)),
         ConstraintKind::ForeignKey(f) => {
-            let Some(target) = catalog.relation(f.table) else { return String::new() };
+            let Some(target) = ctx.catalog.relation(f.table) else { return String::new() };
             let theirs = names(target.table().map_or(&[][..], |t| &t.columns), &f.columns);
-            let mut sql = format!(
-                "FOREIGN KEY ({keys}) REFERENCES {}({theirs})",
-                relation_name(catalog, target)
-            );
+            let mut sql =
+                format!("FOREIGN KEY ({keys}) REFERENCES {}({theirs})", relation_name(ctx, target));
             if f.full {
                 sql.push_str(" MATCH FULL");
             }
@@ -205,9 +200,15 @@ fn action(a: ReferentialAction) -> Option<&'static str> {
     }
 }
 
-/// `pg_get_viewdef(oid)`.
-pub fn view(query: &str) -> String {
-    format!(" {};", query.trim().trim_end_matches(';'))
+/// `pg_get_viewdef(oid)`; `None` for what is no view.
+pub(crate) fn view(ctx: &ExecContext, relation: &Relation, style: Style) -> Option<String> {
+    let (query, columns) = match &relation.kind {
+        RelationKind::View(view) => (&view.query, &view.columns),
+        RelationKind::Table(t) => (&t.materialized.as_ref()?.query, &t.columns),
+        _ => return None,
+    };
+    let columns: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+    Some(viewtext::shown(ctx, query, &columns, style))
 }
 
 /// Which of a function's arguments to list.

@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Oid, Result, oid};
 use super::row::{Rows, int4, optional_text, text, yes_no};
 use super::{RowsFn, VirtualTable, definition};
 use crate::context::ExecContext;
+use crate::exec::viewtext::Style;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
@@ -187,13 +188,16 @@ fn column_row(
 fn views(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
-        let RelationKind::View(view) = &relation.kind else { continue };
+        let RelationKind::View(_) = &relation.kind else { continue };
         let (catalog, schema) = place(ctx, relation.schema);
         rows.push([
             ("table_catalog", catalog),
             ("table_schema", schema),
             ("table_name", text(&relation.name)),
-            ("view_definition", text(definition::view(&view.query))),
+            (
+                "view_definition",
+                text(definition::view(ctx, relation, Style::Shown).unwrap_or_default()),
+            ),
             ("check_option", text("NONE")),
             ("is_updatable", yes_no(false)),
             ("is_insertable_into", yes_no(false)),

@@ -1,7 +1,6 @@
 //! `pg_trigger`, and triggers as the statements that make them.
 
 use sqlparser::ast::{BinaryOperator, Expr};
-use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{Column, Relation, RelationKind, Trigger};
 use vicinity_types::{Datum, Result};
 
@@ -47,15 +46,16 @@ fn update_event(table: &Relation, t: &Trigger) -> String {
 }
 
 /// `pg_get_triggerdef(oid, pretty)`.
-pub(super) fn definition(catalog: &Catalog, t: &Trigger, pretty: bool) -> Option<String> {
+pub(super) fn definition(ctx: &ExecContext, t: &Trigger, pretty: bool) -> Option<String> {
+    let catalog = &ctx.catalog;
     let table = catalog.relation(t.table)?;
     let word = if t.constraint.is_some() { "CONSTRAINT TRIGGER" } else { "TRIGGER" };
-    let on = if pretty { relation_name(catalog, table) } else { qualified_name(catalog, table) };
+    let on = if pretty { relation_name(ctx, table) } else { qualified_name(catalog, table) };
     let mut sql =
         format!("CREATE {word} {} {} {} ON {on} ", quote(&t.name), timing(t), events(table, t));
     if let Some(c) = &t.constraint {
         if let Some(from) = catalog.relation(c.from) {
-            sql.push_str(&format!("FROM {} ", relation_name(catalog, from)));
+            sql.push_str(&format!("FROM {} ", relation_name(ctx, from)));
         }
         if !c.deferrable {
             sql.push_str("NOT ");

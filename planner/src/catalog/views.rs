@@ -7,6 +7,7 @@ use super::row::{Rows, flag, id, int8, optional_text, text, text_array};
 use super::{RowsFn, VirtualTable, definition};
 use crate::context::ExecContext;
 use crate::exec::settings::{self, SettingKind};
+use crate::exec::viewtext::Style;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
@@ -60,12 +61,12 @@ fn pg_tables(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>>
 fn pg_views(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
-        let RelationKind::View(view) = &relation.kind else { continue };
+        let RelationKind::View(_) = &relation.kind else { continue };
         rows.push([
             ("schemaname", schema_name(ctx, relation)),
             ("viewname", text(&relation.name)),
             ("viewowner", owner_name(ctx, relation)),
-            ("definition", text(definition::view(&view.query))),
+            ("definition", text(definition::view(ctx, relation, Style::Shown).unwrap_or_default())),
         ]);
     }
     rows.done()

@@ -32,6 +32,7 @@ pub mod transaction;
 pub mod triggers;
 mod types;
 pub mod utility;
+pub(crate) mod viewtext;
 pub(crate) mod written;
 
 pub(crate) use ddl::{create_as, grant};

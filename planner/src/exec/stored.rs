@@ -1,6 +1,7 @@
 //! Expressions over one table that the catalog keeps: index keys and predicates, checks, generated
 //! columns. They are bound where they are made, for their errors and for the text that is kept.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
 use super::dml::{Layout, bare_name, binder, table_def};
-use super::written::Writer;
+use super::written::{TableNames, Writer};
 use crate::bind::{Binder, ParamTypes};
 use crate::call::{Typed, callable_of, internal};
 use crate::context::ExecContext;
@@ -156,7 +157,9 @@ pub(crate) fn text(
             .and_then(|again| plain(&again.expr))
             .is_ok_and(|again| again == expr)
     };
-    let made = Writer { ctx, layout: &layout }.expr(written).filter(reads_back);
+    let names = TableNames { ctx, layout: &layout };
+    let writer = Writer { ctx, names: &names, indent: Cell::new(None) };
+    let made = writer.expr(written).filter(reads_back);
     Ok(made.unwrap_or_else(|| canon::expr(written)))
 }
 

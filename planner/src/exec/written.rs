@@ -2,22 +2,70 @@
 //! types of literals and implicit casts spelled out; and the pretty form of listings, with only the
 //! parentheses that matter.
 
+use std::cell::Cell;
+
 use sqlparser::ast::{
-    self, BinaryOperator as Op, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    UnaryOperator, Value,
+    self, BinaryOperator as Op, CastKind, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, Ident, UnaryOperator, Value,
 };
+use vicinity_types::io::to_text;
 use vicinity_types::{Oid, oid};
 
 use super::dml::{Layout, binder};
 use super::name;
-use crate::call::{PgType, Typed, callable_of};
+use crate::call::{PgType, Typed, callable_of, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::names;
 
-/// Writes expressions over one scope.
-pub(crate) struct Writer<'a> {
+/// What names mean where an expression stands, and how they are written.
+pub(crate) trait Names {
+    /// The expression, bound.
+    fn bind(&self, e: &Expr) -> Option<Typed>;
+    /// A column.
+    fn column(&self, parts: &[Ident]) -> Option<String>;
+    /// A type.
+    fn type_name(&self, ty: PgType) -> String;
+    /// A function.
+    fn function_name(&self, f: &ast::Function, bound: &Typed) -> String;
+    /// A query within an expression.
+    fn query(&self, query: &ast::Query) -> Option<String>;
+}
+
+/// The columns of one table.
+pub(crate) struct TableNames<'a> {
     pub(crate) ctx: &'a ExecContext,
     pub(crate) layout: &'a Layout,
+}
+
+impl Names for TableNames<'_> {
+    fn bind(&self, e: &Expr) -> Option<Typed> {
+        binder(self.ctx).expr_over(e, self.layout.scope()).ok()
+    }
+
+    fn column(&self, parts: &[Ident]) -> Option<String> {
+        Some(names::quote(&name::ident(parts.last()?)))
+    }
+
+    fn type_name(&self, ty: PgType) -> String {
+        names::type_name(&self.ctx.catalog, ty.oid, ty.typmod)
+    }
+
+    fn function_name(&self, f: &ast::Function, _: &Typed) -> String {
+        let parts: Vec<String> = name::parts(&f.name).iter().map(|p| names::quote(p)).collect();
+        parts.join(".")
+    }
+
+    fn query(&self, _: &ast::Query) -> Option<String> {
+        None
+    }
+}
+
+/// Writes expressions.
+pub(crate) struct Writer<'a> {
+    pub(crate) ctx: &'a ExecContext,
+    pub(crate) names: &'a dyn Names,
+    /// Where the lines of a CASE begin; `None` where it begins no line of its own.
+    pub(crate) indent: Cell<Option<usize>>,
 }
 
 fn literal(e: &Expr) -> Option<&Value> {
@@ -39,23 +87,24 @@ fn is_polymorphic(ty: Oid) -> bool {
 
 impl Writer<'_> {
     fn bind(&self, e: &Expr) -> Option<Typed> {
-        binder(self.ctx).expr_over(e, self.layout.scope()).ok()
+        self.names.bind(e)
     }
 
     fn type_name(&self, ty: PgType) -> String {
-        names::type_name(&self.ctx.catalog, ty.oid, ty.typmod)
+        self.names.type_name(ty)
     }
 
     /// An expression; `None` where it has a part that this does not know how to write.
     pub(crate) fn expr(&self, e: &Expr) -> Option<String> {
         Some(match e {
             Expr::Nested(inner) => self.expr(inner)?,
-            Expr::Identifier(i) => names::quote(&name::ident(i)),
-            Expr::CompoundIdentifier(parts) => names::quote(&name::ident(parts.last()?)),
+            Expr::Identifier(i) => self.names.column(std::slice::from_ref(i))?,
+            Expr::CompoundIdentifier(parts) => self.names.column(parts)?,
             Expr::Value(v) => match &v.value {
                 Value::SingleQuotedString(_) => format!("{e}::text"),
                 Value::Boolean(b) => b.to_string(),
                 Value::Number(..) => e.to_string(),
+                Value::Null => "NULL::text".to_owned(),
                 _ => return None,
             },
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => format!("(NOT {})", self.expr(expr)?),
@@ -101,6 +150,28 @@ impl Writer<'_> {
                     false => format!("({})::{ty}", self.expr(expr)?),
                 }
             }
+            Expr::TypedString(_) | Expr::Interval(_) => self.constant(e)?,
+            Expr::IsDistinctFrom(l, r) | Expr::IsNotDistinctFrom(l, r) => {
+                let (left, right) = self.operands(e, l, r)?;
+                let distinct = format!("({left} IS DISTINCT FROM {right})");
+                let is = matches!(e, Expr::IsDistinctFrom(..));
+                if is { distinct } else { format!("(NOT {distinct})") }
+            }
+            Expr::Subquery(query) => format!("({})", self.names.query(query)?),
+            Expr::Exists { subquery, negated } => {
+                let exists = format!("(EXISTS ({}))", self.names.query(subquery)?);
+                if *negated { format!("(NOT {exists})") } else { exists }
+            }
+            Expr::InSubquery { expr, subquery, negated } => {
+                let among = format!("({} IN ({}))", self.expr(expr)?, self.names.query(subquery)?);
+                if *negated { format!("(NOT {among})") } else { among }
+            }
+            Expr::Array(array) => {
+                let elem = self.ctx.catalog.element_of(self.bind(e)?.ty.oid)?;
+                let items: Option<Vec<String>> =
+                    array.elem.iter().map(|i| self.given(i, PgType::new(elem))).collect();
+                format!("ARRAY[{}]", items?.join(", "))
+            }
             Expr::Function(f) => self.function(e, f)?,
             Expr::Case { operand: None, conditions, else_result, .. } => {
                 self.case(e, conditions, else_result.as_deref())?
@@ -127,6 +198,9 @@ impl Writer<'_> {
 
     /// A value where a type is expected: literals carry it, other types are cast.
     fn given(&self, e: &Expr, expected: PgType) -> Option<String> {
+        if matches!(literal(e), Some(Value::Null)) {
+            return Some(format!("NULL::{}", self.type_name(expected.typmod(-1))));
+        }
         if is_string(e) {
             let ty = if is_polymorphic(expected.oid) { PgType::new(oid::TEXT) } else { expected };
             return Some(format!("{}::{}", literal(e)?, self.type_name(ty.typmod(-1))));
@@ -154,7 +228,7 @@ impl Writer<'_> {
                 // Of varchar there is no comparison.
                 let ty = if ty.oid == oid::VARCHAR { PgType::new(oid::TEXT) } else { ty };
                 let one = |e: &Expr| match side(e) {
-                    Some(own) if own.kind == ty.kind && own.oid != oid::VARCHAR => own,
+                    Some(own) if own.oid != oid::VARCHAR => own,
                     _ => ty,
                 };
                 (one(left), one(right))
@@ -189,38 +263,97 @@ impl Writer<'_> {
 
     fn function(&self, whole: &Expr, f: &ast::Function) -> Option<String> {
         let FunctionArguments::List(list) = &f.args else { return None };
-        let plain = f.over.is_none()
-            && f.filter.is_none()
-            && f.within_group.is_empty()
-            && list.clauses.is_empty()
-            && list.duplicate_treatment.is_none();
-        if !plain {
+        if !f.within_group.is_empty() {
             return None;
         }
+        let bound = self.bind(whole)?;
         let mut args = Vec::new();
         for a in &list.args {
-            let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = a else { return None };
-            args.push(e);
+            match a {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(e),
+                FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if list.args.len() == 1 => {
+                    let name = self.names.function_name(f, &bound);
+                    return Some(format!("{name}(*){}", self.behind_call(f)?));
+                }
+                _ => return None,
+            }
         }
         let own = name::last(&f.name);
-        let bound = self.bind(whole)?;
         let common = matches!(own.as_str(), "coalesce" | "greatest" | "least" | "nullif");
         let types: Vec<PgType> = match callable_of(&bound.expr) {
             _ if common => vec![bound.ty; args.len()],
             Some((c, given)) if given.len() == args.len() => c.args().to_vec(),
-            _ => return None,
+            Some(_) => return None,
+            // an aggregate or window function takes its arguments as they are
+            None => args.iter().map(|e| self.bind(e).map(|t| t.ty)).collect::<Option<_>>()?,
         };
         let texts: Option<Vec<String>> =
             args.iter().zip(types).map(|(e, ty)| self.given(e, ty)).collect();
         let shown = match common {
             true => own.to_uppercase(),
-            false => {
-                let parts: Vec<String> =
-                    name::parts(&f.name).iter().map(|p| names::quote(p)).collect();
-                parts.join(".")
-            }
+            false => self.names.function_name(f, &bound),
         };
-        Some(format!("{shown}({})", texts?.join(", ")))
+        let distinct = match list.duplicate_treatment {
+            Some(ast::DuplicateTreatment::Distinct) => "DISTINCT ",
+            _ => "",
+        };
+        let order = match list.clauses.as_slice() {
+            [] => String::new(),
+            [FunctionArgumentClause::OrderBy(keys)] => format!(" ORDER BY {}", self.keys(keys)?),
+            _ => return None,
+        };
+        let behind = self.behind_call(f)?;
+        Some(format!("{shown}({distinct}{}{order}){behind}", texts?.join(", ")))
+    }
+
+    /// FILTER and OVER.
+    fn behind_call(&self, f: &ast::Function) -> Option<String> {
+        let mut out = String::new();
+        if let Some(filter) = &f.filter {
+            out.push_str(&format!(" FILTER (WHERE {})", self.expr(filter)?));
+        }
+        match &f.over {
+            None => {}
+            Some(ast::WindowType::NamedWindow(name)) => {
+                out.push_str(&format!(" OVER {}", names::quote(&name::ident(name))));
+            }
+            Some(ast::WindowType::WindowSpec(spec)) => {
+                out.push_str(&format!(" OVER ({})", self.window(spec)?));
+            }
+        }
+        Some(out)
+    }
+
+    fn window(&self, spec: &ast::WindowSpec) -> Option<String> {
+        if spec.window_name.is_some() || spec.window_frame.is_some() {
+            return None;
+        }
+        let mut parts = Vec::new();
+        if !spec.partition_by.is_empty() {
+            let by: Option<Vec<String>> = spec.partition_by.iter().map(|e| self.expr(e)).collect();
+            parts.push(format!("PARTITION BY {}", by?.join(", ")));
+        }
+        if !spec.order_by.is_empty() {
+            parts.push(format!("ORDER BY {}", self.keys(&spec.order_by)?));
+        }
+        Some(parts.join(" "))
+    }
+
+    fn keys(&self, keys: &[ast::OrderByExpr]) -> Option<String> {
+        let key = |k: &ast::OrderByExpr| {
+            k.with_fill.is_none().then_some(())?;
+            Some(self.expr(&k.expr)? + direction(&k.options))
+        };
+        Some(keys.iter().map(key).collect::<Option<Vec<_>>>()?.join(", "))
+    }
+
+    /// A constant with its type.
+    fn constant(&self, e: &Expr) -> Option<String> {
+        let bound = self.bind(e)?;
+        let datafusion::logical_expr::Expr::Literal(value, _) = &bound.expr else { return None };
+        let datum = scalar_to_datum(bound.ty.kind, value).ok()?;
+        let text = to_text(bound.ty.oid, &datum, &self.ctx.io());
+        Some(format!("'{}'::{}", text.replace('\'', "''"), self.type_name(bound.ty)))
     }
 
     fn case(
@@ -230,17 +363,31 @@ impl Writer<'_> {
         other: Option<&Expr>,
     ) -> Option<String> {
         let ty = self.bind(whole)?.ty;
-        let mut out = "CASE".to_owned();
+        let indent = self.indent.get();
+        let line = format!("\n{}", " ".repeat(indent.unwrap_or(0)));
+        let mut out = if indent.is_some() { format!("{line}CASE") } else { "CASE".to_owned() };
+        self.indent.set(indent.map(|i| i + 4));
         for c in conditions {
             let (when, then) = (self.expr(&c.condition)?, self.given(&c.result, ty)?);
-            out.push_str(&format!("\n    WHEN {when} THEN {then}"));
+            out.push_str(&format!("{line}    WHEN {when} THEN {then}"));
         }
         let other = match other {
             Some(e) => self.given(e, ty)?,
             None => format!("NULL::{}", self.type_name(ty)),
         };
-        out.push_str(&format!("\n    ELSE {other}\nEND"));
+        self.indent.set(indent);
+        out.push_str(&format!("{line}    ELSE {other}{line}END"));
         Some(out)
+    }
+}
+
+/// How a sort key goes on, where that is not the default.
+pub(crate) fn direction(options: &ast::OrderByOptions) -> &'static str {
+    match (options.asc.unwrap_or(true), options.nulls_first) {
+        (true, Some(true)) => " NULLS FIRST",
+        (true, _) => "",
+        (false, Some(false)) => " DESC NULLS LAST",
+        (false, _) => " DESC",
     }
 }
 

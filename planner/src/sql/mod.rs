@@ -26,6 +26,7 @@ pub(crate) mod star;
 mod tests;
 pub(crate) mod tokens;
 mod trigger;
+mod unsupported;
 pub(crate) mod window;
 mod words;
 
@@ -92,7 +93,9 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
-        let parsed = reserved::check(&statement).and_then(|()| parse_tokens(rewrite(statement)));
+        let parsed = unsupported::check(&statement)
+            .and_then(|()| reserved::check(&statement))
+            .and_then(|()| parse_tokens(rewrite(statement)));
         let mut stmt = parsed.map(select_into::rewrite).map_err(|e| match semicolon {
             // the grammar wanted more: PostgreSQL's met the semicolon instead
             Some(at) if e.message() == AT_END => tokens::syntax_error(";", at),

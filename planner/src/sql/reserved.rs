@@ -51,8 +51,13 @@ pub(super) fn is_bare_label(word: &str) -> bool {
     vicinity_functions::keyword(&word.to_ascii_lowercase()).is_none_or(|k| k.bare_label)
 }
 
-/// Whether no expression begins with a word.
+/// Whether no expression begins with a word. `on` is a value of settings and options, which
+/// sqlparser reads as expressions.
 pub(super) fn begins_no_expression(word: &str) -> bool {
+    begins_no_table(word) && !word.eq_ignore_ascii_case("on")
+}
+
+fn begins_no_table(word: &str) -> bool {
     category(word) == Some(b'R') && !among(BEGIN_EXPRESSION, word)
 }
 
@@ -61,9 +66,9 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     for pair in tokens.windows(2) {
         let [before, token] = pair else { continue };
         let Some(word) = plain_word(token) else { continue };
-        let table = ["from", "join", "into", "update"].iter().any(|w| word_is(before, w));
+        let table = ["from", "join", "into"].iter().any(|w| word_is(before, w));
         let free = matches!(word.to_ascii_lowercase().as_str(), "only" | "lateral" | "table");
-        if table && begins_no_expression(word) && !free {
+        if table && begins_no_table(word) && !free {
             return Err(misplaced(token));
         }
     }

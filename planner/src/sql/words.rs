@@ -14,7 +14,12 @@ fn is(tokens: &[TokenWithSpan], at: usize, words: &[&str]) -> bool {
 }
 
 /// `[NOT] DEFERRABLE` of a transaction says nothing: snapshots never wait for a safe moment.
+/// A group is a role.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let group = is(&tokens, 0, &["create", "group"]) || is(&tokens, 0, &["drop", "group"]);
+    if group && let Some(token) = tokens.get_mut(1) {
+        token.token = Token::make_word("role", None);
+    }
     let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
     if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
         drop_deferrable(&mut tokens);

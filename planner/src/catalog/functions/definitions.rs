@@ -2,12 +2,13 @@
 
 use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::model::{ConstraintKind, RelationKind, fixed};
-use vicinity_types::{Datum, Oid, Result};
+use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
 use crate::catalog::definition::{self, ArgumentStyle};
 use crate::catalog::{class_oid, lookup as system_table, lookup_oid, trigger};
 use crate::context::ExecContext;
+use crate::exec::viewtext::Style;
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
@@ -19,6 +20,7 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_get_expr" => first,
         "pg_get_expr_ext" => expr_ext,
         "pg_get_viewdef" | "pg_get_viewdef_ext" | "pg_get_viewdef_wrap" => viewdef,
+        "pg_get_viewdef_name" | "pg_get_viewdef_name_ext" => viewdef_named,
         "pg_get_functiondef" => functiondef,
         "pg_get_function_arguments" => function_arguments,
         "pg_get_function_identity_arguments" => function_identity_arguments,
@@ -67,7 +69,7 @@ fn format_type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         Some(Datum::Int4(n)) => *n,
         _ => -1,
     };
-    Ok(Datum::text(definition::type_name(&ctx.catalog, *ty, typmod)))
+    Ok(Datum::text(crate::names::type_name_in(&ctx.catalog, Some(&ctx.session), *ty, typmod)))
 }
 
 fn indexdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
@@ -90,29 +92,39 @@ fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 fn constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     Ok(match ctx.catalog.constraint(oid_at(args, 0)) {
         Some((relation, c)) => {
-            Datum::text(definition::constraint(&ctx.catalog, relation, c, is_pretty(args, 1)))
+            Datum::text(definition::constraint(ctx, relation, c, is_pretty(args, 1)))
         }
         None => Datum::Null,
     })
 }
 
+/// `(view)`, `(view, pretty)`, `(view, width)`: the last is pretty too.
 fn viewdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    Ok(match ctx.catalog.relation(oid_at(args, 0)).map(|r| &r.kind) {
-        Some(RelationKind::View(view)) => Datum::text(definition::view(&view.query)),
-        Some(RelationKind::Table(t)) if let Some(m) = &t.materialized => {
-            Datum::text(definition::view(&m.query))
-        }
-        _ => Datum::Null,
-    })
+    let relation = ctx.catalog.relation(oid_at(args, 0));
+    Ok(text_or_null(relation.and_then(|r| definition::view(ctx, r, style(args)))))
+}
+
+/// The same by name.
+fn viewdef_named(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let oid = crate::names::reg_in(&ctx.catalog, &ctx.session, oid::REGCLASS, text_at(args, 0))?;
+    let relation = ctx.catalog.relation(oid);
+    Ok(text_or_null(relation.and_then(|r| definition::view(ctx, r, style(args)))))
+}
+
+fn style(args: &[Datum]) -> Style {
+    match args.get(1) {
+        Some(Datum::Bool(true) | Datum::Int4(_)) => Style::Pretty,
+        _ => Style::Shown,
+    }
 }
 
 fn ruledef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let Some(relation) = ctx.catalog.relation(oid_at(args, 0)) else { return Ok(Datum::Null) };
-    let RelationKind::View(view) = &relation.kind else { return Ok(Datum::Null) };
+    let RelationKind::View(_) = &relation.kind else { return Ok(Datum::Null) };
     Ok(Datum::text(format!(
         "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO {} DO INSTEAD {}",
         definition::qualified_name(&ctx.catalog, relation),
-        definition::view(&view.query)
+        definition::view(ctx, relation, Style::Shown).unwrap_or_default()
     )))
 }
 
@@ -150,7 +162,7 @@ fn function_result(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 fn triggerdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let pretty = matches!(args.get(1), Some(Datum::Bool(true)));
     let found = ctx.catalog.trigger(oid_at(args, 0));
-    Ok(text_or_null(found.and_then(|t| trigger::definition(&ctx.catalog, t, pretty))))
+    Ok(text_or_null(found.and_then(|t| trigger::definition(ctx, t, pretty))))
 }
 
 /// The replica identity DEFAULT is the primary key.
@@ -214,7 +226,7 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
                 RelationKind::View(_) => "view",
                 RelationKind::Composite(_) => "composite type",
             };
-            format!("{kind} {}", definition::relation_name(&ctx.catalog, r))
+            format!("{kind} {}", definition::relation_name(ctx, r))
         }),
         "pg_type" => Some(format!("type {}", definition::type_name(&ctx.catalog, object, -1))),
         "pg_proc" => signature(ctx, object).map(|s| format!("function {s}")),

@@ -7,7 +7,7 @@ use vicinity_storage::catalog::model::{Materialized, Object, Persistence, Relati
 use vicinity_types::{PgError, Result};
 
 use super::super::outcome::{Outcome, Tag, done};
-use super::super::{canon, name, query};
+use super::super::{name, query, viewtext};
 use super::{index, table, view};
 use crate::context::ExecContext;
 
@@ -20,11 +20,12 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView, no_data: bool) -> R
     let names: Vec<Ident> = v.columns.iter().map(|c| c.name.clone()).collect();
     let bound = query::bind(ctx, &v.query)?;
     let columns = view::columns(ctx, &names, &bound.columns, "materialized view")?;
+    let names = view::names_of(&columns);
     let draft = table::draft(schema, own, columns)?;
     let options = table::storage_options(&v.options)?;
     let oid = table::finish(ctx, draft, Persistence::Permanent, options)?;
     let materialized = Materialized {
-        query: canon::query(&v.query, &view::qualifier(ctx, &v.query)),
+        query: viewtext::kept(ctx, &v.query, &names, &view::qualifier(ctx, &v.query)),
         depends_on: view::dedup(bound.relations.clone(), oid),
         populated: !no_data,
     };

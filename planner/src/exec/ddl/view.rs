@@ -9,7 +9,7 @@ use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, V
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name, query};
+use super::super::{name, query, viewtext};
 use super::table;
 use crate::context::ExecContext;
 
@@ -125,7 +125,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
     let described = query::describe(ctx, &v.query)?;
     let columns = columns(ctx, &names, &described.columns, "view")?;
     let columns = table::draft(schema, own.clone(), columns)?.columns;
-    let text = canon::query(&v.query, &qualifier(ctx, &v.query));
+    let text = viewtext::kept(ctx, &v.query, &names_of(&columns), &qualifier(ctx, &v.query));
     let catalog = ctx.txn.catalog();
     let before = catalog.relation_named(schema, &own).cloned();
     let (oid, row_type) = match &before {
@@ -161,6 +161,11 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
     };
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;
     Ok(done("CREATE VIEW"))
+}
+
+/// The columns' names.
+pub(super) fn names_of(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|c| c.name.clone()).collect()
 }
 
 pub(super) fn dedup(mut relations: Vec<Oid>, own: Oid) -> Vec<Oid> {

@@ -1,0 +1,83 @@
+//! Names and types at a place of a query, for what writes queries back as SQL.
+
+use sqlparser::ast::{self, Ident};
+use vicinity_types::Result;
+
+use super::column::lookup;
+use super::{Binder, Level, fold};
+use crate::call::Typed;
+
+impl Binder<'_> {
+    /// Goes into a query: its WITH queries are known from here.
+    pub(crate) fn enter(&mut self, query: Option<&ast::Query>) -> Result<()> {
+        self.levels.push(Level { sets_allowed: true, ..Level::default() });
+        match query.and_then(|query| Some((query.with.as_ref()?, query))) {
+            Some((with, query)) => self.with(with, query),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the names of a FROM clause known.
+    pub(crate) fn enter_from(&mut self, from: &[ast::TableWithJoins]) -> Result<()> {
+        self.level().scope = super::Scope::empty();
+        self.from(from).map(drop)
+    }
+
+    /// Leaves the query entered last.
+    pub(crate) fn leave(&mut self) {
+        self.levels.pop();
+    }
+
+    /// An expression of the query entered last, aggregates and all.
+    pub(crate) fn value_here(&mut self, expr: &ast::Expr) -> Result<Typed> {
+        self.expr(expr)
+    }
+
+    /// The table's alias and the name of the column a reference means.
+    pub(crate) fn owner(&self, idents: &[Ident]) -> Option<(String, String)> {
+        let parts: Vec<String> = idents.iter().map(fold).collect();
+        for level in self.levels.iter().rev() {
+            let Some(found) = lookup(&level.scope, &parts).ok()? else { continue };
+            let items = &level.scope.items;
+            let mut owners = items.iter().filter(|item| {
+                item.columns.iter().any(|c| c.expr == found.expr)
+                    && (parts.len() == 1 || parts.iter().rev().nth(1) == Some(&item.alias))
+            });
+            let owner = owners.next()?;
+            let alone = items.iter().filter(|i| i.alias == owner.alias).count() == 1;
+            return alone.then(|| (owner.alias.clone(), found.name));
+        }
+        None
+    }
+
+    /// Whether a name is a table's, not a column's: its whole row is meant.
+    pub(crate) fn is_item(&self, ident: &Ident) -> bool {
+        self.item(&[fold(ident)]).is_some()
+    }
+
+    /// The columns `*` or `t.*` means: the tables' aliases and the columns' names.
+    pub(crate) fn star(&self, of: Option<&ast::ObjectName>) -> Option<Vec<(String, String)>> {
+        let scope = &self.levels.last()?.scope;
+        let columns: Vec<_> = match of {
+            None => scope.star().cloned().collect(),
+            Some(name) => {
+                let (_, item) = self.item(&super::name_parts(name))?;
+                item.columns.into_iter().filter(|c| !c.hidden).collect()
+            }
+        };
+        columns
+            .into_iter()
+            .map(|c| {
+                let owns = |i: &&super::Item| i.columns.iter().any(|own| own.expr == c.expr);
+                let owner = scope.items.iter().find(owns)?;
+                Some((owner.alias.clone(), c.name))
+            })
+            .collect()
+    }
+
+    /// The columns of an item of the FROM clause entered last.
+    pub(crate) fn columns_of(&self, alias: &str) -> Option<Vec<String>> {
+        let item = self.levels.last()?.scope.items.iter().find(|i| i.alias == alias)?;
+        Some(item.columns.iter().filter(|c| !c.hidden).map(|c| c.name.clone()).collect())
+    }
+}
