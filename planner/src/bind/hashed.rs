@@ -3,8 +3,9 @@
 //! `EXISTS (SELECT ... WHERE inner = outer AND ...)` asks for membership: once the rows asked about
 //! have cost as much as it may, the query's keys are read as a whole and kept, as in PostgreSQL's
 //! hashed SubPlan. Until then, and where an index makes each row cheap, it is run row by row.
+//! `inner < outer` and the like beside the equalities are looked at for the rows of the key.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,14 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Distinct, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, SkipType,
+    Distinct, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Operator, SkipType, binary_expr,
 };
 use parking_lot::Mutex;
 use vicinity_storage::Snapshot;
 use vicinity_types::arrow::group_key;
 use vicinity_types::{Datum, Kind, Result, oid};
 
-use crate::call::{PgType, callable_of, internal};
+use crate::call::{PgType, callable_of, internal, placeholder};
 use crate::context::ExecContext;
 use crate::push::access::conjuncts;
 use crate::query::QueryPlan;
@@ -29,8 +30,8 @@ use crate::rows::{Collect, OutputColumn};
 
 /// What the rows asked about may cost before the keys are tried for the first time.
 const FIRST_TRY: Duration = Duration::from_millis(1);
-/// Keys of one query, at most (invariant *bounded*).
-const MOST_KEYS: usize = 5_000_000;
+/// Rows of one query whose keys are kept, at most (invariant *bounded*).
+const MOST_ROWS: usize = 5_000_000;
 /// Executions whose keys are kept at a time.
 const KEPT: usize = 4;
 
@@ -47,7 +48,12 @@ struct Probe {
     plan: QueryPlan,
     /// The key of the outer row, from the parameters.
     key: Vec<Node>,
+    /// What else must be true; the values behind the keys are parameters behind the others.
+    rest: Vec<Node>,
 }
+
+/// The rows of each key: what [`Probe::rest`] looks at.
+type Keys = HashMap<Vec<u8>, Vec<Vec<Datum>>>;
 
 /// The keys for one execution, or how far it is from having them.
 struct Table {
@@ -57,7 +63,7 @@ struct Table {
     fixed: Vec<Datum>,
     spent: Duration,
     next_try: Duration,
-    keys: Option<Arc<HashSet<Vec<u8>>>>,
+    keys: Option<Arc<Keys>>,
 }
 
 /// What is known of a query.
@@ -169,64 +175,135 @@ impl Probe {
         if question.names_outer_plan(base)? {
             return Ok(None);
         }
-        let (mut inner, mut key, mut types, mut rest) = (vec![], vec![], vec![], vec![]);
-        let kinds: Vec<Kind> = question.params.iter().map(|p| p.kind).collect();
+        let mut parts = Parts::default();
         for condition in conditions {
             if !question.names_outer(&condition)? {
-                rest.push(condition);
+                parts.own.push(condition);
                 continue;
             }
-            let Some((column, value, ty)) = question.equality(&condition)? else {
-                return Ok(None);
-            };
-            inner.push(column.alias(format!("k{}", inner.len())));
-            let mut compiler = Compiler::new(Scope::empty(), kinds.clone());
-            let Ok(node) = compiler.compile(&value, ty.kind) else { return Ok(None) };
-            key.push(node);
-            types.push(ty);
+            let Some(comparison) = question.comparison(&condition)? else { return Ok(None) };
+            match comparison.op {
+                Operator::Eq => parts.equal.push(comparison),
+                _ => parts.other.push(comparison),
+            }
         }
-        if inner.is_empty() {
+        if parts.equal.is_empty() {
             return Ok(None);
         }
-        let mut builder = LogicalPlanBuilder::from(base.clone());
-        if let Some(rest) = conjunction(rest) {
-            builder = builder.filter(rest).map_err(internal)?;
-        }
-        let plan = builder.project(inner).and_then(LogicalPlanBuilder::build).map_err(internal)?;
-        let columns = types.iter().map(|ty| OutputColumn::computed("key", *ty)).collect();
-        let params: Vec<u32> = question.params.iter().map(|p| p.oid).collect();
-        Ok(Some(Probe { plan: QueryPlan::new(ctx, plan, columns, &params)?, key }))
+        parts.probe(base, question, ctx)
     }
 
     /// All keys, if they are found within a time.
-    fn keys(
-        &self,
-        ctx: &ExecContext,
-        params: &[Datum],
-        budget: Duration,
-    ) -> Result<Option<HashSet<Vec<u8>>>> {
+    fn keys(&self, ctx: &ExecContext, params: &[Datum], budget: Duration) -> Result<Option<Keys>> {
         let began = Instant::now();
-        let mut keys = HashSet::new();
+        let (mut keys, mut count) = (Keys::new(), 0usize);
         // What is not wanted in the end is not measured either.
         let ctx = ExecContext { measure: None, ..ctx.deeper()? };
         let mut cursor = self.plan.open(ctx, params.to_vec())?;
         loop {
             let mut sink = Collect::default();
             let done = cursor.fill(&mut sink, 1024)?.done;
-            keys.extend(sink.rows.iter().filter_map(|row| key_of(row)));
+            count += sink.rows.len();
+            for mut row in sink.rows {
+                let rest = row.split_off(self.key.len().min(row.len()));
+                let Some(key) = key_of(&row) else { continue };
+                let rows = keys.entry(key).or_default();
+                if !rest.is_empty() {
+                    rows.push(rest);
+                }
+            }
             if done {
                 return Ok(Some(keys));
             }
-            if began.elapsed() > budget || keys.len() > MOST_KEYS {
+            if began.elapsed() > budget || count > MOST_ROWS {
                 return Ok(None);
             }
         }
     }
 
-    fn holds(&self, keys: &HashSet<Vec<u8>>, ctx: &ExecContext, params: &[Datum]) -> Result<bool> {
+    fn holds(&self, keys: &Keys, ctx: &ExecContext, params: &[Datum]) -> Result<bool> {
         let frame = Frame { ctx, params, once: &[], row: RowRef::None };
         let values = self.key.iter().map(|node| node.eval(&frame)).collect::<Result<Vec<_>>>()?;
-        Ok(key_of(&values).is_some_and(|key| keys.contains(&key)))
+        let Some(rows) = key_of(&values).and_then(|key| keys.get(&key)) else { return Ok(false) };
+        if self.rest.is_empty() {
+            return Ok(true);
+        }
+        let mut params = params.to_vec();
+        let own = params.len();
+        for (i, row) in rows.iter().enumerate() {
+            params.truncate(own);
+            params.extend_from_slice(row);
+            let frame = Frame { ctx, params: &params, once: &[], row: RowRef::None };
+            let mut all = true;
+            for condition in &self.rest {
+                all = all && condition.passes(&frame)?;
+            }
+            if all {
+                return Ok(true);
+            }
+            if i % 1024 == 1023 {
+                ctx.check()?;
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A comparison of a value of the query with one of the outer row.
+struct Comparison {
+    inner: Expr,
+    outer: Expr,
+    /// The type they are compared as.
+    ty: PgType,
+    op: Operator,
+    /// Whether the query's value stands on the left.
+    inner_first: bool,
+}
+
+/// A query's conditions, by what they speak of.
+#[derive(Default)]
+struct Parts {
+    own: Vec<Expr>,
+    equal: Vec<Comparison>,
+    other: Vec<Comparison>,
+}
+
+impl Parts {
+    fn probe(
+        self,
+        base: &LogicalPlan,
+        question: &Question<'_>,
+        ctx: &ExecContext,
+    ) -> Result<Option<Probe>> {
+        let mut kinds: Vec<Kind> = question.params.iter().map(|p| p.kind).collect();
+        let (mut key, mut rest) = (Vec::new(), Vec::new());
+        for c in &self.equal {
+            let mut compiler = Compiler::new(Scope::empty(), kinds.clone());
+            let Ok(node) = compiler.compile(&c.outer, c.ty.kind) else { return Ok(None) };
+            key.push(node);
+        }
+        let numbered = self.other.iter().enumerate().map(|(i, c)| (kinds.len() + i + 1, c));
+        let numbered: Vec<_> = numbered.collect();
+        kinds.extend(self.other.iter().map(|c| c.ty.kind));
+        for (number, c) in numbered {
+            let inner = placeholder(number, c.ty);
+            let (left, right) =
+                if c.inner_first { (inner, c.outer.clone()) } else { (c.outer.clone(), inner) };
+            let condition = binary_expr(left, c.op, right);
+            let mut compiler = Compiler::new(Scope::empty(), kinds.clone());
+            let Ok(node) = compiler.compile(&condition, Kind::Bool) else { return Ok(None) };
+            rest.push(node);
+        }
+        let mut builder = LogicalPlanBuilder::from(base.clone());
+        if let Some(own) = conjunction(self.own) {
+            builder = builder.filter(own).map_err(internal)?;
+        }
+        let values: Vec<Comparison> = self.equal.into_iter().chain(self.other).collect();
+        let columns = values.iter().map(|c| OutputColumn::computed("value", c.ty)).collect();
+        let named = values.into_iter().enumerate().map(|(i, c)| c.inner.alias(format!("k{i}")));
+        let plan = builder.project(named).and_then(LogicalPlanBuilder::build).map_err(internal)?;
+        let params: Vec<u32> = question.params.iter().map(|p| p.oid).collect();
+        Ok(Some(Probe { plan: QueryPlan::new(ctx, plan, columns, &params)?, key, rest }))
     }
 }
 
@@ -264,36 +341,43 @@ impl Question<'_> {
         Ok(found)
     }
 
-    /// `inner = outer` or the other way round: the two, and the type they are compared as.
-    fn equality(&self, condition: &Expr) -> Result<Option<(Expr, Expr, PgType)>> {
-        let (left, right) = match condition {
-            Expr::BinaryExpr(b) if b.op == Operator::Eq => (&*b.left, &*b.right),
+    /// `inner op outer`, or the other way round.
+    fn comparison(&self, condition: &Expr) -> Result<Option<Comparison>> {
+        use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+        let (left, op, right) = match condition {
+            Expr::BinaryExpr(b) if matches!(b.op, Eq | NotEq | Lt | LtEq | Gt | GtEq) => {
+                (&*b.left, b.op, &*b.right)
+            }
             other => match callable_of(other) {
                 Some((call, [left, right])) => {
                     let plain = call.operator().is_some_and(|op| op.name == "=");
-                    let same =
-                        matches!(call.args(), [l, r] if l.oid == r.oid && l.oid == oid::NUMERIC);
-                    if !plain || !same {
+                    let numeric = call.args().iter().all(|ty| ty.oid == oid::NUMERIC);
+                    if !plain || !numeric {
                         return Ok(None);
                     }
-                    (left, right)
+                    (left, Eq, right)
                 }
                 _ => return Ok(None),
             },
         };
-        for (inner, outer) in [(left, right), (right, left)] {
+        for (inner, outer, inner_first) in [(left, right, true), (right, left, false)] {
             if let Some(ty) = self.outer_value(outer)
                 && !self.names_outer(inner)?
             {
-                return Ok(Some((inner.clone(), outer.clone(), ty)));
+                let (inner, outer) = (inner.clone(), outer.clone());
+                return Ok(Some(Comparison { inner, outer, ty, op, inner_first }));
             }
         }
         Ok(None)
     }
 
-    /// The type of an outer column, as it is or as a wider number.
+    /// The type of what is computed from outer columns alone.
     fn outer_value(&self, expr: &Expr) -> Option<PgType> {
         match expr {
+            Expr::ScalarFunction(_) => {
+                let alone = expr.column_refs().is_empty() && self.names_outer(expr).ok()?;
+                callable_of(expr).filter(|_| alone).map(|(call, _)| call.ret())
+            }
             Expr::Placeholder(p) if self.is_outer(expr) => {
                 parameter(&p.id).and_then(|i| self.params.get(i)).copied()
             }

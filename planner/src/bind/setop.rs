@@ -1,7 +1,10 @@
 //! UNION, INTERSECT, EXCEPT.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
 use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union, lit};
 use sqlparser::ast::{self, SelectItem, SetExpr, SetOperator, SetQuantifier};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -122,6 +125,11 @@ fn merged_columns(left: &Bound, right: &Bound) -> Vec<OutputColumn> {
 /// The sides' columns under common names: an optimiser that drops an empty side must leave the
 /// names above it standing.
 fn renamed(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let named = |(i, field): (usize, &Arc<Field>)| *field.name() == column_name(i);
+    if matches!(plan, LogicalPlan::Union(_)) && plan.schema().fields().iter().enumerate().all(named)
+    {
+        return Ok(plan);
+    }
     let columns: Vec<Expr> = plan
         .schema()
         .iter()
@@ -142,7 +150,20 @@ fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
         .map_err(internal)
 }
 
-pub(super) fn appended(left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+/// The rows of one side, then the other's. A long row of sides is one node: as a tree it would be
+/// walked to its depth again and again.
+fn appended(left: LogicalPlan, right: LogicalPlan) -> Result<LogicalPlan> {
+    let same = |union: &Union| {
+        let sides = union.schema.fields().iter().zip(right.schema().fields());
+        sides.into_iter().all(|(l, r)| l.is_nullable() || !r.is_nullable())
+    };
+    let left = match left {
+        LogicalPlan::Union(mut union) if same(&union) => {
+            union.inputs.push(Arc::new(right));
+            return Ok(LogicalPlan::Union(union));
+        }
+        other => other,
+    };
     LogicalPlanBuilder::from(left)
         .union(right)
         .and_then(LogicalPlanBuilder::build)
