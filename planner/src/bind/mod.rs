@@ -427,6 +427,7 @@ impl<'a> Binder<'a> {
         if self.depth > DEPTH {
             return Err(crate::sql::too_deep());
         }
+        self.session.check_cancel()?;
         let done = f(self);
         self.depth = self.depth.saturating_sub(steps);
         done
