@@ -88,6 +88,8 @@ fn views_upon_views_run() {
             last = i;
         }
         assert!(last >= 300, "{last}");
+        // Reading one is a step more than making it.
+        last -= 1;
         assert_eq!(answer(&client, &format!("select a from v{last}")).await, "1");
         let wide = format!("select x.a from v{last} x join v{last} y using (a) where x.a = 1");
         assert_eq!(answer(&client, &wide).await, "1");

@@ -60,38 +60,41 @@ fn nesting(tokens: &[TokenWithSpan]) -> Result<()> {
     Ok(())
 }
 
+/// Operators in a row, inside of one parenthesis.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    /// ANDs and ORs.
+    logical: usize,
+    /// Other operators since the last of them: they stand on its right side.
+    run: usize,
+}
+
 /// What leans to the left without a parenthesis.
 fn chains(tokens: &[TokenWithSpan]) -> Result<()> {
     // Operators since the last comma, for every open parenthesis.
-    let mut open = vec![0usize];
+    let mut open = vec![Row::default()];
     let (mut sets, mut queries) = (0usize, 0usize);
     for (i, token) in tokens.iter().enumerate() {
+        let Some(top) = open.last_mut() else { break };
         match &token.token {
-            Token::LParen | Token::LBracket => open.push(0),
+            Token::LParen | Token::LBracket => open.push(Row::default()),
             Token::RParen | Token::RBracket if open.len() > 1 => {
                 open.pop();
             }
-            Token::Comma => {
-                if let Some(top) = open.last_mut() {
-                    *top = 0;
-                }
-            }
+            Token::Comma => *top = Row::default(),
             Token::Word(w) => match w.keyword {
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => {
                     sets += 1;
-                    if let Some(top) = open.last_mut() {
-                        *top = 0;
-                    }
+                    *top = Row::default();
                 }
                 Keyword::AS => {
                     let next = tokens.get(i + 1).map(|t| &t.token);
                     queries += usize::from(matches!(next, Some(Token::LParen)));
                 }
-                Keyword::AND | Keyword::OR | Keyword::COLLATE | Keyword::IS | Keyword::AT => {
-                    if let Some(top) = open.last_mut() {
-                        *top += 1;
-                    }
+                Keyword::AND | Keyword::OR => {
+                    *top = Row { logical: top.logical + 1, run: 0 };
                 }
+                Keyword::COLLATE | Keyword::IS | Keyword::AT => top.run += 1,
                 _ => {}
             },
             Token::Number(..)
@@ -100,13 +103,9 @@ fn chains(tokens: &[TokenWithSpan]) -> Result<()> {
             | Token::Period
             | Token::Whitespace(_)
             | Token::EOF => {}
-            _ => {
-                if let Some(top) = open.last_mut() {
-                    *top += 1;
-                }
-            }
+            _ => top.run += 1,
         }
-        let long = open.last().is_some_and(|n| *n > CHAIN);
+        let long = open.last().is_some_and(|top| top.logical + top.run > CHAIN);
         if long || sets > SET_OPERATIONS || queries > WITH_QUERIES {
             return Err(too_deep());
         }
