@@ -78,8 +78,11 @@ fn chains(tokens: &[TokenWithSpan]) -> Result<()> {
         let Some(top) = open.last_mut() else { break };
         match &token.token {
             Token::LParen | Token::LBracket => open.push(Row::default()),
-            Token::RParen | Token::RBracket if open.len() > 1 => {
+            Token::RParen | Token::RBracket => {
                 open.pop();
+                if open.is_empty() {
+                    open.push(Row::default());
+                }
             }
             Token::Comma => *top = Row::default(),
             Token::Word(w) => match w.keyword {
