@@ -161,22 +161,21 @@ async fn what_waited_sees_what_it_waited_for() {
     run(&first, "create table t (id int primary key, v int); insert into t values (1, 1)").await;
     let prepared = second.prepare("select v from t where id = $1").await.unwrap();
     assert_eq!(second.query(&prepared, &[&1]).await.unwrap().len(), 1);
-    let wait = async |sql: &'static str| {
+    let begin = async |sql: &'static str| {
         run(&first, "begin").await;
         run(&first, sql).await;
-        let commit = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            run(&first, "commit").await;
-        };
-        commit
+    };
+    let commit = async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        run(&first, "commit").await;
     };
 
-    let commit = wait("truncate t; insert into t values (1, 10)").await;
-    let (rows, ()) = tokio::join!(second.query(&prepared, &[&1]), commit);
+    begin("truncate t; insert into t values (1, 10)").await;
+    let (rows, ()) = tokio::join!(second.query(&prepared, &[&1]), commit());
     assert_eq!(rows.unwrap().first().unwrap().get::<_, i32>(0), 10);
 
-    let commit = wait("alter table t add column n int default 7").await;
-    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit);
+    begin("alter table t add column n int default 7").await;
+    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit());
     let rows = rows.unwrap();
     let columns = rows.iter().find_map(|m| match m {
         tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.columns().len()),
@@ -184,8 +183,8 @@ async fn what_waited_sees_what_it_waited_for() {
     });
     assert_eq!(columns, Some(3));
 
-    let commit = wait("truncate t").await;
-    let (done, ()) = tokio::join!(second.execute("insert into t values (5, 5, 5)", &[]), commit);
+    begin("truncate t").await;
+    let (done, ()) = tokio::join!(second.execute("insert into t values (5, 5, 5)", &[]), commit());
     assert_eq!(done.unwrap(), 1);
     let count = first.query_one("select count(*) from t", &[]).await.unwrap();
     assert_eq!(count.get::<_, i64>(0), 1);
@@ -197,14 +196,14 @@ async fn what_waited_sees_what_it_waited_for() {
     )
     .await;
     run(&second, "select g(); delete from t").await;
-    let commit = wait("truncate t").await;
-    let (row, ()) = tokio::join!(second.query_one("select g()", &[]), commit);
+    begin("truncate t").await;
+    let (row, ()) = tokio::join!(second.query_one("select g()", &[]), commit());
     assert_eq!(row.unwrap().get::<_, i64>(0), 1);
     let count = first.query_one("select count(*) from t", &[]).await.unwrap();
     assert_eq!(count.get::<_, i64>(0), 1);
 
-    let commit = wait("drop table t").await;
-    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit);
+    begin("drop table t").await;
+    let (rows, ()) = tokio::join!(second.simple_query("select * from t"), commit());
     assert_eq!(code(&rows.unwrap_err()), "42P01");
     server.stop().await;
 }

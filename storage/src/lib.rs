@@ -33,6 +33,6 @@ pub use table::{
 };
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};
 pub use txn::relation_lock::{LockInfo, LockTarget, RelationLock};
-pub use txn::{CommitTicket, Interrupt, Isolation, KeptSnapshot, Savepoint, Transaction};
+pub use txn::{CommitTicket, Interrupt, Isolation, Savepoint, Transaction};
 pub use vicinity_indexes::{PAGE, Progress};
 pub use wal::{Lsn, Wal};

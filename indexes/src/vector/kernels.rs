@@ -20,7 +20,7 @@ type DotsFn = unsafe fn(&[&[f32]; ROWS], &[f32], &mut [[f32; LANES]; ROWS]);
 
 /// The kernels of this CPU. The private pointers were chosen after feature detection.
 pub(crate) struct Kernels {
-    #[cfg_attr(not(test), allow(dead_code))]
+    #[cfg(test)]
     pub(crate) name: &'static str,
     query_u8: unsafe fn(&[i16], &[u8]) -> u32,
     query_u8_block: unsafe fn(&[i16], &[u8], &mut [u32]),
@@ -140,6 +140,7 @@ pub fn prefetch_lines<const N: usize>(start: *const u8) {
 }
 
 const SCALAR: Kernels = Kernels {
+    #[cfg(test)]
     name: "scalar",
     query_u8: scalar::query_u8,
     query_u8_block: scalar::query_u8_block,
@@ -222,6 +223,7 @@ mod x86 {
     use super::{Kernels, LANES, ROWS, scalar};
 
     pub(super) const AVX512_VNNI: Kernels = Kernels {
+        #[cfg(test)]
         name: "avx512-vnni",
         query_u8: query_u8_512,
         query_u8_block: query_u8_block_512,
@@ -232,6 +234,7 @@ mod x86 {
     };
 
     pub(super) const AVX2: Kernels = Kernels {
+        #[cfg(test)]
         name: "avx2",
         query_u8: query_u8_256,
         query_u8_block: query_u8_block_256,
@@ -434,8 +437,16 @@ mod x86 {
 mod neon {
     use super::{Kernels, LANES, ROWS, scalar};
 
-    pub(super) const NEON: Kernels =
-        Kernels { name: "neon", query_u8, query_u8_block, pair_u8, l2_f32, dots };
+    pub(super) const NEON: Kernels = Kernels {
+        #[cfg(test)]
+        name: "neon",
+        query_u8,
+        query_u8_block,
+        pair_u8,
+        l2_f32,
+        dots,
+        dots_one,
+    };
 
     #[target_feature(enable = "neon")]
     unsafe fn query_u8(query: &[i16], code: &[u8]) -> u32 {

@@ -81,7 +81,7 @@ fn keeps(args: &[Datum], block: u64, seed: u64) -> Result<bool> {
         return Err(invalid("sample percentage must be between 0 and 100"));
     }
     let Some(Datum::Tid(row)) = args.first() else { return Ok(false) };
-    let drawn = mix(row / block ^ mix(seed));
+    let drawn = mix((row / block) ^ mix(seed));
     // the upper 53 bits are a fraction
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
     let fraction = (drawn >> 11) as f64 / (1u64 << 53) as f64;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, DataFusionError, Result as DfResult};
+use datafusion::common::{DFSchemaRef, Result as DfResult};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::PhysicalExpr;
@@ -22,9 +22,7 @@ use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec,
 };
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
 use vicinity_types::Result;
 
@@ -69,13 +67,9 @@ impl UserDefinedLogicalNodeCore for Instrument {
     }
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DfResult<Self> {
-        let input = inputs.into_iter().next().ok_or_else(childless)?;
+        let input = super::children::only(inputs)?;
         Ok(Instrument { input, place: self.place })
     }
-}
-
-fn childless() -> DataFusionError {
-    DataFusionError::Internal("one child expected".to_owned())
 }
 
 /// Numbers the nodes of a plan and wraps each.
@@ -147,7 +141,7 @@ impl InstrumentExec {
     }
 
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().ok_or_else(childless)?;
+        let input = super::children::only(children)?;
         Ok(Arc::new(InstrumentExec::new(input, self.place, self.measure.clone())))
     }
 }
@@ -186,20 +180,7 @@ impl ExecutionPlan for InstrumentExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
+    super::children::replaced_by_over!();
 
     fn execute(
         &self,

@@ -3,6 +3,7 @@
 pub mod aggregate;
 mod aggregate_state;
 pub mod append;
+mod children;
 mod frame;
 pub mod instrument;
 mod lock_exec;

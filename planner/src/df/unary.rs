@@ -11,9 +11,7 @@ use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use vicinity_functions::Rows;
 use vicinity_types::arrow::{ColumnBuilder, value_at};
@@ -58,7 +56,7 @@ impl ProjectSetExec {
     /// The same over another input.
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(ProjectSetExec::new(
-            one_child(children)?,
+            super::children::only(children)?,
             self.calls.clone(),
             self.outer,
             self.ordinality,
@@ -78,11 +76,6 @@ impl DisplayAs for ProjectSetExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProjectSetExec")
     }
-}
-
-pub(super) fn one_child(children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-    let missing = || DataFusionError::Internal("one child expected".to_owned());
-    children.into_iter().next().ok_or_else(missing)
 }
 
 impl ExecutionPlan for ProjectSetExec {
@@ -110,20 +103,7 @@ impl ExecutionPlan for ProjectSetExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
+    super::children::replaced_by_over!();
 
     fn execute(
         &self,
@@ -323,20 +303,7 @@ impl ExecutionPlan for AppendExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
+    super::children::replaced_by_over!();
 
     fn execute(
         &self,

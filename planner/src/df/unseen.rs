@@ -14,19 +14,17 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchemaRef, DataFusionError, Result as DfResult};
+use datafusion::common::{DFSchemaRef, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
+use super::children::only;
 use super::stream::properties;
-use super::unary::one_child;
 
 /// The logical node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,9 +85,7 @@ impl UserDefinedLogicalNodeCore for Unseen {
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DfResult<Self> {
-        let missing = || DataFusionError::Internal("one input expected".to_owned());
-        let input = inputs.into_iter().next().ok_or_else(missing)?;
-        Ok(Unseen { input, number: self.number, keys: exprs })
+        Ok(Unseen { input: only(inputs)?, number: self.number, keys: exprs })
     }
 
     fn necessary_children_exprs(&self, _output: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -127,7 +123,7 @@ impl UnseenExec {
 
     /// The same over another input.
     fn over(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let input = one_child(children)?;
+        let input = only(children)?;
         Ok(Arc::new(UnseenExec::new(input, self.keys.clone(), self.seen.clone())))
     }
 }
@@ -169,20 +165,7 @@ impl ExecutionPlan for UnseenExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        self.over(children)
-    }
+    super::children::replaced_by_over!();
 
     fn execute(
         &self,

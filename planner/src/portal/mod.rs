@@ -213,6 +213,6 @@ fn again(ctx: &ExecContext, plan: &Arc<QueryPlan>, params: &[Datum]) -> Back {
         plan: plan.clone(),
         ctx: Box::new(ctx.clone()),
         params: params.to_vec(),
-        _snapshot: ctx.txn.keep(&ctx.snapshot),
+        _snapshot: ctx.txn.hold(),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use vicinity_storage::{KeptSnapshot, RowId};
+use vicinity_storage::{RowId, SnapshotHold};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::call::PgType;
@@ -26,7 +26,7 @@ pub(super) enum Back {
         plan: Arc<QueryPlan>,
         ctx: Box<ExecContext>,
         params: Vec<Datum>,
-        _snapshot: KeptSnapshot,
+        _snapshot: SnapshotHold,
     },
 }
 

@@ -94,7 +94,10 @@ impl Lexer {
                     self.push(Token::make_word(&word, None), start);
                 }
                 c if c.is_ascii_digit() => self.number()?,
-                '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) => self.number()?,
+                // ... but not the second one of `1..100`
+                '.' if self.peek(1).is_some_and(|c| c.is_ascii_digit()) && !self.behind_dot() => {
+                    self.number()?;
+                }
                 c if OPERATOR.contains(c) => self.operator(),
                 _ => self.punctuation(c)?,
             }
@@ -315,6 +318,10 @@ impl Lexer {
         self.at += tag.len();
         self.push(Token::SingleQuotedString(value), start);
         Ok(())
+    }
+
+    fn behind_dot(&self) -> bool {
+        self.at.checked_sub(1).and_then(|at| self.chars.get(at)) == Some(&'.')
     }
 
     fn digits(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vicinity_types::Result;
 
 use crate::database::{Core, Database};
+use crate::mvcc::clock::Clock;
 use crate::txn::relation_lock::Held;
 
 /// Where a session's transactions, one after the other, announce what they look at: which versions
@@ -29,6 +30,27 @@ impl Drop for SnapshotPlace {
     fn drop(&mut self) {
         self.core.relations.close_place(self.slot);
         self.core.clock.close_snapshots(self.slot);
+    }
+}
+
+/// A snapshot of the present outside of any transaction's: what it sees is kept until it is dropped.
+pub(crate) struct OwnPlace<'a> {
+    clock: &'a Clock,
+    pub(crate) slot: u32,
+    pub(crate) ts: u64,
+}
+
+impl OwnPlace<'_> {
+    /// Takes it; 53400 as [`SnapshotPlace::open`].
+    pub(crate) fn take(clock: &Clock) -> Result<OwnPlace<'_>> {
+        let slot = clock.open_snapshots()?;
+        Ok(OwnPlace { clock, slot, ts: clock.take(slot) })
+    }
+}
+
+impl Drop for OwnPlace<'_> {
+    fn drop(&mut self) {
+        self.clock.close_snapshots(self.slot);
     }
 }
 

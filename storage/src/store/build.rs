@@ -27,6 +27,7 @@ use super::{Layout, Store};
 use crate::catalog::model::{IndexDef, Object, Relation, RelationKind};
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
+use crate::mvcc::place::OwnPlace;
 use crate::mvcc::{RowId, Snapshot, Xid, pin};
 use crate::table::Table;
 use crate::txn::Transaction;
@@ -100,8 +101,7 @@ impl Database {
         let rebuilt = index.ready();
         let before = txn.savepoint();
         txn.lock_relation(store.table, RelationLock::Share)?;
-        let slot = self.core.clock.open_snapshots()?;
-        let ts = self.core.clock.take(slot);
+        let place = OwnPlace::take(&self.core.clock)?;
         let building = if rebuilt { Arc::new(index.blank()) } else { index };
         let pending = Arc::new(Mutex::new(Vec::new()));
         {
@@ -113,7 +113,7 @@ impl Database {
             txn.rollback_to(&before)?;
         }
         let xid = txn.xid().unwrap_or(0);
-        let snapshot = Snapshot { ts, xid, cid: u32::MAX, slot };
+        let snapshot = Snapshot { ts: place.ts, xid, cid: u32::MAX, slot: place.slot };
         let source = Source {
             store,
             index: &building,
@@ -125,7 +125,7 @@ impl Database {
         };
         let made =
             source.make(txn, table).and_then(|body| source.finish(txn, table, &pending, body));
-        self.core.clock.close_snapshots(slot);
+        drop(place);
         match made {
             Ok(()) if rebuilt => store.attach(building),
             Ok(()) => {}

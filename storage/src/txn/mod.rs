@@ -19,7 +19,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
 use crate::database::Database;
-use crate::mvcc::place::{SnapshotHold, SnapshotPlace};
+use crate::mvcc::place::{OwnPlace, SnapshotHold, SnapshotPlace};
 use crate::mvcc::version::UNCOMMITTED;
 use crate::mvcc::{RowId, Snapshot, Xid};
 use crate::store::Store;
@@ -119,18 +119,6 @@ pub struct Savepoint {
     stores: usize,
     /// Weak locks on relations.
     locks: u32,
-}
-
-/// The versions a snapshot sees, kept for as long as this lives.
-pub struct KeptSnapshot {
-    db: Arc<Database>,
-    slot: u32,
-}
-
-impl Drop for KeptSnapshot {
-    fn drop(&mut self) {
-        self.db.core.clock.close_snapshots(self.slot);
-    }
 }
 
 /// A transaction's right to write to one storage.
@@ -280,21 +268,13 @@ impl Transaction {
         SnapshotHold::new(&self.place)
     }
 
-    /// Keeps what a snapshot of this transaction sees until the result is dropped.
-    pub fn keep(&self, snapshot: &Snapshot) -> KeptSnapshot {
-        self.db.core.clock.share(snapshot.slot);
-        KeptSnapshot { db: self.db.clone(), slot: snapshot.slot }
-    }
-
     /// Runs with a snapshot of everything committed by now, and of our own writes, at any isolation
     /// level: what a check must see that keeps others from breaking a rule.
     pub fn with_latest<R>(&self, f: impl FnOnce(Snapshot) -> Result<R>) -> Result<R> {
-        let slot = self.db.core.clock.open_snapshots()?;
-        let ts = self.db.core.clock.take(slot);
+        let place = OwnPlace::take(&self.db.core.clock)?;
         let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
-        let result = f(Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot });
-        self.db.core.clock.close_snapshots(slot);
-        result
+        let xid = self.xid.load(Ordering::Relaxed);
+        f(Snapshot { ts: place.ts, xid, cid, slot: place.slot })
     }
 
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.

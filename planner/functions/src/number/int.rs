@@ -39,7 +39,6 @@ macro_rules! divide {
         }
 
         /// The remainder by -1 is 0 for the least value too.
-        #[allow(dead_code)]
         fn $remainder(a: $ty, b: $ty) -> Result<$ty> {
             if b == 0 { Err(division_by_zero()) } else { Ok(a.wrapping_rem(b)) }
         }
