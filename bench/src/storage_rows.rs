@@ -63,6 +63,9 @@ fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
         options: Vec::new(),
         on_commit: OnCommit::default(),
         materialized: None,
+        parents: Vec::new(),
+        partitioning: None,
+        bound: None,
     };
     let key = IndexDef {
         table: TABLE,
@@ -81,6 +84,7 @@ fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
         nulls_not_distinct: false,
         options: Vec::new(),
         valid: false,
+        parent: None,
     };
     txn.put(relation(TABLE, "t", RelationKind::Table(table)))?;
     txn.put(relation(KEY, "t_pkey", RelationKind::Index(key)))?;

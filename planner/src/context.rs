@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::exec::after::Transition;
 use crate::measure::Measure;
 use crate::names::SessionNames;
+use crate::partition;
 use crate::parts::Results;
 use crate::session_state::SessionState;
 use crate::sql::Source;
@@ -104,6 +105,30 @@ impl std::fmt::Debug for ExecContext {
 impl Env for ExecContext {
     fn io(&self) -> Io<'_> {
         ExecContext::io(self)
+    }
+
+    fn partition_ancestors(&self, table: Oid) -> Vec<Oid> {
+        let Some(own) = self.catalog.relation(table) else { return Vec::new() };
+        let above = partition::ancestors(&self.catalog, own);
+        if above.is_empty() && !partition::is_partitioned(own) {
+            return Vec::new();
+        }
+        std::iter::once(table).chain(above.iter().map(|r| r.oid)).collect()
+    }
+
+    fn partition_tree(&self, table: Oid) -> Vec<(Oid, Option<Oid>, bool, i32)> {
+        let Some(own) = self.catalog.relation(table) else { return Vec::new() };
+        if !partition::is_partitioned(own) && own.table().is_none_or(|t| t.bound.is_none()) {
+            return Vec::new();
+        }
+        let above = partition::ancestors(&self.catalog, own).len();
+        let family = partition::descendants(&self.catalog, own);
+        let one = |r: &Arc<vicinity_storage::catalog::model::Relation>| {
+            let up = partition::ancestors(&self.catalog, r);
+            let level = i32::try_from(up.len() - above).unwrap_or(0);
+            (r.oid, up.first().map(|p| p.oid), !partition::is_partitioned(r), level)
+        };
+        family.iter().map(one).collect()
     }
 
     fn transaction_time(&self) -> i64 {

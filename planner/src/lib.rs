@@ -21,6 +21,7 @@ pub mod measure;
 pub mod names;
 pub mod nearness;
 pub mod news;
+pub(crate) mod partition;
 pub mod parts;
 pub mod plpgsql;
 pub mod portal;

@@ -32,6 +32,9 @@ fn table(oid: Oid, name: &str, columns: Vec<Column>) -> Object {
         deferrable: false,
         deferred: false,
         validated: true,
+        inherited: 0,
+        local: true,
+        no_inherit: false,
     };
     let def = TableDef {
         persistence: Persistence::Permanent,
@@ -43,6 +46,9 @@ fn table(oid: Oid, name: &str, columns: Vec<Column>) -> Object {
         options: Vec::new(),
         on_commit: OnCommit::default(),
         materialized: None,
+        parents: Vec::new(),
+        partitioning: None,
+        bound: None,
     };
     relation(oid, name, RelationKind::Table(def))
 }

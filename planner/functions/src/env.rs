@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use vicinity_types::Io;
+use vicinity_types::{Io, Oid};
 
 /// The surroundings of a call: clocks, settings, formats, names.
 pub trait Env: Send + Sync {
@@ -22,6 +22,18 @@ pub trait Env: Send + Sync {
 
     /// A setting's value as `SHOW` prints it.
     fn setting(&self, name: &str) -> Option<String>;
+
+    /// A partition and the tables it is a part of, nearest first; nothing of what is no partition.
+    fn partition_ancestors(&self, table: Oid) -> Vec<Oid> {
+        let _ = table;
+        Vec::new()
+    }
+
+    /// A table and its partitions: each with its parent, whether it has rows, and how deep it is.
+    fn partition_tree(&self, table: Oid) -> Vec<(Oid, Option<Oid>, bool, i32)> {
+        let _ = table;
+        Vec::new()
+    }
 
     /// `random()`: uniform in [0, 1).
     fn random(&self) -> f64 {

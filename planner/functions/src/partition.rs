@@ -1,10 +1,17 @@
 //! Functions over partitions.
 
-use vicinity_types::Datum::Oid;
+use vicinity_types::Datum::{self, Oid};
 
-sets! { pub(crate) PARTITION, _env;
-    // A table that is no partition is its own only ancestor.
+sets! { pub(crate) PARTITION, env;
     "pg_partition_ancestors" [Oid(table)] => {
-        Ok(Box::new(std::iter::once(Ok(vec![Oid(*table)]))))
+        let found = env.partition_ancestors(*table);
+        Ok(Box::new(found.into_iter().map(|t| Ok(vec![Oid(t)]))))
+    };
+    "pg_partition_tree" [Oid(table)] => {
+        let found = env.partition_tree(*table);
+        Ok(Box::new(found.into_iter().map(|(own, parent, leaf, level)| {
+            let parent = parent.map_or(Datum::Null, Oid);
+            Ok(vec![Oid(own), parent, Datum::Bool(leaf), Datum::Int4(level)])
+        })))
     };
 }

@@ -296,14 +296,21 @@ impl Binder<'_> {
                 .or_at(place));
             }
         }
-        let scalar = match calls.as_slice() {
-            [one] => one.columns.len() == 1 && self.types.fields(one.resolved.ret).is_none(),
-            _ => false,
+        let (scalar, named) = match calls.as_slice() {
+            [one] => (
+                one.columns.len() == 1 && self.types.fields(one.resolved.ret).is_none(),
+                one.resolved.target.names_its_result(),
+            ),
+            _ => (false, false),
         };
         let (plan, mut item) = self.function_source(calls, &visible, input, ordinality, outer)?;
         item.scalar = scalar && !ordinality;
-        // an alias names the one column of a function that returns plain values
-        if scalar && let Some(only) = item.columns.first_mut() {
+        // an alias names the one column of a function that returns plain values, unless the function
+        // does
+        if scalar
+            && !named
+            && let Some(only) = item.columns.first_mut()
+        {
             only.name.clone_from(&visible);
         }
         let item = match alias {

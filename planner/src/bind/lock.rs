@@ -104,16 +104,26 @@ impl Binder<'_> {
             }
         }
         locked.into_iter().for_each(|r| self.uses.add(Use::locked(r, self.acting)));
+        // Rows of a family are locked where they are.
+        let families = targets.iter_mut().filter(|t| self.types.catalog.has_children(t.relation));
+        families.for_each(|t| t.is_family = true);
         Ok(if targets.is_empty() { plan } else { lock_rows(plan, targets) })
     }
 }
 
 /// Of several clauses for a table the strongest counts.
 fn add_target(targets: &mut Vec<LockTarget>, item: &Item, locks: RowLocks) {
-    let id = item.columns.iter().find(|c| c.hidden && c.attr == SystemColumn::Ctid.number());
-    let Some(id) = id else { return };
-    match targets.iter_mut().find(|t| t.id == id.expr) {
+    let system = |wanted: SystemColumn| {
+        item.columns.iter().find(|c| c.hidden && c.attr == wanted.number()).map(|c| c.expr.clone())
+    };
+    let Some((id, table)) = system(SystemColumn::Ctid).zip(system(SystemColumn::TableOid)) else {
+        return;
+    };
+    match targets.iter_mut().find(|t| t.id == id) {
         Some(have) => have.locks = have.locks.and(locks),
-        None => targets.push(LockTarget { relation: item.relation, id: id.expr.clone(), locks }),
+        None => {
+            let relation = item.relation;
+            targets.push(LockTarget { relation, id, table, is_family: false, locks });
+        }
     }
 }

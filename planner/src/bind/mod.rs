@@ -394,7 +394,7 @@ impl<'a> Binder<'a> {
 
     /// The plan that reads a relation under an alias, and its names.
     pub fn scan(&mut self, relation: &Arc<Relation>, alias: &str) -> Result<(LogicalPlan, Scope)> {
-        let (plan, item) = self.scan_relation(relation, Some(alias))?;
+        let (plan, item) = self.scan_relation(relation, Some(alias), true)?;
         Ok((plan, Scope::of(item)))
     }
 
@@ -484,13 +484,12 @@ fn truncated(mut name: String) -> String {
 
 /// The folded parts of a name.
 pub(crate) fn name_parts(name: &ast::ObjectName) -> Vec<String> {
-    name.0
-        .iter()
-        .map(|part| match part {
-            ast::ObjectNamePart::Identifier(ident) => fold(ident),
-            ast::ObjectNamePart::Function(f) => f.to_string(),
-        })
-        .collect()
+    let part = |part: &ast::ObjectNamePart| match part {
+        ast::ObjectNamePart::Identifier(ident) if crate::sql::is_mark(ident) => None,
+        ast::ObjectNamePart::Identifier(ident) => Some(fold(ident)),
+        ast::ObjectNamePart::Function(f) => Some(f.to_string()),
+    };
+    name.0.iter().filter_map(part).collect()
 }
 
 /// Where a name stands.

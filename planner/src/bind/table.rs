@@ -80,7 +80,9 @@ impl Binder<'_> {
         }
         for schema in schemas {
             if let Some(relation) = catalog.relation_named(schema, &bare).cloned() {
-                return self.scan_relation(&relation, alias).map_err(|e| e.or_at(place));
+                let whole = !crate::sql::is_only(name);
+                let found = self.scan_relation(&relation, alias, whole);
+                return found.map_err(|e| e.or_at(place));
             }
             if let Some(source) = virtual_table(schema, &bare) {
                 return self.scan_virtual(schema, source, alias);
@@ -89,11 +91,12 @@ impl Binder<'_> {
         Err(missing(&parts).or_at(place))
     }
 
-    /// The plan and names of a relation.
+    /// The plan and names of a relation; `whole`: with what inherits from it.
     pub(super) fn scan_relation(
         &mut self,
         relation: &Arc<Relation>,
         alias: Option<&str>,
+        whole: bool,
     ) -> Result<(LogicalPlan, Item)> {
         self.relations.push(relation.oid);
         self.uses.add(Use::read(relation.oid, self.acting));
@@ -106,7 +109,7 @@ impl Binder<'_> {
                     )
                     .hint("Use the REFRESH MATERIALIZED VIEW command."));
                 }
-                let source = StorageSource::new(&self.types.catalog, relation)?;
+                let source = StorageSource::new(&self.types.catalog, relation, whole)?;
                 let columns = source.columns().to_vec();
                 let row_type = table.row_type;
                 let (plan, mut item) =

@@ -36,9 +36,10 @@ pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<Str
     let table = catalog.relation(def.table)?;
     let columns = &table.table()?.columns;
     let mut sql = format!(
-        "CREATE {}INDEX {} ON {} USING {} (",
+        "CREATE {}INDEX {} ON {}{} USING {} (",
         if def.unique { "UNIQUE " } else { "" },
         ident(&relation.name),
+        if crate::partition::is_partitioned(table) { "ONLY " } else { "" },
         qualified_name(catalog, table),
         method_name(def),
     );

@@ -9,6 +9,7 @@ mod cluster;
 pub mod definition;
 pub mod functions;
 mod information_schema;
+mod partition;
 mod relations;
 mod routines;
 mod row;
@@ -125,6 +126,7 @@ fn rows_of(schema: Oid, name: &str) -> RowsFn {
         information_schema::rows_of(name)
     } else {
         relations::rows_of(name)
+            .or_else(|| partition::rows_of(name))
             .or_else(|| types::rows_of(name))
             .or_else(|| routines::rows_of(name))
             .or_else(|| access::rows_of(name))

@@ -15,6 +15,7 @@ use super::row::{
 use super::{RowsFn, VirtualTable, class_oid, definition, tables};
 use crate::authority::class;
 use crate::context::ExecContext;
+use crate::partition;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
@@ -46,15 +47,22 @@ pub(super) fn method_oid(def: &IndexDef) -> Oid {
     }
 }
 
-fn relkind(kind: &RelationKind) -> char {
+fn relkind(ctx: &ExecContext, kind: &RelationKind) -> char {
     match kind {
         RelationKind::Table(t) if t.materialized.is_some() => 'm',
+        RelationKind::Table(t) if t.partitioning.is_some() => 'p',
         RelationKind::Table(_) => 'r',
+        RelationKind::Index(i) if is_cut(ctx, i.table) => 'I',
         RelationKind::Index(_) => 'i',
         RelationKind::Sequence(_) => 'S',
         RelationKind::View(_) => 'v',
         RelationKind::Composite(_) => 'c',
     }
+}
+
+/// Whether a table is cut into partitions.
+pub(super) fn is_cut(ctx: &ExecContext, table: Oid) -> bool {
+    ctx.catalog.relation(table).is_some_and(|t| partition::is_partitioned(t))
 }
 
 fn persistence(ctx: &ExecContext, relation: &Relation) -> char {
@@ -143,7 +151,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         _ => 0,
     };
     let method = match &relation.kind {
-        RelationKind::Table(_) => fixed::AM_HEAP,
+        RelationKind::Table(t) if t.partitioning.is_none() => fixed::AM_HEAP,
         RelationKind::Index(i) => method_oid(i),
         _ => 0,
     };
@@ -153,7 +161,11 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         _ if let RelationKind::View(v) = &relation.kind => options(&v.options),
         _ => Datum::Null,
     };
+    let cut = partition::is_partitioned(relation) || index.is_some_and(|i| is_cut(ctx, i.table));
     let stored = table.is_some() || index.is_some() || relation.sequence().is_some();
+    let stored = stored && !cut;
+    let bound = partition::show::bound(ctx, relation);
+    let has_subclass = ctx.catalog.has_children(relation.oid) || (cut && index.is_some());
     [
         ("oid", id(relation.oid)),
         ("relname", text(&relation.name)),
@@ -172,12 +184,12 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("relhasindex", flag(ctx.catalog.indexes_of(relation.oid).next().is_some())),
         ("relisshared", flag(false)),
         ("relpersistence", ch(persistence(ctx, relation))),
-        ("relkind", ch(relkind(&relation.kind))),
+        ("relkind", ch(relkind(ctx, &relation.kind))),
         ("relnatts", int2(natts)),
         ("relchecks", int2(checks)),
         ("relhasrules", flag(matches!(relation.kind, RelationKind::View(_)))),
         ("relhastriggers", flag(has_triggers(ctx, relation))),
-        ("relhassubclass", flag(false)),
+        ("relhassubclass", flag(has_subclass)),
         ("relrowsecurity", flag(false)),
         ("relforcerowsecurity", flag(false)),
         (
@@ -185,12 +197,12 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
             flag(table.and_then(|t| t.materialized.as_ref()).is_none_or(|m| m.populated)),
         ),
         ("relreplident", ch(if table.is_some() { 'd' } else { 'n' })),
-        ("relispartition", flag(false)),
+        ("relispartition", flag(bound.is_some() || index.is_some_and(|i| i.parent.is_some()))),
         ("relrewrite", id(0)),
         ("relfrozenxid", id(0)),
         ("relminmxid", id(0)),
         ("reloptions", with),
-        ("relpartbound", Datum::Null),
+        ("relpartbound", bound.map_or(Datum::Null, text)),
     ]
 }
 
@@ -359,8 +371,8 @@ fn attribute_row(
         ("attidentity", identity),
         ("attgenerated", text(if column.generated.is_some() { "s" } else { "" })),
         ("attisdropped", flag(column.dropped)),
-        ("attislocal", flag(true)),
-        ("attinhcount", int4(0)),
+        ("attislocal", flag(column.local)),
+        ("attinhcount", int4(i32::from(column.inherited))),
         ("attcollation", id(p.collation)),
     ]
 }
@@ -466,7 +478,7 @@ fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datu
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
         for constraint in relation.table().map_or(&[][..], |t| &t.constraints) {
-            rows.push(constraint_row(relation, constraint));
+            rows.push(constraint_row(ctx, relation, constraint));
         }
     }
     ctx.catalog
@@ -476,7 +488,32 @@ fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datu
     rows.done()
 }
 
-fn constraint_row(relation: &Relation, constraint: &Constraint) -> Vec<(&'static str, Datum)> {
+/// The constraint of the table above that a constraint is a part of.
+fn parent_constraint(ctx: &ExecContext, relation: &Relation, c: &Constraint) -> Oid {
+    if c.inherited == 0 {
+        return 0;
+    }
+    let above = relation.table().and_then(|t| t.parents.first()).copied();
+    let above = above.and_then(|p| ctx.catalog.relation(p)).and_then(|p| p.table());
+    let parent_index = |index: Oid| ctx.catalog.relation(index)?.index()?.parent;
+    let is = |have: &&Constraint| match (&c.kind, &have.kind) {
+        (
+            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index },
+            ConstraintKind::PrimaryKey { index: theirs } | ConstraintKind::Unique { index: theirs },
+        ) => parent_index(*index) == Some(*theirs),
+        (ConstraintKind::ForeignKey(own), ConstraintKind::ForeignKey(theirs)) => {
+            own.table == theirs.table && own.columns == theirs.columns
+        }
+        _ => false,
+    };
+    above.and_then(|t| t.constraints.iter().find(is)).map_or(0, |c| c.oid)
+}
+
+fn constraint_row(
+    ctx: &ExecContext,
+    relation: &Relation,
+    constraint: &Constraint,
+) -> Vec<(&'static str, Datum)> {
     let numbers = |n: &[i16]| array(oid::INT2, n.iter().map(|n| Datum::Int2(*n)));
     let (kind, index) = match &constraint.kind {
         ConstraintKind::PrimaryKey { index } => ('p', *index),
@@ -495,14 +532,22 @@ fn constraint_row(relation: &Relation, constraint: &Constraint) -> Vec<(&'static
         ("conrelid", id(relation.oid)),
         ("contypid", id(0)),
         ("conindid", id(index)),
-        ("conparentid", id(0)),
+        ("conparentid", id(parent_constraint(ctx, relation, constraint))),
         ("confrelid", id(0)),
         ("confupdtype", text(" ")),
         ("confdeltype", text(" ")),
         ("confmatchtype", text(" ")),
-        ("conislocal", flag(true)),
-        ("coninhcount", int4(0)),
-        ("connoinherit", flag(kind != 'c')),
+        ("conislocal", flag(constraint.local)),
+        ("coninhcount", int4(i32::from(constraint.inherited))),
+        (
+            "connoinherit",
+            flag(
+                constraint.no_inherit
+                    || (kind != 'c'
+                        && constraint.local
+                        && !(kind == 'f' && partition::is_partitioned(relation))),
+            ),
+        ),
         ("conkey", numbers(&constraint.columns)),
     ];
     match &constraint.kind {

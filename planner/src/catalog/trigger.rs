@@ -117,7 +117,7 @@ pub(super) fn pg_trigger(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<
         rows.push([
             ("oid", id(t.oid)),
             ("tgrelid", id(t.table)),
-            ("tgparentid", id(0)),
+            ("tgparentid", id(t.parent.unwrap_or(0))),
             ("tgname", text(&t.name)),
             ("tgfoid", id(t.function)),
             ("tgtype", Datum::Int2(t.kind)),

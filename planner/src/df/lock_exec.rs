@@ -16,7 +16,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::StreamExt;
 use vicinity_storage::{LockOutcome, RowId, Snapshot, Table};
 use vicinity_types::arrow::value_at;
-use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::physical::STATE;
 use super::physical::physical;
@@ -27,6 +27,9 @@ use crate::row::lock::RowLocks;
 /// A table whose rows are locked.
 pub(crate) struct Target {
     pub(crate) table: Arc<Table>,
+    pub(crate) relation: Oid,
+    /// The table a row is in, where that may be another one.
+    pub(crate) of: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) id: Arc<dyn PhysicalExpr>,
     pub(crate) locks: RowLocks,
 }
@@ -134,30 +137,39 @@ impl ExecutionPlan for LockRowsExec {
     }
 }
 
-/// The row's id in each table; none for the missing side of an outer join.
-type Ids = Vec<Option<RowId>>;
+/// The row's id in each table, and the table; none for the missing side of an outer join.
+type Ids = Vec<Option<(Oid, RowId)>>;
+
+/// The ids' column, and that of the tables.
+type Columns = (ArrayRef, Option<ArrayRef>);
 
 impl Work {
-    fn ids(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-        let id = |t: &Target| t.id.evaluate(batch).and_then(|v| v.into_array(batch.num_rows()));
-        self.targets.iter().map(|t| id(t).map_err(internal)).collect()
+    fn ids(&self, batch: &RecordBatch) -> Result<Vec<Columns>> {
+        let column = |e: &Arc<dyn PhysicalExpr>| {
+            e.evaluate(batch).and_then(|v| v.into_array(batch.num_rows())).map_err(internal)
+        };
+        let columns = |t: &Target| Ok((column(&t.id)?, t.of.as_ref().map(column).transpose()?));
+        self.targets.iter().map(columns).collect()
     }
 
-    fn ids_at(columns: &[ArrayRef], row: usize) -> Result<Ids> {
-        let id = |c: &ArrayRef| {
-            let array: &dyn Array = c;
-            Ok(match value_at(Kind::Tid, array, row)? {
-                Datum::Tid(id) => Some(id),
+    fn ids_at(&self, columns: &[Columns], row: usize) -> Result<Ids> {
+        let id = |(t, (ids, tables)): (&Target, &Columns)| {
+            let ids: &dyn Array = ids;
+            let Datum::Tid(id) = value_at(Kind::Tid, ids, row)? else { return Ok(None) };
+            let Some(tables) = tables else { return Ok(Some((t.relation, id))) };
+            let tables: &dyn Array = tables;
+            Ok(match value_at(Kind::Oid, tables, row)? {
+                Datum::Oid(table) => Some((table, id)),
                 _ => None,
             })
         };
-        columns.iter().map(id).collect()
+        self.targets.iter().zip(columns).map(id).collect()
     }
 
     /// A row with its tables' rows locked, in their newest versions; none if they are gone, do not
     /// belong to the query any more, or are to be skipped.
     fn locked(&self, batch: &RecordBatch, row: usize) -> Result<Option<RecordBatch>> {
-        let ids = Work::ids_at(&self.ids(&batch.slice(row, 1))?, 0)?;
+        let ids = self.ids_at(&self.ids(&batch.slice(row, 1))?, 0)?;
         let mut snapshot = self.ctx.snapshot;
         let mut current = Some(batch.slice(row, 1));
         for (target, id) in self.targets.iter().zip(&ids) {
@@ -176,11 +188,20 @@ impl Work {
     }
 
     /// Locks a row; the snapshot that sees the version that was locked, none if there is nothing to lock.
-    fn lock(&self, target: &Target, id: RowId, seen: Snapshot) -> Result<Option<Snapshot>> {
+    fn lock(
+        &self,
+        target: &Target,
+        (of, id): (Oid, RowId),
+        seen: Snapshot,
+    ) -> Result<Option<Snapshot>> {
         let txn = &self.ctx.txn;
+        let table = match of == target.relation {
+            true => target.table.clone(),
+            false => self.ctx.engine.db.table(of, &self.ctx.catalog)?,
+        };
         let mut snapshot = seen;
         loop {
-            match target.table.lock_row(txn, &snapshot, id, target.locks.mode, target.locks.wait)? {
+            match table.lock_row(txn, &snapshot, id, target.locks.mode, target.locks.wait)? {
                 LockOutcome::Locked => return Ok(Some(snapshot)),
                 LockOutcome::Gone | LockOutcome::Skipped => return Ok(None),
                 LockOutcome::Concurrent if txn.isolation().is_snapshot() => {
@@ -206,7 +227,7 @@ impl Work {
             let batch = batch.map_err(internal)?;
             let columns = self.ids(&batch)?;
             for row in 0..batch.num_rows() {
-                if Work::ids_at(&columns, row)? == *ids {
+                if self.ids_at(&columns, row)? == *ids {
                     return Ok(Some(batch.slice(row, 1)));
                 }
             }

@@ -19,8 +19,19 @@ pub struct LockTarget {
     pub relation: Oid,
     /// The column with its rows' ids.
     pub id: Expr,
+    /// The column with the tables they are in.
+    pub table: Expr,
+    /// Whether that may be another table, which inherits from this one.
+    pub is_family: bool,
     /// How they are locked.
     pub locks: RowLocks,
+}
+
+impl LockTarget {
+    /// The columns it needs.
+    pub fn columns(&self) -> impl Iterator<Item = &Expr> {
+        std::iter::once(&self.id).chain(Some(&self.table).filter(|_| self.is_family))
+    }
 }
 
 /// The logical node.
@@ -101,7 +112,7 @@ impl UserDefinedLogicalNodeCore for LockRows {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.targets.iter().map(|t| t.id.clone()).collect()
+        self.targets.iter().flat_map(LockTarget::columns).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,8 +122,15 @@ impl UserDefinedLogicalNodeCore for LockRows {
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DfResult<Self> {
         let short = || DataFusionError::Internal("LockRows without input".to_owned());
         let input = Arc::new(inputs.into_iter().next().ok_or_else(short)?);
-        let targets = self.targets.iter().zip(exprs);
-        let targets = targets.map(|(t, id)| LockTarget { id, ..t.clone() }).collect();
+        let mut exprs = exprs.into_iter();
+        let mut next = |have: &Expr| exprs.next().unwrap_or_else(|| have.clone());
+        let mut targets = self.targets.clone();
+        for t in &mut targets {
+            t.id = next(&t.id);
+            if t.is_family {
+                t.table = next(&t.table);
+            }
+        }
         Ok(LockRows { input, targets, again: self.again.clone() })
     }
 
@@ -120,8 +138,8 @@ impl UserDefinedLogicalNodeCore for LockRows {
         let schema = self.input.schema();
         let mut needed = output.to_vec();
         for target in &self.targets {
-            let columns = target.id.column_refs();
-            needed.extend(columns.into_iter().filter_map(|c| schema.index_of_column(c).ok()));
+            let columns = target.columns().flat_map(Expr::column_refs);
+            needed.extend(columns.filter_map(|c| schema.index_of_column(c).ok()));
         }
         needed.sort_unstable();
         needed.dedup();

@@ -82,5 +82,5 @@ pub fn optimize(plan: LogicalPlan, ctx: &ExecContext) -> Result<LogicalPlan> {
         return Err(reason);
     }
     let plan = plan.map_err(internal)?;
-    push::lower(plan, &ctx.catalog)
+    push::lower(plan, ctx)
 }

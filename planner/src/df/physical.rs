@@ -321,6 +321,11 @@ impl Ours {
             targets.push(lock_exec::Target {
                 table: table.map_err(external)?,
                 id: planning.expr(&target.id, schema)?,
+                relation: target.relation,
+                of: match target.is_family {
+                    true => Some(planning.expr(&target.table, schema)?),
+                    false => None,
+                },
                 locks: target.locks,
             });
         }

@@ -98,6 +98,8 @@ pub struct SourceColumn {
 /// A table's storage as a source: its columns that are not dropped, then the system columns.
 pub struct StorageSource {
     relation: Arc<Relation>,
+    /// Whether the rows of tables that inherit from it are among its own.
+    whole: bool,
     columns: Vec<SourceColumn>,
     schema: SchemaRef,
 }
@@ -114,8 +116,12 @@ fn arrow_schema<'a>(columns: impl Iterator<Item = (&'a str, PgType)>) -> SchemaR
 }
 
 impl StorageSource {
-    /// The source of a table.
-    pub fn new(catalog: &Catalog, relation: &Arc<Relation>) -> Result<Arc<StorageSource>> {
+    /// The source of a table; `whole`: with those that inherit from it.
+    pub fn new(
+        catalog: &Catalog,
+        relation: &Arc<Relation>,
+        whole: bool,
+    ) -> Result<Arc<StorageSource>> {
         let def = relation.table().ok_or_else(|| {
             PgError::internal(format!("relation {} has no storage", relation.name))
         })?;
@@ -126,7 +132,40 @@ impl StorageSource {
             origin: Origin::System(*c),
         }));
         let schema = arrow_schema(columns.iter().map(|c| (c.name.as_str(), c.ty)));
-        Ok(Arc::new(StorageSource { relation: relation.clone(), columns, schema }))
+        Ok(Arc::new(StorageSource { relation: relation.clone(), whole, columns, schema }))
+    }
+
+    /// One table of those the source stands for, its columns as the source has them.
+    pub fn member(&self, member: &Arc<Relation>) -> Result<Arc<StorageSource>> {
+        let columns = member.table().map_or(&[][..], |t| &t.columns);
+        let place = |name: &str| columns.iter().position(|c| !c.dropped && c.name == name);
+        let own = |c: &SourceColumn| {
+            let origin = match c.origin {
+                Origin::System(s) => Origin::System(s),
+                Origin::Stored(_) => Origin::Stored(place(&c.name).ok_or_else(|| {
+                    PgError::internal(format!("{} has no column {}", member.name, c.name))
+                })?),
+            };
+            Ok(SourceColumn { origin, ..c.clone() })
+        };
+        Ok(Arc::new(StorageSource {
+            relation: member.clone(),
+            whole: false,
+            columns: self.columns.iter().map(own).collect::<Result<_>>()?,
+            schema: self.schema.clone(),
+        }))
+    }
+
+    /// Whether other tables' rows are among its own.
+    pub fn is_family(&self, catalog: &Catalog) -> bool {
+        let own = self.relation.table();
+        self.whole && catalog.has_children(self.relation.oid)
+            || own.is_some_and(|t| t.partitioning.is_some())
+    }
+
+    /// Whether it stands for the tables that inherit from it too.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The table.

@@ -11,6 +11,7 @@ use super::outcome::{Outcome, done};
 use super::triggers::{Event, Triggers};
 use super::{locking, name};
 use crate::context::ExecContext;
+use crate::partition::{descendants, is_partitioned};
 use crate::sql::Vacuum;
 
 /// Runs TRUNCATE.
@@ -21,7 +22,22 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
     let mut tables = Vec::new();
     for target in &t.table_names {
         match name::table(ctx, &target.name) {
-            Ok(table) => tables.push(table),
+            Ok(table) => {
+                let only = target.only || crate::sql::is_only(&target.name);
+                if only && is_partitioned(&table) {
+                    return Err(PgError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        "cannot truncate only a partitioned table",
+                    )
+                    .hint("Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly."));
+                }
+                let family = descendants(&ctx.txn.catalog(), &table);
+                for one in family.into_iter().take(if only { 1 } else { usize::MAX }) {
+                    if !tables.iter().any(|t: &Arc<Relation>| t.oid == one.oid) {
+                        tables.push(one);
+                    }
+                }
+            }
             Err(e) if t.if_exists && e.code() == SqlState::UNDEFINED_TABLE => {
                 name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
             }

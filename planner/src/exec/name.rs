@@ -34,10 +34,11 @@ fn clip(name: &str, mut at: usize) -> &str {
 /// The parts of a possibly qualified name.
 pub(crate) fn parts(name: &ObjectName) -> Vec<String> {
     let part = |p: &ObjectNamePart| match p {
-        ObjectNamePart::Identifier(i) => ident(i),
-        ObjectNamePart::Function(f) => f.to_string(),
+        ObjectNamePart::Identifier(i) if crate::sql::is_mark(i) => None,
+        ObjectNamePart::Identifier(i) => Some(ident(i)),
+        ObjectNamePart::Function(f) => Some(f.to_string()),
     };
-    name.0.iter().map(part).collect()
+    name.0.iter().filter_map(part).collect()
 }
 
 /// The last part.

@@ -18,7 +18,8 @@ use crate::sql;
 /// Rows between two looks at the cancel flag.
 const STEP: u64 = 1024;
 
-fn each_row(
+/// Goes through the rows of a table as they are now.
+pub(crate) fn each_row(
     ctx: &ExecContext,
     table: &Arc<Table>,
     mut f: impl FnMut(u64, Vec<Datum>) -> Result<()>,

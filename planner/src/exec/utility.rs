@@ -18,10 +18,12 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
     rights::check(ctx, stmt)?;
     match stmt {
         Statement::Sql(stmt) => sql(ctx, stmt, in_block),
-        Statement::CreateTable { table: t, unlogged, no_data, likes } => match &t.query {
-            Some(query) => create_as::create(ctx, t, query, *unlogged, *no_data),
-            None => table::create(ctx, t, *unlogged, likes),
-        },
+        Statement::CreateTable { table: t, unlogged, no_data, likes, partition_by } => {
+            match &t.query {
+                Some(query) => create_as::create(ctx, t, query, *unlogged, *no_data),
+                None => table::create(ctx, t, *unlogged, likes, partition_by.as_ref()),
+            }
+        }
         Statement::CreateIndex(c) => {
             if c.concurrently && in_block {
                 return Err(super::transaction::refuse_block("CREATE INDEX CONCURRENTLY"));
@@ -76,7 +78,7 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
     match stmt {
         Ast::CreateTable(t) => match &t.query {
             Some(query) => create_as::create(ctx, t, query, false, false),
-            None => table::create(ctx, t, false, &[]),
+            None => table::create(ctx, t, false, &[], None),
         },
         Ast::CreateView(v) => view::create(ctx, v),
         Ast::CreateSchema { schema_name, if_not_exists, .. } => {

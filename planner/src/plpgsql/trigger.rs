@@ -128,12 +128,10 @@ pub(crate) fn call(
     let shape = &call.triggers.shape;
     let mut frame = Frame::new(&function.variables, function.found);
     frame.set_found(false);
-    if call.for_row() {
-        let rows = [(slots.new, call.rows.new.take()), (slots.old, call.rows.old.take())];
-        for (slot, row) in rows {
-            if let Some(slot) = slot {
-                frame.set_raw(slot, row_of(shape, row));
-            }
+    let rows = [(slots.new, call.rows.new.take()), (slots.old, call.rows.old.take())];
+    for (slot, row) in rows {
+        if let Some(slot) = slot {
+            frame.set_raw(slot, row_of(shape, row));
         }
     }
     for (what, slot) in &slots.about {

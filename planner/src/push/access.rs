@@ -241,6 +241,42 @@ fn fit(source: &StorageSource, def: &IndexDef, computed: &Computed, conjuncts: &
     fit
 }
 
+/// What a filter says about a key: values of its leading columns, bounds of the next.
+pub(crate) struct KeyFit {
+    pub(crate) equal: Vec<Vec<Expr>>,
+    pub(crate) low: Option<KeyBound>,
+    pub(crate) high: Option<KeyBound>,
+}
+
+impl KeyFit {
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.equal.is_empty() && self.low.is_none() && self.high.is_none()
+    }
+
+    /// The values it speaks of.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Expr> {
+        let ends = self.low.iter().chain(&self.high).map(|b| &b.value);
+        self.equal.iter().flatten().chain(ends)
+    }
+}
+
+/// What a filter says about the columns of a key.
+pub(crate) fn key_fit(
+    catalog: &Catalog,
+    source: &StorageSource,
+    key: &IndexDef,
+    filters: &[Expr],
+) -> KeyFit {
+    let mut parts = Vec::new();
+    filters.iter().for_each(|f| conjuncts(f, &mut parts));
+    let Some(computed) = Computed::of(catalog, source.relation(), key) else {
+        return KeyFit { equal: Vec::new(), low: None, high: None };
+    };
+    let Fit { equal, low, high, .. } = fit(source, key, &computed, &parts);
+    KeyFit { equal, low, high }
+}
+
 /// Whether index order after the equal columns is the order asked for; `Some(true)` if backwards.
 fn order_of(
     source: &StorageSource,

@@ -6,17 +6,18 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{
     Expr, Extension, FetchType, Limit, LogicalPlan, Sort, SortExpr, TableScan,
 };
-use vicinity_storage::Catalog;
 use vicinity_types::{PgError, Result};
 
 use super::access::{Choice, choose, conjuncts};
 use super::spec::{AccessSpec, ScanNode, ScanSource, ScanSpec};
 use crate::call::internal;
+use crate::context::ExecContext;
 use crate::df::source::{StorageSource, VirtualSource};
+use crate::partition::Guard;
 
 /// What is known from above about the rows wanted.
 #[derive(Clone, Copy, Default)]
-struct Wanted {
+pub(super) struct Wanted {
     /// A LIMIT stands above, with nothing between that needs all rows.
     limited: bool,
     /// It says so many, OFFSET included.
@@ -28,19 +29,19 @@ struct Wanted {
 }
 
 /// Lowers a plan that DataFusion's optimiser is done with.
-pub fn lower(plan: LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan> {
-    rewrite(plan, catalog, Wanted::default())
+pub fn lower(plan: LogicalPlan, ctx: &ExecContext) -> Result<LogicalPlan> {
+    rewrite(plan, ctx, Wanted::default())
 }
 
-fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+fn rewrite(plan: LogicalPlan, ctx: &ExecContext, wanted: Wanted) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::Limit(limit) => {
             let rows = constant_rows(&limit);
             let wanted = Wanted { limited: limit.fetch.is_some(), rows, parent: true, pace: None };
-            let input = rewrite(Arc::unwrap_or_clone(limit.input), catalog, wanted)?;
+            let input = rewrite(Arc::unwrap_or_clone(limit.input), ctx, wanted)?;
             Ok(LogicalPlan::Limit(Limit { input: Arc::new(input), ..limit }))
         }
-        LogicalPlan::Sort(sort) => rewrite_sort(sort, catalog, wanted),
+        LogicalPlan::Sort(sort) => rewrite_sort(sort, ctx, wanted),
         // a recursive query's work table is DataFusion's own
         LogicalPlan::TableScan(scan) if !ours(&scan) => Ok(LogicalPlan::TableScan(scan)),
         LogicalPlan::TableScan(scan) => {
@@ -48,32 +49,30 @@ fn rewrite(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<Logic
                 Some(n) => Wanted { limited: true, rows: Some(n), ..Wanted::default() },
                 None => wanted,
             };
-            let (scan, _) = place(scan, &[], catalog, wanted)?;
+            let (scan, _) = place(scan, &[], ctx, wanted)?;
             Ok(scan)
         }
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
             let wanted = Wanted { parent: false, ..wanted };
-            children(plan, catalog, wanted)
+            children(plan, ctx, wanted)
         }
         LogicalPlan::Filter(_) => {
             // How many rows must be read for so many to pass is not known.
             let wanted = Wanted { rows: None, parent: false, ..wanted };
-            children(plan, catalog, wanted)
+            children(plan, ctx, wanted)
         }
-        other => children(other, catalog, Wanted::default()),
+        other => children(other, ctx, Wanted::default()),
     }
 }
 
-fn children(plan: LogicalPlan, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+fn children(plan: LogicalPlan, ctx: &ExecContext, wanted: Wanted) -> Result<LogicalPlan> {
     let external = crate::call::external;
     let plan = plan
-        .map_children(|child| {
-            rewrite(child, catalog, wanted).map(Transformed::yes).map_err(external)
-        })
+        .map_children(|child| rewrite(child, ctx, wanted).map(Transformed::yes).map_err(external))
         .map_err(internal)?
         .data;
     let plan = plan.map_subqueries(|child| {
-        rewrite(child, catalog, Wanted::default()).map(Transformed::yes).map_err(external)
+        rewrite(child, ctx, Wanted::default()).map(Transformed::yes).map_err(external)
     });
     Ok(plan.map_err(internal)?.data)
 }
@@ -89,14 +88,14 @@ fn constant_rows(limit: &Limit) -> Option<usize> {
     }
 }
 
-fn rewrite_sort(sort: Sort, catalog: &Catalog, wanted: Wanted) -> Result<LogicalPlan> {
+fn rewrite_sort(sort: Sort, ctx: &ExecContext, wanted: Wanted) -> Result<LogicalPlan> {
     let limited = wanted.limited || sort.fetch.is_some();
     let rows = sort.fetch.or(wanted.rows);
     let below = Wanted { limited, rows, ..Wanted::default() };
     // Constant folding leaves the old name behind as an alias.
     let bare = |s: &SortExpr| SortExpr { expr: s.expr.clone().unalias_nested().data, ..s.clone() };
     let keys = sort.expr.iter().map(bare).collect();
-    let chained = chain(&sort.input, keys, catalog, below)?;
+    let chained = chain(&sort.input, keys, ctx, below)?;
     if let Some(input) = chained {
         if let Some(rows) = rows.filter(|_| is_joined(&input)) {
             // Rows come a pace at a time, each in order: those that are taken are put in order once more.
@@ -109,7 +108,7 @@ fn rewrite_sort(sort: Sort, catalog: &Catalog, wanted: Wanted) -> Result<Logical
         });
     }
     // All rows are needed to sort them.
-    children(LogicalPlan::Sort(sort), catalog, Wanted::default())
+    children(LogicalPlan::Sort(sort), ctx, Wanted::default())
 }
 
 fn first_rows(n: usize, input: LogicalPlan) -> LogicalPlan {
@@ -131,7 +130,7 @@ fn is_joined(plan: &LogicalPlan) -> bool {
 
 /// How a join's sides are lowered when one of them gives the order.
 pub(super) struct Lowering<'a> {
-    catalog: &'a Catalog,
+    ctx: &'a ExecContext,
     /// Rows wanted above the join.
     rows: usize,
 }
@@ -145,7 +144,7 @@ impl Lowering<'_> {
     ) -> Result<Option<LogicalPlan>> {
         let pace = Some(self.rows);
         let wanted = Wanted { limited: true, rows: None, parent: false, pace };
-        let plan = chain(side, sort.to_vec(), self.catalog, wanted)?;
+        let plan = chain(side, sort.to_vec(), self.ctx, wanted)?;
         let near = |plan: &LogicalPlan| {
             super::joined::driving_scan(plan).is_some_and(|s| s.spec.access.is_nearness())
         };
@@ -154,7 +153,7 @@ impl Lowering<'_> {
 
     /// The other side.
     pub(super) fn unordered(&self, side: &LogicalPlan) -> Result<LogicalPlan> {
-        rewrite(side.clone(), self.catalog, Wanted::default())
+        rewrite(side.clone(), self.ctx, Wanted::default())
     }
 }
 
@@ -162,12 +161,12 @@ impl Lowering<'_> {
 fn chain(
     plan: &LogicalPlan,
     sort: Vec<SortExpr>,
-    catalog: &Catalog,
+    ctx: &ExecContext,
     wanted: Wanted,
 ) -> Result<Option<LogicalPlan>> {
     let (input, sort) = match plan {
         LogicalPlan::TableScan(scan) if scan.fetch.is_none() && ours(scan) => {
-            let (plan, ordered) = place(scan.clone(), &sort, catalog, wanted)?;
+            let (plan, ordered) = place(scan.clone(), &sort, ctx, wanted)?;
             return Ok(ordered.then_some(plan));
         }
         LogicalPlan::Projection(p) => {
@@ -188,7 +187,7 @@ fn chain(
         LogicalPlan::Filter(f) => (&f.input, sort),
         LogicalPlan::Join(join) => {
             let Some(rows) = wanted.rows.or(wanted.pace) else { return Ok(None) };
-            return super::joined::ordered(join, &sort, &Lowering { catalog, rows });
+            return super::joined::ordered(join, &sort, &Lowering { ctx, rows });
         }
         _ => return Ok(None),
     };
@@ -199,7 +198,7 @@ fn chain(
         }
         _ => wanted,
     };
-    let Some(input) = chain(input, sort, catalog, wanted)? else { return Ok(None) };
+    let Some(input) = chain(input, sort, ctx, wanted)? else { return Ok(None) };
     let exprs = plan.expressions();
     plan.with_new_exprs(exprs, vec![input]).map(Some).map_err(internal)
 }
@@ -238,15 +237,32 @@ fn ours(scan: &TableScan) -> bool {
 fn place(
     scan: TableScan,
     sort: &[SortExpr],
-    catalog: &Catalog,
+    ctx: &ExecContext,
     wanted: Wanted,
+) -> Result<(LogicalPlan, bool)> {
+    let any: Arc<dyn std::any::Any + Send + Sync> = scan.source.clone();
+    if let Ok(storage) = any.downcast::<StorageSource>()
+        && storage.is_family(&ctx.catalog)
+    {
+        return super::family::place(scan, &storage, sort, ctx, wanted);
+    }
+    one(scan, sort, ctx, wanted, Vec::new())
+}
+
+/// The scan node of one table.
+pub(super) fn one(
+    scan: TableScan,
+    sort: &[SortExpr],
+    ctx: &ExecContext,
+    wanted: Wanted,
+    guards: Vec<Guard>,
 ) -> Result<(LogicalPlan, bool)> {
     let columns = scan.source.schema().fields().len();
     let projection = scan.projection.clone().unwrap_or_else(|| (0..columns).collect());
     let any: Arc<dyn std::any::Any + Send + Sync> = scan.source.clone();
     let (source, choice) = match any.clone().downcast::<StorageSource>() {
         Ok(storage) => {
-            let choice = choose(catalog, &storage, &scan.filters, sort, wanted.limited);
+            let choice = choose(&ctx.catalog, &storage, &scan.filters, sort, wanted.limited);
             (ScanSource::Storage(storage), choice)
         }
         Err(any) => {
@@ -270,6 +286,7 @@ fn place(
         order: if partly { sort.to_vec() } else { Vec::new() },
         limit: wanted.rows.filter(|_| in_order),
         pace: wanted.pace.filter(|_| choice.ordered && sort.len() == 1),
+        guards,
     };
     let node =
         ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone(), place: None };

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub(crate) mod computed;
+mod family;
 mod joined;
 pub mod lower;
 pub mod spatial;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 use vicinity_storage::catalog::model::Relation;
+use vicinity_types::Oid;
 
 use super::spatial::SpatialFit;
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
 use crate::measure::Place;
+use crate::partition::Guard;
 
 /// What is scanned.
 #[derive(Clone)]
@@ -36,6 +38,14 @@ impl ScanSource {
         match self {
             ScanSource::Storage(s) => &s.relation().name,
             ScanSource::Virtual(v) => v.name(),
+        }
+    }
+
+    /// The table's id.
+    pub fn oid(&self) -> Oid {
+        match self {
+            ScanSource::Storage(s) => s.relation().oid,
+            ScanSource::Virtual(v) => v.oid(),
         }
     }
 }
@@ -115,6 +125,8 @@ pub struct ScanSpec {
     pub limit: Option<usize>,
     /// How many to look for at first, where it is not known how many are needed.
     pub pace: Option<usize>,
+    /// Of a partition: whether it is needed is asked when the scan begins.
+    pub(crate) guards: Vec<Guard>,
 }
 
 /// A scan as a node of a logical plan.
@@ -141,8 +153,9 @@ impl ScanNode {
             }
         };
         format!(
-            "{} {:?} {:?} {access} {:?} {:?} {:?} {:?}",
+            "{} {} {:?} {:?} {access} {:?} {:?} {:?} {:?}",
             self.spec.source.name(),
+            self.spec.source.oid(),
             self.spec.qualifier,
             self.spec.projection,
             self.spec.filter,

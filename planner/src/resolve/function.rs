@@ -53,6 +53,21 @@ impl Target {
         }
     }
 
+    /// Whether it has one output argument, whose name its result goes by.
+    pub fn names_its_result(&self) -> bool {
+        match self {
+            Target::Builtin(p) => {
+                matches!(p.out_columns().as_slice(), [(own, _)] if !own.is_empty())
+            }
+            Target::User(f) => {
+                let is_out = |mode| matches!(mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table);
+                let mut out = f.args.iter().filter(|a| is_out(a.mode));
+                let first = out.next().and_then(|a| a.name.as_deref());
+                first.is_some_and(|own| !own.is_empty()) && out.next().is_none()
+            }
+        }
+    }
+
     /// Whether it returns a set.
     pub fn returns_set(&self) -> bool {
         match self {

@@ -16,6 +16,7 @@ use super::place::SpatialPlan;
 use super::sort::SortNode;
 use crate::context::ExecContext;
 use crate::df::source::{Origin, VirtualSource};
+use crate::partition::CompiledGuard;
 use crate::push::{AccessSpec, ScanSource, ScanSpec};
 
 /// Where rows come from.
@@ -80,6 +81,8 @@ pub struct CompiledScan {
     pub filter: Option<Node>,
     /// The order rows are to have where the index gives only its first key; else empty.
     pub order: Vec<SortNode>,
+    /// Of a partition: whether it can have rows that are wanted.
+    guards: Vec<CompiledGuard>,
 }
 
 impl CompiledScan {
@@ -108,7 +111,8 @@ impl CompiledScan {
         };
         let access = access_plan(spec, ctx, &origins, compiler)?;
         let single = access.is_single(&origins);
-        Ok(CompiledScan { origins, oid, access, single, filter, order })
+        let guards = spec.guards.iter().map(|g| g.compile(compiler)).collect::<Result<_>>()?;
+        Ok(CompiledScan { origins, oid, access, single, filter, order, guards })
     }
 
     /// Whether it is over quickly however big the table is, provided few rows are asked for.
@@ -133,6 +137,15 @@ impl CompiledScan {
         keys || self.filter.as_ref().is_some_and(Node::runs_statements)
     }
 
+    fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
+        for guard in &self.guards {
+            if !guard.admits(frame)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether at most one row comes out.
     pub fn is_single(&self) -> bool {
         self.single
@@ -144,6 +157,9 @@ impl CompiledScan {
         let AccessPlan::Btree { index, keys, kinds, equal, .. } = &self.access else {
             return Err(PgError::internal("a lookup without a key"));
         };
+        if !self.is_needed(frame)? {
+            return Ok(None);
+        }
         let mut values: SmallVec<[Datum; 2]> = SmallVec::new();
         for (node, kind) in equal.iter().flatten().zip(kinds) {
             match to_key(node.eval(frame)?, *kind) {
@@ -163,6 +179,9 @@ impl CompiledScan {
         frame: &Frame<'_>,
         limit: usize,
     ) -> Result<OpenScan> {
+        if !self.is_needed(frame)? {
+            return Ok(OpenScan::empty(table, snapshot));
+        }
         let mut ranges = VecDeque::new();
         let (index, reverse) = match &self.access {
             AccessPlan::Seq => {

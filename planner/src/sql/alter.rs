@@ -91,6 +91,9 @@ fn own_action(p: &mut Parser) -> Result<Option<AlterAction>, ParserError> {
     if p.parse_keywords(&[K::SET, K::SCHEMA]) {
         return Ok(Some(AlterAction::SetSchema(p.parse_identifier()?)));
     }
+    if let Some(found) = super::partition::action(p)? {
+        return Ok(Some(found));
+    }
     let next_is_list = |p: &Parser| p.peek_nth_token_ref(1).token == Token::LParen;
     if super::other::is_word(p, "set") && next_is_list(p) {
         p.next_token();
@@ -143,7 +146,8 @@ fn own_action(p: &mut Parser) -> Result<Option<AlterAction>, ParserError> {
     Ok(column_action(p)?.map(|action| AlterAction::Column { column, action }))
 }
 
-fn take_words(p: &mut Parser, words: &[&str]) -> bool {
+/// Takes these words, if they come next.
+pub(super) fn take_words(p: &mut Parser, words: &[&str]) -> bool {
     let matches = words.iter().enumerate().all(|(i, w)| {
         matches!(&p.peek_nth_token_ref(i).token,
             Token::Word(t) if t.quote_style.is_none() && t.value.eq_ignore_ascii_case(w))

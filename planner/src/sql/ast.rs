@@ -18,6 +18,8 @@ pub enum Statement {
         no_data: bool,
         /// `LIKE` in the list.
         likes: Vec<Like>,
+        /// `PARTITION BY`
+        partition_by: Option<PartitionBy>,
     },
     /// `ALTER TABLE`, `ALTER VIEW`, `ALTER INDEX`
     AlterRelation(AlterRelation),
@@ -96,6 +98,14 @@ pub enum Statement {
     AlterSequence(AlterSequence),
     /// `COPY`
     Copy(Box<super::Copy>),
+}
+
+/// `PARTITION BY strategy (keys)`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct PartitionBy {
+    pub strategy: Ident,
+    pub keys: Vec<IndexKey>,
 }
 
 /// `LIKE source INCLUDING ...` in a table's list.
@@ -182,6 +192,18 @@ pub enum AlterAction {
     ResetOptions(Vec<String>),
     SetLogged(bool),
     OwnerTo(Ident),
+    /// `ATTACH PARTITION name FOR VALUES ...`; of an index, its part.
+    Attach {
+        name: ObjectName,
+        bound: Option<ast::ForValues>,
+    },
+    /// `DETACH PARTITION name`
+    Detach(ObjectName),
+    /// `INHERIT parent`, `NO INHERIT parent`
+    Inherit {
+        parent: ObjectName,
+        begin: bool,
+    },
     AlterConstraint {
         name: Ident,
         deferrable: bool,
@@ -279,6 +301,7 @@ pub struct CreateIndex {
     pub concurrently: bool,
     pub if_not_exists: bool,
     pub name: Option<Ident>,
+    pub only: bool,
     pub table: ObjectName,
     /// `btree` unless given.
     pub method: Option<Ident>,

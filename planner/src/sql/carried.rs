@@ -1,8 +1,8 @@
-//! What sqlparser's INSERT has no room for: `OVERRIDING SYSTEM VALUE`, and the expressions and the
-//! predicate of `ON CONFLICT (lower(name)) WHERE active`. They travel as names that no column can
-//! have, and are read from them where the names are looked up.
+//! What sqlparser has no room for: an INSERT's `OVERRIDING SYSTEM VALUE`, the expressions and the
+//! predicate of `ON CONFLICT (lower(name)) WHERE active`, the `ONLY` before a table. They travel as
+//! names that nothing can have, and are read from them where the names are looked up.
 
-use sqlparser::ast::{Expr, Ident, ObjectName};
+use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart};
 use sqlparser::keywords::Keyword as K;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 use vicinity_types::Result;
@@ -15,6 +15,47 @@ const PREDICATE: &str = "\u{1}where ";
 /// Names that are an OVERRIDING clause.
 const SYSTEM: &str = "\u{1}overriding system";
 const USER: &str = "\u{1}overriding user";
+
+/// Stands before a table's name.
+const ONLY: &str = "\u{1}only";
+
+/// Whether ONLY stands before a table's name.
+pub(crate) fn is_only(name: &ObjectName) -> bool {
+    name.0.first().and_then(ObjectNamePart::as_ident).is_some_and(is_mark)
+}
+
+/// Whether part of a name is that.
+pub(crate) fn is_mark(part: &Ident) -> bool {
+    part.value == ONLY
+}
+
+/// Puts `ONLY table` and `ONLY (table)` into the table's name.
+fn rewrite_only(tokens: &mut Vec<TokenWithSpan>) {
+    if is(tokens.first(), K::TRUNCATE) || is(tokens.first(), K::LOCK) {
+        return;
+    }
+    let mut at = 0;
+    while let Some(found) = (at..tokens.len()).find(|i| is(tokens.get(*i), K::ONLY)) {
+        at = found + 1;
+        let begins = |t: &TokenWithSpan| {
+            let words = [K::FROM, K::UPDATE, K::JOIN, K::USING];
+            t.token == Token::Comma || words.iter().any(|w| is(Some(t), *w))
+        };
+        if !found.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(begins) {
+            continue;
+        }
+        if tokens.get(at).is_some_and(|t| t.token == Token::LParen) {
+            let close = tokens.iter().skip(at).position(|t| t.token == Token::RParen);
+            let Some(close) = close else { return };
+            tokens.remove(at + close);
+            tokens.remove(at);
+        }
+        let Some(span) = tokens.get(at).map(|t| t.span) else { return };
+        let mark = Word { value: ONLY.to_owned(), quote_style: Some('"'), keyword: K::NoKeyword };
+        let put = [Token::Word(mark), Token::Period].map(|token| TokenWithSpan { token, span });
+        tokens.splice(found..=found, put);
+    }
+}
 
 /// `OVERRIDING ... VALUE`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +139,7 @@ fn named(prefix: &str, tokens: &[TokenWithSpan]) -> Option<TokenWithSpan> {
 /// Rewrites the clauses of a statement.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     rewrite_overriding(&mut tokens);
+    rewrite_only(&mut tokens);
     rewrite_inference(tokens)
 }
 

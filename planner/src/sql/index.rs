@@ -16,7 +16,7 @@ pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
     let named = !matches!(&p.peek_token_ref().token, Token::Word(w) if w.keyword == K::ON);
     let name = if named { Some(p.parse_identifier()?) } else { None };
     p.expect_keyword(K::ON)?;
-    let _ = p.parse_keyword(K::ONLY);
+    let only = p.parse_keyword(K::ONLY);
     let table = p.parse_object_name(false)?;
     let method = if p.parse_keyword(K::USING) { Some(p.parse_identifier()?) } else { None };
     p.expect_token(&Token::LParen)?;
@@ -46,6 +46,7 @@ pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
         concurrently,
         if_not_exists,
         name,
+        only,
         table,
         method,
         keys,
@@ -57,7 +58,8 @@ pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
     })))
 }
 
-fn key(p: &mut Parser) -> Result<IndexKey, ParserError> {
+/// A key: a column or an expression, with its operator class and order.
+pub(super) fn key(p: &mut Parser) -> Result<IndexKey, ParserError> {
     let expr = if p.consume_token(&Token::LParen) {
         let inner = p.parse_expr()?;
         p.expect_token(&Token::RParen)?;

@@ -19,6 +19,7 @@ mod index;
 mod like;
 mod locks;
 mod other;
+mod partition;
 mod reserved;
 mod select_into;
 pub(crate) mod star;
@@ -38,9 +39,10 @@ use vicinity_types::{PgError, Result, SqlState};
 pub use ast::{
     AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, AlterSequence, ArgMode,
     ColumnAction, CreateDomain, CreateFunction, CreateIndex, CreateTrigger, DomainAction,
-    FunctionArg, IndexKey, Like, ObjectAction, Returns, Statement, TriggerEvent, TriggerTiming,
-    Vacuum,
+    FunctionArg, IndexKey, Like, ObjectAction, PartitionBy, Returns, Statement, TriggerEvent,
+    TriggerTiming, Vacuum,
 };
+pub(crate) use carried::{is_mark, is_only};
 pub use comment::CommentOn;
 
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};

@@ -53,6 +53,7 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
         tokens.remove(1);
     }
     let no_data = take_data(&mut tokens);
+    let partition_by = super::partition::take(&mut tokens)?;
     let likes = super::like::take(&mut tokens)?;
     super::identity::order_options(&mut tokens);
     let mut inner = Parser::new(&super::dialect::VicinityDialect)
@@ -65,7 +66,8 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
     }
     match statement {
         ast::Statement::CreateTable(table) => {
-            Ok(Statement::CreateTable { table: Box::new(table), unlogged, no_data, likes })
+            let table = Box::new(table);
+            Ok(Statement::CreateTable { table, unlogged, no_data, likes, partition_by })
         }
         other => Ok(Statement::Sql(Box::new(other))),
     }

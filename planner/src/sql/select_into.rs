@@ -19,6 +19,7 @@ pub(super) fn rewrite(statement: Statement) -> Statement {
         unlogged: into.unlogged,
         no_data: false,
         likes: Vec::new(),
+        partition_by: None,
     }
 }
 

@@ -267,6 +267,9 @@ impl Catalog {
             RelationKind::Table(t) => {
                 self.row_types.insert(t.row_type, o.oid);
                 self.arrays.insert(t.row_array_type, t.row_type);
+                for parent in &t.parents {
+                    self.children_of.entry(*parent).or_default().insert(o.oid);
+                }
             }
             RelationKind::View(v) => {
                 self.row_types.insert(v.row_type, o.oid);
@@ -300,6 +303,11 @@ impl Catalog {
                     RelationKind::Table(t) => {
                         self.row_types.remove(&t.row_type);
                         self.arrays.remove(&t.row_array_type);
+                        for parent in &t.parents {
+                            if let Some(children) = self.children_of.get_mut(parent) {
+                                children.remove(&o.oid);
+                            }
+                        }
                     }
                     RelationKind::View(v) => {
                         self.row_types.remove(&v.row_type);

@@ -59,6 +59,17 @@ impl Catalog {
         list.into_iter().flatten().filter_map(|oid| self.triggers.get(oid))
     }
 
+    /// The tables that inherit from a table, its partitions among them, oldest first.
+    pub fn children_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        let set = self.children_of.get(&table);
+        set.into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// Whether any table inherits from a table.
+    pub fn has_children(&self, table: Oid) -> bool {
+        self.children_of.get(&table).is_some_and(|set| !set.is_empty())
+    }
+
     /// The sequences that columns of a table own.
     pub fn sequences_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
         let list = self.sequences_of.get(&table);

@@ -13,7 +13,7 @@ pub mod model;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use imbl::{HashMap, OrdMap, Vector};
+use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use vicinity_types::Oid;
 
 use model::{
@@ -59,6 +59,8 @@ pub struct Catalog {
     indexes_of: HashMap<Oid, Vector<Oid>>,
     triggers_of: HashMap<Oid, Vector<Oid>>,
     sequences_of: HashMap<Oid, Vector<Oid>>,
+    /// Table -> the tables that inherit from it, its partitions among them.
+    children_of: HashMap<Oid, OrdSet<Oid>>,
     /// Relation or type -> the relations that read it, refer to it or have a column of it.
     dependents: HashMap<Oid, Vector<Oid>>,
     /// Constraint -> its table.
@@ -98,6 +100,7 @@ impl Catalog {
             indexes_of: HashMap::new(),
             triggers_of: HashMap::new(),
             sequences_of: HashMap::new(),
+            children_of: HashMap::new(),
             dependents: HashMap::new(),
             constraints: HashMap::new(),
             row_types: HashMap::new(),

@@ -144,6 +144,65 @@ pub struct TableDef {
     pub on_commit: OnCommit,
     /// The query of a materialized view.
     pub materialized: Option<Materialized>,
+    /// The tables it inherits from, in order; a partition has one.
+    pub parents: Vec<Oid>,
+    /// `PARTITION BY`: it has no rows of its own.
+    pub partitioning: Option<Partitioning>,
+    /// A partition's `FOR VALUES`.
+    pub bound: Option<PartitionBound>,
+}
+
+/// How a partitioned table is cut.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Partitioning {
+    pub strategy: Strategy,
+    pub keys: Vec<PartitionKey>,
+}
+
+/// `PARTITION BY RANGE | LIST | HASH`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Strategy {
+    Range,
+    List,
+    Hash,
+}
+
+/// A column or expression of a partition key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PartitionKey {
+    /// 0 for an expression.
+    pub column: AttrNumber,
+    pub expr: Option<KeyExpr>,
+    pub opclass: Oid,
+}
+
+/// The rows of a partition; values are raw (vicinity_types::raw), in the types of the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionBound {
+    /// What no other partition takes.
+    Default,
+    /// `IN`; `None` is NULL.
+    List(Vec<Option<Vec<u8>>>),
+    /// `FROM (...) TO (...)`
+    #[allow(missing_docs)]
+    Range { from: Vec<Limit>, to: Vec<Limit> },
+    /// `WITH (MODULUS m, REMAINDER r)`
+    #[allow(missing_docs)]
+    Hash { modulus: u32, remainder: u32 },
+}
+
+/// One column of an end of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// `MINVALUE`
+    Min,
+    /// A value.
+    At(Vec<u8>),
+    /// `MAXVALUE`
+    Max,
 }
 
 /// `ON COMMIT`
@@ -195,6 +254,10 @@ pub struct Column {
     pub statistics: i32,
     /// `SET (n_distinct = ...)`; display only.
     pub options: Vec<(String, String)>,
+    /// How many parents have it (`attinhcount`).
+    pub inherited: i16,
+    /// It was also declared here (`attislocal`).
+    pub local: bool,
 }
 
 impl Column {
@@ -215,6 +278,8 @@ impl Column {
             compression: None,
             statistics: -1,
             options: Vec::new(),
+            inherited: 0,
+            local: true,
         }
     }
 }
@@ -240,6 +305,12 @@ pub struct Constraint {
     pub deferred: bool,
     /// False after `NOT VALID`: rows from before may break it.
     pub validated: bool,
+    /// How many parents have it (`coninhcount`).
+    pub inherited: i16,
+    /// It was also declared here (`conislocal`).
+    pub local: bool,
+    /// `NO INHERIT`
+    pub no_inherit: bool,
 }
 
 /// What a constraint asks.
@@ -318,6 +389,8 @@ pub struct IndexDef {
     pub options: Vec<(String, String)>,
     /// False until its build has finished: never used, dropped at recovery (no half-built index).
     pub valid: bool,
+    /// The index of a partitioned table that it is a part of.
+    pub parent: Option<Oid>,
 }
 
 /// A key column of an index.
@@ -527,6 +600,8 @@ pub struct Trigger {
     pub old_table: Option<String>,
     /// `REFERENCING NEW TABLE AS`
     pub new_table: Option<String>,
+    /// The trigger of a partitioned table that it is a copy of.
+    pub parent: Option<Oid>,
 }
 
 /// What makes a trigger a constraint.

@@ -45,6 +45,9 @@ pub fn table_object(
             options: Vec::new(),
             on_commit: OnCommit::default(),
             materialized: None,
+            parents: Vec::new(),
+            partitioning: None,
+            bound: None,
         }),
     }))
 }
@@ -83,6 +86,7 @@ pub fn index_object(
             nulls_not_distinct: false,
             options: options.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect(),
             valid: false,
+            parent: None,
         }),
     }))
 }

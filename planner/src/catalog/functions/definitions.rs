@@ -9,6 +9,7 @@ use crate::catalog::definition::{self, ArgumentStyle};
 use crate::catalog::{class_oid, lookup as system_table, lookup_oid, trigger};
 use crate::context::ExecContext;
 use crate::exec::viewtext::Style;
+use crate::partition;
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
@@ -28,7 +29,9 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_get_function_sqlbody" => null,
         "pg_get_triggerdef" | "pg_get_triggerdef_ext" => triggerdef,
         "pg_get_ruledef" | "pg_get_ruledef_ext" => ruledef,
-        "pg_get_partkeydef" | "pg_get_partition_constraintdef" => null,
+        "pg_get_partkeydef" => partkeydef,
+        "pg_get_partition_constraintdef" => partition_constraintdef,
+        "pg_partition_root" => partition_root,
         "pg_get_statisticsobjdef" | "pg_get_statisticsobjdef_columns" => null,
         "pg_get_replica_identity_index" => replica_identity_index,
         "pg_get_userbyid" => userbyid,
@@ -87,6 +90,28 @@ fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         relation
             .and_then(|r| definition::index_column(&ctx.catalog, r, column, is_pretty(args, 2))),
     ))
+}
+
+fn partkeydef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let relation = ctx.catalog.relation(oid_at(args, 0));
+    Ok(text_or_null(relation.and_then(|r| partition::show::key(r))))
+}
+
+fn partition_constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    match ctx.catalog.relation(oid_at(args, 0)) {
+        Some(relation) => Ok(text_or_null(partition::show::constraint(ctx, relation)?)),
+        None => Ok(Datum::Null),
+    }
+}
+
+fn partition_root(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let Some(relation) = ctx.catalog.relation(oid_at(args, 0)) else { return Ok(Datum::Null) };
+    let above = partition::ancestors(&ctx.catalog, relation);
+    Ok(match above.last() {
+        Some(root) => Datum::Oid(root.oid),
+        None if partition::is_partitioned(relation) => Datum::Oid(relation.oid),
+        None => Datum::Null,
+    })
 }
 
 fn constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {

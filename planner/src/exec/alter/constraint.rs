@@ -117,6 +117,10 @@ pub(super) fn drop_named(
     cascade: bool,
 ) -> Result<()> {
     match find_constraint(r, def, own) {
+        Ok(found) if found.inherited > 0 => Err(table::invalid(format!(
+            "cannot drop inherited constraint \"{own}\" of relation \"{}\"",
+            r.name
+        ))),
         Ok(found) => depend::drop_all(ctx, &[Node::Constraint(r.oid, found.oid)], cascade),
         Err(e) if if_exists => {
             name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());

@@ -2,6 +2,7 @@
 
 mod column;
 mod constraint;
+mod family;
 mod generated;
 mod rename;
 mod storage;
@@ -14,9 +15,9 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 pub(crate) use self::column::drop_column;
 pub(crate) use self::constraint::drop_constraint;
-use super::ddl::depend;
 use super::ddl::index::reread;
 use super::ddl::role;
+use super::ddl::{depend, inherit, partition};
 use super::name;
 use super::outcome::{Outcome, done};
 use crate::context::ExecContext;
@@ -97,7 +98,7 @@ pub(crate) fn run(ctx: &ExecContext, a: &AlterRelation) -> Result<Outcome> {
     check_kind(&found, a.kind)?;
     for action in &a.actions {
         let relation = reread(ctx, found.oid)?;
-        act(ctx, &relation, action)?;
+        act(ctx, &relation, action, a.only)?;
     }
     Ok(done(tag))
 }
@@ -113,9 +114,9 @@ fn check_kind(r: &Relation, kind: AlterKind) -> Result<()> {
     }
 }
 
-fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction) -> Result<()> {
+fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -> Result<()> {
     match action {
-        AlterAction::Sql(op) => operation(ctx, r, op),
+        AlterAction::Sql(op) => family::run(ctx, r, op, only),
         AlterAction::SetSchema(to) => rename::set_schema(ctx, r, &name::ident(to)),
         AlterAction::SetOptions(given) => storage::set_options(ctx, r, given),
         AlterAction::ResetOptions(given) => storage::reset_options(ctx, r, given),
@@ -134,8 +135,28 @@ fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction) -> Result<()>
         AlterAction::Column { column, action } => {
             column_action(ctx, r, &name::ident(column), action)
         }
+        AlterAction::Attach { name: part, bound: Some(bound) } => {
+            check_partitioned(r)?;
+            partition::attach(ctx, r, part, bound)
+        }
+        AlterAction::Attach { .. } => Err(PgError::unsupported("ALTER INDEX ... ATTACH PARTITION")),
+        AlterAction::Detach(part) => {
+            check_partitioned(r)?;
+            partition::detach(ctx, r, part)
+        }
+        AlterAction::Inherit { parent, begin } => {
+            inherit::alter(ctx, r, &name::relation(ctx, parent)?, *begin)
+        }
         AlterAction::Nothing => Ok(()),
     }
+}
+
+fn check_partitioned(r: &Relation) -> Result<()> {
+    if crate::partition::is_partitioned(r) {
+        return Ok(());
+    }
+    let text = format!("\"{}\" is not partitioned", r.name);
+    Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, text))
 }
 
 fn column_action(

@@ -84,6 +84,7 @@ impl KeyIndex {
                 nulls_not_distinct: self.nulls_not_distinct,
                 options: Vec::new(),
                 valid: true,
+                parent: None,
             }),
         }
     }
@@ -337,6 +338,9 @@ pub(crate) fn check(
         deferrable: false,
         deferred: false,
         validated: true,
+        inherited: 0,
+        local: true,
+        no_inherit: false,
     }
 }
 
@@ -426,6 +430,9 @@ pub(crate) fn key_constraint(
         deferrable: false,
         deferred: false,
         validated: true,
+        inherited: 0,
+        local: true,
+        no_inherit: false,
     };
     let index = KeyIndex {
         oid,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
-    Column, ConstraintKind, IndexMethod, Object, Relation, RelationKind, TypeKind,
+    Column, ConstraintKind, IndexDef, IndexMethod, Object, Relation, RelationKind, TypeKind,
 };
 use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
@@ -147,6 +147,11 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
             catalog.indexes_of(oid).for_each(|i| push(Node::Relation(i.oid), true));
             catalog.sequences_of(oid).for_each(|s| push(Node::Relation(s.oid), true));
             catalog.triggers_of(oid).for_each(|t| push(Node::Trigger(t.oid), true));
+            for child in catalog.children_of(oid) {
+                let partition = child.table().is_some_and(|t| t.bound.is_some());
+                push(Node::Relation(child.oid), partition);
+            }
+            parts_of_index(&catalog, relation).for_each(|i| push(Node::Relation(i.oid), true));
             for view in catalog.dependents_of(oid).filter(|v| reads(v, oid).is_some()) {
                 push(Node::Relation(view.oid), false);
             }
@@ -225,9 +230,51 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
             {
                 push(Node::Relation(*index), true);
             }
+            for (child, c) in inherited_of(&catalog, constraint) {
+                push(Node::Constraint(child, c), true);
+            }
         }
         Node::Column(table, number) => column_dependents(&catalog, table, number, &mut out),
-        Node::Trigger(_) | Node::Default(..) => {}
+        Node::Trigger(oid) => {
+            for copy in catalog.triggers().filter(|t| t.parent == Some(oid)) {
+                push(Node::Trigger(copy.oid), true);
+            }
+        }
+        Node::Default(..) => {}
+    }
+    out
+}
+
+/// The parts of a partitioned table's index.
+fn parts_of_index<'c>(
+    catalog: &'c Catalog,
+    index: &Relation,
+) -> impl Iterator<Item = &'c Arc<Relation>> {
+    let own = index.oid;
+    let children = index.index().into_iter().flat_map(|d| catalog.children_of(d.table));
+    let indexes = children.flat_map(|c| catalog.indexes_of(c.oid));
+    indexes.filter(move |i| i.index().is_some_and(|d| d.parent == Some(own)))
+}
+
+/// The constraints of a table's children that they have from this one.
+fn inherited_of(catalog: &Catalog, constraint: Oid) -> Vec<(Oid, Oid)> {
+    let Some((table, own)) = catalog.constraint(constraint) else { return Vec::new() };
+    let above = |c: &ConstraintKind| match c {
+        ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => Some(*index),
+        _ => None,
+    };
+    let mut out = Vec::new();
+    for child in catalog.children_of(table.oid) {
+        for c in child.table().map_or(&[][..], |t| &t.constraints) {
+            let part = above(&c.kind).and_then(|i| catalog.relation(i)?.index()?.parent);
+            let same = match above(&own.kind) {
+                Some(index) => part == Some(index),
+                None => c.name == own.name && c.inherited > 0,
+            };
+            if same {
+                out.push((child.oid, c.oid));
+            }
+        }
     }
     out
 }
@@ -294,10 +341,21 @@ pub(crate) fn constraint_of_index(catalog: &Catalog, index: &Relation) -> Option
 
 /// An owned object cannot be dropped on its own.
 fn check_required(ctx: &ExecContext, node: Node, roots: &[Node]) -> Result<()> {
-    let Node::Relation(oid) = node else { return Ok(()) };
     let catalog = ctx.txn.catalog();
+    if let Node::Trigger(oid) = node
+        && let Some(parent) = catalog.trigger(oid).and_then(|t| t.parent)
+        && !roots.contains(&Node::Trigger(parent))
+    {
+        return Err(required(ctx, node, &describe(ctx, Node::Trigger(parent))));
+    }
+    let Node::Relation(oid) = node else { return Ok(()) };
     let Some(relation) = catalog.relation(oid) else { return Ok(()) };
     let owner = match &relation.kind {
+        RelationKind::Index(IndexDef { parent: Some(parent), .. })
+            if constraint_of_index(&catalog, relation).is_none() =>
+        {
+            Some((*parent, describe(ctx, Node::Relation(*parent))))
+        }
         RelationKind::Index(i) => constraint_of_index(&catalog, relation).map(|c| {
             let table = names::relation_name(&catalog, &ctx.session, i.table).unwrap_or_default();
             (i.table, format!("constraint {} on table {table}", names::quote(&c)))
@@ -311,12 +369,16 @@ fn check_required(ctx: &ExecContext, node: Node, roots: &[Node]) -> Result<()> {
     if roots.contains(&Node::Relation(table)) {
         return Ok(());
     }
+    Err(required(ctx, node, &owner))
+}
+
+fn required(ctx: &ExecContext, node: Node, owner: &str) -> PgError {
     let what = describe(ctx, node);
-    Err(PgError::new(
+    PgError::new(
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
         format!("cannot drop {what} because {owner} requires it"),
     )
-    .hint(format!("You can drop {owner} instead.")))
+    .hint(format!("You can drop {owner} instead."))
 }
 
 /// Drops objects with what depends on them; without `cascade` that is an error.

@@ -17,6 +17,7 @@ use super::index;
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
 use crate::names;
+use crate::partition::is_partitioned;
 use crate::resolve::{self, Context};
 
 /// A foreign key as written.
@@ -182,6 +183,9 @@ pub(crate) fn add(
             format!("referenced relation \"{}\" is not a table", parent.name),
         ));
     }
+    if is_partitioned(&parent) {
+        return Err(PgError::unsupported("foreign key that refers to a partitioned table"));
+    }
     check_persistence(child, &parent)?;
     let own_columns = &table_def(child)?.columns;
     let columns = numbers(own_columns, &w.columns)?;
@@ -216,6 +220,9 @@ pub(crate) fn add(
         deferrable: pending.deferrable,
         deferred: pending.deferred,
         validated: pending.validated,
+        inherited: 0,
+        local: true,
+        no_inherit: false,
     };
     // Keys that go while the rows are looked at would be missed.
     ctx.txn.lock_relation(parent.oid, RelationLock::ShareRowExclusive)?;

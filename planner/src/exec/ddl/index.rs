@@ -170,10 +170,19 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
             nulls_not_distinct: c.nulls_not_distinct,
             options: c.options.clone(),
             valid: false,
+            parent: None,
         }),
     };
+    if let (true, Some(by)) = (c.unique, &def.partitioning) {
+        let columns: Vec<i16> =
+            relation.index().map_or_else(Vec::new, |d| d.keys.iter().map(|k| k.column).collect());
+        super::partition::check_key(&table, by, &columns, "UNIQUE")?;
+    }
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;
     build(ctx, oid)?;
+    if !c.only {
+        super::parts::spread_index(ctx, &reread(ctx, oid)?)?;
+    }
     Ok(done("CREATE INDEX"))
 }
 

@@ -54,6 +54,8 @@ pub(crate) fn columns_into(ctx: &ExecContext, draft: &mut Draft, like: &Like) ->
             compression: c.compression.filter(|_| like.compression),
             statistics: -1,
             options: Vec::new(),
+            inherited: 0,
+            local: true,
             ..c.clone()
         };
         if column.identity.is_some() {
@@ -105,6 +107,8 @@ impl Copied {
                 draft.ready.push(Constraint {
                     oid: ctx.txn.new_oid(),
                     columns: c.columns.iter().map(|n| self.number(*n)).collect(),
+                    inherited: 0,
+                    local: true,
                     ..c.clone()
                 });
             }
@@ -191,6 +195,7 @@ impl Copied {
             keys: def.keys.iter().map(key).collect(),
             include: def.include.iter().map(|n| self.number(*n)).collect(),
             valid: true,
+            parent: None,
             ..def.clone()
         }
     }
@@ -222,7 +227,8 @@ impl Copied {
     }
 }
 
-fn attribute_names(table: &Relation, def: &IndexDef) -> Vec<String> {
+/// The names of an index's attributes.
+pub(crate) fn attribute_names(table: &Relation, def: &IndexDef) -> Vec<String> {
     let column = |n: AttrNumber| {
         let columns = table.table().map_or(&[][..], |t| &t.columns);
         let at = usize::try_from(n - 1).unwrap_or(usize::MAX);

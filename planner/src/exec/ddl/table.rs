@@ -7,8 +7,8 @@ use sqlparser::ast::{
     SqlOption, TableConstraint,
 };
 use vicinity_storage::catalog::model::{
-    Column, Constraint, Identity, Object, OnCommit as Commit, Persistence, Relation, RelationKind,
-    SequenceDef, TableDef,
+    Column, Constraint, Identity, Object, OnCommit as Commit, PartitionBound, Persistence,
+    Relation, RelationKind, SequenceDef, TableDef,
 };
 use vicinity_types::tuple::MAX_COLUMNS;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
@@ -17,10 +17,10 @@ use super::super::outcome::{Outcome, done};
 use super::super::types::{self, Written};
 use super::super::{name, stored};
 use super::constraint::{self, Pending};
-use super::{foreign_key, index, like, sequence};
+use super::{foreign_key, index, inherit, like, partition, sequence};
 use crate::context::ExecContext;
 use crate::names;
-use crate::sql::Like;
+use crate::sql::{Like, PartitionBy};
 
 /// A sequence a column needs.
 struct Serial {
@@ -41,6 +41,11 @@ pub(crate) struct Draft {
     serials: Vec<Serial>,
     /// NULL was said of these columns.
     nullable: Vec<usize>,
+    /// The tables it inherits from.
+    pub(crate) parents: Vec<Oid>,
+    /// `PARTITION BY`, over its columns.
+    partition_by: Option<PartitionBy>,
+    bound: Option<PartitionBound>,
 }
 
 impl Draft {
@@ -53,6 +58,9 @@ impl Draft {
             ready: Vec::new(),
             serials: Vec::new(),
             nullable: Vec::new(),
+            parents: Vec::new(),
+            partition_by: None,
+            bound: None,
         }
     }
 
@@ -84,6 +92,7 @@ pub(crate) fn create(
     table: &ast::CreateTable,
     unlogged: bool,
     likes: &[Like],
+    partition_by: Option<&PartitionBy>,
 ) -> Result<Outcome> {
     refuse_clauses(table)?;
     let (schema, own) = place(ctx, table.temporary, &table.name)?;
@@ -91,6 +100,8 @@ pub(crate) fn create(
         return Ok(done("CREATE TABLE"));
     }
     let mut draft = Draft::new(schema, own);
+    draft.partition_by = partition_by.cloned();
+    let parent = family_into(ctx, &mut draft, table)?;
     let mut copied = Vec::new();
     for at in 0..=table.columns.len() {
         for like in likes.iter().filter(|l| l.at == at) {
@@ -107,6 +118,9 @@ pub(crate) fn create(
     let oid = finish(ctx, draft, persistence, storage_options(&table.table_options)?)?;
     for source in copied {
         source.finish(ctx, oid)?;
+    }
+    if let Some(parent) = parent {
+        partition::finish(ctx, &parent, oid)?;
     }
     on_commit(ctx, oid, table.temporary, table.on_commit)?;
     Ok(done("CREATE TABLE"))
@@ -160,9 +174,7 @@ pub(crate) fn exists(
 /// Clauses of other servers, and of PostgreSQL that are not there (invariant no-silence).
 pub(crate) fn refuse_clauses(t: &ast::CreateTable) -> Result<()> {
     let refused = [
-        (t.partition_by.is_some(), "PARTITION BY"),
-        (t.partition_of.is_some() || t.for_values.is_some(), "PARTITION OF"),
-        (t.inherits.is_some(), "INHERITS"),
+        (t.partition_of.is_some() && !t.columns.is_empty(), "columns of a PARTITION OF"),
         (t.clone.is_some(), "CLONE"),
         (t.external, "EXTERNAL"),
         (t.or_replace, "CREATE OR REPLACE TABLE"),
@@ -275,7 +287,7 @@ pub(crate) fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Resu
     if SYSTEM_COLUMNS.contains(&column) {
         return duplicate(format!("column name \"{column}\" conflicts with a system column name"));
     }
-    if draft.columns.iter().any(|c| c.name == column) {
+    if draft.columns.iter().any(|c| c.name == column && (c.inherited == 0 || c.local)) {
         return duplicate(format!("column \"{column}\" specified more than once"));
     }
     if draft.columns.len() >= MAX_COLUMNS {
@@ -332,7 +344,9 @@ fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<(
             ),
         ));
     }
-    draft.columns.push(column);
+    if let Some(column) = inherit::merge(ctx, draft, column)? {
+        draft.columns.push(column);
+    }
     Ok(())
 }
 
@@ -473,6 +487,9 @@ pub(crate) fn finish(
         options,
         on_commit: Commit::default(),
         materialized: None,
+        parents: draft.parents,
+        partitioning: None,
+        bound: draft.bound,
     };
     let relation = Relation {
         oid,
@@ -489,12 +506,84 @@ pub(crate) fn finish(
     for made in resolved.indexes {
         txn.put(Object::Relation(Arc::new(made.relation(oid, super::role::acting(ctx)?))))?;
     }
+    if let Some(by) = &draft.partition_by {
+        cut(ctx, oid, by)?;
+    }
     let relation = index::reread(ctx, oid)?;
     constraint::validate_table(ctx, &relation)?;
     for (pending, written) in &resolved.foreign {
         foreign_key::add(ctx, &index::reread(ctx, oid)?, pending, written, false)?;
     }
     Ok(oid)
+}
+
+/// `PARTITION BY`, of a table whose columns are there.
+fn cut(ctx: &ExecContext, table: Oid, by: &PartitionBy) -> Result<()> {
+    let ctx = &ctx.next_statement();
+    let made = index::reread(ctx, table)?;
+    let partitioning = partition::partitioning(ctx, &made, by)?;
+    let mut next = (*made).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        t.partitioning = Some(partitioning);
+    }
+    partition::check_keys(&next)?;
+    ctx.txn.put(Object::Relation(Arc::new(next)))
+}
+
+/// Puts what a table has from others into its draft; the table it is a partition of.
+fn family_into(
+    ctx: &ExecContext,
+    draft: &mut Draft,
+    table: &ast::CreateTable,
+) -> Result<Option<Arc<Relation>>> {
+    if let (Some(of), Some(bound)) = (&table.partition_of, &table.for_values) {
+        let parent = partition::parent(ctx, of)?;
+        check_family(&parent, table.temporary, true)?;
+        draft.bound = Some(partition::new_bound(ctx, &parent, &draft.name, bound)?);
+        inherit::columns_into(ctx, draft, std::slice::from_ref(&parent))?;
+        return Ok(Some(parent));
+    }
+    let mut parents: Vec<Arc<Relation>> = Vec::new();
+    for given in table.inherits.iter().flatten() {
+        let parent = partition::plain_parent(ctx, given)?;
+        check_family(&parent, table.temporary, false)?;
+        if parents.iter().any(|p| p.oid == parent.oid) {
+            return Err(PgError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{}\" would be inherited from more than once", parent.name),
+            ));
+        }
+        parents.push(parent);
+    }
+    if draft.partition_by.is_some() && !parents.is_empty() {
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot create partitioned table as inheritance child",
+        ));
+    }
+    inherit::columns_into(ctx, draft, &parents)?;
+    Ok(None)
+}
+
+/// Temporary tables have only temporary children.
+fn check_family(parent: &Relation, temporary: bool, partition: bool) -> Result<()> {
+    let above = parent.table().is_some_and(|t| t.persistence == Persistence::Temporary);
+    let own = &parent.name;
+    let text = match (above, temporary, partition) {
+        (true, false, true) => {
+            format!(
+                "cannot create a permanent relation as partition of temporary relation \"{own}\""
+            )
+        }
+        (false, true, true) => {
+            format!(
+                "cannot create a temporary relation as partition of permanent relation \"{own}\""
+            )
+        }
+        (true, false, false) => format!("cannot inherit from temporary relation \"{own}\""),
+        _ => return Ok(()),
+    };
+    Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, text))
 }
 
 /// A draft of a table with only columns (CREATE TABLE AS).

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{Expr, Ident, ObjectName, visit_expressions};
+use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
     Column, Object, Relation, RelationKind, Trigger, TriggerConstraint,
 };
@@ -14,6 +15,7 @@ use super::super::outcome::{Outcome, done};
 use super::super::triggers::{Event, bits, condition_text};
 use super::function;
 use crate::context::ExecContext;
+use crate::partition::is_partitioned;
 use crate::sql::{CreateTrigger, TriggerEvent, TriggerTiming};
 
 fn wrong(message: String, detail: &str) -> PgError {
@@ -306,8 +308,19 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
         constraint: constraint(ctx, c)?,
         old_table: c.old_table.as_ref().map(name::ident),
         new_table: c.new_table.as_ref().map(name::ident),
+        parent: None,
     };
+    let oid = trigger.oid;
     ctx.txn.put(Object::Trigger(Arc::new(trigger)))?;
+    let catalog = ctx.txn.catalog();
+    if let Some(made) = catalog.trigger(oid).filter(|_| is_partitioned(&table)) {
+        for copy in catalog.triggers().filter(|t| t.parent == Some(oid)) {
+            ctx.txn.drop_object(ObjectKind::Trigger, copy.oid)?;
+        }
+        for part in catalog.children_of(table.oid) {
+            super::parts::trigger_of(ctx, &table, made, part.oid)?;
+        }
+    }
     Ok(done("CREATE TRIGGER"))
 }
 

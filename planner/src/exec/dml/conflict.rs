@@ -11,10 +11,9 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::super::stored::{self, Place};
-use super::super::triggers::{Event, Triggers};
 use super::assign::{Assign, bind_assignments};
 use super::layout::{Layout, extend, table_def};
-use super::rules::Rules;
+use super::leaf::Leaf;
 use super::shown::ConflictShown;
 use crate::bind::Binder;
 use crate::call::{PgType, Typed};
@@ -38,6 +37,8 @@ pub(super) struct BoundConflict {
 pub(super) struct Conflict {
     /// Empty: any unique index.
     arbiters: Vec<Oid>,
+    /// The table they are of.
+    target: Oid,
     update: Option<Update>,
     /// The condition as bound, for EXPLAIN.
     condition: Option<Plan>,
@@ -47,7 +48,6 @@ struct Update {
     assignments: Vec<(usize, Node)>,
     condition: Option<Node>,
     cells: usize,
-    triggers: Option<Arc<Triggers>>,
 }
 
 impl Conflict {
@@ -205,15 +205,10 @@ impl BoundConflict {
         Ok(bound)
     }
 
-    pub(super) fn compile(
-        &self,
-        ctx: &ExecContext,
-        relation: &Arc<Relation>,
-        params: &[Kind],
-    ) -> Result<Conflict> {
+    pub(super) fn compile(&self, target: Oid, params: &[Kind]) -> Result<Conflict> {
         let arbiters = self.arbiters.clone();
         if !self.update {
-            return Ok(Conflict { arbiters, update: None, condition: None });
+            return Ok(Conflict { arbiters, target, update: None, condition: None });
         }
         let mut compiler = Compiler::new(self.layout.values(), params.to_vec());
         let assignments = self
@@ -224,10 +219,8 @@ impl BoundConflict {
         let condition = self.condition.as_ref().map(|c| compiler.condition(&c.expr)).transpose()?;
         let cells = compiler.once_cells();
         let shown = self.condition.as_ref().map(|c| c.expr.clone());
-        let assigned: Vec<usize> = self.assignments.iter().map(|(at, _)| *at).collect();
-        let triggers = Triggers::of(ctx, relation, Event::Update, &assigned)?;
-        let update = Some(Update { assignments, condition, cells, triggers });
-        Ok(Conflict { arbiters, update, condition: shown })
+        let update = Some(Update { assignments, condition, cells });
+        Ok(Conflict { arbiters, target, update, condition: shown })
     }
 }
 
@@ -249,6 +242,12 @@ fn twice() -> PgError {
     )
 }
 
+/// ON CONFLICT DO UPDATE would take the row to another partition.
+fn would_move() -> PgError {
+    PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "invalid ON UPDATE specification")
+        .detail("The result tuple would appear in a different partition than the original tuple.")
+}
+
 impl Conflict {
     /// What EXPLAIN shows.
     pub(super) fn shown(&self) -> ConflictShown<'_> {
@@ -259,9 +258,31 @@ impl Conflict {
         }
     }
 
-    /// What fires where a row is updated.
-    pub(super) fn triggers(&self) -> Option<&Arc<Triggers>> {
-        self.update.as_ref()?.triggers.as_ref()
+    /// Whether rows in the way are updated.
+    pub(super) fn updates(&self) -> bool {
+        self.update.is_some()
+    }
+
+    /// The columns an update gives values; `None` if nothing is updated.
+    pub(super) fn assigned(&self) -> Option<Vec<usize>> {
+        let update = self.update.as_ref()?;
+        Some(update.assignments.iter().map(|(at, _)| *at).collect())
+    }
+
+    /// The indexes of a table that decide.
+    fn arbiters_of(&self, ctx: &ExecContext, table: Oid) -> Vec<Oid> {
+        let indexes = ctx.catalog.indexes_of(table);
+        let above = |i: &Relation| {
+            let up = |i: &Relation| i.index().and_then(|d| d.parent);
+            let mut next = Some(i.oid);
+            std::iter::from_fn(move || {
+                let own = next?;
+                next = ctx.catalog.relation(own).and_then(|r| up(r));
+                Some(own)
+            })
+            .any(|oid| self.arbiters.contains(&oid))
+        };
+        indexes.filter(|i| above(i)).map(|i| i.oid).collect()
     }
 
     /// Inserts, or does what the clause says. `values` become those written; `None` if nothing was.
@@ -269,13 +290,20 @@ impl Conflict {
         &self,
         ctx: &ExecContext,
         params: &[Datum],
-        rules: &Rules,
+        leaf: &Leaf,
         table: &Arc<Table>,
         values: &mut Vec<Datum>,
     ) -> Result<Option<Written>> {
         use vicinity_storage::Insert;
+        let parts;
+        let arbiters = if self.arbiters.is_empty() || leaf.rules.relation.oid == self.target {
+            &self.arbiters
+        } else {
+            parts = self.arbiters_of(ctx, leaf.rules.relation.oid);
+            &parts
+        };
         loop {
-            let row = match table.insert_unless_conflict(&ctx.txn, values, &self.arbiters)? {
+            let row = match table.insert_unless_conflict(&ctx.txn, values, arbiters)? {
                 Insert::Inserted(row) => return Ok(Some(Written { row, old: None })),
                 Insert::Conflict(row) => row,
             };
@@ -292,7 +320,7 @@ impl Conflict {
                         let now = update.apply(
                             ctx,
                             params,
-                            rules,
+                            leaf,
                             (table, row, &snapshot),
                             old,
                             values,
@@ -339,15 +367,15 @@ impl Update {
         &self,
         ctx: &ExecContext,
         params: &[Datum],
-        rules: &Rules,
+        leaf: &Leaf,
         (table, row, snapshot): (&Arc<Table>, RowId, &Snapshot),
         old: Vec<Datum>,
         excluded: &[Datum],
     ) -> Result<Applied> {
-        let width = old.len();
-        let mut both = old;
-        extend(&mut both, row, rules.relation.oid);
-        both.extend_from_slice(excluded);
+        let mut both = leaf.map.to_target(old.clone());
+        let width = both.len();
+        extend(&mut both, row, leaf.rules.relation.oid);
+        both.extend(leaf.map.to_target(excluded.to_vec()));
         let once = vec![OnceCell::new(); self.cells];
         let frame = Frame { ctx, params, once: &once, row: RowRef::Values(&both) };
         if let Some(condition) = &self.condition
@@ -362,16 +390,19 @@ impl Update {
                 *slot = value;
             }
         }
-        both.truncate(width);
-        if let Some(t) = &self.triggers {
-            match t.before_update(ctx, &both, new)? {
+        let mut new = leaf.map.to_leaf(new, Some(&old));
+        if let Some(t) = &leaf.update {
+            match t.before_update(ctx, &old, new)? {
                 Some(changed) => new = changed,
                 None => return Ok(Applied::Refused),
             }
         }
-        rules.apply(ctx, &mut new)?;
+        leaf.rules.apply(ctx, &mut new)?;
+        if !leaf.rules.holds(ctx, &new)? {
+            return Err(would_move());
+        }
         match table.update(&ctx.txn, snapshot, row, &new)? {
-            Write::Done => Ok(Applied::Written { old: both, new }),
+            Write::Done => Ok(Applied::Written { old, new }),
             other => Ok(Applied::Changed(other)),
         }
     }

@@ -189,7 +189,7 @@ impl Feeding<'_> {
             }
             let Some(filter) = &feed.filter else { return Ok(true) };
             let width = values.len();
-            extend(values, 0, feed.insert.rules.relation.oid);
+            extend(values, 0, feed.insert.relation().oid);
             let passes = filter.passes(&frame.with_row(RowRef::Values(values)))?;
             values.truncate(width);
             Ok(passes)

@@ -14,7 +14,9 @@ pub(crate) mod feed;
 mod index_expressions;
 mod insert;
 mod layout;
+pub(crate) mod leaf;
 mod returning;
+mod route;
 mod rules;
 mod shown;
 mod target;
@@ -81,15 +83,14 @@ impl DmlPlan {
 
     /// The same, its triggers going no deeper than `depth`.
     pub(crate) fn is_short_within(&self, depth: u32) -> bool {
-        self.short && self.triggers().all(|t| t.is_short(depth))
+        self.short && self.triggers().iter().all(|t| t.is_short(depth))
     }
 
-    fn triggers(&self) -> impl Iterator<Item = &Arc<Triggers>> {
-        let (own, on_conflict) = match &self.kind {
-            Kind::Insert(i) => (&i.triggers, i.update_triggers()),
-            Kind::Change(c) => (&c.triggers, None),
-        };
-        own.iter().chain(on_conflict)
+    fn triggers(&self) -> Vec<&Arc<Triggers>> {
+        match &self.kind {
+            Kind::Insert(i) => i.triggers().collect(),
+            Kind::Change(c) => c.triggers().into_iter().collect(),
+        }
     }
 
     /// Runs it, RETURNING's rows in memory.
@@ -119,7 +120,7 @@ impl DmlPlan {
     /// The table written to.
     pub fn relation(&self) -> &Arc<Relation> {
         match &self.kind {
-            Kind::Insert(i) => &i.rules.relation,
+            Kind::Insert(i) => i.relation(),
             Kind::Change(c) => &c.rules().relation,
         }
     }
@@ -191,7 +192,7 @@ pub(crate) fn run_noting(
     let ctx = &plan.parts.begin(ctx.clone(), params)?;
     match &plan.kind {
         Kind::Insert(i) => {
-            read_only(ctx, &i.rules, "INSERT")?;
+            read_only(ctx, &i.leaf.rules, "INSERT")?;
             Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink, queue)?))
         }
         Kind::Change(c) => {

@@ -1,19 +1,21 @@
 //! What a table asks of its rows: defaults, NOT NULL, CHECK, generated columns.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sqlparser::ast::Expr as Ast;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
-use vicinity_types::{Datum, Kind, PgError, Result, SqlState, text_out};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, text_out};
 
 use super::super::foreign::Keys;
 use super::super::stored::{self, Place};
 use super::layout::{Layout, column_type, extend, table_def};
+use super::leaf::Level;
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::domain::Asked;
+use crate::partition;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
 
@@ -255,6 +257,8 @@ pub(crate) struct Rules {
     cells: usize,
     /// Foreign keys from and to the table.
     pub(crate) keys: Keys,
+    /// The tables it is a part of, made ready when that is first asked.
+    levels: OnceLock<Vec<(Level, Oid)>>,
 }
 
 impl Rules {
@@ -288,6 +292,7 @@ impl Rules {
             generated,
             cells: compiler.once_cells(),
             keys: Keys::of(ctx, relation),
+            levels: OnceLock::new(),
         })
     }
 
@@ -295,6 +300,50 @@ impl Rules {
     pub(crate) fn run_statements(&self) -> bool {
         self.checks.iter().any(|(_, node)| node.runs_statements())
             || self.generated.iter().any(|(_, node)| node.runs_statements())
+    }
+
+    /// Whether a row may be in the table, as far as partitions go: all above it would put it there.
+    pub(crate) fn holds(&self, ctx: &ExecContext, values: &[Datum]) -> Result<bool> {
+        if self.relation.table().is_none_or(|t| t.bound.is_none()) {
+            return Ok(true);
+        }
+        let levels = match self.levels.get() {
+            Some(levels) => levels,
+            None => {
+                let mut made = Vec::new();
+                let mut part = self.relation.oid;
+                for above in partition::ancestors(&ctx.catalog, &self.relation) {
+                    made.push((Level::new(ctx, &above, &self.relation)?, part));
+                    part = above.oid;
+                }
+                self.levels.get_or_init(|| made)
+            }
+        };
+        for (level, part) in levels {
+            if level.find(ctx, values)? != Some(*part) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// An error for a row that is not the partition's.
+    pub(crate) fn check_partition(&self, ctx: &ExecContext, values: &[Datum]) -> Result<()> {
+        if self.holds(ctx, values)? { Ok(()) } else { Err(self.partition_error(ctx, values)) }
+    }
+
+    #[cold]
+    fn partition_error(&self, ctx: &ExecContext, values: &[Datum]) -> PgError {
+        let table = &self.relation.name;
+        let mut e = PgError::new(
+            SqlState::CHECK_VIOLATION,
+            format!("new row for relation \"{table}\" violates partition constraint"),
+        )
+        .detail(self.failing_row(ctx, values));
+        let report = e.report_mut();
+        report.schema = ctx.catalog.schema(self.relation.schema).map(|s| s.name.clone());
+        report.table = Some(table.clone());
+        e
     }
 
     /// Computes generated columns and checks a row about to be written.

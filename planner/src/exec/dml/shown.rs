@@ -107,7 +107,7 @@ impl DmlPlan {
                     n if queries.is_empty() => Source::Rows(n),
                     _ => Source::Queries(queries),
                 };
-                ("Insert", &i.rules, source, i.returned(), i.on_conflict())
+                ("Insert", &i.leaf.rules, source, i.returned(), i.on_conflict())
             }
             Kind::Change(c) => {
                 let operation = if c.name() == "DELETE" { "Delete" } else { "Update" };

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
-use vicinity_types::{Datum, PgError, Result, SqlState};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::super::layout::extend;
+use super::super::leaf::Leaf;
 use super::{CHUNK, Change, Values};
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
+use crate::exec::triggers::Triggers;
 use crate::row::{Frame, Node, RowRef};
 use crate::rows::{Collect, RowSink};
 
@@ -21,7 +23,7 @@ pub(super) struct Changer<'a> {
     pub(super) params: &'a [Datum],
     pub(super) table: Arc<Table>,
     /// Rows this execution wrote, where triggers may write to them before it does.
-    pub(super) mine: HashSet<RowId>,
+    pub(super) mine: HashSet<(Oid, RowId)>,
     pub(super) once: Vec<OnceCell<Datum>>,
     pub(super) sink: &'a mut dyn RowSink,
     /// What the rows leave for the statement's end.
@@ -48,7 +50,7 @@ fn modified_by_trigger(change: &Change) -> PgError {
 impl Changer<'_> {
     /// All rows are done. Gives their number.
     pub(super) fn finish(self) -> Result<u64> {
-        if let Some(t) = &self.change.triggers {
+        if let Some(t) = self.change.triggers() {
             t.after_statement(self.ctx, self.queue)?;
         }
         Ok(self.count)
@@ -68,17 +70,32 @@ impl Changer<'_> {
         let Some(portal) = portal.try_lock() else {
             return Err(crate::portal::cannot_be_run(&name));
         };
-        portal.current(&name, &self.change.rules.relation)
+        portal.current(&name, &self.change.leaf.rules.relation)
     }
 
     /// Changes one row that the query found.
-    pub(super) fn one(&mut self, mut found: Vec<Datum>) -> Result<()> {
+    pub(super) fn one(&mut self, found: Vec<Datum>) -> Result<()> {
         let Some(Datum::Tid(row)) = found.first() else { return Ok(()) };
         let row: RowId = *row;
+        let change = self.change;
+        match (&change.family, found.get(1)) {
+            (Some(family), Some(Datum::Oid(oid))) if *oid != change.leaf.rules.relation.oid => {
+                let leaf = family.leaves.get(self.ctx, *oid)?;
+                let table = self.ctx.engine.db.table(*oid, &self.ctx.catalog)?;
+                self.one_in(&At { leaf: &leaf, table: &table, row }, found)
+            }
+            _ => {
+                let table = self.table.clone();
+                self.one_in(&At { leaf: &change.leaf, table: &table, row }, found)
+            }
+        }
+    }
+
+    fn one_in(&mut self, at: &At<'_>, mut found: Vec<Datum>) -> Result<()> {
         let mut snapshot = self.ctx.snapshot;
         loop {
-            match self.write(row, &snapshot, &found)? {
-                Write::AlreadyMine if self.is_foreign(row) => {
+            match self.write(at, &snapshot, &found)? {
+                Write::AlreadyMine if self.is_foreign(at) => {
                     return Err(modified_by_trigger(self.change));
                 }
                 Write::Done | Write::Gone | Write::AlreadyMine => return Ok(()),
@@ -86,7 +103,7 @@ impl Changer<'_> {
             }
             // Somebody else committed a newer version: look at that one.
             snapshot = self.ctx.txn.snapshot();
-            match self.again(row, &snapshot, found)? {
+            match self.again(at, &snapshot, found)? {
                 Some(newer) => found = newer,
                 None => return Ok(()),
             }
@@ -94,16 +111,20 @@ impl Changer<'_> {
         }
     }
 
+    fn triggers<'l>(&self, leaf: &'l Leaf) -> Option<&'l Arc<Triggers>> {
+        if self.change.delete { leaf.delete.as_ref() } else { leaf.update.as_ref() }
+    }
+
     /// Whether a row that was written since the statement began was written by a trigger.
-    fn is_foreign(&self, row: RowId) -> bool {
-        let fires = self.change.triggers.as_ref().is_some_and(|t| t.has_before_row());
-        fires && !self.mine.contains(&row)
+    fn is_foreign(&self, at: &At<'_>) -> bool {
+        let fires = self.triggers(at.leaf).is_some_and(|t| t.has_before_row());
+        fires && !self.mine.contains(&(at.leaf.rules.relation.oid, at.row))
     }
 
     /// Whether a newer version still passes; the query's row for it.
     fn again(
         &self,
-        row: RowId,
+        at: &At<'_>,
         snapshot: &Snapshot,
         found: Vec<Datum>,
     ) -> Result<Option<Vec<Datum>>> {
@@ -111,16 +132,23 @@ impl Changer<'_> {
             && (recheck.is_some() || !filtered)
         {
             let Some(condition) = recheck else { return Ok(Some(found)) };
-            let Some(mut values) = self.fetch(row, snapshot) else { return Ok(None) };
-            extend(&mut values, row, self.change.rules.relation.oid);
+            let Some(values) = at.fetch(snapshot) else { return Ok(None) };
+            let values = at.extended(values);
             return Ok(condition.passes(&self.frame(&values))?.then_some(found));
         }
         let ctx = ExecContext { snapshot: *snapshot, ..self.ctx.clone() };
         let mut cursor = self.change.plan.open(ctx.clone(), self.params.to_vec())?;
+        let table = |r: &[Datum]| match (&self.change.family, r.get(1)) {
+            (Some(_), Some(Datum::Oid(oid))) => Some(*oid),
+            _ => None,
+        };
+        let of = table(&found);
         loop {
             let mut rows = Collect::default();
             let done = cursor.fill(&mut rows, CHUNK)?.done;
-            let same = |r: &Vec<Datum>| matches!(r.first(), Some(Datum::Tid(t)) if *t == row);
+            let same = |r: &Vec<Datum>| {
+                matches!(r.first(), Some(Datum::Tid(t)) if *t == at.row) && table(r) == of
+            };
             if let Some(found) = rows.rows.into_iter().find(same) {
                 return Ok(Some(found));
             }
@@ -130,58 +158,110 @@ impl Changer<'_> {
         }
     }
 
-    fn fetch(&self, row: RowId, snapshot: &Snapshot) -> Option<Vec<Datum>> {
-        let guard = pin();
-        self.table.fetch(row, snapshot, &guard).map(|r| r.values())
-    }
-
-    fn write(&mut self, row: RowId, snapshot: &Snapshot, found: &[Datum]) -> Result<Write> {
-        let change = self.change;
-        let Some(old) = self.fetch(row, snapshot) else { return Ok(Write::Gone) };
-        if change.delete {
-            if let Some(t) = &change.triggers
-                && !t.before_delete(self.ctx, &old)?
-            {
-                return Ok(Write::Done);
-            }
-            let write = self.table.delete(&self.ctx.txn, snapshot, row)?;
+    fn write(&mut self, at: &At<'_>, snapshot: &Snapshot, found: &[Datum]) -> Result<Write> {
+        let Some(old) = at.fetch(snapshot) else { return Ok(Write::Gone) };
+        let leaf = at.leaf;
+        if self.change.delete {
+            let Some(write) = self.delete(at, snapshot, &old)? else { return Ok(Write::Done) };
             if write == Write::Done {
-                self.wrote(row, &old, None)?;
-                self.done(row, old, found)?;
+                self.done(leaf, at.row, old, found)?;
             }
             return Ok(write);
         }
-        let mut new = self.new_values(row, &old, found)?;
-        if let Some(t) = &change.triggers {
+        let mut new = self.new_values(at, &old, found)?;
+        if let Some(t) = &leaf.update {
             match t.before_update(self.ctx, &old, new)? {
                 Some(changed) => new = changed,
                 None => return Ok(Write::Done),
             }
         }
-        change.rules.apply(self.ctx, &mut new)?;
-        let write = self.table.update(&self.ctx.txn, snapshot, row, &new)?;
+        if !leaf.rules.holds(self.ctx, &new)? {
+            return self.moved(at, snapshot, &old, new, found);
+        }
+        leaf.rules.apply(self.ctx, &mut new)?;
+        let write = at.table.update(&self.ctx.txn, snapshot, at.row, &new)?;
         if write == Write::Done {
-            self.wrote(row, &old, Some(&new))?;
-            self.done(row, new, found)?;
+            self.wrote(at, leaf.update.as_ref(), &old, Some(&new))?;
+            self.done(leaf, at.row, new, found)?;
         }
         Ok(write)
     }
 
-    /// Notes a row for the statement's end.
-    fn wrote(&mut self, row: RowId, old: &[Datum], new: Option<&[Datum]>) -> Result<()> {
-        let triggers = self.change.triggers.as_ref();
-        if triggers.is_some_and(|t| t.has_before_row()) {
-            self.mine.insert(row);
+    /// Deletes a row, unless a trigger keeps it: `None`.
+    fn delete(&mut self, at: &At<'_>, snapshot: &Snapshot, old: &[Datum]) -> Result<Option<Write>> {
+        if let Some(t) = &at.leaf.delete
+            && !t.before_delete(self.ctx, old)?
+        {
+            return Ok(None);
         }
-        self.queue.written(self.ctx, &self.change.rules.keys, triggers, Some(old), new)
+        let write = at.table.delete(&self.ctx.txn, snapshot, at.row)?;
+        if write == Write::Done {
+            self.wrote(at, at.leaf.delete.as_ref(), old, None)?;
+        }
+        Ok(Some(write))
     }
 
-    fn new_values(&self, row: RowId, old: &[Datum], found: &[Datum]) -> Result<Vec<Datum>> {
-        let mut new = old.to_vec();
-        let mut extended = old.to_vec();
+    /// A row goes to another partition: it is deleted here and inserted there.
+    fn moved(
+        &mut self,
+        at: &At<'_>,
+        snapshot: &Snapshot,
+        old: &[Datum],
+        new: Vec<Datum>,
+        found: &[Datum],
+    ) -> Result<Write> {
+        let family = self.change.family.as_ref();
+        let Some((family, router)) = family.and_then(|f| Some((f, f.router.as_ref()?))) else {
+            at.leaf.rules.check_partition(self.ctx, &new)?;
+            return Ok(Write::Done);
+        };
+        let row = at.leaf.map.to_target(new);
+        self.change.leaf.rules.check_partition(self.ctx, &row)?;
+        match self.delete(at, snapshot, old)? {
+            None => return Ok(Write::Done),
+            Some(Write::Done) => {}
+            Some(other) => return Ok(other),
+        }
+        let part = router.find(self.ctx, &row)?;
+        let leaf = family.leaves.get(self.ctx, part)?;
+        let mut values = leaf.map.to_leaf(row, None);
+        if let Some(t) = &leaf.insert {
+            match t.before_insert(self.ctx, values)? {
+                Some(changed) => values = changed,
+                None => return Ok(Write::Done),
+            }
+        }
+        leaf.rules.apply(self.ctx, &mut values)?;
+        leaf.rules.check_partition(self.ctx, &values)?;
+        let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
+        let row = table.insert(&self.ctx.txn, &values)?;
+        let (keys, fired) = (&leaf.rules.keys, leaf.insert.as_ref());
+        self.queue.written(self.ctx, keys, fired, None, Some(&values))?;
+        self.done(&leaf, row, values, found)?;
+        Ok(Write::Done)
+    }
+
+    /// Notes a row for the statement's end.
+    fn wrote(
+        &mut self,
+        at: &At<'_>,
+        triggers: Option<&Arc<Triggers>>,
+        old: &[Datum],
+        new: Option<&[Datum]>,
+    ) -> Result<()> {
+        if triggers.is_some_and(|t| t.has_before_row()) {
+            self.mine.insert((at.leaf.rules.relation.oid, at.row));
+        }
+        self.queue.written(self.ctx, &at.leaf.rules.keys, triggers, Some(old), new)
+    }
+
+    /// The row's new values, as its table has them.
+    fn new_values(&self, at: &At<'_>, old: &[Datum], found: &[Datum]) -> Result<Vec<Datum>> {
+        let mut new = at.leaf.map.to_target(old.to_vec());
+        let extended;
         let (nodes, source) = match &self.change.values {
             Values::Row { nodes, .. } => {
-                extend(&mut extended, row, self.change.rules.relation.oid);
+                extended = at.extended(old.to_vec());
                 (nodes, extended.as_slice())
             }
             Values::Query { nodes } => (nodes, found),
@@ -193,17 +273,39 @@ impl Changer<'_> {
                 *slot = value;
             }
         }
-        Ok(new)
+        Ok(at.leaf.map.to_leaf(new, Some(old)))
     }
 
     /// Counts a row and gives it to RETURNING.
-    fn done(&mut self, row: RowId, mut values: Vec<Datum>, found: &[Datum]) -> Result<()> {
+    fn done(&mut self, leaf: &Leaf, row: RowId, values: Vec<Datum>, found: &[Datum]) -> Result<()> {
         self.count += 1;
         if let Some(returning) = &self.change.returning {
-            extend(&mut values, row, self.change.rules.relation.oid);
+            let mut values = leaf.map.to_target(values);
+            extend(&mut values, row, leaf.rules.relation.oid);
             values.extend_from_slice(found.get(self.change.beside.clone()).unwrap_or_default());
             returning.emit(self.ctx, self.params, &values, self.sink)?;
         }
         Ok(())
+    }
+}
+
+/// A row, and the table it is in.
+struct At<'a> {
+    leaf: &'a Leaf,
+    table: &'a Arc<Table>,
+    row: RowId,
+}
+
+impl At<'_> {
+    fn fetch(&self, snapshot: &Snapshot) -> Option<Vec<Datum>> {
+        let guard = pin();
+        self.table.fetch(self.row, snapshot, &guard).map(|r| r.values())
+    }
+
+    /// Values of the row as the target has them, with the system columns.
+    fn extended(&self, values: Vec<Datum>) -> Vec<Datum> {
+        let mut out = self.leaf.map.to_target(values);
+        extend(&mut out, self.row, self.leaf.rules.relation.oid);
+        out
     }
 }

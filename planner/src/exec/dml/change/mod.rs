@@ -18,9 +18,12 @@ use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
 use super::super::after::Queue;
 use super::super::name;
-use super::super::triggers::{Event, Triggers};
+use super::super::triggers::Triggers;
+use super::insert::may_wait_below;
 use super::layout::Layout;
+use super::leaf::Leaf;
 use super::returning::Returning;
+use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::Shown;
 use super::target::target;
@@ -64,7 +67,10 @@ impl Values {
 
 /// A prepared UPDATE or DELETE.
 pub(super) struct Change {
-    rules: Rules,
+    /// The target itself.
+    leaf: Leaf,
+    /// The tables that inherit from it, where they are meant too.
+    family: Option<Family>,
     /// `WHERE CURRENT OF`: the cursor's name.
     cursor: Option<Node>,
     delete: bool,
@@ -74,7 +80,13 @@ pub(super) struct Change {
     beside: std::ops::Range<usize>,
     returning: Option<Returning>,
     shown: Shown,
-    pub(super) triggers: Option<Arc<Triggers>>,
+}
+
+/// The tables a change finds its rows in: the query gives the table behind the row's id.
+struct Family {
+    leaves: Leaves,
+    /// Where rows go that are not their partition's any more.
+    router: Option<Router>,
 }
 
 /// What both statements have.
@@ -173,14 +185,16 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     let alias = alias.as_ref().map(|a| name::ident(&a.name));
     let layout = Layout::of_table(&ctx.catalog, &relation, alias.as_deref())?;
     let qualifier = Ident::with_quote('"', alias.as_deref().unwrap_or(&relation.name));
-    let ctid = Expr::CompoundIdentifier(vec![qualifier, Ident::new("ctid")]);
-    let me = Preparer {
-        ctx,
-        parts: p,
-        relation: &relation,
-        types: rules.types.clone(),
-        id: SelectItem::UnnamedExpr(ctid),
+    let id = |own: &str| {
+        let parts = vec![qualifier.clone(), Ident::new(own)];
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts))
     };
+    let whole = !sql::is_only(given) && ctx.catalog.has_children(relation.oid);
+    let ids = if whole { vec![id("ctid"), id("tableoid")] } else { vec![id("ctid")] };
+    let me = Preparer { ctx, parts: p, relation: &relation, types: rules.types.clone(), ids };
+    if whole && p.cursor.is_some() {
+        return Err(PgError::unsupported("WHERE CURRENT OF a table that others inherit from"));
+    }
     let cursor = p.cursor.map(|name| cursor_name(binder, name));
     let made = if p.from.is_empty() { me.by_row(binder, &layout)? } else { None };
     let made = match made {
@@ -202,15 +216,21 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     let short = made.plan.is_short()
         && !made.values.run_statements()
         && !rules.run_statements()
-        && !made.returning.as_ref().is_some_and(Returning::runs_statements);
+        && !made.returning.as_ref().is_some_and(Returning::runs_statements)
+        && (!whole || !may_wait_below(ctx, &relation));
     let columns = made.columns;
-    let delete = p.assignments.is_none();
-    let event = if delete { Event::Delete } else { Event::Update };
+    let family = match whole {
+        true => Some(Family {
+            leaves: Leaves::new(&relation, &assigned),
+            router: Router::of(ctx, &relation)?,
+        }),
+        false => None,
+    };
     let change = Change {
-        triggers: Triggers::of(ctx, &relation, event, &made.values.assigned())?,
-        rules,
+        leaf: Leaf::over(ctx, rules, &assigned)?,
+        family,
         cursor,
-        delete,
+        delete: p.assignments.is_none(),
         plan: made.plan,
         values: made.values,
         beside: made.beside,
@@ -233,7 +253,12 @@ impl Change {
     }
 
     pub(super) fn rules(&self) -> &Rules {
-        &self.rules
+        &self.leaf.rules
+    }
+
+    /// What fires for the statement.
+    pub(super) fn triggers(&self) -> Option<&Arc<Triggers>> {
+        if self.delete { self.leaf.delete.as_ref() } else { self.leaf.update.as_ref() }
     }
 
     pub(super) fn plan(&self) -> &QueryPlan {
@@ -256,7 +281,7 @@ impl Change {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
+        let table = ctx.engine.db.table(self.leaf.rules.relation.oid, &ctx.catalog)?;
         let cells = match &self.values {
             Values::Row { cells, .. } => *cells,
             Values::Query { .. } => 0,
@@ -265,7 +290,7 @@ impl Change {
         let mine = HashSet::new();
         let mut me =
             Changer { change: self, ctx, params, table, queue, mine, once, sink, count: 0 };
-        if let Some(t) = &self.triggers {
+        if let Some(t) = self.triggers() {
             t.before_statement(ctx)?;
         }
         let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;

@@ -42,7 +42,8 @@ pub(super) struct Preparer<'a> {
     pub(super) parts: &'a Parts<'a>,
     pub(super) relation: &'a Arc<Relation>,
     pub(super) types: Vec<PgType>,
-    pub(super) id: SelectItem,
+    /// What tells the rows: their ids and, in a family, their tables.
+    pub(super) ids: Vec<SelectItem>,
 }
 
 /// Whether an error only says that the row lane cannot do it.
@@ -56,6 +57,10 @@ impl Preparer<'_> {
         std::iter::once(own).chain(self.parts.from.iter().cloned()).collect()
     }
 
+    fn id_types(&self) -> Vec<PgType> {
+        [oid::TID, oid::OID].into_iter().take(self.ids.len()).map(PgType::new).collect()
+    }
+
     pub(super) fn kinds(&self, params: &[u32]) -> Vec<Kind> {
         params.iter().map(|p| self.ctx.catalog.kind_of(*p)).collect()
     }
@@ -63,8 +68,8 @@ impl Preparer<'_> {
     /// New values computed from the row alone; `None` if they are beyond the row lane.
     pub(super) fn by_row(&self, binder: &mut Binder<'_>, layout: &Layout) -> Result<Option<Made>> {
         let p = self.parts;
-        let query = select(vec![self.id.clone()], self.from(), p.selection)?;
-        let bound = binder.query_into(&query, &[PgType::new(oid::TID)])?;
+        let query = select(self.ids.clone(), self.from(), p.selection)?;
+        let bound = binder.query_into(&query, &self.id_types())?;
         let scope = layout.scope();
         let assigns = match p.assignments {
             Some(list) => {
@@ -106,8 +111,8 @@ impl Preparer<'_> {
     /// New values computed by the query that finds the rows.
     pub(super) fn by_query(&self, binder: &mut Binder<'_>, mut layout: Layout) -> Result<Made> {
         let p = self.parts;
-        let mut items = vec![self.id.clone()];
-        let mut wanted = vec![PgType::new(oid::TID)];
+        let mut items = self.ids.clone();
+        let mut wanted = self.id_types();
         let list = match p.assignments {
             Some(list) => targets(self.relation, list)?,
             None => Vec::new(),
@@ -134,7 +139,7 @@ impl Preparer<'_> {
         let query = select(items, self.from(), p.selection)?;
         let bound = binder.query_into(&query, &wanted)?;
         let mut values = Vec::new();
-        let mut next = 1;
+        let mut next = self.ids.len();
         for (at, value) in &list {
             let Some(ty) = self.types.get(*at).copied() else { continue };
             if value.is_none() {

@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Result};
 
 use super::super::conflict::Written;
 use super::super::layout::{extend, set_xmax};
+use super::super::leaf::Leaf;
 use super::Insert;
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -64,7 +65,7 @@ impl<'a> Inserter<'a> {
 
     /// Before the first row.
     pub(in super::super) fn begin(&self) -> Result<()> {
-        for t in self.insert.triggers.iter().chain(self.insert.update_triggers()) {
+        for t in self.insert.triggers() {
             t.before_statement(self.ctx)?;
         }
         Ok(())
@@ -72,7 +73,7 @@ impl<'a> Inserter<'a> {
 
     /// All rows are in. Gives their number, and what is to be done now.
     pub(in super::super) fn finish(mut self) -> Result<(u64, Queue)> {
-        for t in self.insert.update_triggers().into_iter().chain(&self.insert.triggers) {
+        for t in self.insert.triggers().rev() {
             t.after_statement(self.ctx, &mut self.queue)?;
         }
         Ok((self.count, self.queue))
@@ -107,7 +108,7 @@ impl<'a> Inserter<'a> {
     fn defaults(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
         let plan = self.insert;
         self.values.clear();
-        self.values.resize(plan.rules.types.len(), Datum::Null);
+        self.values.resize(plan.leaf.rules.types.len(), Datum::Null);
         let frame = Frame { ctx: self.ctx, params: self.params, once: &self.once, row: source };
         for (at, node) in plan.defaults.iter().chain(nodes) {
             let value = node.eval(&frame)?;
@@ -118,37 +119,47 @@ impl<'a> Inserter<'a> {
         Ok(())
     }
 
-    /// Puts `values` into the table.
+    /// Puts `values` into the table, or into the partition they belong to.
     fn put(&mut self) -> Result<()> {
+        let values = std::mem::take(&mut self.values);
+        let Some((router, leaves)) = &self.insert.router else {
+            return self.put_in(&self.insert.leaf, self.table, values);
+        };
+        self.insert.leaf.rules.check_partition(self.ctx, &values)?;
+        let part = router.find(self.ctx, &values)?;
+        let leaf = leaves.get(self.ctx, part)?;
+        let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
+        let values = leaf.map.to_leaf(values, None);
+        self.put_in(&leaf, &table, values)
+    }
+
+    fn put_in(&mut self, leaf: &Leaf, table: &Arc<Table>, mut values: Vec<Datum>) -> Result<()> {
         let plan = self.insert;
-        let mut values = std::mem::take(&mut self.values);
-        let relation = &plan.rules.relation;
-        if let Some(t) = &plan.triggers {
+        let before = leaf.insert.as_ref().filter(|t| t.has_before_row());
+        if let Some(t) = before {
             match t.before_insert(self.ctx, values)? {
                 Some(changed) => values = changed,
                 None => return Ok(()),
             }
         }
-        plan.rules.apply(self.ctx, &mut values)?;
+        leaf.rules.apply(self.ctx, &mut values)?;
+        if plan.router.is_none() || before.is_some() {
+            leaf.rules.check_partition(self.ctx, &values)?;
+        }
         let written = match &plan.conflict {
-            None => {
-                let row = self.table.insert(&self.ctx.txn, &values)?;
-                Some(Written { row, old: None })
-            }
-            Some(conflict) => {
-                conflict.run(self.ctx, self.params, &plan.rules, self.table, &mut values)?
-            }
+            None => Some(Written { row: table.insert(&self.ctx.txn, &values)?, old: None }),
+            Some(conflict) => conflict.run(self.ctx, self.params, leaf, table, &mut values)?,
         };
         self.conflicts += u64::from(!matches!(written, Some(Written { old: None, .. })));
         self.left += u64::from(written.is_none());
         if let Some(Written { row, old }) = written {
             self.count += 1;
-            let triggers =
-                if old.is_some() { plan.update_triggers() } else { plan.triggers.as_ref() };
-            let (keys, old) = (&plan.rules.keys, old.as_deref());
-            self.queue.written(self.ctx, keys, triggers, old, Some(&values))?;
+            let triggers = if old.is_some() { &leaf.update } else { &leaf.insert };
+            let (keys, old) = (&leaf.rules.keys, old.as_deref());
+            self.queue.written(self.ctx, keys, triggers.as_ref(), old, Some(&values))?;
             if let Some(returning) = &plan.returning {
-                extend(&mut values, row, relation.oid);
+                values = leaf.map.to_target(values);
+                extend(&mut values, row, leaf.rules.relation.oid);
                 if old.is_some() {
                     set_xmax(&mut values, self.ctx.txn.xid());
                 }

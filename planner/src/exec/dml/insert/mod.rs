@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, Expr, OnInsert, SetExpr, TableObject};
-use vicinity_storage::catalog::model::{Privileges, Relation};
+use vicinity_storage::catalog::model::{ConstraintKind, Privileges, Relation};
 use vicinity_types::{Datum, Kind, PgError, Result};
 
 use super::super::after::Queue;
 use super::super::name;
-use super::super::triggers::{Event, Triggers};
+use super::super::triggers::Triggers;
 use super::assign::targets;
 use super::conflict::{BoundConflict, Conflict};
 use super::layout::Layout;
+use super::leaf::Leaf;
 use super::returning::{self, Returning};
+use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::{ConflictShown, Shown};
 use super::target::target;
@@ -25,6 +27,7 @@ use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::measure::{Figures, Meter, Stage};
+use crate::partition::descendants;
 use crate::query::QueryPlan;
 use crate::row::{Compiler, Node, RowRef};
 use crate::rows::RowSink;
@@ -36,7 +39,10 @@ use source::{Maker, Source};
 
 /// A prepared INSERT.
 pub(super) struct Insert {
-    pub(super) rules: Rules,
+    /// The target itself: what is written where it is not cut, and what fires for the statement.
+    pub(super) leaf: Leaf,
+    /// Where rows go from there.
+    router: Option<(Router, Leaves)>,
     source: Source,
     /// Defaults of the columns that are given nothing.
     defaults: Vec<(usize, Node)>,
@@ -44,7 +50,6 @@ pub(super) struct Insert {
     conflict: Option<Conflict>,
     returning: Option<Returning>,
     pub(super) shown: Shown,
-    pub(super) triggers: Option<Arc<Triggers>>,
 }
 
 /// Prepares INSERT.
@@ -112,16 +117,17 @@ pub(super) fn prepare(
         }
     };
     let (source, defaults, cells) = maker.source(source)?;
-    let conflict = conflict.map(|c| c.compile(ctx, &relation, &kinds)).transpose()?;
+    let conflict = conflict.map(|c| c.compile(relation.oid, &kinds)).transpose()?;
     let columns = bound_returning.as_ref().map(|r| r.columns.clone());
     let returning = bound_returning.map(|r| r.compile(&layout, &kinds)).transpose()?;
     let short = source.is_short()
         && !defaults.iter().any(|(_, node)| node.runs_statements())
         && !rules.run_statements()
         && !conflict.as_ref().is_some_and(Conflict::runs_statements)
-        && !returning.as_ref().is_some_and(Returning::runs_statements);
-    let triggers = Triggers::of(ctx, &relation, Event::Insert, &[])?;
-    let insert = Insert { rules, source, defaults, cells, conflict, returning, shown, triggers };
+        && !returning.as_ref().is_some_and(Returning::runs_statements)
+        && !may_wait_below(ctx, &relation);
+    let (leaf, router) = leaves(ctx, rules, conflict.as_ref())?;
+    let insert = Insert { leaf, router, source, defaults, cells, conflict, returning, shown };
     Ok(DmlPlan {
         kind: PlanKind::Insert(Box::new(insert)),
         params,
@@ -130,6 +136,30 @@ pub(super) fn prepare(
         parts: super::Parts::default(),
         uses: super::Uses::default(),
     })
+}
+
+/// Whether writes to what is below a table fire triggers or check what is not the table's own, which
+/// may take any time.
+pub(super) fn may_wait_below(ctx: &ExecContext, target: &Arc<Relation>) -> bool {
+    let checks = |r: &Relation| {
+        let own = r.table().map_or(&[][..], |t| &t.constraints);
+        own.iter().any(|c| c.local && matches!(c.kind, ConstraintKind::Check { .. }))
+    };
+    let waits = |r: &Arc<Relation>| ctx.catalog.triggers_of(r.oid).next().is_some() || checks(r);
+    descendants(&ctx.catalog, target).iter().skip(1).any(waits)
+}
+
+/// The target as a table rows are in, and how they get on where it is cut.
+fn leaves(
+    ctx: &ExecContext,
+    rules: Rules,
+    conflict: Option<&Conflict>,
+) -> Result<(Leaf, Option<(Router, Leaves)>)> {
+    let target = rules.relation.clone();
+    let assigned = conflict.and_then(Conflict::assigned).unwrap_or_default();
+    let router = Router::of(ctx, &target)?;
+    let router = router.map(|router| (router, Leaves::new(&target, &assigned)));
+    Ok((Leaf::over(ctx, rules, &assigned)?, router))
 }
 
 impl Insert {
@@ -145,14 +175,20 @@ impl Insert {
         let defaults = maker.defaults(&mut compiler, given)?;
         let cells = compiler.once_cells();
         let source = Source::Rows(Vec::new());
-        let triggers = Triggers::of(ctx, relation, Event::Insert, &[])?;
+        let (leaf, router) = leaves(ctx, rules, None)?;
         let (conflict, returning, shown) = (None, None, Shown::new(None));
-        Ok(Insert { rules, source, defaults, cells, conflict, returning, shown, triggers })
+        Ok(Insert { leaf, router, source, defaults, cells, conflict, returning, shown })
     }
 
-    /// What fires where ON CONFLICT updates.
-    pub(super) fn update_triggers(&self) -> Option<&Arc<Triggers>> {
-        self.conflict.as_ref()?.triggers()
+    /// What fires for the statement: for the rows it inserts, and for those it updates instead.
+    pub(super) fn triggers(&self) -> impl DoubleEndedIterator<Item = &Arc<Triggers>> {
+        let updates = self.conflict.as_ref().is_some_and(Conflict::updates);
+        self.leaf.insert.iter().chain(self.leaf.update.iter().filter(move |_| updates))
+    }
+
+    /// The table written to.
+    pub(super) fn relation(&self) -> &Arc<Relation> {
+        &self.leaf.rules.relation
     }
 
     /// The queries the rows come from.
@@ -180,7 +216,7 @@ impl Insert {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let table = ctx.engine.db.table(self.rules.relation.oid, &ctx.catalog)?;
+        let table = ctx.engine.db.table(self.relation().oid, &ctx.catalog)?;
         let mut inserter = Inserter::new(self, ctx, params, &table, sink, std::mem::take(queue));
         inserter.begin()?;
         match &self.source {

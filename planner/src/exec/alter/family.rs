@@ -1,0 +1,217 @@
+//! ALTER TABLE of a table that others inherit from: what they have from it changes with it.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{AlterColumnOperation, AlterTableOperation as Op, ColumnDef, TableConstraint};
+use vicinity_storage::catalog::model::{Constraint, ConstraintKind, Relation};
+use vicinity_types::{PgError, Result, SqlState};
+
+use super::super::ddl::index::reread;
+use super::super::ddl::table::invalid;
+use super::super::ddl::{partition, parts};
+use super::super::dml::table_def;
+use super::super::{name, types};
+use super::{change_column, change_table, operation, place};
+use crate::context::ExecContext;
+use crate::partition::is_partitioned;
+
+/// Runs an action on a table and on those below it.
+pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> Result<()> {
+    check_own(r, op)?;
+    if let Op::DropColumn { column_names, .. } = op {
+        for own in column_names {
+            drop_below(ctx, r, &name::ident(own), op, only)?;
+        }
+        return operation(ctx, r, op);
+    }
+    operation(ctx, r, op)?;
+    if let Op::AddConstraint { constraint, .. } = op {
+        return constraint_below(ctx, r, constraint, op, only);
+    }
+    if !only {
+        below(ctx, r, op)?;
+    }
+    Ok(())
+}
+
+fn children(ctx: &ExecContext, r: &Relation) -> Vec<Arc<Relation>> {
+    ctx.txn.catalog().children_of(r.oid).cloned().collect()
+}
+
+fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
+    for child in children(ctx, r) {
+        match op {
+            Op::AddColumn { column_def, .. } => add_below(ctx, &child, column_def, op)?,
+            Op::AlterColumn { .. } | Op::RenameColumn { .. } => operation(ctx, &child, op)?,
+            _ => return Ok(()),
+        }
+        below(ctx, &reread(ctx, child.oid)?, op)?;
+    }
+    Ok(())
+}
+
+/// A column that came from a parent is changed there.
+fn check_own(r: &Relation, op: &Op) -> Result<()> {
+    let Some(def) = r.table() else { return Ok(()) };
+    let (own, word) = match op {
+        Op::DropColumn { column_names, .. } => (column_names.first(), "drop"),
+        Op::RenameColumn { old_column_name, .. } => (Some(old_column_name), "rename"),
+        Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
+            (Some(column_name), "alter")
+        }
+        Op::AddColumn { .. } if def.bound.is_some() => {
+            return Err(PgError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "cannot add column to a partition",
+            ));
+        }
+        _ => return Ok(()),
+    };
+    let Some(own) = own.map(name::ident) else { return Ok(()) };
+    let column = def.columns.iter().position(|c| !c.dropped && c.name == own);
+    let Some(at) = column else { return Ok(()) };
+    if def.columns.get(at).is_some_and(|c| c.inherited > 0) {
+        return Err(invalid(format!("cannot {word} inherited column \"{own}\"")));
+    }
+    let number = super::number(at);
+    let keys = def.partitioning.as_ref().map_or(&[][..], |p| &p.keys);
+    let reads = |sql: &str| super::super::rewrite::text_reads(r, sql, number);
+    let named =
+        keys.iter().any(|k| k.column == number || k.expr.as_ref().is_some_and(|e| reads(&e.sql)));
+    if named && word != "rename" {
+        return Err(PgError::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            format!(
+                "cannot {word} column \"{own}\" because it is part of the partition key of \
+                 relation \"{}\"",
+                r.name
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// ADD COLUMN, in a child: new, or one that is there already.
+fn add_below(ctx: &ExecContext, child: &Arc<Relation>, c: &ColumnDef, op: &Op) -> Result<()> {
+    let own = name::ident(&c.name);
+    if let Ok(at) = place(child, &own) {
+        let written = types::resolve(ctx, &c.data_type)?.ty;
+        let have = table_def(child)?.columns.get(at);
+        if have.is_some_and(|c| (c.type_oid, c.typmod) != (written.oid, written.typmod)) {
+            return Err(PgError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("child table \"{}\" has different type for column \"{own}\"", child.name),
+            ));
+        }
+        let text = format!("merging definition of column \"{own}\" for child \"{}\"", child.name);
+        name::notice(ctx, text);
+        return change_column(ctx, child.oid, at, |c| c.inherited += 1).map(drop);
+    }
+    operation(ctx, child, op)?;
+    let at = place(&*reread(ctx, child.oid)?, &own)?;
+    change_column(ctx, child.oid, at, |c| {
+        c.inherited = 1;
+        c.local = false;
+    })
+    .map(drop)
+}
+
+/// DROP COLUMN, in the children: gone where nobody else declared it.
+fn drop_below(ctx: &ExecContext, r: &Arc<Relation>, own: &str, op: &Op, only: bool) -> Result<()> {
+    if only && is_partitioned(r) && !children(ctx, r).is_empty() {
+        return Err(invalid(
+            "cannot drop column from only the partitioned table when partitions exist",
+        )
+        .hint("Do not specify the ONLY keyword."));
+    }
+    if place(r, own).is_err() {
+        return Ok(());
+    }
+    for child in children(ctx, r) {
+        let Ok(at) = place(&child, own) else { continue };
+        let Some(c) = table_def(&child)?.columns.get(at) else { continue };
+        if c.inherited == 1 && !c.local && !only {
+            drop_below(ctx, &child, own, op, only)?;
+            operation(ctx, &child, op)?;
+            continue;
+        }
+        change_column(ctx, child.oid, at, |c| {
+            c.inherited -= 1;
+            c.local |= only || c.inherited == 0;
+        })?;
+    }
+    Ok(())
+}
+
+/// The constraint that was added last.
+fn added(r: &Relation) -> Result<Constraint> {
+    let last = table_def(r)?.constraints.last().cloned();
+    last.ok_or_else(|| PgError::internal("the new constraint is missing"))
+}
+
+fn constraint_below(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    written: &TableConstraint,
+    op: &Op,
+    only: bool,
+) -> Result<()> {
+    let r = reread(ctx, r.oid)?;
+    if !matches!(written, TableConstraint::Check(_)) {
+        if !is_partitioned(&r) {
+            return Ok(());
+        }
+        partition::check_keys(&r)?;
+        let made = added(&r)?;
+        return match &made.kind {
+            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
+                parts::spread_index(ctx, &reread(ctx, *index)?)
+            }
+            ConstraintKind::ForeignKey(_) => children(ctx, &r)
+                .iter()
+                .try_for_each(|child| parts::constraint_of(ctx, &r, &made, child.oid)),
+            ConstraintKind::Check { .. } => Ok(()),
+        };
+    }
+    let made = added(&r)?;
+    let below = children(ctx, &r);
+    if only && !below.is_empty() {
+        return Err(invalid("constraint must be added to child tables too"));
+    }
+    for child in below {
+        check_below(ctx, &child, &made, op)?;
+    }
+    Ok(())
+}
+
+/// ADD CHECK, in a child and below.
+fn check_below(ctx: &ExecContext, child: &Arc<Relation>, made: &Constraint, op: &Op) -> Result<()> {
+    let Op::AddConstraint { constraint: TableConstraint::Check(c), not_valid } = op else {
+        return Ok(());
+    };
+    let have = table_def(child)?.constraints.iter().position(|c| c.name == made.name);
+    if let Some(at) = have {
+        let text = format!("merging constraint \"{}\" with inherited definition", made.name);
+        name::notice(ctx, text);
+        change_table(ctx, child.oid, |t| {
+            t.constraints.get_mut(at).into_iter().for_each(|c| c.inherited += 1);
+            Ok(())
+        })?;
+        return Ok(());
+    }
+    let mut own = c.clone();
+    own.name = Some(sqlparser::ast::Ident::with_quote('"', &made.name));
+    let constraint = TableConstraint::Check(own);
+    operation(ctx, child, &Op::AddConstraint { constraint, not_valid: *not_valid })?;
+    change_table(ctx, child.oid, |t| {
+        for c in t.constraints.iter_mut().filter(|c| c.name == made.name) {
+            c.inherited = 1;
+            c.local = false;
+        }
+        Ok(())
+    })?;
+    for below in children(ctx, child) {
+        check_below(ctx, &below, made, op)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! What a partition has because the table above it has it: indexes, keys, foreign keys, triggers.
+
+use std::sync::Arc;
+
+use vicinity_storage::catalog::model::{
+    Constraint, ConstraintKind, IndexDef, IndexKey, Object, Relation, RelationKind, Trigger,
+};
+use vicinity_types::{Oid, PgError, Result};
+
+use super::super::dml::table_def;
+use super::super::foreign;
+use super::super::name;
+use super::super::triggers::bits;
+use super::depend::constraint_of_index;
+use super::like::attribute_names;
+use super::{index, inherit};
+use crate::context::ExecContext;
+use crate::partition;
+
+/// Gives a partition everything its parent has, and those below it.
+pub(crate) fn complete(ctx: &ExecContext, parent: &Arc<Relation>, part: Oid) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    for i in catalog.indexes_of(parent.oid) {
+        index_of(ctx, i, part)?;
+    }
+    let parent = index::reread(ctx, parent.oid)?;
+    for c in &table_def(&parent)?.constraints {
+        if matches!(c.kind, ConstraintKind::ForeignKey(_)) {
+            constraint_of(ctx, &parent, c, part)?;
+        }
+    }
+    for t in catalog.triggers_of(parent.oid) {
+        trigger_of(ctx, &parent, t, part)?;
+    }
+    Ok(())
+}
+
+/// An index of a partitioned table gets its parts.
+pub(crate) fn spread_index(ctx: &ExecContext, index: &Arc<Relation>) -> Result<()> {
+    let Some(def) = index.index() else { return Ok(()) };
+    let catalog = ctx.txn.catalog();
+    let table = catalog.relation(def.table).filter(|t| partition::is_partitioned(t));
+    let Some(table) = table else { return Ok(()) };
+    for part in partition::children(&catalog, table)? {
+        index_of(ctx, index, part.oid)?;
+    }
+    Ok(())
+}
+
+fn part_of(ctx: &ExecContext, whole: &IndexDef, part: &Relation, parent: Oid) -> Result<IndexDef> {
+    let catalog = ctx.txn.catalog();
+    let table = catalog.relation(whole.table).ok_or_else(|| PgError::internal("no table"))?;
+    let columns = &table_def(part)?.columns;
+    let mut keys = Vec::with_capacity(whole.keys.len());
+    for k in &whole.keys {
+        let column = match k.expr {
+            Some(_) => 0,
+            None => {
+                let found = inherit::numbers(table, &[k.column], columns)?;
+                found.first().copied().unwrap_or(0)
+            }
+        };
+        keys.push(IndexKey { column, ..k.clone() });
+    }
+    Ok(IndexDef {
+        table: part.oid,
+        keys,
+        include: inherit::numbers(table, &whole.include, columns)?,
+        parent: Some(parent),
+        valid: false,
+        ..whole.clone()
+    })
+}
+
+/// Whether an index would do as a part of another one.
+fn fits(have: &IndexDef, wanted: &IndexDef) -> bool {
+    let key = |k: &IndexKey| {
+        let expr = k.expr.as_ref().map(|e| e.sql.clone());
+        (k.column, expr, k.opclass, k.descending, k.nulls_first)
+    };
+    have.parent.is_none()
+        && have.method == wanted.method
+        && have.unique == wanted.unique
+        && have.include == wanted.include
+        && have.predicate == wanted.predicate
+        && have.keys.iter().map(key).eq(wanted.keys.iter().map(key))
+}
+
+/// Makes a part of an index, or takes one that is there; then its own parts.
+fn index_of(ctx: &ExecContext, whole: &Arc<Relation>, part: Oid) -> Result<()> {
+    let Some(def) = whole.index() else { return Ok(()) };
+    let catalog = ctx.txn.catalog();
+    let table = index::reread(ctx, part)?;
+    let wanted = part_of(ctx, def, &table, whole.oid)?;
+    let backs = constraint_of_index(&catalog, whole);
+    let same = |i: &&Arc<Relation>| {
+        i.index().is_some_and(|d| fits(d, &wanted))
+            && constraint_of_index(&catalog, i).is_some() == backs.is_some()
+    };
+    if let Some(have) = catalog.indexes_of(part).find(same) {
+        let mut next = (**have).clone();
+        if let RelationKind::Index(d) = &mut next.kind {
+            d.parent = Some(whole.oid);
+        }
+        ctx.txn.put(Object::Relation(Arc::new(next)))?;
+        return spread_index(ctx, &index::reread(ctx, have.oid)?);
+    }
+    let joined = || {
+        let names = attribute_names(&table, &wanted);
+        name::joined(names.iter().map(String::as_str))
+    };
+    let (label, columns) = match (&backs, wanted.primary) {
+        (Some(_), true) => ("pkey", None),
+        (Some(_), false) => ("key", Some(joined())),
+        (None, _) => ("idx", Some(joined())),
+    };
+    let own = name::choose(ctx, table.schema, &table.name, columns.as_deref(), label, &|_| false);
+    let oid = ctx.txn.new_oid();
+    let made = Relation {
+        oid,
+        name: own.clone(),
+        schema: table.schema,
+        owner: table.owner,
+        kind: RelationKind::Index(wanted.clone()),
+    };
+    ctx.txn.put(Object::Relation(Arc::new(made)))?;
+    if backs.is_some() {
+        let kind = match wanted.primary {
+            true => ConstraintKind::PrimaryKey { index: oid },
+            false => ConstraintKind::Unique { index: oid },
+        };
+        push(
+            ctx,
+            part,
+            Constraint {
+                oid: ctx.txn.new_oid(),
+                name: own,
+                columns: wanted.keys.iter().map(|k| k.column).collect(),
+                kind,
+                deferrable: false,
+                deferred: false,
+                validated: true,
+                inherited: 1,
+                local: false,
+                no_inherit: false,
+            },
+        )?;
+    }
+    index::build(ctx, oid)?;
+    spread_index(ctx, &index::reread(ctx, oid)?)
+}
+
+fn push(ctx: &ExecContext, table: Oid, made: Constraint) -> Result<()> {
+    let mut next = (*index::reread(ctx, table)?).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        if matches!(made.kind, ConstraintKind::PrimaryKey { .. }) {
+            let numbers = &made.columns;
+            for (number, c) in (1..).zip(&mut t.columns) {
+                c.not_null |= numbers.contains(&number);
+            }
+        }
+        t.constraints.push(made);
+    }
+    ctx.txn.put(Object::Relation(Arc::new(next)))
+}
+
+/// Gives a partition a constraint of its parent, and those below it.
+pub(crate) fn constraint_of(
+    ctx: &ExecContext,
+    parent: &Relation,
+    c: &Constraint,
+    part: Oid,
+) -> Result<()> {
+    let table = index::reread(ctx, part)?;
+    let columns = inherit::numbers(parent, &c.columns, &table_def(&table)?.columns)?;
+    let mut made = inherit::inherited(ctx, c, columns);
+    let taken: Vec<String> =
+        table_def(&table)?.constraints.iter().map(|c| c.name.clone()).collect();
+    if taken.contains(&made.name) {
+        made.name = super::constraint::choose_name(&table.name, None, "fkey", &taken);
+    }
+    let oid = made.oid;
+    push(ctx, part, made)?;
+    let table = index::reread(ctx, part)?;
+    if matches!(c.kind, ConstraintKind::ForeignKey(_)) && c.validated {
+        foreign::check_rows(ctx, &table, oid)?;
+    }
+    let catalog = ctx.txn.catalog();
+    for below in catalog.children_of(part).map(|r| r.oid) {
+        constraint_of(ctx, parent, c, below)?;
+    }
+    Ok(())
+}
+
+/// A row trigger of a partitioned table is a trigger of each of its parts.
+pub(crate) fn trigger_of(
+    ctx: &ExecContext,
+    parent: &Relation,
+    t: &Arc<Trigger>,
+    part: Oid,
+) -> Result<()> {
+    if t.kind & bits::ROW == 0 {
+        return Ok(());
+    }
+    let table = index::reread(ctx, part)?;
+    let oid = ctx.txn.new_oid();
+    let mut constraint = t.constraint.clone();
+    if let Some(c) = &mut constraint {
+        c.oid = ctx.txn.new_oid();
+    }
+    let columns = inherit::numbers(parent, &t.columns, &table_def(&table)?.columns)?;
+    let made =
+        Trigger { oid, table: part, columns, constraint, parent: Some(t.oid), ..(**t).clone() };
+    ctx.txn.put(Object::Trigger(Arc::new(made)))?;
+    let catalog = ctx.txn.catalog();
+    let Some(made) = catalog.trigger(oid) else { return Ok(()) };
+    for below in catalog.children_of(part).filter(|_| partition::is_partitioned(&table)) {
+        trigger_of(ctx, &table, made, below.oid)?;
+    }
+    Ok(())
+}
