@@ -38,7 +38,11 @@ impl Builder<'_> {
             _ => quote(name),
         };
         let alias = spec.qualifier.as_ref().map(|q| q.table()).filter(|a| !a.is_empty());
-        let alias = alias.unwrap_or(name).to_owned();
+        let alias = alias.unwrap_or(name);
+        let alias = match spec.member {
+            Some(n) => format!("{alias}_{n}"),
+            None => alias.to_owned(),
+        };
         let title = if alias == name { full } else { format!("{full} {}", quote(&alias)) };
         Named { title, alias, schema }
     }

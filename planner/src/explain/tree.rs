@@ -125,6 +125,11 @@ impl PlanNode {
         PlanNode { kind: kind.into(), ..PlanNode::default() }
     }
 
+    /// Whether its columns are worth a line: those of nodes that only pass rows on are not.
+    pub(crate) fn shows_output(&self) -> bool {
+        !self.output.is_empty() && !matches!(self.kind.as_str(), "Append" | "Recursive Union")
+    }
+
     pub(crate) fn detail(&mut self, label: &'static str, value: Value) {
         self.details.push(Property { label, value, shown: Shown::Everywhere });
     }

@@ -13,6 +13,7 @@ use super::tree::{Item, PlanNode, Property, Relation, Shown, Style, Value};
 use crate::df::window::{Window, WindowCall};
 use crate::measure::{SortSpace, Stage};
 use crate::names::quote;
+use crate::push::lower::scan_of;
 use crate::row::plan::Leaf;
 
 /// A constant number of rows.
@@ -294,7 +295,13 @@ impl Builder<'_> {
         }
         node.total += 0.005 * node.rows;
         node.startup = node.children.first().map_or(0.0, |c| c.startup);
-        if let Some(first) = node.children.first() {
+        // Above a family its columns are the parent's.
+        let family = plan.inputs().first().and_then(|p| scan_of(p)).map(|s| &*s.spec);
+        let parent = family.filter(|s| s.member.is_some()).and_then(|s| s.qualifier.as_ref());
+        if let Some(parent) = parent {
+            let column = |c: &Column| Some(self.columns_of(parent.table(), c));
+            node.output = self.items(at, &ask.outputs, &column, true);
+        } else if let Some(first) = node.children.first() {
             let find = over(plan.schema(), &first.output);
             node.output = self.items(at, &ask.outputs, &find, false);
         }

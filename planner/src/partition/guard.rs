@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
@@ -47,6 +48,13 @@ fn as_key(value: Datum, kind: Kind) -> Value {
         (Some(n), Kind::Int8) => Value::Known(Datum::Int8(n)),
         _ => Value::Unknown,
     }
+}
+
+/// How a literal compared with a key is held: as the key is, but integers may have another width.
+fn literal_kind(value: &ScalarValue, key: Kind) -> Kind {
+    let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
+    let own = scalar_kind(value);
+    if whole(own) && whole(key) { own } else { key }
 }
 
 /// The partition key as an index would have it: what a filter says of it is found the same way.
@@ -95,8 +103,8 @@ impl Guard {
 
     /// Whether the partition is needed; true if that is not known before the scan begins.
     pub(crate) fn admits(&self, ctx: &ExecContext) -> Result<bool> {
-        let literal = |e: &Expr| match e {
-            Expr::Literal(value, _) => Ok(Some(scalar_to_datum(scalar_kind(value), value)?)),
+        let literal = |e: &Expr, kind| match e {
+            Expr::Literal(value, _) => Ok(Some(scalar_to_datum(literal_kind(value, kind), value)?)),
             _ => Ok(None),
         };
         admits(ctx, &self.bounds, self.child, &self.fit, &literal)
@@ -104,19 +112,18 @@ impl Guard {
 
     /// Whether all values are known already.
     pub(crate) fn is_settled(&self) -> bool {
-        let literal = |e: &Expr| matches!(e, Expr::Literal(..));
-        self.fit.values().all(literal)
+        self.fit.values().all(|(_, e)| matches!(e, Expr::Literal(..)))
     }
 
     /// Ready to be asked when the scan begins.
     pub(crate) fn compile(&self, compiler: &mut Compiler) -> Result<CompiledGuard> {
         let mut nodes = Vec::new();
-        for expr in self.fit.values() {
+        for (column, expr) in self.fit.values() {
+            let Some(key) = self.bounds.kinds.get(column).copied() else { continue };
             let kind = match expr {
-                Expr::Literal(value, _) => Some(scalar_kind(value)),
-                other => compiler.kind_of(other),
+                Expr::Literal(value, _) => literal_kind(value, key),
+                other => compiler.kind_of(other).unwrap_or(key),
             };
-            let Some(kind) = kind.or(self.bounds.kinds.first().copied()) else { continue };
             nodes.push((expr.clone(), compiler.compile(expr, kind)?));
         }
         Ok(CompiledGuard { guard: self.clone(), nodes })
@@ -132,7 +139,7 @@ pub(crate) struct CompiledGuard {
 impl CompiledGuard {
     /// Whether the partition is needed.
     pub(crate) fn admits(&self, frame: &Frame<'_>) -> Result<bool> {
-        let value = |e: &Expr| match self.nodes.iter().find(|(have, _)| have == e) {
+        let value = |e: &Expr, _| match self.nodes.iter().find(|(have, _)| have == e) {
             Some((_, node)) => node.eval(frame).map(Some),
             None => Ok(None),
         };
@@ -141,7 +148,7 @@ impl CompiledGuard {
     }
 }
 
-type Evaluate<'a> = dyn Fn(&Expr) -> Result<Option<Datum>> + 'a;
+type Evaluate<'a> = dyn Fn(&Expr, Kind) -> Result<Option<Datum>> + 'a;
 
 fn admits(
     ctx: &ExecContext,
@@ -166,7 +173,7 @@ fn admits(
     let kind = bounds.kinds.get(columns).copied().unwrap_or(Kind::Text);
     let end = |bound: &Option<crate::push::KeyBound>| -> Result<Option<Datum>> {
         let Some(bound) = bound else { return Ok(None) };
-        Ok(match value(&bound.value)?.map(|v| as_key(v, kind)) {
+        Ok(match value(&bound.value, kind)?.map(|v| as_key(v, kind)) {
             Some(Value::Known(v)) => Some(v),
             _ => None,
         })
@@ -197,7 +204,7 @@ fn prefixes(
     for (values, kind) in fit.equal.iter().zip(&bounds.kinds) {
         let mut longer = Vec::new();
         for expr in values {
-            let Some(given) = value(expr)? else { return Ok(None) };
+            let Some(given) = value(expr, *kind)? else { return Ok(None) };
             match as_key(given, *kind) {
                 Value::Unknown => return Ok(None),
                 Value::Never => {}

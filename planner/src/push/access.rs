@@ -254,10 +254,12 @@ impl KeyFit {
         self.equal.is_empty() && self.low.is_none() && self.high.is_none()
     }
 
-    /// The values it speaks of.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &Expr> {
-        let ends = self.low.iter().chain(&self.high).map(|b| &b.value);
-        self.equal.iter().flatten().chain(ends)
+    /// The values it speaks of, each with the place of its column in the key.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (usize, &Expr)> {
+        let next = self.equal.len();
+        let ends = self.low.iter().chain(&self.high).map(move |b| (next, &b.value));
+        let equal = self.equal.iter().enumerate();
+        equal.flat_map(|(at, values)| values.iter().map(move |v| (at, v))).chain(ends)
     }
 }
 

@@ -74,13 +74,13 @@ pub(super) fn place(
             let empty = EmptyRelation { produce_one_row: false, schema };
             Ok((LogicalPlan::EmptyRelation(empty), true))
         }
-        [only] => one(of(only)?, sort, ctx, wanted, only.guards.clone()),
+        [only] => one(of(only)?, sort, ctx, wanted, (only.guards.clone(), None)),
         many => {
             // Which of them the first rows of an order are in is not known.
             let wanted = if sort.is_empty() { wanted } else { Wanted::default() };
             let mut inputs = Vec::with_capacity(many.len());
-            for m in many {
-                let (plan, _) = one(of(m)?, &[], ctx, wanted, m.guards.clone())?;
+            for (n, m) in (1..).zip(many) {
+                let (plan, _) = one(of(m)?, &[], ctx, wanted, (m.guards.clone(), Some(n)))?;
                 inputs.push(Arc::new(plan));
             }
             let schema = scan.projected_schema.clone();

@@ -246,7 +246,7 @@ fn place(
     {
         return super::family::place(scan, &storage, sort, ctx, wanted);
     }
-    one(scan, sort, ctx, wanted, Vec::new())
+    one(scan, sort, ctx, wanted, (Vec::new(), None))
 }
 
 /// The scan node of one table.
@@ -255,7 +255,7 @@ pub(super) fn one(
     sort: &[SortExpr],
     ctx: &ExecContext,
     wanted: Wanted,
-    guards: Vec<Guard>,
+    (guards, member): (Vec<Guard>, Option<usize>),
 ) -> Result<(LogicalPlan, bool)> {
     let columns = scan.source.schema().fields().len();
     let projection = scan.projection.clone().unwrap_or_else(|| (0..columns).collect());
@@ -287,6 +287,7 @@ pub(super) fn one(
         limit: wanted.rows.filter(|_| in_order),
         pace: wanted.pace.filter(|_| choice.ordered && sort.len() == 1),
         guards,
+        member,
     };
     let node =
         ScanNode { spec: Arc::new(spec), schema: scan.projected_schema.clone(), place: None };

@@ -127,6 +127,8 @@ pub struct ScanSpec {
     pub pace: Option<usize>,
     /// Of a partition: whether it is needed is asked when the scan begins.
     pub(crate) guards: Vec<Guard>,
+    /// Which of a family's scans it is, if there are several: EXPLAIN numbers their names.
+    pub(crate) member: Option<usize>,
 }
 
 /// A scan as a node of a logical plan.

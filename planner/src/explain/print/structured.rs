@@ -75,7 +75,7 @@ fn node(plan: &PlanNode, options: &Options, place: Option<usize>) -> Field {
         put("Actual Rows", Field::Number(each(f.rows, f.loops)));
         put("Actual Loops", number(f.loops as f64, 0));
     }
-    if options.verbose && !plan.output.is_empty() {
+    if options.verbose && plan.shows_output() {
         put("Output", Field::List(plan.output.iter().map(|i| i.listed()).collect()));
     }
     for property in plan.details.iter().filter(|p| p.shown != Shown::Line) {

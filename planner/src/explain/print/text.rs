@@ -53,7 +53,7 @@ fn node(plan: &PlanNode, options: &Options, indent: usize, lines: &mut Vec<Strin
     line.push_str(&actual(plan, options));
     lines.push(line);
     let pad = spaces(indent + 1);
-    if options.verbose && !plan.output.is_empty() {
+    if options.verbose && plan.shows_output() {
         let output: Vec<String> = plan.output.iter().map(|i| i.listed()).collect();
         lines.push(format!("{pad}Output: {}", output.join(", ")));
     }
