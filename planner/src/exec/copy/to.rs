@@ -36,6 +36,10 @@ fn table_query(ctx: &ExecContext, relation: &Relation, columns: &[String]) -> Re
     let quoted = |name: &str| Ident::with_quote('"', name);
     let wrong = |message: String| PgError::new(SqlState::WRONG_OBJECT_TYPE, message);
     match &relation.kind {
+        RelationKind::Table(t) if t.partitioning.is_some() => {
+            return Err(wrong(format!("cannot copy from partitioned table \"{}\"", relation.name))
+                .hint("Try the COPY (SELECT ...) TO variant."));
+        }
         RelationKind::Table(_) => {}
         RelationKind::View(_) => {
             return Err(wrong(format!("cannot copy from view \"{}\"", relation.name))
@@ -48,8 +52,8 @@ fn table_query(ctx: &ExecContext, relation: &Relation, columns: &[String]) -> Re
     }
     let schema = name::schema_name_of(ctx, relation.schema);
     let list: Vec<String> = columns.iter().map(|c| quoted(c).to_string()).collect();
-    let text =
-        format!("SELECT {} FROM {}.{}", list.join(", "), quoted(&schema), quoted(&relation.name));
+    let own = format!("{}.{}", quoted(&schema), quoted(&relation.name));
+    let text = format!("SELECT {} FROM ONLY {own}", list.join(", "));
     let parsed = crate::sql::parse(&text)?.into_iter().next().map(|p| p.stmt);
     match parsed {
         Some(crate::sql::Statement::Sql(stmt)) => match *stmt {

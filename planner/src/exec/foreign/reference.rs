@@ -11,7 +11,7 @@ use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Values;
 use crate::exec::dml::column_type;
-use crate::names;
+use crate::{names, partition};
 
 /// One foreign key.
 #[derive(Clone)]
@@ -164,10 +164,11 @@ pub(crate) fn bytes_of(key: &[Datum]) -> Vec<u8> {
     out
 }
 
-/// A table's name as SQL text needs it.
+/// A table's name as SQL text needs it; tables that inherit from it have no part in its keys.
 pub(crate) fn table_name(ctx: &ExecContext, relation: &Relation) -> String {
     let schema = ctx.catalog.schema(relation.schema).map_or("", |s| s.name.as_str());
-    format!("{}.{}", names::quote(schema), names::quote(&relation.name))
+    let only = if partition::is_partitioned(relation) { "" } else { "ONLY " };
+    format!("{only}{}.{}", names::quote(schema), names::quote(&relation.name))
 }
 
 /// The foreign keys a table's writes must heed.
