@@ -18,6 +18,9 @@ use crate::partition::is_partitioned;
 /// Runs an action on a table and on those below it.
 pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> Result<()> {
     check_own(r, op)?;
+    if only && ctx.txn.catalog().has_children(r.oid) {
+        check_only(op)?;
+    }
     if let Op::DropColumn { column_names, .. } = op {
         for own in column_names {
             drop_below(ctx, r, &name::ident(own), op, only)?;
@@ -48,6 +51,22 @@ fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
         below(ctx, &reread(ctx, child.oid)?, op)?;
     }
     Ok(())
+}
+
+/// What all of a family must have cannot be done to its head alone.
+fn check_only(op: &Op) -> Result<()> {
+    Err(invalid(match op {
+        Op::AddColumn { .. } => "column must be added to child tables too".to_owned(),
+        Op::RenameColumn { old_column_name, .. } => {
+            let own = name::ident(old_column_name);
+            format!("inherited column \"{own}\" must be renamed in child tables too")
+        }
+        Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
+            let own = name::ident(column_name);
+            format!("type of inherited column \"{own}\" must be changed in child tables too")
+        }
+        _ => return Ok(()),
+    }))
 }
 
 /// A column that came from a parent is changed there.
