@@ -3,6 +3,7 @@
 pub mod ann;
 pub mod btree;
 pub mod ceiling;
+pub mod couriers;
 mod data;
 pub mod search;
 pub mod spatial;
