@@ -87,7 +87,8 @@ fn check_columns(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut depth = 0usize;
     for pair in tokens.windows(2) {
         let [before, token] = pair else { continue };
-        if depth == 0 && word_is(before, "as") {
+        // A query's list, or a partition's values.
+        if depth == 0 && (word_is(before, "as") || word_is(before, "values")) {
             return Ok(());
         }
         match before.token {
