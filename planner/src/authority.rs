@@ -6,7 +6,7 @@
 
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
-    AclItem, Function, Privileges, Relation, RelationKind, Schema, fixed,
+    AclItem, Function, Privileges, Relation, RelationKind, Schema, TypeDef, fixed,
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -23,6 +23,16 @@ pub mod class {
     pub const FUNCTION: Oid = 1255;
     /// `pg_namespace`
     pub const SCHEMA: Oid = 2615;
+    /// `pg_type`
+    pub const TYPE: Oid = 1247;
+    /// `pg_extension`
+    pub const EXTENSION: Oid = 3079;
+    /// `pg_authid`
+    pub const ROLE: Oid = 1260;
+    /// `pg_constraint`
+    pub const CONSTRAINT: Oid = 2606;
+    /// `pg_trigger`
+    pub const TRIGGER: Oid = 2620;
     /// `pg_database`
     pub const DATABASE: Oid = 1262;
 }
@@ -123,6 +133,20 @@ impl Target {
             public: if open.contains(&s.oid) { Privileges::USAGE } else { Privileges::NONE },
             word: "schema",
             name: s.name.clone(),
+        }
+    }
+
+    /// A type; messages of what is done to a domain say type too.
+    pub fn user_type(t: &TypeDef) -> Target {
+        Target {
+            class: class::TYPE,
+            oid: t.oid,
+            sub: 0,
+            owner: t.owner,
+            all: Privileges::USAGE,
+            public: Privileges::USAGE,
+            word: "type",
+            name: t.name.clone(),
         }
     }
 
@@ -254,6 +278,14 @@ pub fn is_member(catalog: &Catalog, role: Oid, of: Oid) -> bool {
 /// Whether a role has an owner's rights.
 pub fn is_owner(catalog: &Catalog, role: Oid, owner: Oid) -> bool {
     is_superuser(catalog, role) || inherited(catalog, role).contains(&owner)
+}
+
+/// Whether the session's role has the rights of another, or of a predefined role that opens `what`
+/// everybody does to members.
+pub fn may_watch(ctx: &ExecContext, watched: Oid, group: &str) -> bool {
+    let me = current(&ctx.catalog, &ctx.session);
+    let group = ctx.catalog.role_named(group).map(|r| r.oid);
+    is_owner(&ctx.catalog, me, watched) || group.is_some_and(|g| is_owner(&ctx.catalog, me, g))
 }
 
 /// Whether the session's role may look for things in a schema.

@@ -7,6 +7,7 @@ use vicinity_types::{Datum, Oid, Result, oid};
 use super::row::{Rows, array, flag, id, int4, int8, text};
 use super::{RowsFn, VirtualTable};
 use crate::activity::Doing;
+use crate::authority;
 use crate::context::ExecContext;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -110,6 +111,18 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
         let seen = session.activity.look();
         let time = |at: i64| if at == 0 { Datum::Null } else { Datum::TimestampTz(at) };
         let idle = seen.doing != Doing::Active;
+        if !authority::may_watch(ctx, user, "pg_read_all_stats") {
+            rows.push([
+                ("datid", id(fixed::DATABASE)),
+                ("datname", text(session.database())),
+                ("pid", int4(session.pid())),
+                ("usesysid", id(user)),
+                ("usename", text(session.user())),
+                ("application_name", text(session.setting("application_name").unwrap_or_default())),
+                ("query", text("<insufficient privilege>")),
+            ]);
+            continue;
+        }
         rows.push([
             ("datid", id(fixed::DATABASE)),
             ("datname", text(session.database())),

@@ -3,10 +3,10 @@
 use sqlparser::ast::{ObjectName, ObjectType, Statement as Ast};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Privileges, Relation};
-use vicinity_types::Result;
+use vicinity_types::{Oid, Result};
 
-use super::locking;
-use super::name;
+use super::ddl::object::named_type;
+use super::{locking, name, role_rights};
 use crate::authority::{self, Target, forbidden};
 use crate::context::ExecContext;
 use crate::sql::Statement;
@@ -29,6 +29,8 @@ pub(crate) fn check(ctx: &ExecContext, stmt: &Statement) -> Result<()> {
         Statement::AlterSequence(s) => asker.owns(&s.name),
         Statement::Vacuum(v) => v.tables.iter().try_for_each(|(name, _)| asker.owns(name)),
         Statement::AlterObject(a) if a.function => asker.owns_functions(&a.name),
+        Statement::AlterObject(a) => asker.owns_type(&a.name),
+        Statement::AlterDomain(a) => asker.owns_type(&a.name),
         Statement::Checkpoint => {
             Err(forbidden("must be superuser or have privileges of pg_checkpoint to do CHECKPOINT"))
         }
@@ -52,6 +54,8 @@ impl Asker<'_> {
             Ast::DropProcedure { proc_desc, .. } => {
                 proc_desc.iter().try_for_each(|f| self.owns_functions(&f.name))
             }
+            Ast::DropDomain(d) => self.drops_type(&d.name),
+            Ast::AlterType(a) => self.owns_type(&a.name),
             Ast::Truncate(t) => {
                 t.table_names.iter().try_for_each(|t| self.has(&t.name, Privileges::TRUNCATE))
             }
@@ -66,19 +70,9 @@ impl Asker<'_> {
                 let name = e.names.first().map_or("", |n| n.value.as_str());
                 Err(forbidden(format!("must be owner of extension {name}")))
             }
-            Ast::CreateRole(c) => self.manages_roles(
-                c.superuser == Some(true),
-                "must be superuser to create superusers",
-                "permission denied to create role",
-            ),
-            Ast::AlterRole { name, .. } => {
-                let own = name::ident(name);
-                if own == *self.ctx.session.current_user() {
-                    return Ok(());
-                }
-                let text =
-                    "must be superuser to alter superuser roles or change superuser attribute";
-                self.manages_roles(self.is_superuser(&own), text, "permission denied")
+            Ast::CreateRole(c) => role_rights::create(self.ctx, self.catalog, c),
+            Ast::AlterRole { name, operation } => {
+                role_rights::alter(self.ctx, self.catalog, &name::ident(name), operation)
             }
             Ast::Lock(l) => {
                 let mode = locking::mode_of(l.lock_mode.as_ref());
@@ -92,14 +86,11 @@ impl Asker<'_> {
     fn drop(&self, kind: &ObjectType, names: &[ObjectName]) -> Result<()> {
         match kind {
             ObjectType::Schema => names.iter().try_for_each(|n| self.owns_schema(&name::last(n))),
-            ObjectType::Role | ObjectType::User => {
-                let powerful = names.iter().any(|n| self.is_superuser(&name::last(n)));
-                let text = "must be superuser to drop superusers";
-                self.manages_roles(powerful, text, "permission denied to drop role")
-            }
+            ObjectType::Role | ObjectType::User => role_rights::drop(self.ctx, self.catalog, names),
+            ObjectType::Type => names.iter().try_for_each(|n| self.drops_type(n)),
             _ => names.iter().try_for_each(|n| match self.find(n)? {
                 // Who owns the schema may drop what is in it.
-                Some(r) if self.owns_schema_of(&r) => Ok(()),
+                Some(r) if self.owns_schema_of(r.schema) => Ok(()),
                 Some(r) => Target::relation(&r).check_owner(self.catalog, &self.ctx.session),
                 None => Ok(()),
             }),
@@ -141,30 +132,25 @@ impl Asker<'_> {
         found.map_or(Ok(()), |s| Target::schema(s).check_owner(self.catalog, &self.ctx.session))
     }
 
-    fn owns_schema_of(&self, r: &Relation) -> bool {
+    fn owns_type(&self, given: &ObjectName) -> Result<()> {
+        let Ok(found) = named_type(self.ctx, given) else { return Ok(()) };
+        Target::user_type(&found).check_owner(self.catalog, &self.ctx.session)
+    }
+
+    fn drops_type(&self, given: &ObjectName) -> Result<()> {
+        match named_type(self.ctx, given) {
+            Ok(found) if self.owns_schema_of(found.schema) => Ok(()),
+            _ => self.owns_type(given),
+        }
+    }
+
+    fn owns_schema_of(&self, schema: Oid) -> bool {
         let me = authority::current(self.catalog, &self.ctx.session);
-        self.catalog
-            .schema(r.schema)
-            .is_some_and(|s| authority::is_owner(self.catalog, me, s.owner))
+        self.catalog.schema(schema).is_some_and(|s| authority::is_owner(self.catalog, me, s.owner))
     }
 
     fn create_in_database(&self) -> Result<()> {
         let database = Target::database(self.ctx.session.database());
         database.check(self.catalog, &self.ctx.session, Privileges::CREATE)
-    }
-
-    fn is_superuser(&self, own: &str) -> bool {
-        self.catalog.role_named(own).is_some_and(|r| r.superuser)
-    }
-
-    fn manages_roles(&self, powerful: bool, too_powerful: &str, denied: &str) -> Result<()> {
-        if powerful {
-            return Err(forbidden(too_powerful));
-        }
-        let me = authority::current(self.catalog, &self.ctx.session);
-        if self.catalog.role(me).is_some_and(|r| r.create_role) {
-            return Ok(());
-        }
-        Err(forbidden(denied))
     }
 }

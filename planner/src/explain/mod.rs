@@ -90,6 +90,8 @@ pub fn prepare(
 ) -> Result<(Explained, Vec<Oid>)> {
     let began = Instant::now();
     let (target, params) = target(ctx, stmt, types)?;
+    // A plan tells of its tables, run or not.
+    target.uses().map_or(Ok(()), Uses::allowed)?;
     let planning = milliseconds(began);
     Ok((Explained { target, params: params.clone(), planning }, params))
 }
@@ -129,7 +131,13 @@ fn target(ctx: &ExecContext, stmt: &ast::Statement, types: &[Oid]) -> Result<(Ta
 impl Explained {
     /// What the statement asks of relations.
     pub(crate) fn uses(&self) -> Option<&Uses> {
-        match &self.target {
+        self.target.uses()
+    }
+}
+
+impl Target {
+    fn uses(&self) -> Option<&Uses> {
+        match self {
             Target::Query(plan) => Some(plan.uses()),
             Target::Write(plan) => Some(plan.uses()),
             Target::CreateAs(_) | Target::Execute { .. } => None,

@@ -20,11 +20,34 @@ pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if group && let Some(token) = tokens.get_mut(1) {
         token.token = Token::make_word("role", None);
     }
+    if is(&tokens, 0, &["set"]) {
+        quote_on(&mut tokens);
+    }
+    if is(&tokens, 0, &["reset", "session", "authorization"]) {
+        tokens.drain(2..3);
+        if let Some(token) = tokens.get_mut(1) {
+            token.token = Token::make_word("session_authorization", None);
+        }
+    }
     let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
     if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
         drop_deferrable(&mut tokens);
     }
     tokens
+}
+
+/// ON is a reserved word, and the value of a setting all the same.
+fn quote_on(tokens: &mut [TokenWithSpan]) {
+    for at in 2..tokens.len() {
+        let assigned =
+            is(tokens, at - 1, &["to"]) || tokens.get(at - 1).is_some_and(|t| t.token == Token::Eq);
+        if assigned
+            && is(tokens, at, &["on"])
+            && let Some(token) = tokens.get_mut(at)
+        {
+            token.token = Token::SingleQuotedString("on".to_owned());
+        }
+    }
 }
 
 fn drop_deferrable(tokens: &mut Vec<TokenWithSpan>) {

@@ -7,8 +7,9 @@ use vicinity_storage::catalog::model::fixed;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
+use crate::authority;
 use crate::context::ExecContext;
-use crate::exec::settings::Source;
+use crate::session_state::SessionState;
 
 /// What `version()` says: drivers read the first two words.
 const VERSION: &str = concat!(
@@ -119,11 +120,7 @@ fn set_config(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         _ => None,
     };
     let local = matches!(args.get(2), Some(Datum::Bool(true)));
-    let source = if local { Source::Local } else { Source::Session };
-    ctx.session.change_settings(|settings| match value {
-        Some(value) => settings.set(name, value, source, true),
-        None => settings.reset(name, source, true),
-    })?;
+    crate::exec::set::assign(ctx, name, value, local)?;
     Ok(text_or_null(ctx.session.setting(name)))
 }
 
@@ -163,29 +160,49 @@ fn sleep(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     woken.map(|()| Datum::text(""))
 }
 
-fn signal(ctx: &ExecContext, args: &[Datum], terminate: bool) -> Datum {
+fn signal(ctx: &ExecContext, args: &[Datum], terminate: bool) -> Result<Datum> {
     let pid = i32::try_from(int_at(args, 0)).unwrap_or(0);
     let session = ctx.engine.sessions().into_iter().find(|s| s.pid() == pid);
     let Some(session) = session else {
         ctx.session.notice(vicinity_types::Notice::warning(format!(
             "PID {pid} is not a PostgreSQL backend process"
         )));
-        return Datum::Bool(false);
+        return Ok(Datum::Bool(false));
     };
+    check_signal(ctx, &session, terminate)?;
     if terminate {
         session.terminate();
     } else {
         session.cancel_flag().store(true, std::sync::atomic::Ordering::Relaxed);
     }
-    Datum::Bool(true)
+    Ok(Datum::Bool(true))
+}
+
+/// Superusers' sessions are for superusers to stop, others' for whoever has their rights.
+fn check_signal(ctx: &ExecContext, session: &SessionState, terminate: bool) -> Result<()> {
+    let (act, what, done) = match terminate {
+        true => ("terminate", "process", "terminated"),
+        false => ("cancel", "query", "canceled"),
+    };
+    let theirs = ctx.catalog.role_named(session.user()).map_or(0, |r| r.oid);
+    let powerful = authority::is_superuser(&ctx.catalog, theirs);
+    if powerful && !authority::is_all_powerful(&ctx.catalog, &ctx.session) {
+        return Err(authority::forbidden(format!("must be a superuser to {act} superuser {what}")));
+    }
+    if authority::may_watch(ctx, theirs, "pg_signal_backend") {
+        return Ok(());
+    }
+    Err(authority::forbidden(format!(
+        "must be a member of the role whose {what} is being {done} or member of pg_signal_backend"
+    )))
 }
 
 fn cancel(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    Ok(signal(ctx, args, false))
+    signal(ctx, args, false)
 }
 
 fn terminate(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    Ok(signal(ctx, args, true))
+    signal(ctx, args, true)
 }
 
 fn current_xid(ctx: &ExecContext, _: &[Datum]) -> Result<Datum> {

@@ -122,7 +122,7 @@ fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -
         AlterAction::ResetOptions(given) => storage::reset_options(ctx, r, given),
         AlterAction::SetLogged(logged) => storage::set_logged(ctx, r, *logged),
         AlterAction::OwnerTo(to) => {
-            let owner = role::named(ctx, to)?;
+            let owner = role::new_owner(ctx, to)?;
             change(ctx, r.oid, |r| {
                 r.owner = owner;
                 Ok(())

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{CommentObject, ObjectName};
-use vicinity_storage::catalog::model::{Comment, Object, RelationKind, TypeKind, fixed};
+use vicinity_storage::catalog::model::{
+    Comment, Object, Relation, RelationKind, TypeDef, TypeKind, fixed,
+};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::super::name;
 use super::super::outcome::{Outcome, done};
+use super::super::{name, role_rights};
 use super::{function, role};
+use crate::authority::{self, Target, class};
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::CommentOn;
@@ -76,6 +79,7 @@ fn set(
     (class, object, sub): (Oid, Oid, i32),
     text: Option<&str>,
 ) -> Result<Outcome> {
+    check_owner(ctx, class, object, sub)?;
     match text.filter(|t| !t.is_empty()) {
         Some(text) => {
             let comment = Comment { class, object, sub, text: text.to_owned() };
@@ -87,6 +91,51 @@ fn set(
         None => {}
     }
     Ok(done("COMMENT"))
+}
+
+/// An error unless the session's role owns what it comments on, or what that belongs to.
+fn check_owner(ctx: &ExecContext, class: Oid, object: Oid, sub: i32) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    if authority::is_all_powerful(&catalog, &ctx.session) {
+        return Ok(());
+    }
+    let part = |r: &Relation| Target { word: "relation", ..Target::relation(r) };
+    let target = match class {
+        class::RELATION if sub != 0 => catalog.relation(object).map(|r| part(r)),
+        class::RELATION => catalog.relation(object).map(|r| Target::relation(r)),
+        class::FUNCTION => catalog.function(object).map(|f| Target::function(f)),
+        class::SCHEMA => catalog.schema(object).map(|s| Target::schema(s)),
+        class::TYPE => catalog.type_def(object).map(|t| Target::user_type(t)),
+        class::DATABASE => Some(Target::database(ctx.session.database())),
+        class::TRIGGER => {
+            let table = catalog.trigger(object).and_then(|t| catalog.relation(t.table));
+            table.map(|r| part(r))
+        }
+        class::CONSTRAINT => {
+            let has = |r: &&Arc<Relation>| {
+                r.table().is_some_and(|t| t.constraints.iter().any(|c| c.oid == object))
+            };
+            let checked = |t: &&Arc<TypeDef>| match &t.kind {
+                TypeKind::Domain { checks, .. } => checks.iter().any(|c| c.oid == object),
+                _ => false,
+            };
+            let table = catalog.relations().find(has).map(|r| part(r));
+            table.or_else(|| catalog.types().find(checked).map(|t| Target::user_type(t)))
+        }
+        class::ROLE => {
+            let role = catalog.role(object);
+            return role.map_or(Ok(()), |r| role_rights::comment(ctx, &catalog, r));
+        }
+        class::EXTENSION => {
+            let found = catalog.extension(object);
+            let name = found.map_or("", |e| e.name.as_str());
+            return Err(authority::forbidden(format!("must be owner of extension {name}")));
+        }
+        _ => None,
+    };
+    // What the system brings along is the superuser's.
+    let target = target.ok_or_else(|| authority::forbidden("must be owner"))?;
+    target.check_owner(&catalog, &ctx.session)
 }
 
 fn find(ctx: &ExecContext, kind: &CommentObject, given: &ObjectName) -> Result<(Oid, Oid, i32)> {

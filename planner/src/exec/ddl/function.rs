@@ -8,6 +8,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::outcome::{Outcome, done};
 use super::super::{canon, name, types};
+use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::{self, CreateFunction, Returns};
@@ -65,6 +66,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         )?;
     }
     if let Some(before) = same_signature(ctx, &function) {
+        Target::function(&before).check_owner(&ctx.txn.catalog(), &ctx.session)?;
         replaceable(ctx, c, &before, &function)?;
         function.oid = before.oid;
         function.owner = before.owner;

@@ -25,7 +25,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
         let mut next: Function = (*found).clone();
         match &a.action {
             ObjectAction::Rename(to) => next.name = name::ident(to),
-            ObjectAction::Owner(to) => next.owner = role::named(ctx, to)?,
+            ObjectAction::Owner(to) => next.owner = role::new_owner(ctx, to)?,
             ObjectAction::Schema(to) => next.schema = name::schema(ctx, &name::ident(to))?,
         }
         ctx.txn.put(Object::Function(Arc::new(next)))?;
@@ -56,7 +56,7 @@ pub(crate) fn alter_type(ctx: &ExecContext, ty: &TypeDef, action: &ObjectAction)
             next.name = name::ident(to);
             typedef::free(ctx, ty.schema, &next.name)?;
         }
-        ObjectAction::Owner(to) => next.owner = role::named(ctx, to)?,
+        ObjectAction::Owner(to) => next.owner = role::new_owner(ctx, to)?,
         ObjectAction::Schema(to) => {
             let to = name::ident(to);
             next.schema = name::schema(ctx, &to)?;

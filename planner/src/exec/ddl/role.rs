@@ -47,11 +47,6 @@ pub(crate) fn check_server_files(ctx: &ExecContext, group: &str, act: &str) -> R
     ))
 }
 
-/// A role as an identifier of the grammar; `CURRENT_USER` and its kin only unquoted.
-pub(crate) fn named(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Result<Oid> {
-    oid_of(ctx, &name::ident(given))
-}
-
 /// SET ROLE and SET SESSION AUTHORIZATION: an error unless the session may become the role.
 pub(crate) fn check_becomes(ctx: &ExecContext, setting: &str, own: &str) -> Result<()> {
     let catalog = ctx.txn.catalog();
@@ -79,9 +74,21 @@ pub(crate) fn check_becomes(ctx: &ExecContext, setting: &str, own: &str) -> Resu
 /// `OWNER TO`
 pub(crate) fn owner(ctx: &ExecContext, owner: &Owner) -> Result<Oid> {
     match owner {
-        Owner::Ident(i) => oid_of(ctx, &name::ident(i)),
+        Owner::Ident(i) => new_owner(ctx, i),
         _ => oid_of(ctx, "current_user"),
     }
+}
+
+/// Who is to own an object: an error unless the session's role could become that role, or objects
+/// that run with their owner's rights would lend them to whoever gives them away.
+pub(crate) fn new_owner(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Result<Oid> {
+    let own = name::ident(given);
+    let oid = oid_of(ctx, &own)?;
+    let catalog = ctx.txn.catalog();
+    if authority::is_member(&catalog, authority::current(&catalog, &ctx.session), oid) {
+        return Ok(oid);
+    }
+    Err(authority::forbidden(format!("must be member of role \"{own}\"")))
 }
 
 /// What is kept of a password. One that was made a verifier already, as psql's `\password` does, is
@@ -159,6 +166,10 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateRole, user: bool) -> Result<Ou
     Ok(done("CREATE ROLE"))
 }
 
+fn refused_rename(text: &str) -> PgError {
+    PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+}
+
 /// Runs ALTER ROLE.
 pub(crate) fn alter(ctx: &ExecContext, own: &str, op: &AlterRoleOperation) -> Result<Outcome> {
     let oid = oid_of(ctx, own)?;
@@ -168,6 +179,13 @@ pub(crate) fn alter(ctx: &ExecContext, own: &str, op: &AlterRoleOperation) -> Re
     match op {
         AlterRoleOperation::RenameRole { role_name } => {
             let to = name::ident(role_name);
+            let named = |user: &str| *user == *found.name;
+            if named(&ctx.session.session_user()) {
+                return Err(refused_rename("session user cannot be renamed"));
+            }
+            if named(&ctx.session.current_user()) {
+                return Err(refused_rename("current user cannot be renamed"));
+            }
             if ctx.txn.catalog().role_named(&to).is_some() {
                 return Err(PgError::new(
                     SqlState::DUPLICATE_OBJECT,

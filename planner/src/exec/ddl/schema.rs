@@ -28,7 +28,7 @@ pub(crate) fn create(
     given: &SchemaName,
     if_not_exists: bool,
 ) -> Result<Outcome> {
-    let owner_of = |i: &Ident| role::oid_of(ctx, &name::ident(i));
+    let owner_of = |i: &Ident| role::new_owner(ctx, i);
     let (own, owner) = match given {
         SchemaName::Simple(n) => (name::last(n), role::acting(ctx)?),
         SchemaName::UnnamedAuthorization(role) => (name::ident(role), owner_of(role)?),
