@@ -81,6 +81,27 @@ async fn backends_are_cancelled_and_terminated_by_their_pid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_others_are_not_for_everybody() {
+    let server = TestServer::start().await;
+    let (worker, watcher) = (server.connect().await, server.connect().await);
+    let at = pid(&worker).await;
+    watcher.batch_execute("create role watcher; set role watcher").await.unwrap();
+    let sql = format!("select query, state from pg_stat_activity where pid = {at}");
+    let seen = watcher.query_one(&sql, &[]).await.unwrap();
+    assert_eq!(seen.get::<_, &str>(0), "<insufficient privilege>");
+    assert_eq!(seen.get::<_, Option<&str>>(1), None);
+    for function in ["pg_cancel_backend", "pg_terminate_backend"] {
+        let refused = watcher.query_one(&format!("select {function}({at})"), &[]).await;
+        assert_eq!(code(&refused.unwrap_err()), "42501", "{function}");
+    }
+    watcher.batch_execute("reset role; grant pg_read_all_stats to watcher").await.unwrap();
+    watcher.batch_execute("set role watcher").await.unwrap();
+    let seen = watcher.query_one(&sql, &[]).await.unwrap();
+    assert_ne!(seen.get::<_, &str>(0), "<insufficient privilege>");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn timeouts_are_kept() {
     let server = TestServer::start().await;
     let (client, other) = (server.connect().await, server.connect().await);
