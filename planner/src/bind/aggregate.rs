@@ -36,6 +36,13 @@ impl Binder<'_> {
                     format!("aggregate functions are not allowed in {clause}"),
                 ));
             }
+            if level.recursing {
+                return Err(PgError::new(
+                    SqlState::INVALID_RECURSION,
+                    "aggregate functions are not allowed in a recursive query's recursive term",
+                )
+                .or_at(super::name_position(&f.name)));
+            }
             if level.in_aggregate {
                 return Err(PgError::new(
                     SqlState::GROUPING_ERROR,

@@ -8,8 +8,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, CteAsMaterialized, ObjectName, SetExpr, Visit};
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::recursive::recursive_parts;
-use super::references::references;
+use super::recursion;
+use super::references::{names_itself, references};
 use super::scope::{Item, column};
 use super::{Binder, Bound, OutputColumn, fold, name_parts};
 use crate::call::internal;
@@ -20,6 +20,8 @@ use crate::parts::{self, BoundPart};
 /// A named query.
 #[derive(Clone, Debug)]
 pub(super) struct Cte {
+    /// What a recursive query reads of itself.
+    pub work: bool,
     /// None for a write that returns no rows.
     pub bound: Option<Bound>,
 }
@@ -39,6 +41,10 @@ impl Binder<'_> {
                 )
                 .or_at(super::position(cte.alias.name.span)));
             }
+            let recursive = match with.recursive && names_itself(with, cte) {
+                true => Some(recursion::terms(cte, &name)?),
+                false => None,
+            };
             let bound = if is_write(&cte.query) {
                 let mut bound = self.write_cte(&name, cte)?;
                 if let Some(bound) = &mut bound {
@@ -46,7 +52,6 @@ impl Binder<'_> {
                 }
                 bound
             } else {
-                let recursive = recursive_parts(cte, &name).filter(|_| with.recursive);
                 let mut bound = match recursive {
                     Some((left, right, all)) => self.recursive(&name, cte, left, right, all)?,
                     None => self.bind_query(&cte.query)?,
@@ -61,7 +66,7 @@ impl Binder<'_> {
                 };
                 Some(if keep { self.kept(&name, bound)? } else { bound })
             };
-            self.level().ctes.insert(name, Arc::new(Cte { bound }));
+            self.level().ctes.insert(name, Arc::new(Cte { work: false, bound }));
         }
         Ok(())
     }
@@ -135,6 +140,7 @@ impl Binder<'_> {
         let Some(cte) = found.or_else(|| self.statement.ctes.get(bare)).cloned() else {
             return Ok(None);
         };
+        self.level().recursing |= cte.work;
         let bound = cte.bound.clone().ok_or_else(|| {
             PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -146,7 +152,7 @@ impl Binder<'_> {
     }
 }
 
-fn is_write(query: &ast::Query) -> bool {
+pub(super) fn is_write(query: &ast::Query) -> bool {
     matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_))
 }
 

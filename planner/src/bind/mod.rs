@@ -23,6 +23,7 @@ mod operator;
 mod order;
 mod params;
 mod query;
+mod recursion;
 mod recursive;
 mod references;
 mod row;
@@ -113,6 +114,8 @@ struct Level {
     sets_allowed: bool,
     /// Constants of unknown type in the select list stay so.
     keep_unknown: bool,
+    /// FROM reads what a recursive query gave before.
+    recursing: bool,
     /// FOR UPDATE and the like.
     locks: Vec<lock::Locking>,
 }

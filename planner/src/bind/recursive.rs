@@ -6,12 +6,12 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
+use sqlparser::ast::{self, SetExpr};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::cte::{Cte, rename};
 use super::order::key;
-use super::{Binder, Bound, name_parts};
+use super::{Binder, Bound};
 use crate::call::{PgType, Typed, internal};
 use crate::df::unseen::Unseen;
 
@@ -50,7 +50,8 @@ impl Binder<'_> {
         let scan = LogicalPlanBuilder::scan(work.as_str(), provider_as_source(table), None)
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;
-        let own = Cte { bound: Some(Bound { plan: scan, columns: first.columns.clone() }) };
+        let own =
+            Cte { work: true, bound: Some(Bound { plan: scan, columns: first.columns.clone() }) };
         self.level().ctes.insert(name.to_owned(), Arc::new(own));
         let ctes = self.level().ctes.clone();
         self.levels.push(super::Level { ctes, ..super::Level::default() });
@@ -111,22 +112,4 @@ fn unseen(plan: LogicalPlan, number: u64, types: &[PgType]) -> LogicalPlan {
     let columns = plan.schema().columns().into_iter().zip(types);
     let keys = columns.map(|(c, ty)| key(Typed::new(Expr::Column(c), *ty))).collect();
     Unseen { input: plan, number, keys }.plan()
-}
-
-/// Whether a WITH query refers to itself, and its two parts then.
-pub(super) fn recursive_parts<'c>(
-    cte: &'c ast::Cte,
-    name: &str,
-) -> Option<(&'c SetExpr, &'c SetExpr, bool)> {
-    let SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } =
-        cte.query.body.as_ref()
-    else {
-        return None;
-    };
-    let mut refers = false;
-    let _ = ast::visit_relations(right.as_ref(), |relation| {
-        refers |= name_parts(relation).as_slice() == [name.to_owned()];
-        std::ops::ControlFlow::<()>::Continue(())
-    });
-    refers.then_some((left.as_ref(), right.as_ref(), *set_quantifier == SetQuantifier::All))
 }

@@ -23,6 +23,11 @@ pub(super) fn references<V: Visit>(with: &ast::With, whole: &V) -> Vec<usize> {
     found
 }
 
+/// Whether a query of a WITH reads what has its own name.
+pub(super) fn names_itself(with: &ast::With, cte: &ast::Cte) -> bool {
+    Counter::of(with, &*cte.query).counts.contains_key(&fold(&cte.alias.name))
+}
+
 /// Counts names of relations that a WITH within does not hide.
 struct Counter<'w> {
     with: &'w ast::With,

@@ -43,6 +43,7 @@ impl Binder<'_> {
         targets: &[PgType],
     ) -> Result<Bound> {
         unsupported_clauses(select)?;
+        self.level().recursing = false;
         let mut plan = self.from(&select.from)?;
         if let Some(condition) = &select.selection {
             plan = self.filter(plan, condition, "WHERE")?;

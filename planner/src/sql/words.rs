@@ -23,17 +23,27 @@ pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if is(&tokens, 0, &["set"]) {
         quote_on(&mut tokens);
     }
-    if is(&tokens, 0, &["reset", "session", "authorization"]) {
-        tokens.drain(2..3);
-        if let Some(token) = tokens.get_mut(1) {
-            token.token = Token::make_word("session_authorization", None);
-        }
+    if is(&tokens, 0, &["reset"]) {
+        one_word(&mut tokens);
     }
     let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
     if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
         drop_deferrable(&mut tokens);
     }
     tokens
+}
+
+/// Settings whose names are several words where they are reset.
+fn one_word(tokens: &mut Vec<TokenWithSpan>) {
+    const NAMES: [(&[&str], &str); 2] =
+        [(&["session", "authorization"], "session_authorization"), (&["time", "zone"], "timezone")];
+    let found = NAMES.iter().find(|(words, _)| is(tokens, 1, words));
+    if let Some((words, name)) = found
+        && let Some(token) = tokens.get_mut(1)
+    {
+        token.token = Token::make_word(name, None);
+        tokens.drain(2..words.len() + 1);
+    }
 }
 
 /// ON is a reserved word, and the value of a setting all the same.
