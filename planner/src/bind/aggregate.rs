@@ -126,7 +126,9 @@ impl Binder<'_> {
             }
         }
         let mut order = Vec::new();
+        let mut order_places = Vec::new();
         for item in order_by.into_iter().chain(&f.within_group) {
+            order_places.push(self.place(&item.expr));
             let value = self.expr(&item.expr)?;
             let value = self.settled(value)?;
             if !f.within_group.is_empty() {
@@ -139,6 +141,7 @@ impl Binder<'_> {
                 nulls_first: item.options.nulls_first.unwrap_or(!asc),
             });
         }
+        let mut given: Vec<Expr> = args.values.iter().map(|v| v.expr.clone()).collect();
         let resolved = match self.resolve(schema, name, args) {
             Ok(resolved) => resolved,
             Err(Unresolved::Error(e)) => return Err(e),
@@ -150,6 +153,17 @@ impl Binder<'_> {
             for (key, value) in order.iter_mut().zip(resolved.args.iter().skip(first)) {
                 key.value = value.clone();
             }
+        }
+        // an argument may be named as it is written, or as what it becomes
+        given.extend(resolved.args.iter().map(|v| v.expr.clone()));
+        if is_distinct(&f.args)
+            && let Some(at) = order.iter().position(|key| !given.contains(&key.value.expr))
+        {
+            return Err(PgError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            )
+            .or_at(order_places.get(at).copied().flatten()));
         }
         let filter = match &f.filter {
             Some(filter) => {

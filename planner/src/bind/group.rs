@@ -114,7 +114,9 @@ impl Binder<'_> {
         let level = self.level();
         level.no_aggregates = None;
         level.no_windows = None;
-        self.settled(value?)
+        let value = self.settled(value?)?;
+        self.groupable(value.ty).map_err(|e| e.or_at(self.place(expr)))?;
+        Ok(value)
     }
 
     /// Puts the aggregation over a plan and points everything above it at its results.

@@ -11,6 +11,7 @@ use super::order::{OrderItem, column_of, first_of_group, key, order_item, sort, 
 use super::{Binder, Bound, OutputColumn, fold};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
+use crate::sql::is_no_item;
 use crate::sql::star::starred;
 
 /// A column of the select list.
@@ -54,7 +55,7 @@ impl Binder<'_> {
         self.level().sets_allowed = true;
         let mut list = self.targets(&select.projection, targets)?;
         let mut keys = self.order_keys(order, &list)?;
-        let on = self.distinct_on(select.distinct.as_ref(), &list)?;
+        let on = self.distinct_on(select.distinct.as_ref(), &list, &keys)?;
         self.level().sets_allowed = false;
         let having = match &select.having {
             Some(having) => {
@@ -133,6 +134,7 @@ impl Binder<'_> {
         let mut list: Vec<Target> = Vec::new();
         for item in items {
             match item {
+                SelectItem::UnnamedExpr(ast::Expr::Identifier(mark)) if is_no_item(mark) => {}
                 SelectItem::Wildcard(_) => {
                     if self.level().scope.items.is_empty() {
                         return Err(PgError::new(
@@ -273,20 +275,7 @@ impl Binder<'_> {
 
     /// Types without a default btree order cannot be sorted.
     pub(super) fn orderable(&self, value: &Typed) -> Result<()> {
-        let unordered = matches!(
-            value.ty.oid,
-            oid::JSON
-                | oid::XML
-                | oid::POINT
-                | oid::LSEG
-                | oid::PATH
-                | oid::BOX
-                | oid::POLYGON
-                | oid::LINE
-                | oid::CIRCLE
-                | oid::PASE
-        );
-        if unordered {
+        if has_no_order(value.ty.oid) {
             return Err(PgError::new(
                 SqlState::UNDEFINED_FUNCTION,
                 format!(
@@ -299,10 +288,30 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn distinct_on(&mut self, distinct: Option<&Distinct>, list: &[Target]) -> Result<Vec<Typed>> {
+    /// Values that cannot be told apart cannot be made distinct.
+    pub(super) fn groupable(&self, ty: PgType) -> Result<()> {
+        if has_no_order(ty.oid) || self.types.element(ty.oid).is_some_and(has_no_order) {
+            return Err(PgError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!(
+                    "could not identify an equality operator for type {}",
+                    self.types.name(ty.oid)
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn distinct_on(
+        &mut self,
+        distinct: Option<&Distinct>,
+        list: &[Target],
+        keys: &[OrderKey],
+    ) -> Result<Vec<Typed>> {
         let Some(Distinct::On(exprs)) = distinct else { return Ok(Vec::new()) };
         let names: Vec<String> = list.iter().map(|t| t.name.clone()).collect();
-        let mut on = Vec::new();
+        let mut on: Vec<Typed> = Vec::new();
+        let mut places = Vec::new();
         for expr in exprs {
             match order_item(expr, &names, "SELECT DISTINCT ON", |a, b| a == b)? {
                 OrderItem::Output(i) => on.extend(list.get(i).map(|t| t.value.clone())),
@@ -311,7 +320,22 @@ impl Binder<'_> {
                     on.push(self.settled(value)?);
                 }
             }
+            places.push(self.place(expr));
         }
+        // the rows are sorted once: what they are told apart by comes first
+        let is_key = |key: &&OrderKey| on.iter().any(|o| o.expr == key.value.expr);
+        let leading: Vec<&OrderKey> = keys.iter().take_while(is_key).collect();
+        let late = on.iter().position(|o| leading.iter().all(|key| key.value.expr != o.expr));
+        if leading.len() < keys.len()
+            && let Some(late) = late
+        {
+            return Err(PgError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+            )
+            .or_at(places.get(late).copied().flatten()));
+        }
+        on.iter().try_for_each(|value| self.groupable(value.ty))?;
         Ok(on)
     }
 
@@ -388,6 +412,7 @@ impl Binder<'_> {
         let mut plan = project(plan, exprs)?;
         plan = match distinct {
             Some(Distinct::Distinct) => {
+                list.iter().try_for_each(|target| self.groupable(target.value.ty))?;
                 let bound = Bound { plan, columns };
                 let bound = Self::distinct_rows(bound)?;
                 let plan = sorted(bound.plan, sorts)?;
@@ -452,7 +477,7 @@ impl Binder<'_> {
             }
             E::Array(_) => strong("array"),
             E::Tuple(_) => strong("row"),
-            E::Exists { .. } => strong("exists"),
+            E::Exists { negated: false, .. } => strong("exists"),
             E::Subquery(query) => match query.body.as_ref() {
                 ast::SetExpr::Select(s) => match s.projection.first() {
                     Some(SelectItem::ExprWithAlias { alias, .. }) => Some((fold(alias), 2)),
@@ -463,6 +488,7 @@ impl Binder<'_> {
             },
             E::Extract { .. } => strong("extract"),
             E::Position { .. } => strong("position"),
+            E::Substring { shorthand: true, .. } => strong("substr"),
             E::Substring { .. } => strong("substring"),
             E::Overlay { .. } => strong("overlay"),
             E::Ceil { .. } => strong("ceil"),
@@ -486,6 +512,23 @@ impl Binder<'_> {
         };
         Some((name, 1))
     }
+}
+
+/// Types with neither a btree nor a hash operator class.
+fn has_no_order(ty: u32) -> bool {
+    matches!(
+        ty,
+        oid::JSON
+            | oid::XML
+            | oid::POINT
+            | oid::LSEG
+            | oid::PATH
+            | oid::BOX
+            | oid::POLYGON
+            | oid::LINE
+            | oid::CIRCLE
+            | oid::PASE
+    )
 }
 
 fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {

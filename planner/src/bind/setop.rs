@@ -44,6 +44,11 @@ impl Binder<'_> {
             .or_at(column_place(right, 0)));
         }
         let types = self.common_types(&first, &second, word, right)?;
+        if !all {
+            for (i, ty) in types.iter().enumerate() {
+                self.groupable(*ty).map_err(|e| e.or_at(column_place(left, i)))?;
+            }
+        }
         let left = self.converted(first, left, &types)?;
         let right = self.converted(second, right, &types)?;
         let columns = merged_columns(&left, &right);

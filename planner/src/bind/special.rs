@@ -320,6 +320,7 @@ fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
     if usize::try_from(count).unwrap_or(0) != args.len() {
         return Err(unlike());
     }
+    vicinity_types::io::array::check_dims(inner.len() + 1)?;
     let mut dims = vec![Dim { len: count, lower: 1 }];
     dims.extend(inner);
     Ok(Datum::Array(Arc::new(shaped(elem, dims, values))))

@@ -1,5 +1,6 @@
 //! What sqlparser has no room for: an INSERT's `OVERRIDING SYSTEM VALUE`, the expressions and the
-//! predicate of `ON CONFLICT (lower(name)) WHERE active`, the `ONLY` before a table. They travel as
+//! predicate of `ON CONFLICT (lower(name)) WHERE active`, the `ONLY` before a table, a select list
+//! without items. They travel as
 //! names that nothing can have, and are read from them where the names are looked up.
 
 use sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart};
@@ -15,6 +16,54 @@ const PREDICATE: &str = "\u{1}where ";
 /// Names that are an OVERRIDING clause.
 const SYSTEM: &str = "\u{1}overriding system";
 const USER: &str = "\u{1}overriding user";
+
+/// Is all of an empty select list.
+const NO_ITEM: &str = "\u{1}nothing";
+
+/// Whether an item of a select list is none.
+pub(crate) fn is_no_item(item: &Ident) -> bool {
+    item.value == NO_ITEM
+}
+
+/// `SELECT` and `SELECT WHERE ...`: a list without items.
+fn rewrite_empty(tokens: &mut Vec<TokenWithSpan>) {
+    const AFTER: [K; 12] = [
+        K::WHERE,
+        K::GROUP,
+        K::HAVING,
+        K::WINDOW,
+        K::UNION,
+        K::INTERSECT,
+        K::EXCEPT,
+        K::ORDER,
+        K::LIMIT,
+        K::OFFSET,
+        K::FETCH,
+        K::FOR,
+    ];
+    let mut at = 0;
+    while let Some(found) = (at..tokens.len()).find(|i| is(tokens.get(*i), K::SELECT)) {
+        at = found + 1;
+        // elsewhere it is the name of a right, or a label
+        let begins = found.checked_sub(1).and_then(|i| tokens.get(i)).is_none_or(|t| {
+            let words = [K::UNION, K::INTERSECT, K::EXCEPT, K::ALL, K::EXPLAIN, K::ANALYZE];
+            matches!(t.token, Token::LParen | Token::RParen)
+                || words.iter().any(|w| is(Some(t), *w))
+        });
+        let ends = match tokens.get(at) {
+            None => true,
+            Some(t) => t.token == Token::RParen || AFTER.iter().any(|w| is(Some(t), *w)),
+        };
+        if begins
+            && ends
+            && let Some(span) = tokens.get(found).map(|t| t.span)
+        {
+            let mark =
+                Word { value: NO_ITEM.to_owned(), quote_style: Some('"'), keyword: K::NoKeyword };
+            tokens.insert(at, TokenWithSpan { token: Token::Word(mark), span });
+        }
+    }
+}
 
 /// Stands before a table's name.
 const ONLY: &str = "\u{1}only";
@@ -139,6 +188,7 @@ fn named(prefix: &str, tokens: &[TokenWithSpan]) -> Option<TokenWithSpan> {
 /// Rewrites the clauses of a statement.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     rewrite_overriding(&mut tokens);
+    rewrite_empty(&mut tokens);
     rewrite_only(&mut tokens);
     rewrite_inference(tokens)
 }

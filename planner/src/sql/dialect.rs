@@ -158,6 +158,12 @@ impl Dialect for VicinityDialect {
             {
                 Some(parser.expected_ref("an expression", next))
             }
+            Token::Word(w) if w.keyword == Keyword::TRIM && w.quote_style.is_none() => {
+                trim_from(parser)
+            }
+            Token::Word(w) if w.keyword == Keyword::INTERVAL && w.quote_style.is_none() => {
+                precise_interval(parser)
+            }
             Token::Word(_) => typed_literal(parser),
             Token::LParen => values_subquery(parser),
             _ => None,
@@ -179,6 +185,15 @@ impl Dialect for VicinityDialect {
             Token::Word(w) if is_null_word(w) => {
                 parser.next_token();
                 Some(Ok(Expr::IsNull(Box::new(expr.clone()))))
+            }
+            Token::Word(w) if w.keyword == Keyword::COLLATE => {
+                parser.next_token();
+                let collation = parser.parse_object_name(false);
+                let expr = Box::new(expr.clone());
+                Some(collation.map(|collation| Expr::Collate { expr, collation }))
+            }
+            Token::Word(w) if matches!(w.keyword, Keyword::NOT | Keyword::BETWEEN) => {
+                between(parser, expr)
             }
             _ => None,
         }
@@ -246,6 +261,83 @@ fn right_operand(
     } else {
         Expr::AnyOp { left, compare_op: op, right, is_some: quantifier == Keyword::SOME }
     })
+}
+
+fn keyword_at(parser: &Parser, n: usize) -> Option<Keyword> {
+    match &parser.peek_nth_token_ref(n).token {
+        Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
+        _ => None,
+    }
+}
+
+/// `BETWEEN SYMMETRIC`: either bound may be the lower one. PostgreSQL's grammar too makes it of two
+/// BETWEENs.
+fn between(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>> {
+    let negated = keyword_at(parser, 0) == Some(Keyword::NOT);
+    let at = usize::from(negated);
+    let (first, second) = (keyword_at(parser, at), keyword_at(parser, at + 1));
+    if first != Some(Keyword::BETWEEN)
+        || !matches!(second, Some(Keyword::SYMMETRIC | Keyword::ASYMMETRIC))
+    {
+        return None;
+    }
+    (0..at + 2).for_each(|_| drop(parser.next_token()));
+    let plain = match parser.parse_between(expr.clone(), negated) {
+        Ok(plain) => plain,
+        Err(error) => return Some(Err(error)),
+    };
+    let turned = match plain.clone() {
+        Expr::Between { expr, negated, low, high } if second == Some(Keyword::SYMMETRIC) => {
+            Expr::Between { expr, negated, low: high, high: low }
+        }
+        _ => return Some(Ok(plain)),
+    };
+    let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+    let both = Expr::BinaryOp { left: Box::new(plain), op, right: Box::new(turned) };
+    Some(Ok(Expr::Nested(Box::new(both))))
+}
+
+/// `trim(FROM x)` and `trim(LEADING FROM x)`: blanks are trimmed.
+fn trim_from(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    if parser.peek_nth_token_ref(1).token != Token::LParen {
+        return None;
+    }
+    let side = match keyword_at(parser, 2) {
+        Some(Keyword::LEADING) => Some(ast::TrimWhereField::Leading),
+        Some(Keyword::TRAILING) => Some(ast::TrimWhereField::Trailing),
+        Some(Keyword::BOTH) => Some(ast::TrimWhereField::Both),
+        _ => None,
+    };
+    let words = 2 + usize::from(side.is_some());
+    if keyword_at(parser, words) != Some(Keyword::FROM) {
+        return None;
+    }
+    (0..=words).for_each(|_| drop(parser.next_token()));
+    Some(parser.parse_expr().and_then(|expr| {
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Trim {
+            expr: Box::new(expr),
+            trim_where: side,
+            trim_what: None,
+            trim_characters: None,
+        })
+    }))
+}
+
+/// `interval(3) '1.5 s'`: sqlparser forgets the precision.
+fn precise_interval(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    let precise = *token(1) == Token::LParen
+        && matches!(token(2), Token::Number(..))
+        && *token(3) == Token::RParen
+        && matches!(token(4), Token::SingleQuotedString(_));
+    if !precise {
+        return None;
+    }
+    Some(parser.parse_data_type().and_then(|data_type| {
+        let value = parser.parse_value()?;
+        Ok(Expr::TypedString(ast::TypedString { data_type, value, uses_odbc_syntax: false }))
+    }))
 }
 
 /// `(VALUES (1))` as a value.

@@ -42,7 +42,7 @@ pub use ast::{
     FunctionArg, IndexKey, Like, ObjectAction, PartitionBy, Returns, Statement, TriggerEvent,
     TriggerTiming, Vacuum,
 };
-pub(crate) use carried::{is_mark, is_only};
+pub(crate) use carried::{is_mark, is_no_item, is_only};
 pub use comment::CommentOn;
 
 pub use copy::{Copy, CopyEnd, CopyOption, CopySubject, CopyValue};
@@ -254,7 +254,6 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
             Some(found) => Ok(found),
             None => sql(parser),
         },
-        (Some(K::TABLE), Some(_)) => other::parse_table(parser),
         _ => other::by_spelling(parser),
     }
 }

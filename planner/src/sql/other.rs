@@ -205,26 +205,6 @@ fn parse_set_constraints(p: &mut Parser) -> Result<Statement, ParserError> {
     Ok(Statement::SetConstraints { names, deferred })
 }
 
-/// `TABLE name` is `SELECT * FROM name`.
-pub(super) fn parse_table(p: &mut Parser) -> Result<Statement, ParserError> {
-    let mut tokens = rest(p);
-    let span = tokens.first().map(|t| t.span).unwrap_or_else(sqlparser::tokenizer::Span::empty);
-    if !tokens.is_empty() {
-        tokens.remove(0);
-    }
-    let word = |w: &str| TokenWithSpan { token: Token::make_word(w, None), span };
-    let star = TokenWithSpan { token: Token::Mul, span };
-    tokens.splice(0..0, [word("SELECT"), star, word("FROM")]);
-    let mut inner =
-        Parser::new(&super::dialect::VicinityDialect).with_tokens_with_locations(tokens);
-    let statement = inner.parse_statement()?;
-    let next = inner.peek_token();
-    if next.token != Token::EOF {
-        return inner.expected("end of statement", next);
-    }
-    Ok(Statement::Sql(Box::new(statement)))
-}
-
 pub(super) fn parse_alter_sequence(p: &mut Parser) -> Result<Statement, ParserError> {
     p.expect_keyword(K::ALTER)?;
     p.expect_keyword(K::SEQUENCE)?;

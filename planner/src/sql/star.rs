@@ -8,8 +8,29 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 /// The field that is all of them.
 pub(crate) const ALL_FIELDS: &str = " *";
 
+/// `(t.*) IS NULL` and `t.*::text` speak of the row, as `t` does.
+fn whole_rows(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 2;
+    while at < tokens.len() {
+        let is = |at: usize, wanted: &Token| tokens.get(at).is_some_and(|t| t.token == *wanted);
+        let word = |at: usize, keyword: Keyword| matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(w)) if w.keyword == keyword);
+        let star = is(at, &Token::Mul)
+            && is(at - 1, &Token::Period)
+            && matches!(tokens.get(at - 2).map(|t| &t.token), Some(Token::Word(_)));
+        let close =
+            at + 1 + tokens.iter().skip(at + 1).take_while(|t| t.token == Token::RParen).count();
+        let tested = is(at + 1, &Token::DoubleColon) || word(close, Keyword::IS);
+        if star && tested {
+            tokens.drain(at - 1..=at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
 /// Rewrites the tokens of a statement.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    whole_rows(&mut tokens);
     let is =
         |token: Option<&TokenWithSpan>, wanted: &Token| token.is_some_and(|t| t.token == *wanted);
     for at in 2..tokens.len() {

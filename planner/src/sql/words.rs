@@ -13,6 +13,40 @@ fn is(tokens: &[TokenWithSpan], at: usize, words: &[&str]) -> bool {
     words.iter().enumerate().all(|(i, w)| word(tokens, at + i).eq_ignore_ascii_case(w))
 }
 
+/// `TABLE name` where a query stands is `SELECT * FROM name`.
+fn rewrite_table(tokens: &mut Vec<TokenWithSpan>) {
+    const BEFORE: &[&str] = &["union", "intersect", "except", "all", "distinct"];
+    let defines = is(tokens, 0, &["create"]);
+    let of_rows = is(tokens, 0, &["insert"]) || is(tokens, 0, &["with"]);
+    let mut at = 0;
+    while let Some(found) = (at..tokens.len()).find(|i| is(tokens, *i, &["table"])) {
+        at = found + 1;
+        let named = matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(_)));
+        let query = match found.checked_sub(1) {
+            None => true,
+            Some(before) => match tokens.get(before).map(|t| &t.token) {
+                Some(Token::LParen) => true,
+                Some(Token::RParen) => of_rows,
+                Some(Token::Word(_)) if defines && is(tokens, before, &["as"]) => true,
+                // the table that rows go into, or its alias
+                Some(Token::Word(_)) if is(tokens, 0, &["insert"]) => true,
+                _ => BEFORE.iter().any(|w| is(tokens, before, &[w])),
+            },
+        };
+        if named
+            && query
+            && let Some(span) = tokens.get(found).map(|t| t.span)
+        {
+            let words = ["select", "*", "from"].map(|w| match w {
+                "*" => Token::Mul,
+                word => Token::make_word(word, None),
+            });
+            let words = words.map(|token| TokenWithSpan { token, span });
+            tokens.splice(found..=found, words);
+        }
+    }
+}
+
 /// `[NOT] DEFERRABLE` of a transaction says nothing: snapshots never wait for a safe moment.
 /// A group is a role.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -30,6 +64,7 @@ pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
         drop_deferrable(&mut tokens);
     }
+    rewrite_table(&mut tokens);
     tokens
 }
 

@@ -35,6 +35,11 @@ fn too_many_dims(count: usize) -> PgError {
     )
 }
 
+/// Refuses more dimensions than an array can have.
+pub fn check_dims(count: usize) -> Result<()> {
+    if count > MAX_DIMS { Err(too_many_dims(count)) } else { Ok(()) }
+}
+
 /// Reads an array whose elements are of type `elem`.
 pub fn parse(elem: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
     let (explicit, body) = explicit_dims(text)?;

@@ -88,6 +88,7 @@ impl Aggregate for ArraysAgg {
         if array.dims.is_empty() {
             return refuse("cannot accumulate empty arrays");
         }
+        vicinity_types::io::array::check_dims(array.dims.len() + 1)?;
         if self.seen.first().is_some_and(|first| first.dims != array.dims) {
             return refuse("cannot accumulate arrays of different dimensionality");
         }

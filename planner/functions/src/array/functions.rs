@@ -240,12 +240,7 @@ fn fill(elem: Oid, value: &Datum, lens: &Datum, lowers: Option<&Datum>) -> Resul
         Some(Arr(lowers)) => bounds(lowers, "dimension values")?,
         Some(_) => return Err(missing()),
     };
-    if lens.len() > 6 {
-        return Err(PgError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("number of array dimensions ({}) exceeds the maximum allowed (6)", lens.len()),
-        ));
-    }
+    vicinity_types::io::array::check_dims(lens.len())?;
     if lens.len() != lowers.len() {
         return Err(subscript_error("wrong number of array subscripts")
             .detail("Low bound array has different size than dimensions array."));

@@ -31,6 +31,14 @@ fn element(value: &Value, index: i32) -> Option<&Value> {
     items.get(place(index, items.len())?)
 }
 
+/// An element of a whole document: a scalar alone is kept as an array of one.
+fn root_element(value: &Value, index: i32) -> Option<&Value> {
+    if scalar(value) {
+        return place(index, 1).filter(|at| *at == 0).map(|_| value);
+    }
+    element(value, index)
+}
+
 fn path<'a>(value: &'a Value, steps: &Array) -> Option<&'a Value> {
     let mut at = value;
     for step in steps.iter() {
@@ -153,8 +161,8 @@ fn shown_text(value: Option<&Value>) -> Datum {
 scalars! { pub(crate) BINARY, env;
     "jsonb_object_field" [Doc(j), Text(k)] => shown(field(&j.0, k));
     "jsonb_object_field_text" [Doc(j), Text(k)] => shown_text(field(&j.0, k));
-    "jsonb_array_element" [Doc(j), Int4(n)] => shown(element(&j.0, *n));
-    "jsonb_array_element_text" [Doc(j), Int4(n)] => shown_text(element(&j.0, *n));
+    "jsonb_array_element" [Doc(j), Int4(n)] => shown(root_element(&j.0, *n));
+    "jsonb_array_element_text" [Doc(j), Int4(n)] => shown_text(root_element(&j.0, *n));
     "jsonb_extract_path" [Doc(j), Arr(p)] => shown(path(&j.0, p));
     "jsonb_extract_path_text" [Doc(j), Arr(p)] => shown_text(path(&j.0, p));
     "jsonb_contains" [Doc(a), Doc(b)] => contains(&a.0, &b.0, true);

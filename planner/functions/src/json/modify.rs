@@ -12,31 +12,21 @@ fn refuse(what: impl Into<String>) -> PgError {
     PgError::new(SqlState::INVALID_PARAMETER_VALUE, what)
 }
 
-fn concatenate(a: &Value, b: &Value) -> Result<Jsonb> {
-    Ok(Jsonb(match (a, b) {
-        (Value::Object(x), Value::Object(y)) => {
-            let mut both = x.clone();
-            both.extend(y.clone());
-            normalize(Value::Object(both))
-        }
-        (Value::Object(_), Value::Array(y)) => {
-            Value::Array(std::iter::once(a.clone()).chain(y.iter().cloned()).collect())
-        }
-        (Value::Array(x), Value::Object(_)) => {
-            Value::Array(x.iter().cloned().chain([b.clone()]).collect())
-        }
-        (Value::Array(x), Value::Array(y)) => Value::Array(x.iter().chain(y).cloned().collect()),
-        (Value::Object(_), _) | (_, Value::Object(_)) => {
-            return Err(refuse("invalid concatenation of jsonb objects"));
-        }
-        (Value::Array(x), scalar) => {
-            Value::Array(x.iter().cloned().chain([scalar.clone()]).collect())
-        }
-        (scalar, Value::Array(y)) => {
-            Value::Array(std::iter::once(scalar.clone()).chain(y.iter().cloned()).collect())
-        }
-        (x, y) => Value::Array(vec![x.clone(), y.clone()]),
-    }))
+fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items,
+        other => std::slice::from_ref(other),
+    }
+}
+
+/// Two objects become one; otherwise what is no array counts as an array of itself.
+fn concatenate(a: &Value, b: &Value) -> Jsonb {
+    if let (Value::Object(x), Value::Object(y)) = (a, b) {
+        let mut both = x.clone();
+        both.extend(y.clone());
+        return Jsonb(normalize(Value::Object(both)));
+    }
+    Jsonb(Value::Array([items(a), items(b)].concat()))
 }
 
 fn delete_keys(value: &Value, gone: &dyn Fn(&str) -> bool) -> Result<Jsonb> {
@@ -177,8 +167,14 @@ fn steps(path: &Array) -> Result<Vec<Option<String>>> {
 
 fn changed(value: &Value, path: &Array, how: Change<'_>, verb: &str) -> Result<Jsonb> {
     let steps = steps(path)?;
-    if !value.is_object() && !value.is_array() {
-        return Err(refuse(format!("cannot {verb} scalar")));
+    let empty = match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => return Err(refuse(format!("cannot {verb} scalar"))),
+    };
+    // where there is nothing to change and nothing to add, the path is not looked at
+    if empty && !how.create {
+        return Ok(Jsonb(value.clone()));
     }
     let mut value = value.clone();
     change(&mut value, &steps, 0, how)?;
