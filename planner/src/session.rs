@@ -79,6 +79,8 @@ pub struct Session {
     txn: Option<Arc<Transaction>>,
     place: Option<Arc<SnapshotPlace>>,
     block: Block,
+    /// The message has several statements: while it runs they are in a block, which its end commits.
+    several: bool,
     savepoints: Vec<NamedSavepoint>,
     interrupt: Interrupt,
     /// Where the log must be durable before the client hears of a COMMIT.
@@ -96,6 +98,7 @@ impl Session {
             txn: None,
             place: None,
             block: Block::None,
+            several: false,
             savepoints: Vec::new(),
             interrupt: Arc::new(move || watched.check_cancel()),
             pending: None,
@@ -126,9 +129,16 @@ impl Session {
         }
     }
 
-    /// Splits a query string.
-    pub fn parse(&self, sql: &str) -> Result<Vec<Parsed>> {
-        crate::sql::parse(sql)
+    /// Splits a query string, whose statements run next.
+    pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
+        let statements = crate::sql::parse(sql)?;
+        self.several = statements.len() > 1;
+        Ok(statements)
+    }
+
+    /// Whether a block is open, by BEGIN or around the statements of a message.
+    fn in_block(&self) -> bool {
+        self.block != Block::None || self.several
     }
 
     /// The transaction the statement that begins now is part of.
@@ -418,8 +428,7 @@ impl Session {
                 })
             }
             _ => {
-                let in_block = self.block != Block::None;
-                let done = utility::run(&ctx, &prepared.parsed.stmt, in_block)?;
+                let done = utility::run(&ctx, &prepared.parsed.stmt, self.in_block())?;
                 Ok(outcome(done, prepared.columns.as_deref()))
             }
         }
@@ -440,6 +449,7 @@ impl Session {
 
     fn end_statement(&mut self, ok: bool) -> Result<Option<Lsn>> {
         let pending = self.pending.take();
+        self.several = false;
         if self.block != Block::None {
             if !ok {
                 self.block = Block::Failed;
@@ -555,10 +565,11 @@ impl Session {
 
     /// `SET TRANSACTION`
     fn set_transaction(&mut self, modes: &Modes) -> Result<()> {
-        let Some(txn) = self.txn.as_ref().filter(|_| self.block == Block::Open) else {
+        if !self.in_block() {
             transaction::warn_no_block(&self.state, "SET TRANSACTION");
             return Ok(());
-        };
+        }
+        let txn = self.transaction()?;
         if let Some(isolation) = modes.isolation {
             txn.set_isolation(isolation)?;
             let name = transaction::isolation_name(isolation);
@@ -734,7 +745,7 @@ impl Session {
             }
             ast::Statement::Discard { object_type } => {
                 if matches!(object_type, ast::DiscardObject::ALL) {
-                    if self.block != Block::None {
+                    if self.in_block() {
                         return Err(transaction::refuse_block("DISCARD ALL"));
                     }
                     self.state.portals().close_all();

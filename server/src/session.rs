@@ -17,6 +17,7 @@ use vicinity_planner::session::{Execution, RowsTag};
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::Parsed;
 use vicinity_storage::Transaction;
+use vicinity_storage::catalog::model::fixed;
 use vicinity_types::enums::Label;
 use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
@@ -51,6 +52,12 @@ impl EngineSession {
         defaults: &[(String, String)],
     ) -> Result<Self> {
         let startup = &session.startup;
+        if startup.database != fixed::DATABASE_NAME {
+            return Err(PgError::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", startup.database),
+            ));
+        }
         let state = Arc::new(SessionState::new(&startup.user, &startup.database, session.pid));
         for (name, value) in defaults.iter().chain(&startup.settings) {
             state.change_settings(|s| s.set(name, value, settings::Source::Startup, true))?;

@@ -167,6 +167,36 @@ async fn what_was_committed_is_there_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn do_nothing_tells_no_lasting_snapshot_of_newer_rows() {
+    let server = TestServer::start().await;
+    let (a, b) = (server.connect().await, server.connect().await);
+    b.batch_execute(
+        "create table t (id int primary key, v int); insert into t values (1, 0), (2, 0)",
+    )
+    .await
+    .unwrap();
+    let tries = async |id: i32| {
+        let sql = format!("insert into t values ({id}, 1) on conflict do nothing");
+        let found = a.execute(&sql, &[]).await;
+        found.map_err(|e| e.code().map_or(String::new(), |c| c.code().to_owned()))
+    };
+    for (change, id, wanted) in [
+        ("select 1", 1, Ok(0)),
+        ("insert into t values (3, 0)", 3, Err("40001".to_owned())),
+        ("update t set v = 5 where id = 2", 2, Err("40001".to_owned())),
+        ("delete from t where id = 2", 1, Ok(0)),
+    ] {
+        a.batch_execute("begin isolation level repeatable read; select from t").await.unwrap();
+        b.batch_execute(change).await.unwrap();
+        assert_eq!(tries(id).await, wanted, "{change}");
+        a.batch_execute("rollback").await.unwrap();
+    }
+    // Each statement of the default level sees what was committed before it.
+    assert_eq!(tries(3).await, Ok(0));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn portals_and_cursors_are_one() {
     let server = TestServer::start().await;
     let mut client = server.connect().await;

@@ -52,10 +52,14 @@ async fn newer_minor_versions_are_negotiated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_first_packets_are_refused_with_a_fatal_error() {
     let server = TestServer::start().await;
-    let cases: [(Vec<u8>, &str); 7] = [
+    let cases: [(Vec<u8>, &str); 8] = [
         (packet(131_072, &[0]), "FATAL 0A000: unsupported frontend protocol 2.0"),
         (packet(196_608, &[0]), "FATAL 28000: no PostgreSQL user name"),
         (startup(&[("user", "nobody")]), "FATAL 28000: role \"nobody\" does not exist"),
+        (
+            startup(&[("user", "postgres"), ("database", "elsewhere")]),
+            "FATAL 3D000: database \"elsewhere\" does not exist",
+        ),
         (vec![0, 0, 0, 3, 0, 0, 0, 0], "FATAL 08P01: invalid length of startup packet"),
         (vec![0xff; 16], "FATAL 08P01: invalid length of startup packet"),
         (packet(196_608, b"user\0postgres"), "FATAL 08P01: invalid startup packet layout"),

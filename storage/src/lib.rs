@@ -30,6 +30,7 @@ pub use store::computed::{ExpressionCompiler, IndexExpressions};
 pub use store::{Layout, TableStats};
 pub use table::{
     Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
+    concurrent_update,
 };
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};
 pub use txn::relation_lock::{LockInfo, LockTarget, RelationLock};

@@ -79,7 +79,7 @@ fn pg_database(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
     let mut rows = Rows::new(table);
     rows.push([
         ("oid", id(fixed::DATABASE)),
-        ("datname", text(ctx.session.database())),
+        ("datname", text(fixed::DATABASE_NAME)),
         ("datdba", id(fixed::SUPERUSER)),
         ("encoding", int4(UTF8)),
         ("datlocprovider", ch('c')),

@@ -14,9 +14,9 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
-use vicinity_storage::{LockOutcome, RowId, Snapshot, Table};
+use vicinity_storage::{LockOutcome, RowId, Snapshot, Table, concurrent_update};
 use vicinity_types::arrow::value_at;
-use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::physical::STATE;
 use super::physical::physical;
@@ -205,10 +205,7 @@ impl Work {
                 LockOutcome::Locked => return Ok(Some(snapshot)),
                 LockOutcome::Gone | LockOutcome::Skipped => return Ok(None),
                 LockOutcome::Concurrent if txn.isolation().is_snapshot() => {
-                    return Err(PgError::new(
-                        SqlState::SERIALIZATION_FAILURE,
-                        "could not serialize access due to concurrent update",
-                    ));
+                    return Err(concurrent_update());
                 }
                 LockOutcome::Concurrent => snapshot = txn.snapshot(),
             }

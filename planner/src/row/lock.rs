@@ -1,8 +1,8 @@
 //! `SELECT ... FOR UPDATE` and `FOR SHARE`: rows are locked as they come out.
 
 use sqlparser::ast;
-use vicinity_storage::{LockMode, LockOutcome, LockWait, pin};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_storage::{LockMode, LockOutcome, LockWait, concurrent_update, pin};
+use vicinity_types::Result;
 
 use super::cursor::{Seen, passes};
 use super::node::{Frame, RowRef};
@@ -83,10 +83,7 @@ pub(super) fn locked_rows(
                 LockOutcome::Locked => break true,
                 LockOutcome::Gone | LockOutcome::Skipped => break false,
                 LockOutcome::Concurrent if ctx.txn.isolation().is_snapshot() => {
-                    return Err(PgError::new(
-                        SqlState::SERIALIZATION_FAILURE,
-                        "could not serialize access due to concurrent update",
-                    ));
+                    return Err(concurrent_update());
                 }
                 LockOutcome::Concurrent => snapshot = ctx.txn.snapshot(),
             }

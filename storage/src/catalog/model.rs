@@ -26,6 +26,8 @@ pub mod fixed {
     pub const SUPERUSER: Oid = 10;
     /// The one database.
     pub const DATABASE: Oid = 5;
+    /// Its name.
+    pub const DATABASE_NAME: &str = "postgres";
     /// Access methods.
     pub const AM_HEAP: Oid = 2;
     /// `btree`

@@ -110,7 +110,8 @@ impl Table {
     }
 }
 
-pub(super) fn concurrent_update() -> PgError {
+/// Another transaction changed a row behind a snapshot that lasts.
+pub fn concurrent_update() -> PgError {
     PgError::new(
         SqlState::SERIALIZATION_FAILURE,
         "could not serialize access due to concurrent update",

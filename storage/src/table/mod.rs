@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 use vicinity_types::tuple::{Tuple, TupleDesc};
-use vicinity_types::{Datum, Oid};
+use vicinity_types::{Datum, Oid, Result};
 
 use crate::catalog::model::{Relation, TableDef};
 use crate::database::Core;
-use crate::mvcc::{RowId, Snapshot};
+use crate::mvcc::{RowId, Snapshot, pin};
 use crate::store::{Layout, Store, TableStats};
+use crate::txn::Transaction;
 pub use cursor::{Access, Cursor, Filter};
+pub use error::concurrent_update;
 use layout::SharedLayout;
 pub use range::KeyRange;
 pub use row_lock::{LockOutcome, LockWait};
@@ -156,6 +158,20 @@ impl Table {
         let head = self.store.rows.head(row, guard);
         let v = snapshot.visible(head, &self.core.clock, guard)?;
         Some(self.row(row, v.bytes(), guard))
+    }
+
+    /// Whether a snapshot sees a row as it is now: neither others nor the transaction itself, since,
+    /// have made or changed it.
+    pub fn sees_newest(&self, txn: &Transaction, row: RowId, snapshot: &Snapshot) -> Result<bool> {
+        let guard = pin();
+        let head = self.store.rows.head(row, &guard);
+        let seen = snapshot.visible(head, &self.core.clock, &guard);
+        txn.with_latest(|latest| {
+            Ok(match (latest.visible(head, &self.core.clock, &guard), seen) {
+                (Some(newest), Some(seen)) => std::ptr::eq(newest.bytes(), seen.bytes()),
+                (newest, _) => newest.is_none(),
+            })
+        })
     }
 
     /// A visible version as a row.

@@ -211,7 +211,7 @@ fn database(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     match args.first() {
         Some(Datum::Text(name)) if &**name != own => {
             let text = format!("database \"{name}\" does not exist");
-            return Err(unknown(SqlState(*b"3D000"), text));
+            return Err(unknown(SqlState::INVALID_CATALOG_NAME, text));
         }
         Some(Datum::Oid(oid)) if *oid != Target::database(own).oid => return Ok(Datum::Null),
         _ => {}

@@ -9,18 +9,21 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
 use crate::authority;
 use crate::context::ExecContext;
+use crate::exec::settings;
 use crate::session_state::SessionState;
 
-/// What `version()` says: drivers read the first two words.
-const VERSION: &str = concat!(
-    "PostgreSQL 15.18 (Vicinity ",
-    env!("CARGO_PKG_VERSION"),
-    ") on x86_64-pc-linux-gnu, compiled by rustc, 64-bit"
-);
+/// What `version()` says: drivers read the first two words, which are the preset `server_version`.
+fn version(_: &ExecContext, _: &[Datum]) -> Result<Datum> {
+    let preset = settings::find("server_version").map_or("", |s| s.boot);
+    let own = env!("CARGO_PKG_VERSION");
+    Ok(Datum::text(format!(
+        "PostgreSQL {preset} (Vicinity {own}) on x86_64-pc-linux-gnu, compiled by rustc, 64-bit"
+    )))
+}
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
-        "pgsql_version" => |_, _| Ok(Datum::text(VERSION)),
+        "pgsql_version" => version,
         "current_database" => |ctx, _| Ok(Datum::text(ctx.session.database())),
         "current_user" => |ctx, _| Ok(Datum::text(&*ctx.session.current_user())),
         "session_user" => |ctx, _| Ok(Datum::text(ctx.session.session_user())),

@@ -166,7 +166,10 @@ fn targets(ctx: &ExecContext, on: &GrantOn) -> Result<Vec<Found>> {
                 if own == ctx.session.database() {
                     return Ok((Target::database(&own), None));
                 }
-                Err(PgError::new(SqlState(*b"3D000"), format!("database \"{own}\" does not exist")))
+                Err(PgError::new(
+                    SqlState::INVALID_CATALOG_NAME,
+                    format!("database \"{own}\" does not exist"),
+                ))
             })
             .collect(),
         GrantOn::All(what, schemas) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, ConflictTarget, OnConflictAction};
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
-use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
+use vicinity_storage::{RowId, Snapshot, Table, Write, concurrent_update, pin};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
@@ -248,6 +248,17 @@ fn would_move() -> PgError {
         .detail("The result tuple would appear in a different partition than the original tuple.")
 }
 
+/// DO NOTHING leaves the row in the way as it is: one that a snapshot that lasts does not see would be
+/// told of by it. Rows of the same statement are the transaction's own.
+fn gives_way(ctx: &ExecContext, table: &Table, row: RowId) -> Result<()> {
+    if ctx.txn.isolation().is_snapshot()
+        && !table.sees_newest(&ctx.txn, row, &ctx.txn.snapshot())?
+    {
+        return Err(concurrent_update());
+    }
+    Ok(())
+}
+
 impl Conflict {
     /// What EXPLAIN shows.
     pub(super) fn shown(&self) -> ConflictShown<'_> {
@@ -307,7 +318,9 @@ impl Conflict {
                 Insert::Inserted(row) => return Ok(Some(Written { row, old: None })),
                 Insert::Conflict(row) => row,
             };
-            let Some(update) = &self.update else { return Ok(None) };
+            let Some(update) = &self.update else {
+                return gives_way(ctx, table, row).map(|()| None);
+            };
             let mut snapshot = ctx.snapshot;
             let mut fresh = false;
             loop {

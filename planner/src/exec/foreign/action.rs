@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use vicinity_storage::catalog::model::ReferentialAction;
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+use vicinity_storage::concurrent_update;
+use vicinity_types::{Datum, Oid, PgError, Result};
 
 use super::check;
 use super::reference::{Event, Reference, table_name};
@@ -106,10 +107,7 @@ fn refuse_newer(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Resu
     }
     let newest = ctx.txn.with_latest(|latest| check::referred(ctx, reference, key, latest))?;
     if newest && !check::referred(ctx, reference, key, ctx.snapshot)? {
-        return Err(PgError::new(
-            SqlState::SERIALIZATION_FAILURE,
-            "could not serialize access due to concurrent update",
-        ));
+        return Err(concurrent_update());
     }
     Ok(())
 }
