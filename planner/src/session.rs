@@ -452,9 +452,7 @@ impl Session {
         self.several = false;
         if self.block != Block::None {
             if !ok {
-                self.block = Block::Failed;
-                let since = self.savepoints.last().map_or_else(Default::default, |s| s.portals);
-                self.state.portals().rollback_to(since);
+                self.fail_block()?;
             } else if let Some(txn) = &self.txn {
                 txn.end_statement();
             }
@@ -462,6 +460,23 @@ impl Session {
         }
         let own = if ok { self.commit()? } else { self.abort() };
         Ok(own.max(pending))
+    }
+
+    /// An error in a block: what came since its last savepoint is undone at once, so that nobody waits
+    /// for it until the client says ROLLBACK.
+    fn fail_block(&mut self) -> Result<()> {
+        self.block = Block::Failed;
+        let since = self.savepoints.last().map_or_else(Default::default, |s| s.portals);
+        self.state.portals().rollback_to(since);
+        let Some(txn) = &self.txn else { return Ok(()) };
+        match self.savepoints.last() {
+            Some(savepoint) => txn.rollback_to(&savepoint.storage)?,
+            None => {
+                self.end_advisory();
+                txn.rollback();
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<Option<Lsn>> {
@@ -609,8 +624,10 @@ impl Session {
     fn commit_block(&mut self, chain: bool) -> Result<Execution> {
         let modes = self.modes_now();
         match self.block {
+            // Statements of the same batch that came before are committed all the same.
             Block::None => {
                 transaction::warn_none(&self.state);
+                self.pending = self.commit()?.max(self.pending);
                 Ok(Execution::Done("COMMIT".to_owned()))
             }
             Block::Failed => {

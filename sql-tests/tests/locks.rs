@@ -341,3 +341,74 @@ async fn nobody_notices_indexes_that_come_and_go() {
     tokio::join!(define, reader(0), reader(1), reader(2));
     server.stop().await;
 }
+
+/// A row that was changed while somebody waited for it is looked at again: also by what an index answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_moved_out_of_the_range_is_not_locked() {
+    let server = TestServer::start().await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    run(&first, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2)")
+        .await;
+    for sql in [
+        "select * from t where id = 1 for update",
+        "select * from t where id between 0 and 1 for update",
+        "select * from t where id in (1, 7) for share",
+        "select * from t where id < 2 and v > 0 order by id for update",
+    ] {
+        run(&first, "begin; update t set id = id + 10 where id = 1").await;
+        let commit = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            run(&first, "commit").await;
+        };
+        let (rows, ()) = tokio::join!(second.query(sql, &[]), commit);
+        assert!(rows.unwrap().is_empty(), "{sql}");
+        run(&first, "update t set id = 1 where id = 11").await;
+    }
+    server.stop().await;
+}
+
+/// What a failed transaction holds, it holds no longer than its error takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_block_keeps_nobody_waiting() {
+    let server = TestServer::start().await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    run(&second, "set lock_timeout = '5s'").await;
+    run(&first, "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2)")
+        .await;
+
+    run(&first, "begin; update t set v = 5; select pg_advisory_xact_lock(7)").await;
+    assert!(first.batch_execute("select 1 / 0").await.is_err());
+    run(&second, "update t set v = v + 1; select pg_advisory_lock(7)").await;
+    assert!(first.batch_execute("select 1").await.is_err());
+    run(&first, "rollback").await;
+
+    // What came before a savepoint is kept, and so are its locks.
+    run(
+        &first,
+        "begin; update t set v = 0 where id = 1; savepoint s; update t set v = 0 where id = 2",
+    )
+    .await;
+    assert!(first.batch_execute("select 1 / 0").await.is_err());
+    run(&second, "update t set v = 30 where id = 2").await;
+    run(&second, "set lock_timeout = '20ms'").await;
+    let waited = second.batch_execute("update t set v = 30 where id = 1").await;
+    assert_eq!(code(&waited.unwrap_err()), "55P03");
+    run(&first, "rollback to s; commit").await;
+    let rows = second.query("select v from t order by id", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>(), [0, 30]);
+    server.stop().await;
+}
+
+/// COMMIT and ROLLBACK among the statements of one message end what came before them there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_cut_by_commit_and_rollback() {
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    run(&client, "create table t (id int)").await;
+    let cut = "insert into t values (1); commit; insert into t values (2); select 1 / 0";
+    assert!(client.batch_execute(cut).await.is_err());
+    run(&client, "insert into t values (3); rollback; insert into t values (4)").await;
+    let rows = client.query("select id from t order by id", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>(), [1, 4]);
+    server.stop().await;
+}

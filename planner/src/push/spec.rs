@@ -95,6 +95,15 @@ pub enum AccessSpec {
 }
 
 impl AccessSpec {
+    /// The conditions the index answers: nothing checks them again.
+    pub fn conditions(&self) -> Vec<Expr> {
+        match self {
+            AccessSpec::Seq | AccessSpec::Vector { .. } => Vec::new(),
+            AccessSpec::Btree { conditions, .. } => conditions.clone(),
+            AccessSpec::Spatial(fit) => fit.conditions.iter().map(|c| c.shown.clone()).collect(),
+        }
+    }
+
     /// Whether rows come by distance.
     pub fn is_nearness(&self) -> bool {
         match self {

@@ -7,6 +7,7 @@ use vicinity_types::{Datum, Kind, Result};
 
 use super::aggregate::{assemble, describe};
 use super::compile::{Compiler, Scope};
+use super::lock::ScanLocks;
 use super::node::Node;
 use super::plan::{Leaf, RowPlan};
 use super::scan::{CompiledScan, Origins};
@@ -34,6 +35,13 @@ pub(super) fn compile_over(
     let offset = walk.offset.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
     let below = place.below(walk.nodes + 1);
     let Some(leaf) = leaf(at, params, ctx, &mut compiler, below)? else { return Ok(None) };
+    let locks = match (walk.locks, scan_of(at)) {
+        (Some(rows), Some(node)) => {
+            let recheck = compiler.conditions(&node.spec.access.conditions())?;
+            Some(ScanLocks { rows, recheck })
+        }
+        _ => None,
+    };
     let table = matches!(&leaf, Leaf::Scan(s) if matches!(s.origins, Origins::Table(_)));
     if walk.locks.is_some() && !table {
         return Ok(None);
@@ -62,7 +70,7 @@ pub(super) fn compile_over(
         cells,
         hint: usize::MAX,
         pace: usize::MAX,
-        locks: walk.locks,
+        locks,
         place,
     };
     // rows that a LIMIT turns away must not be locked: those of a sort are

@@ -5,7 +5,7 @@ use vicinity_storage::{LockMode, LockOutcome, LockWait, concurrent_update, pin};
 use vicinity_types::Result;
 
 use super::cursor::{Seen, passes};
-use super::node::{Frame, RowRef};
+use super::node::{Frame, Node, RowRef};
 use super::plan::RowPlan;
 use super::scan::{CompiledScan, OpenScan, Origins};
 
@@ -16,6 +16,14 @@ pub struct RowLocks {
     pub mode: LockMode,
     /// What to do about rows that somebody else has locked.
     pub wait: LockWait,
+}
+
+/// What a plan that locks its rows carries.
+pub(super) struct ScanLocks {
+    /// How they are locked.
+    pub(super) rows: RowLocks,
+    /// What the index answered for the row as it was: asked again of one that changed meanwhile.
+    pub(super) recheck: Option<Node>,
 }
 
 impl RowLocks {
@@ -51,7 +59,7 @@ impl RowLocks {
 pub(super) fn locked_rows(
     plan: &RowPlan,
     compiled: &CompiledScan,
-    locks: &RowLocks,
+    locks: &ScanLocks,
     scan: &mut OpenScan,
     frame: &Frame<'_>,
     seen: &mut Seen<'_>,
@@ -79,7 +87,7 @@ pub(super) fn locked_rows(
         *seen.found += 1;
         let mut snapshot = ctx.snapshot;
         let locked = loop {
-            match table.lock_row(&ctx.txn, &snapshot, id, locks.mode, locks.wait)? {
+            match table.lock_row(&ctx.txn, &snapshot, id, locks.rows.mode, locks.rows.wait)? {
                 LockOutcome::Locked => break true,
                 LockOutcome::Gone | LockOutcome::Skipped => break false,
                 LockOutcome::Concurrent if ctx.txn.isolation().is_snapshot() => {
@@ -94,7 +102,10 @@ pub(super) fn locked_rows(
         let guard = pin();
         let Some(row) = table.fetch(id, &snapshot, &guard) else { continue };
         let row = RowRef::Stored(&row, compiled.oid);
-        if passes(plan, &frame.with_row(row))? && !take(row)? {
+        let here = frame.with_row(row);
+        let changed = snapshot != ctx.snapshot;
+        let found = !changed || locks.recheck.as_ref().map_or(Ok(true), |c| c.passes(&here))?;
+        if found && passes(plan, &here)? && !take(row)? {
             return Ok(false);
         }
     }

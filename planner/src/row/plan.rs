@@ -9,7 +9,7 @@ use vicinity_types::{Datum, Kind, Result, SqlState};
 use super::aggregate::{self, AggregateNode};
 use super::build::compile_over;
 use super::cursor::RowCursor;
-use super::lock::RowLocks;
+use super::lock::ScanLocks;
 use super::node::{Frame, Node, RowRef};
 use super::scan::CompiledScan;
 use super::sort::SortNode;
@@ -58,7 +58,7 @@ pub struct RowPlan {
     /// Rows to look for at first.
     pub(super) pace: usize,
     /// `FOR UPDATE` and the like.
-    pub(super) locks: Option<RowLocks>,
+    pub(super) locks: Option<ScanLocks>,
     /// Its topmost node, for EXPLAIN ANALYZE.
     pub(crate) place: Place,
 }
