@@ -172,7 +172,11 @@ impl Session {
                 _ => prepared.lock(&txn)?,
             }
             let ctx = self.context_in(txn.clone());
-            let now = self.fresh(&ctx, &prepared)?;
+            let now = match self.fresh(&ctx, &prepared) {
+                // It failed against a catalog that is no more.
+                Err(_) if txn.catalog().version() != ctx.catalog.version() => continue,
+                fresh => fresh?,
+            };
             if Arc::ptr_eq(&now, &prepared) {
                 return Ok((ctx, now));
             }
@@ -258,10 +262,13 @@ impl Session {
     fn plan_locked(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
         loop {
             let ctx = self.context()?;
-            let prepared = self.plan(&ctx, parsed, types)?;
-            prepared.lock(&ctx.txn)?;
+            let prepared = self.plan(&ctx, parsed, types);
+            if let Ok(prepared) = &prepared {
+                prepared.lock(&ctx.txn)?;
+            }
+            // What was planned, or failed, against a catalog that is no more is planned again.
             if ctx.txn.catalog().version() == ctx.catalog.version() {
-                return Ok(prepared);
+                return prepared;
             }
         }
     }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use vicinity_planner::engine::Engine;
+use vicinity_planner::names::SessionNames;
 use vicinity_planner::rows::Collect;
 use vicinity_planner::session::{Execution, RowsTag, Session};
 use vicinity_planner::session_state::SessionState;
 use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{Database, Options};
-use vicinity_types::{Io, IoStyle, NoNames, PgError, text_out};
+use vicinity_types::{Io, IoStyle, PgError, text_out};
 
 fn engine() -> Arc<Engine> {
     let db = Database::open_on(Arc::new(SimDisk::new()), Options::default()).unwrap();
@@ -30,7 +31,9 @@ fn one(s: &mut Session, parsed: &vicinity_planner::sql::Parsed) -> Result<String
             let mut sink = Collect::default();
             while !cursor.fill(&mut sink, usize::MAX)?.done {}
             let style = IoStyle::default();
-            let io = Io { style: &style, names: &NoNames };
+            let catalog = s.engine().db.catalog();
+            let names = SessionNames { catalog: &catalog, session: s.state() };
+            let io = Io { style: &style, names: &names };
             let types: Vec<_> = columns.unwrap_or_default().iter().map(|c| c.ty).collect();
             let lines: Vec<String> = sink
                 .rows

@@ -186,7 +186,10 @@ impl Database {
     pub fn shutdown(&self) -> Result<()> {
         drop(self.vacuum.lock().take());
         self.wal.stop();
-        recovery::keep_unlogged(self)
+        let kept = recovery::keep_unlogged(self);
+        // Whoever still holds the database cannot write to it: the next server need not wait.
+        self.disk.unlock();
+        kept
     }
 
     /// Begins a transaction.

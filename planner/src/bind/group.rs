@@ -272,6 +272,10 @@ fn grouped(
         aggregates.push(own.alias(name.clone()));
         map.push((call, unqualified(&name)));
     }
+    if group_exprs.is_empty() && aggregates.is_empty() {
+        // HAVING alone makes one group of whatever there is.
+        return Ok((super::from::one_row()?, map));
+    }
     let plan = LogicalPlanBuilder::from(plan)
         .aggregate(group_exprs, aggregates)
         .and_then(LogicalPlanBuilder::build)

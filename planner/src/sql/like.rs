@@ -22,7 +22,7 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Like>, ParserE
         return Ok(Vec::new());
     };
     let (mut depth, mut begin, mut elements) = (0, open + 1, Vec::new());
-    let mut close = open;
+    let mut close = None;
     for (at, t) in tokens.iter().enumerate().skip(open) {
         match t.token {
             Token::LParen => depth += 1,
@@ -35,10 +35,12 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Like>, ParserE
             begin = at + 1;
         }
         if depth == 0 {
-            close = at;
+            close = Some(at);
             break;
         }
     }
+    // a list without an end is sqlparser's to refuse
+    let Some(close) = close else { return Ok(Vec::new()) };
     let part = |r: &std::ops::Range<usize>| tokens.get(r.clone()).unwrap_or_default().to_vec();
     let (mut likes, mut kept, mut columns) = (Vec::new(), Vec::new(), 0);
     for element in elements.iter().map(part) {

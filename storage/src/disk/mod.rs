@@ -27,8 +27,10 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes creations, removals and renames in a directory last.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
-    /// Keeps every other process out, for as long as this `Disk` lives.
+    /// Keeps every other process out, until [`Disk::unlock`] or for as long as this `Disk` lives.
     fn lock(&self) -> io::Result<()>;
+    /// Lets others in: nothing will be written any more.
+    fn unlock(&self);
 }
 
 /// An open file.

@@ -62,6 +62,10 @@ impl Disk for RealDisk {
         File::open(self.at(dir))?.sync_all()
     }
 
+    fn unlock(&self) {
+        *self.lock.lock() = None;
+    }
+
     fn lock(&self) -> io::Result<()> {
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(self.at("LOCK"))?;

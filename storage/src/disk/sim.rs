@@ -167,6 +167,8 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn unlock(&self) {}
+
     fn lock(&self) -> io::Result<()> {
         Ok(())
     }
