@@ -39,8 +39,9 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Like>, ParserE
             break;
         }
     }
-    // a list without an end is sqlparser's to refuse
-    let Some(close) = close else { return Ok(Vec::new()) };
+    if close.is_none() {
+        elements.push(begin..tokens.len());
+    }
     let part = |r: &std::ops::Range<usize>| tokens.get(r.clone()).unwrap_or_default().to_vec();
     let (mut likes, mut kept, mut columns) = (Vec::new(), Vec::new(), 0);
     for element in elements.iter().map(part) {
@@ -54,6 +55,9 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Like>, ParserE
     if likes.is_empty() {
         return Ok(likes);
     }
+    let Some(close) = close else {
+        return Err(ParserError::ParserError("Expected: ), found: EOF".to_owned()));
+    };
     let span = tokens.get(close).map_or_else(sqlparser::tokenizer::Span::empty, |t| t.span);
     let comma = TokenWithSpan { token: Token::Comma, span };
     let list: Vec<TokenWithSpan> = kept.join(&comma);
