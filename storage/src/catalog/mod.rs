@@ -114,19 +114,28 @@ impl Catalog {
         let schema = |oid, name: &str| {
             Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner: fixed::SUPERUSER }))
         };
-        let role = Role {
-            oid: fixed::SUPERUSER,
-            name: "postgres".to_owned(),
+        let group = |oid, name: &str| Role {
+            oid,
+            name: name.to_owned(),
+            superuser: false,
+            login: false,
+            create_db: false,
+            create_role: false,
+            inherit: true,
+            replication: false,
+            bypass_rls: false,
+            connection_limit: -1,
+            password: None,
+            member_of: Vec::new(),
+        };
+        let superuser = Role {
             superuser: true,
             login: true,
             create_db: true,
             create_role: true,
-            inherit: true,
             replication: true,
             bypass_rls: true,
-            connection_limit: -1,
-            password: None,
-            member_of: Vec::new(),
+            ..group(fixed::SUPERUSER, "postgres")
         };
         let plpgsql = Extension {
             oid: 13501,
@@ -144,7 +153,9 @@ impl Catalog {
             schema(fixed::PG_TOAST, "pg_toast"),
             schema(fixed::PUBLIC, "public"),
             schema(fixed::INFORMATION_SCHEMA, "information_schema"),
-            Object::Role(Arc::new(role)),
+            Object::Role(Arc::new(superuser)),
+            Object::Role(Arc::new(group(3375, "pg_read_all_stats"))),
+            Object::Role(Arc::new(group(4200, "pg_signal_backend"))),
             Object::Extension(Arc::new(plpgsql)),
             comment(2615, fixed::PG_CATALOG, "system catalog schema"),
             comment(2615, fixed::PG_TOAST, "reserved schema for TOAST tables"),
