@@ -111,25 +111,20 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
         let seen = session.activity.look();
         let time = |at: i64| if at == 0 { Datum::Null } else { Datum::TimestampTz(at) };
         let idle = seen.doing != Doing::Active;
-        if !authority::may_watch(ctx, user, "pg_read_all_stats") {
-            rows.push([
-                ("datid", id(fixed::DATABASE)),
-                ("datname", text(session.database())),
-                ("pid", int4(session.pid())),
-                ("usesysid", id(user)),
-                ("usename", text(session.user())),
-                ("application_name", text(session.setting("application_name").unwrap_or_default())),
-                ("query", text("<insufficient privilege>")),
-            ]);
-            continue;
-        }
-        rows.push([
+        let mut row = vec![
             ("datid", id(fixed::DATABASE)),
             ("datname", text(session.database())),
             ("pid", int4(session.pid())),
             ("usesysid", id(user)),
             ("usename", text(session.user())),
             ("application_name", text(session.setting("application_name").unwrap_or_default())),
+        ];
+        if !authority::may_watch(ctx, user, "pg_read_all_stats") {
+            row.push(("query", text("<insufficient privilege>")));
+            rows.push(row);
+            continue;
+        }
+        row.extend([
             ("backend_start", Datum::TimestampTz(session.started())),
             ("xact_start", seen.transaction_start.map_or(Datum::Null, Datum::TimestampTz)),
             ("query_start", time(seen.query_start)),
@@ -140,6 +135,7 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("query", text(seen.statement.map_or(String::new(), |s| s.parsed.text.clone()))),
             ("backend_type", text("client backend")),
         ]);
+        rows.push(row);
     }
     rows.done()
 }

@@ -1,4 +1,4 @@
-//! Operators over one input, and over their inputs replaced.
+//! What operators of ours have in common: how they are shown, and their inputs replaced.
 
 use datafusion::common::{DataFusionError, Result};
 
@@ -28,4 +28,25 @@ macro_rules! replaced_by_over {
     };
 }
 
-pub(super) use replaced_by_over;
+/// An operator shows itself by its name alone.
+macro_rules! shown_by_name {
+    ($operator:ident) => {
+        impl std::fmt::Debug for $operator {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($operator))
+            }
+        }
+
+        impl datafusion::physical_plan::DisplayAs for $operator {
+            fn fmt_as(
+                &self,
+                _t: datafusion::physical_plan::DisplayFormatType,
+                f: &mut std::fmt::Formatter<'_>,
+            ) -> std::fmt::Result {
+                f.write_str(stringify!($operator))
+            }
+        }
+    };
+}
+
+pub(super) use {replaced_by_over, shown_by_name};

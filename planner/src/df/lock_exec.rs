@@ -1,6 +1,5 @@
 //! `LockRows` as a physical operator.
 
-use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -12,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 use vicinity_storage::{LockOutcome, RowId, Snapshot, Table, concurrent_update};
 use vicinity_types::arrow::value_at;
@@ -71,17 +70,7 @@ impl LockRowsExec {
     }
 }
 
-impl Debug for LockRowsExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockRowsExec")
-    }
-}
-
-impl DisplayAs for LockRowsExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockRowsExec")
-    }
-}
+super::children::shown_by_name!(LockRowsExec);
 
 impl ExecutionPlan for LockRowsExec {
     fn name(&self) -> &str {

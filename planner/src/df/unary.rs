@@ -66,17 +66,7 @@ impl ProjectSetExec {
     }
 }
 
-impl Debug for ProjectSetExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProjectSetExec")
-    }
-}
-
-impl DisplayAs for ProjectSetExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProjectSetExec")
-    }
-}
+super::children::shown_by_name!(ProjectSetExec);
 
 impl ExecutionPlan for ProjectSetExec {
     fn name(&self) -> &str {

@@ -19,7 +19,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -128,17 +128,7 @@ impl UnseenExec {
     }
 }
 
-impl fmt::Debug for UnseenExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UnseenExec")
-    }
-}
-
-impl DisplayAs for UnseenExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UnseenExec")
-    }
-}
+super::children::shown_by_name!(UnseenExec);
 
 impl ExecutionPlan for UnseenExec {
     fn name(&self) -> &str {

@@ -22,7 +22,7 @@ use datafusion::physical_plan::joins::{
 };
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
 use crate::call::external;
@@ -116,17 +116,7 @@ impl WatchExec {
     }
 }
 
-impl fmt::Debug for WatchExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WatchExec")
-    }
-}
-
-impl DisplayAs for WatchExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WatchExec")
-    }
-}
+super::children::shown_by_name!(WatchExec);
 
 impl ExecutionPlan for WatchExec {
     fn name(&self) -> &str {

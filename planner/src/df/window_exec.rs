@@ -1,6 +1,5 @@
 //! `Window` as a physical operator: partitions are gathered, computed and given out one by one.
 
-use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
@@ -10,7 +9,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{LexOrdering, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 use vicinity_functions::MakeAggregate;
 use vicinity_types::arrow::{ColumnBuilder, value_at};
@@ -79,17 +78,7 @@ impl WindowExec {
     }
 }
 
-impl Debug for WindowExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WindowExec")
-    }
-}
-
-impl DisplayAs for WindowExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WindowExec")
-    }
-}
+super::children::shown_by_name!(WindowExec);
 
 impl ExecutionPlan for WindowExec {
     fn name(&self) -> &str {

@@ -158,19 +158,8 @@ pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
     let variables = parser.variables;
     let mut frame = Frame::new(&variables, found);
     frame.set_found(false);
-    let mut interpreter = Interpreter {
-        ctx: ctx.deeper()?,
-        frame,
-        returns: Returns::Void,
-        returns_set: false,
-        outs: &[],
-        result: Datum::Null,
-        answer: None,
-        rows: Vec::new(),
-        handling: None,
-        row_count: 0,
-        name: "inline_code_block",
-    };
+    let (void, name) = (Returns::Void, "inline_code_block");
+    let mut interpreter = Interpreter::new(ctx.deeper()?, frame, void, name);
     check_end(interpreter.block(&block)?, Returns::Void, true)
 }
 
@@ -228,17 +217,9 @@ fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<
         }
     }
     let mut interpreter = Interpreter {
-        ctx,
-        frame,
-        returns: function.returns,
         returns_set: function.returns_set,
         outs: &function.outs,
-        result: Datum::Null,
-        answer: None,
-        rows: Vec::new(),
-        handling: None,
-        row_count: 0,
-        name: &function.signature,
+        ..Interpreter::new(ctx, frame, function.returns, &function.signature)
     };
     let flow = interpreter.block(&function.body)?;
     let free = function.returns_set || !function.outs.is_empty();

@@ -54,6 +54,30 @@ pub(super) struct Interpreter<'a> {
     pub(super) name: &'a str,
 }
 
+impl<'a> Interpreter<'a> {
+    /// About to run a body that gives no set and has no OUT parameters.
+    pub(super) fn new(
+        ctx: ExecContext,
+        frame: Frame<'a>,
+        returns: Returns,
+        name: &'a str,
+    ) -> Interpreter<'a> {
+        Interpreter {
+            ctx,
+            frame,
+            returns,
+            returns_set: false,
+            outs: &[],
+            result: Datum::Null,
+            answer: None,
+            rows: Vec::new(),
+            handling: None,
+            row_count: 0,
+            name,
+        }
+    }
+}
+
 impl Interpreter<'_> {
     pub(super) fn block(&mut self, block: &Block) -> Result<Flow> {
         if block.handlers.is_empty() {

@@ -137,19 +137,7 @@ pub(crate) fn call(
     for (what, slot) in &slots.about {
         frame.set_raw(*slot, Value::Scalar(told(*what, &call)));
     }
-    let mut interpreter = Interpreter {
-        ctx,
-        frame,
-        returns: Returns::Trigger,
-        returns_set: false,
-        outs: &[],
-        result: Datum::Null,
-        answer: None,
-        rows: Vec::new(),
-        handling: None,
-        row_count: 0,
-        name: &function.signature,
-    };
+    let mut interpreter = Interpreter::new(ctx, frame, Returns::Trigger, &function.signature);
     let flow = interpreter.block(&function.body)?;
     check_end(flow, Returns::Trigger, false).map_err(|e| function.at_end(e))?;
     if !call.for_row() {
