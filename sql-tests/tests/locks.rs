@@ -412,3 +412,37 @@ async fn a_batch_is_cut_by_commit_and_rollback() {
     assert_eq!(rows.iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>(), [1, 4]);
     server.stop().await;
 }
+
+/// Values of a sequence are drawn beside each other; a change of it waits until they are, and is
+/// waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_sequence_is_waited_for() {
+    let server = TestServer::start().await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    let value = async |client: &Client| {
+        client.query_one("select nextval('s')", &[]).await.unwrap().get::<_, i64>(0)
+    };
+    run(&first, "create sequence s; create table t (id serial, v int)").await;
+    run(&second, "set lock_timeout = '30ms'").await;
+    run(&first, "begin; insert into t (v) values (1)").await;
+    assert_eq!(value(&first).await, 1);
+    assert_eq!(value(&second).await, 2);
+    assert!(blocks(&second, "alter sequence s restart").await);
+    assert!(blocks(&second, "alter sequence t_id_seq restart 10").await);
+    assert!(blocks(&second, "drop sequence s").await);
+    run(&first, "commit; begin; alter sequence s restart 100").await;
+    assert!(blocks(&second, "select nextval('s')").await);
+    assert!(blocks(&second, "select setval('s', 7)").await);
+    assert!(!blocks(&second, "select last_value, currval('s') from s").await);
+    assert_eq!(value(&first).await, 100);
+    let seen = second.query_one("select last_value from s", &[]).await.unwrap();
+    assert_eq!(seen.get::<_, i64>(0), 2);
+    run(&second, "set lock_timeout = 0").await;
+    let commit = async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        run(&first, "commit").await;
+    };
+    let (got, ()) = tokio::join!(value(&second), commit());
+    assert_eq!(got, 101);
+    server.stop().await;
+}

@@ -11,7 +11,7 @@ use vicinity_types::{Oid, PgError, Result, oid};
 
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
-use crate::catalog::model::{IndexDef, Object, RelationKind, SequenceDef};
+use crate::catalog::model::{IndexDef, Object, RelationKind};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::place::SnapshotPlace;
@@ -274,22 +274,16 @@ impl Database {
         Ok(table)
     }
 
-    /// A sequence's running value.
-    pub fn sequence(&self, oid: Oid) -> Result<Arc<Sequence>> {
+    /// A sequence's running value, as last committed.
+    pub(crate) fn sequence(&self, oid: Oid) -> Result<Arc<Sequence>> {
         let missing = || crate::txn::no_table(oid);
         self.sequences.read().get(&oid).cloned().ok_or_else(missing)
     }
 
-    /// Makes a sequence, or takes its changed definition over. True if it is new.
-    pub(crate) fn define_sequence(&self, oid: Oid, def: &SequenceDef) -> bool {
-        let mut sequences = self.sequences.write();
-        if let Some(have) = sequences.get(&oid) {
-            have.define(def);
-            return false;
-        }
-        let new = Sequence::new(oid, def, Some(self.wal.clone()));
-        sequences.insert(oid, Arc::new(new));
-        true
+    /// A transaction's own sequence becomes everybody's.
+    pub(crate) fn publish_sequence(&self, oid: Oid, sequence: Arc<Sequence>) {
+        sequence.publish(self.wal.clone());
+        self.sequences.write().insert(oid, sequence);
     }
 
     pub(crate) fn forget_sequence(&self, oid: Oid) {

@@ -152,11 +152,7 @@ impl Outline {
                 self.max_xid = self.max_xid.max(*xid);
                 self.committed.insert(*xid);
                 for change in record::decode_changes(changes)? {
-                    let key = match &change {
-                        LoggedChange::Put(object) => Key::of(object),
-                        LoggedChange::Drop(key) => *key,
-                    };
-                    self.max_oid = self.max_oid.max(key.oid());
+                    self.max_oid = self.max_oid.max(change.oid());
                 }
             }
             Record::Void { xid, from, to } => {
@@ -213,14 +209,18 @@ impl State {
     }
 
     fn apply_change(&mut self, change: LoggedChange) {
-        let key = match &change {
-            LoggedChange::Put(object) => Key::of(object),
-            LoggedChange::Drop(key) => *key,
+        let (key, after) = match change {
+            LoggedChange::Put(object) => (Key::of(&object), Some(object)),
+            LoggedChange::Drop(key) => (key, None),
+            LoggedChange::Sequence(oid, state) => {
+                self.sequences.insert(oid, state);
+                return;
+            }
         };
         let before = self.catalog.get(&key).and_then(|o| storage(&o));
-        match change {
-            LoggedChange::Put(object) => self.catalog.put(object),
-            LoggedChange::Drop(key) => {
+        match after {
+            Some(object) => self.catalog.put(object),
+            None => {
                 self.catalog.drop(&key);
                 self.sequences.remove(&key.oid());
             }
@@ -294,10 +294,11 @@ impl State {
         let mut sequences = HashMap::new();
         for relation in self.catalog.relations() {
             let Some(def) = relation.sequence() else { continue };
-            let sequence = Sequence::new(relation.oid, def, Some(wal.clone()));
-            if let Some(state) = self.sequences.get(&relation.oid) {
-                sequence.restore(*state);
-            }
+            let wal = Some(wal.clone());
+            let sequence = match self.sequences.get(&relation.oid) {
+                Some(state) => Sequence::standing_at(relation.oid, def, *state, wal),
+                None => Sequence::new(relation.oid, def, wal),
+            };
             sequences.insert(relation.oid, Arc::new(sequence));
         }
         Ok(Recovered { catalog: self.catalog, stores, sequences, next_xid, max_oid, wal })

@@ -1,11 +1,18 @@
-//! Sequences: outside transactions, logged ahead.
+//! Sequences: their values outside transactions, logged ahead; their definitions inside.
 //!
 //! A value handed out never comes back: every 32nd value is logged before it is used, 32 ahead, so
 //! that after a crash the sequence goes on behind the logged one (with a gap, as in PostgreSQL).
+//!
+//! A transaction that makes a sequence, changes its definition or restarts it does so with a copy of
+//! its own, which nobody else knows and the log says nothing of: see [`Transaction::sequence`]. The
+//! commit's record says where the copy stands, and puts it in the place of the one before.
+//!
+//! [`Transaction::sequence`]: crate::Transaction::sequence
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::catalog::model::SequenceDef;
@@ -15,7 +22,7 @@ use crate::wal::{Lsn, Wal};
 const AHEAD: i64 = 32;
 
 /// Where a sequence stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceState {
     /// `last_value`
     pub last: i64,
@@ -26,13 +33,14 @@ pub struct SequenceState {
 /// A sequence's running value.
 pub struct Sequence {
     oid: Oid,
-    wal: Option<Arc<Wal>>,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     def: SequenceDef,
     state: SequenceState,
+    /// `None` while only the transaction knows it that made it.
+    wal: Option<Arc<Wal>>,
     /// Values that may be handed out before the next record.
     logged: i64,
     /// The end of the last record.
@@ -41,25 +49,27 @@ struct Inner {
 
 impl Sequence {
     pub(crate) fn new(oid: Oid, def: &SequenceDef, wal: Option<Arc<Wal>>) -> Sequence {
-        let state = SequenceState { last: def.start, called: false };
-        Sequence {
-            oid,
-            wal,
-            inner: Mutex::new(Inner { def: def.clone(), state, logged: 0, lsn: None }),
-        }
+        Sequence::standing_at(oid, def, SequenceState { last: def.start, called: false }, wal)
     }
 
-    /// Takes a changed definition over.
-    pub(crate) fn define(&self, def: &SequenceDef) {
-        let mut inner = self.inner.lock();
-        inner.def = def.clone();
-        inner.logged = 0;
+    pub(crate) fn standing_at(
+        oid: Oid,
+        def: &SequenceDef,
+        state: SequenceState,
+        wal: Option<Arc<Wal>>,
+    ) -> Sequence {
+        let def = def.clone();
+        Sequence { oid, inner: Mutex::new(Inner { def, state, wal, logged: 0, lsn: None }) }
     }
 
-    /// Recovery: where it stood.
-    pub(crate) fn restore(&self, state: SequenceState) {
+    pub(crate) fn definition(&self) -> SequenceDef {
+        self.inner.lock().def.clone()
+    }
+
+    /// A transaction's own sequence is everybody's now.
+    pub(crate) fn publish(&self, wal: Arc<Wal>) {
         let mut inner = self.inner.lock();
-        inner.state = state;
+        inner.wal = Some(wal);
         inner.logged = 0;
     }
 
@@ -96,16 +106,6 @@ impl Sequence {
         Ok(())
     }
 
-    /// `ALTER SEQUENCE ... RESTART`, `TRUNCATE ... RESTART IDENTITY`
-    pub fn restart(&self, value: i64) -> Result<()> {
-        let mut inner = self.inner.lock();
-        let state = SequenceState { last: value, called: false };
-        self.log(&mut inner, state)?;
-        inner.state = state;
-        inner.logged = 0;
-        Ok(())
-    }
-
     /// Where it stands.
     pub fn state(&self) -> SequenceState {
         self.inner.lock().state
@@ -117,7 +117,7 @@ impl Sequence {
     }
 
     fn log(&self, inner: &mut Inner, state: SequenceState) -> Result<()> {
-        if let Some(wal) = &self.wal {
+        if let Some(wal) = &inner.wal {
             inner.lsn = Some(wal.append_sequence(self.oid, state)?);
         }
         Ok(())

@@ -11,7 +11,7 @@ use vicinity_storage::catalog::model::{
     IndexMethod, Object, Persistence, Relation, RelationKind, SequenceDef, fixed,
 };
 use vicinity_storage::disk::{Disk, sim::SimDisk};
-use vicinity_storage::{Database, ObjectKind, Options};
+use vicinity_storage::{Database, ObjectKind, Options, Transaction};
 use vicinity_types::{Datum, SqlState, oid};
 
 #[test]
@@ -131,10 +131,7 @@ fn unlogged_rows_survive_a_clean_stop_only() {
     assert_eq!(seen(&open(&stopped.crash(3))), []);
 }
 
-#[test]
-fn sequences_never_go_back() {
-    let disk = SimDisk::new();
-    let db = open(&disk);
+fn sequence() -> Object {
     let def = SequenceDef {
         type_oid: oid::INT8,
         start: 1,
@@ -146,21 +143,66 @@ fn sequences_never_go_back() {
         owned_by: None,
         identity: false,
     };
-    let txn = begin(&db);
-    txn.put(Object::Relation(Arc::new(Relation {
+    Object::Relation(Arc::new(Relation {
         oid: T,
         name: "s".to_owned(),
         schema: fixed::PUBLIC,
         owner: fixed::SUPERUSER,
         kind: RelationKind::Sequence(def),
-    })))
-    .unwrap();
+    }))
+}
+
+#[test]
+fn sequences_never_go_back() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let txn = begin(&db);
+    txn.put(sequence()).unwrap();
     for _ in 0..40 {
-        db.sequence(T).unwrap().nextval("s").unwrap();
+        next(&txn);
     }
     finish(&db, txn);
     let again = open(&disk.crash(1));
-    assert!(again.sequence(T).unwrap().nextval("s").unwrap() > 40);
+    let txn = begin(&again);
+    assert!(next(&txn) > 40);
+}
+
+fn next(txn: &Transaction) -> i64 {
+    txn.use_sequence(T).unwrap().nextval("s").unwrap()
+}
+
+#[test]
+fn a_restart_comes_with_its_commit() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let txn = begin(&db);
+    txn.put(sequence()).unwrap();
+    assert_eq!(next(&txn), 1);
+    finish(&db, txn);
+
+    let txn = begin(&db);
+    let before = txn.savepoint();
+    txn.restart_sequence(T, 100).unwrap();
+    assert_eq!((next(&txn), next(&txn)), (100, 101));
+    let reader = begin(&db);
+    assert_eq!(reader.sequence(T).unwrap().state().last, 1);
+    txn.rollback_to(&before).unwrap();
+    assert_eq!(next(&txn), 2);
+    txn.restart_sequence(T, 500).unwrap();
+    assert_eq!(next(&txn), 500);
+    // What the log says at this moment is not what was never committed.
+    db.wal().wait_durable(db.wal().end()).unwrap();
+    let crashed = open(&disk.crash(1));
+    assert!(next(&begin(&crashed)) < 100);
+    txn.rollback();
+
+    let txn = begin(&db);
+    assert_eq!(next(&txn), 3);
+    txn.restart_sequence(T, 1000).unwrap();
+    assert_eq!(next(&txn), 1000);
+    finish(&db, txn);
+    assert_eq!(next(&begin(&open(&disk.crash(2)))), 1001);
+    assert_eq!(next(&begin(&db)), 1001);
 }
 
 #[test]

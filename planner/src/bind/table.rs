@@ -153,7 +153,7 @@ impl Binder<'_> {
         ];
         let own = relation.oid;
         let rows = move |ctx: &crate::context::ExecContext| {
-            let state = ctx.engine.db.sequence(own)?.state();
+            let state = ctx.txn.sequence(own)?.state();
             let row = vec![Datum::Int8(state.last), Datum::Int8(0), Datum::Bool(state.called)];
             Ok(vec![row])
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{self, CascadeOption, ObjectName, TruncateIdentityOption};
+use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
@@ -58,7 +59,8 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
             let catalog = ctx.txn.catalog();
             for sequence in catalog.sequences_of(table.oid) {
                 if let Some(def) = sequence.sequence() {
-                    ctx.engine.db.sequence(sequence.oid)?.restart(def.start)?;
+                    ctx.txn.lock_relation(sequence.oid, RelationLock::AccessExclusive)?;
+                    ctx.txn.restart_sequence(sequence.oid, def.start)?;
                 }
             }
         }

@@ -7,6 +7,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::model::{ConstraintKind, Object, Relation, RelationKind};
 use super::{Catalog, ObjectKind, list_add, list_remove, next_version};
+use crate::sequence::SequenceState;
 
 /// Which object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,6 +79,19 @@ pub(crate) struct Change {
 pub(crate) enum LoggedChange {
     Put(Object),
     Drop(Key),
+    /// A sequence that the transaction made, changed or restarted stands here.
+    Sequence(Oid, SequenceState),
+}
+
+impl LoggedChange {
+    /// The object's id, as [`Key::oid`].
+    pub(crate) fn oid(&self) -> Oid {
+        match self {
+            LoggedChange::Put(object) => Key::of(object).oid(),
+            LoggedChange::Drop(key) => key.oid(),
+            LoggedChange::Sequence(oid, _) => *oid,
+        }
+    }
 }
 
 fn same(a: &Option<Object>, b: &Option<Object>) -> bool {

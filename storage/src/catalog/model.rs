@@ -426,8 +426,8 @@ impl IndexDef {
     }
 }
 
-/// A sequence's definition; its running value lives beside the catalog, outside transactions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A sequence's definition; its running value lives beside the catalog: see [`crate::Sequence`].
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct SequenceDef {
     pub type_oid: Oid,

@@ -7,7 +7,7 @@ use vicinity_types::Result;
 
 use super::undo::Undo;
 use super::{Inner, Touched, Transaction};
-use crate::catalog::change::{Change, LoggedChange};
+use crate::catalog::change::LoggedChange;
 use crate::mvcc::version::{UNCOMMITTED, VersionRef};
 use crate::mvcc::{RowId, Xid, pin};
 use crate::wal::Lsn;
@@ -62,7 +62,7 @@ impl Transaction {
 
     /// The moment of the commit, alone under the lock.
     fn publish(&self, inner: &mut Inner, xid: Xid) -> Result<(Option<Lsn>, u64)> {
-        let ddl = logged_changes(&inner.changes)?;
+        let ddl = logged_changes(inner)?;
         let (base, ops) = inner.log.unsent();
         let silent = ops.is_empty() && !inner.log.streamed() && ddl.is_empty();
         let record = (!silent).then(|| self.db.wal.commit_record(xid, base, ops, &ddl));
@@ -80,22 +80,25 @@ impl Transaction {
         if let Some(catalog) = merged {
             self.db.set_catalog(catalog);
         }
+        for (oid, sequence) in inner.sequences.drain(..) {
+            self.db.publish_sequence(oid, sequence);
+        }
         Ok((lsn, self.db.core.clock.publish(xid)))
     }
 }
 
-/// The catalog changes as the WAL holds them; empty if there are none.
-fn logged_changes(changes: &[Change]) -> Result<Vec<u8>> {
-    if changes.is_empty() {
+/// The catalog changes, and where changed sequences stand, as the WAL holds them; empty if there are
+/// none.
+fn logged_changes(inner: &Inner) -> Result<Vec<u8>> {
+    if inner.changes.is_empty() && inner.sequences.is_empty() {
         return Ok(Vec::new());
     }
-    let logged: Vec<LoggedChange> = changes
-        .iter()
-        .map(|c| match &c.after {
-            Some(object) => LoggedChange::Put(object.clone()),
-            None => LoggedChange::Drop(c.key),
-        })
-        .collect();
+    let changes = inner.changes.iter().map(|c| match &c.after {
+        Some(object) => LoggedChange::Put(object.clone()),
+        None => LoggedChange::Drop(c.key),
+    });
+    let sequences = inner.sequences.iter().map(|(oid, s)| LoggedChange::Sequence(*oid, s.state()));
+    let logged: Vec<LoggedChange> = changes.chain(sequences).collect();
     crate::wal::record::encode_changes(&logged)
 }
 

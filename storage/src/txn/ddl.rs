@@ -113,9 +113,12 @@ impl Transaction {
 
     fn lock_of_change(&self, next: &Relation, dropped: bool) -> RelationLock {
         let catalog = self.catalog();
-        let before = catalog.relation(next.oid).and_then(|r| r.table());
-        match (before, next.table()) {
+        let Some(before) = catalog.relation(next.oid) else {
+            return RelationLock::AccessExclusive;
+        };
+        match (before.table(), next.table()) {
             _ if dropped => RelationLock::AccessExclusive,
+            _ if before.sequence() != next.sequence() => RelationLock::ShareRowExclusive,
             (Some(a), Some(b)) if a.storage != b.storage || a.columns.len() != b.columns.len() => {
                 RelationLock::AccessExclusive
             }
@@ -140,9 +143,7 @@ impl Transaction {
             RelationKind::Table(def) => self.realise_table(inner, relation.oid, def, &catalog),
             RelationKind::Index(def) => self.realise_index(inner, relation.oid, def, &catalog),
             RelationKind::Sequence(def) => {
-                if self.db.define_sequence(relation.oid, def) {
-                    inner.undo.push(Undo::NewSequence(relation.oid));
-                }
+                self.define_sequence(inner, relation.oid, def);
                 Ok(())
             }
             RelationKind::View(_) | RelationKind::Composite(_) => Ok(()),

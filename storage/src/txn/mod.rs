@@ -6,6 +6,7 @@ mod locking;
 pub(crate) mod locks;
 pub(crate) mod log;
 pub(crate) mod relation_lock;
+mod sequence;
 mod undo;
 pub(crate) mod waits;
 
@@ -22,6 +23,7 @@ use crate::database::Database;
 use crate::mvcc::place::{OwnPlace, SnapshotHold, SnapshotPlace};
 use crate::mvcc::version::UNCOMMITTED;
 use crate::mvcc::{RowId, Snapshot, Xid};
+use crate::sequence::Sequence;
 use crate::store::Store;
 use crate::wal::Lsn;
 pub use commit::CommitTicket;
@@ -70,6 +72,8 @@ pub struct Transaction {
     read_only: AtomicBool,
     /// A statement has run: see [`Transaction::settle`].
     settled: AtomicBool,
+    /// It may have sequences of its own.
+    has_sequences: AtomicBool,
     /// Wait for the disk at commit.
     synchronous: AtomicBool,
     place: Arc<SnapshotPlace>,
@@ -103,6 +107,8 @@ struct Inner {
     stores: Vec<Touched>,
     log: TxnLog,
     changes: Vec<Change>,
+    /// Sequences it made, changed or restarted.
+    sequences: Vec<(Oid, Arc<Sequence>)>,
     /// The catalog with our changes, and the version of the committed one it stands on.
     catalog: Option<(u64, Arc<Catalog>)>,
     locks: Vec<LockKey>,
@@ -157,6 +163,7 @@ impl Transaction {
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
             settled: AtomicBool::new(false),
+            has_sequences: AtomicBool::new(false),
             synchronous: AtomicBool::new(true),
             place,
             fixed: AtomicU64::new(0),

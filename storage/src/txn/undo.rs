@@ -1,5 +1,6 @@
 //! Taking back: a whole transaction, or what came after a savepoint.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use vicinity_types::{Oid, Result};
@@ -8,10 +9,10 @@ use super::locks::LockKey;
 use super::relation_lock::RelationLock;
 use super::{Change1, Inner, Savepoint, Transaction};
 use crate::mvcc::{RowId, pin};
+use crate::sequence::Sequence;
 use crate::store::Store;
 
 /// One step that can be taken back. Steps are undone newest first.
-#[derive(Debug)]
 pub(super) enum Undo {
     /// Rows `first..first + count` of the n-th storage are new.
     Insert { store: usize, first: RowId, count: u64 },
@@ -27,8 +28,8 @@ pub(super) enum Undo {
     NewStore(u64),
     /// An index was attached to a storage.
     Attach { store: u64, index: Oid },
-    /// A sequence was made.
-    NewSequence(Oid),
+    /// The transaction got a copy of a sequence, in the place of one it may have had.
+    Sequence(Oid, Option<Arc<Sequence>>),
 }
 
 impl Inner {
@@ -141,7 +142,10 @@ impl Transaction {
                         store.detach(index);
                     }
                 }
-                Some(Undo::NewSequence(oid)) => self.db.forget_sequence(oid),
+                Some(Undo::Sequence(oid, before)) => {
+                    inner.sequences.retain(|(have, _)| *have != oid);
+                    inner.sequences.extend(before.map(|sequence| (oid, sequence)));
+                }
                 None => {}
             }
         }

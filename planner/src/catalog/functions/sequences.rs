@@ -9,6 +9,7 @@ use super::{CatalogFn, int_at, oid_at, text_at};
 use crate::authority::{self, Target};
 use crate::catalog::definition;
 use crate::context::ExecContext;
+use crate::exec::transaction;
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
@@ -43,10 +44,19 @@ fn may(ctx: &ExecContext, relation: &Relation, wanted: Privileges) -> Result<()>
     Target::relation(relation).check_any(&ctx.catalog, &ctx.session, wanted)
 }
 
+/// Values of a sequence that is not the session's own are not drawn in a READ ONLY transaction.
+fn may_write(ctx: &ExecContext, relation: &Relation, function: &str) -> Result<()> {
+    if ctx.txn.read_only() && relation.schema != ctx.session.temp_schema() {
+        return Err(transaction::read_only(function));
+    }
+    Ok(())
+}
+
 fn nextval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
+    may_write(ctx, relation, "nextval()")?;
     may(ctx, relation, Privileges::USAGE.and(Privileges::UPDATE))?;
-    let sequence = ctx.engine.db.sequence(relation.oid)?;
+    let sequence = ctx.txn.use_sequence(relation.oid)?;
     let value = sequence.nextval(&relation.name)?;
     ctx.txn.acknowledge_after(sequence.logged_at());
     ctx.session.set_currval(relation.oid, value);
@@ -77,13 +87,14 @@ fn lastval(ctx: &ExecContext, _: &[Datum]) -> Result<Datum> {
 
 fn setval(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = relation(ctx, oid_at(args, 0))?;
+    may_write(ctx, relation, "setval()")?;
     may(ctx, relation, Privileges::UPDATE)?;
     let value = int_at(args, 1);
     let called = !matches!(args.get(2), Some(Datum::Bool(false)));
     if let Some(def) = relation.sequence() {
         check_bounds(relation, def, value)?;
     }
-    let sequence = ctx.engine.db.sequence(relation.oid)?;
+    let sequence = ctx.txn.use_sequence(relation.oid)?;
     sequence.setval(&relation.name, value, called)?;
     ctx.txn.acknowledge_after(sequence.logged_at());
     if called {
@@ -108,7 +119,7 @@ fn check_bounds(relation: &Relation, def: &SequenceDef, value: i64) -> Result<()
 /// `pg_sequences.last_value`: NULL until the sequence was called.
 pub fn last_value(ctx: &ExecContext, oid: Oid) -> Result<Datum> {
     let relation = relation(ctx, oid)?;
-    let state = ctx.engine.db.sequence(relation.oid)?.state();
+    let state = ctx.txn.sequence(relation.oid)?.state();
     Ok(if state.called { Datum::Int8(state.last) } else { Datum::Null })
 }
 

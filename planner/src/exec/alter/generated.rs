@@ -90,7 +90,7 @@ pub(super) fn set_identity(
     let kind = RelationKind::Sequence(def);
     ctx.txn.put(Object::Relation(Arc::new(Relation { kind, ..(*sequence).clone() })))?;
     if let Some(value) = restart {
-        ctx.engine.db.sequence(sequence.oid)?.restart(value.unwrap_or(start))?;
+        ctx.txn.restart_sequence(sequence.oid, value.unwrap_or(start))?;
     }
     Ok(())
 }

@@ -237,13 +237,12 @@ pub(crate) fn alter(ctx: &ExecContext, s: &AlterSequence) -> Result<Outcome> {
     let (min, max, start) = (def.min, def.max, def.start);
     next.kind = RelationKind::Sequence(def);
     ctx.txn.put(Object::Relation(Arc::new(next)))?;
-    let sequence = ctx.engine.db.sequence(relation.oid)?;
     if let Some(restart) = s.restart {
         let value = restart.unwrap_or(start);
         check_restart(value, min, max)?;
-        sequence.restart(value)?;
+        ctx.txn.restart_sequence(relation.oid, value)?;
     }
-    let last = sequence.state().last;
+    let last = ctx.txn.sequence(relation.oid)?.state().last;
     if last < min || last > max {
         check_restart(last, min, max)?;
     }
