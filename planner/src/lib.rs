@@ -36,6 +36,7 @@ pub mod session_state;
 pub mod single_row;
 pub mod sql;
 pub mod sqlfn;
+pub(crate) mod store;
 pub mod user_call;
 pub mod userfn;
 pub mod uses;

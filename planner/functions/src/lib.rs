@@ -39,6 +39,7 @@ mod system;
 mod text;
 
 pub use aggregate::{Aggregate, MakeAggregate, aggregate};
+pub use array::assign::{set_element, set_slice};
 pub use call::{Call, Signature};
 pub use catalog::{
     AccessMethod, AggregateInfo, Amop, Amproc, Cast, Collation, Description, Language, Opclass,
@@ -50,6 +51,7 @@ pub use catalog::{
     proc_exact, procs, procs_named, type_by_oid, type_named, types,
 };
 pub use env::Env;
+pub use json::modify::store_path;
 pub use json::record::record_rows;
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};

@@ -5,6 +5,7 @@ use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
+use super::special::Subscripts;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
@@ -398,7 +399,16 @@ impl Binder<'_> {
         if value.ty.oid == oid::JSONB {
             return self.json_subscripts(value, steps);
         }
-        let elem = match self.types.base(value.ty.oid) {
+        let elem = self.subscripted(value.ty.oid)?;
+        match self.array_subscripts(steps)? {
+            Subscripts::Element(indices) => Ok(special::subscript(value, indices, self.ty(elem))),
+            Subscripts::Slice(bounds) => special::slice(value, bounds),
+        }
+    }
+
+    /// The type of the elements of a type that can be subscripted.
+    pub(super) fn subscripted(&self, ty: u32) -> Result<u32> {
+        let elem = match self.types.base(ty) {
             oid::INT2VECTOR => Some(oid::INT2),
             oid::OIDVECTOR => Some(oid::OID),
             // types of fixed length are arrays of their parts, counted from 0
@@ -406,15 +416,19 @@ impl Binder<'_> {
             oid::LSEG | oid::BOX => Some(oid::POINT),
             ty => self.types.element(ty),
         };
-        let Some(elem) = elem else {
-            return Err(PgError::new(
+        elem.ok_or_else(|| {
+            PgError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
                     "cannot subscript type {} because it does not support subscripting",
-                    self.types.name(value.ty.oid)
+                    self.types.name(ty)
                 ),
-            ));
-        };
+            )
+        })
+    }
+
+    /// Subscripts of an array: where one is a slice, the others are slices up to them.
+    pub(super) fn array_subscripts(&mut self, steps: &[AccessExpr]) -> Result<Subscripts> {
         let sliced =
             steps.iter().any(|s| matches!(s, AccessExpr::Subscript(Subscript::Slice { .. })));
         let mut indices = Vec::new();
@@ -440,10 +454,7 @@ impl Binder<'_> {
                 _ => return Err(PgError::unsupported("this subscript")),
             }
         }
-        if sliced {
-            return special::slice(value, bounds);
-        }
-        Ok(special::subscript(value, indices, self.ty(elem)))
+        Ok(if sliced { Subscripts::Slice(bounds) } else { Subscripts::Element(indices) })
     }
 
     /// `document['key'][0]`
@@ -467,7 +478,11 @@ impl Binder<'_> {
     fn index(&mut self, index: &ast::Expr) -> Result<Typed> {
         let place = self.place(index);
         let value = self.expr(index)?;
-        self.coerce(value, PgType::new(oid::INT4), Context::Assignment, place).map_err(|_| {
+        let is_text = value.ty.oid == oid::UNKNOWN;
+        self.coerce(value, PgType::new(oid::INT4), Context::Assignment, place).map_err(|e| {
+            if is_text {
+                return e;
+            }
             PgError::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer")
                 .or_at(place)
         })

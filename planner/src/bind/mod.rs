@@ -33,6 +33,7 @@ mod select;
 mod setop;
 mod special;
 mod srf;
+mod store;
 mod subplan;
 mod subquery;
 mod table;
@@ -61,6 +62,7 @@ use crate::uses::Uses;
 
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
+pub(crate) use store::Part;
 pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
 
 pub use crate::rows::OutputColumn;
@@ -332,13 +334,23 @@ impl<'a> Binder<'a> {
         scope: &Scope,
         clause: &'static str,
     ) -> Result<Typed> {
+        self.over(scope, clause, |me| me.expr(expr))
+    }
+
+    /// Binds something over names.
+    fn over<T>(
+        &mut self,
+        scope: &Scope,
+        clause: &'static str,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         self.levels.push(Level {
             scope: scope.clone(),
             no_aggregates: Some(clause),
             no_windows: Some(clause),
             ..Level::default()
         });
-        let bound = self.expr(expr);
+        let bound = bind(self);
         self.levels.pop();
         bound
     }

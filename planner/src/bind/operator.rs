@@ -41,7 +41,7 @@ impl Binder<'_> {
             _ => {}
         }
         let (schema, name) = operator_name(op);
-        if let Some(rows) = self.row_operation(left, &name, right)? {
+        if let Some(rows) = self.row_operation(left, &name, right).map_err(|e| e.or_at(place))? {
             return Ok(rows);
         }
         let left = self.expr(left)?;
@@ -162,62 +162,66 @@ impl Binder<'_> {
         }
     }
 
-    /// Comparisons of rows: `(a, b) = (c, d)`, `(a, b) < (c, d)`.
+    /// Comparisons of rows: `(a, b) = (c, d)`, `(a, b) < (SELECT c, d)`.
     fn row_operation(
         &mut self,
         left: &ast::Expr,
         name: &str,
         right: &ast::Expr,
     ) -> Result<Option<Typed>> {
-        let (Some(left), Some(right)) = (written_row(left), written_row(right)) else {
-            return Ok(None);
-        };
+        let Some(left) = written_row(left) else { return Ok(None) };
+        if let ast::Expr::Subquery(query) = right {
+            return self.row_and_query(&left, name, query).map(Some);
+        }
+        let Some(right) = written_row(right) else { return Ok(None) };
         if left.len() != right.len() {
             return Err(PgError::new(
                 SqlState::SYNTAX_ERROR,
                 "unequal number of entries in row expressions",
             ));
         }
+        if left.is_empty() {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot compare rows of zero length",
+            ));
+        }
         let mut pairs = Vec::new();
         for (l, r) in left.into_iter().zip(right) {
             pairs.push((self.expr(l)?, self.expr(r)?));
         }
-        match name {
-            "=" | "<>" | "!=" => {
-                let native = if name == "=" { Native::And } else { Native::Or };
-                let mut exprs = Vec::new();
-                for (l, r) in pairs {
-                    exprs.push(self.operation(None, name, l, r)?.expr);
-                }
-                Ok(Some(Typed::new(balanced(exprs, native), PgType::new(oid::BOOL))))
-            }
-            "<" | "<=" | ">" | ">=" => {
-                let op: &'static str = match name {
-                    "<" => "<",
-                    "<=" => "<=",
-                    ">" => ">",
-                    _ => ">=",
-                };
-                let (mut ls, mut rs) = (Vec::new(), Vec::new());
-                for (l, r) in pairs {
-                    let common = crate::resolve::common::require_common(
-                        &self.types,
-                        &[l.ty.oid, r.ty.oid],
-                        "ROW",
-                    )?;
-                    let ty = self.ty(common);
-                    ls.push(self.coerce(l, ty, Context::Implicit, None)?);
-                    rs.push(self.coerce(r, ty, Context::Implicit, None)?);
-                }
-                let record = PgType::new(oid::RECORD);
-                Ok(Some(special::row_compare(
-                    super::row::row_ctor(ls, record),
-                    super::row::row_ctor(rs, record),
-                    op,
-                )))
-            }
-            _ => Ok(None),
+        if let [(left, right)] = pairs.as_slice() {
+            return self.operation(None, name, left.clone(), right.clone()).map(Some);
         }
+        if matches!(name, "=" | "<>" | "!=") {
+            let native = if name == "=" { Native::And } else { Native::Or };
+            let mut exprs = Vec::new();
+            for (l, r) in pairs {
+                exprs.push(self.operation(None, name, l, r)?.expr);
+            }
+            return Ok(Some(Typed::new(balanced(exprs, native), PgType::new(oid::BOOL))));
+        }
+        let (mut ls, mut rs) = (Vec::new(), Vec::new());
+        for (l, r) in pairs {
+            let ty = self.compared(name, l.ty.oid, r.ty.oid)?;
+            ls.push(self.coerce(l, ty, Context::Implicit, None)?);
+            rs.push(self.coerce(r, ty, Context::Implicit, None)?);
+        }
+        let record = PgType::new(oid::RECORD);
+        let (left, right) = (super::row::row_ctor(ls, record), super::row::row_ctor(rs, record));
+        special::row_test(left, right, name).map(Some)
+    }
+
+    /// The type that two fields of rows are compared as.
+    pub(super) fn compared(&self, name: &str, left: u32, right: u32) -> Result<PgType> {
+        let name = if name == "!=" { "<>" } else { name };
+        let op = operator::binary(&self.types, None, name, left, right)?;
+        let same = op.left == op.right && !vicinity_functions::is_polymorphic(op.left);
+        if same {
+            return Ok(self.ty(op.left));
+        }
+        let common = crate::resolve::common::require_common(&self.types, &[left, right], "ROW")?;
+        Ok(self.ty(common))
     }
 
     /// Where an expression begins.

@@ -326,6 +326,13 @@ fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
     Ok(Datum::Array(Arc::new(shaped(elem, dims, values))))
 }
 
+/// What stands in brackets behind an array.
+pub(super) enum Subscripts {
+    Element(Vec<Typed>),
+    /// A lower and an upper bound each, where they were not left out.
+    Slice(Vec<(Option<Typed>, Option<Typed>)>),
+}
+
 /// `array[i][j]`: arguments are the array and its subscripts.
 pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed {
     let mut types = vec![array.ty];
@@ -333,25 +340,11 @@ pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed
     let mut exprs = vec![array.expr];
     exprs.extend(indices.into_iter().map(|i| i.expr));
     Special::new("subscript", types, ret, |_, args| {
-        let (array, indices) = match args.split_first() {
-            Some((Datum::Array(array), indices)) => (array, indices),
-            Some((fixed, [Datum::Int4(index)])) => return Ok(part(fixed, *index)),
-            _ => return Ok(Datum::Null),
-        };
-        if indices.len() != array.dims.len() {
-            return Ok(Datum::Null);
-        }
-        let mut at = 0usize;
-        for (dim, index) in array.dims.iter().zip(indices) {
-            let Datum::Int4(index) = index else { return Ok(Datum::Null) };
-            let offset = i64::from(*index) - i64::from(dim.lower);
-            let len = usize::try_from(dim.len).unwrap_or(0);
-            match usize::try_from(offset) {
-                Ok(offset) if offset < len => at = at * len + offset,
-                _ => return Ok(Datum::Null),
-            }
-        }
-        Ok(array.get(at))
+        Ok(match args.split_first() {
+            Some((array @ Datum::Array(_), indices)) => crate::store::read(array, indices),
+            Some((fixed, [Datum::Int4(index)])) => part(fixed, *index),
+            _ => Datum::Null,
+        })
     })
     .shown(|args| match args.split_first() {
         Some((array, indices)) => {
@@ -558,7 +551,7 @@ pub(super) fn row_is_null(value: Typed, want_null: bool) -> Typed {
 
 /// Whether two rows are equal (or unequal, where `negated`), field by field: unknown if only NULLs
 /// leave it open.
-pub(super) fn row_equal(left: Typed, right: Typed, negated: bool) -> Typed {
+fn row_equal(left: Typed, right: Typed, negated: bool) -> Typed {
     Special::new("row_equal", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
         let [Datum::Record(a), Datum::Record(b)] = args else { return Ok(Datum::Null) };
         let mut unknown = false;
@@ -576,8 +569,27 @@ pub(super) fn row_equal(left: Typed, right: Typed, negated: bool) -> Typed {
     .over(vec![left.expr, right.expr])
 }
 
+/// A comparison of two rows by an operator's name.
+pub(super) fn row_test(left: Typed, right: Typed, name: &str) -> Result<Typed> {
+    Ok(match name {
+        "=" => row_equal(left, right, false),
+        "<>" | "!=" => row_equal(left, right, true),
+        "<" => row_compare(left, right, "<"),
+        "<=" => row_compare(left, right, "<="),
+        ">" => row_compare(left, right, ">"),
+        ">=" => row_compare(left, right, ">="),
+        other => {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("could not determine interpretation of row comparison operator {other}"),
+            )
+            .hint("Row comparison operators must be associated with btree operator families."));
+        }
+    })
+}
+
 /// Compares two rows field by field (`<`, `<=`, `>`, `>=` of rows).
-pub(super) fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
+fn row_compare(left: Typed, right: Typed, op: &'static str) -> Typed {
     Special::new("row_compare", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
         let [Datum::Record(a), Datum::Record(b)] = args else { return Ok(Datum::Null) };
         for ((_, x), (_, y)) in a.fields.iter().zip(&b.fields) {

@@ -21,7 +21,6 @@ use super::{Binder, Bound};
 use crate::call::{PgType, Typed, call_expr, internal, placeholder};
 use crate::df::SetCallable;
 use crate::resolve::Context;
-use crate::resolve::common::require_common;
 
 impl Binder<'_> {
     /// Binds a query one level below the present one.
@@ -273,7 +272,7 @@ impl Binder<'_> {
         self.subplan(bound, kind, Some(value), PgType::new(oid::BOOL))
     }
 
-    /// `(a, b) IN (SELECT x, y ...)`: rows compared as wholes.
+    /// `(a, b) IN (SELECT x, y ...)` and `(a, b) < ANY (..)`: rows compared as wholes.
     fn quantified_row(
         &mut self,
         fields: &[&ast::Expr],
@@ -281,9 +280,36 @@ impl Binder<'_> {
         query: &ast::Query,
         any: bool,
     ) -> Result<Typed> {
-        if !matches!(name, "=" | "<>" | "!=") {
-            return Err(PgError::unsupported("this comparison of a row with a query"));
-        }
+        let (left, bound) = self.row_beside(fields, name, query)?;
+        let record = left.ty;
+        let probe = |n: &str| Typed::new(super::scope::column("", n), record);
+        let test = super::special::row_test(probe("l"), probe("r"), name)?;
+        let call = crate::call::callable_of(&test.expr)
+            .map(|(c, _)| c.clone())
+            .ok_or_else(|| PgError::internal("no comparison of rows"))?;
+        let kind = SubPlanKind::Quantified { call, op: name.to_owned(), any };
+        self.subplan(bound, kind, Some(left), PgType::new(oid::BOOL))
+    }
+
+    /// `(a, b) = (SELECT x, y ...)`: of one row at most, unknown where there is none.
+    pub(super) fn row_and_query(
+        &mut self,
+        fields: &[&ast::Expr],
+        name: &str,
+        query: &ast::Query,
+    ) -> Result<Typed> {
+        let (left, bound) = self.row_beside(fields, name, query)?;
+        let right = self.subplan(bound, SubPlanKind::Scalar, None, left.ty)?;
+        super::special::row_test(left, right, name)
+    }
+
+    /// A row and a query's rows, all fields as the types they are compared as.
+    fn row_beside(
+        &mut self,
+        fields: &[&ast::Expr],
+        name: &str,
+        query: &ast::Query,
+    ) -> Result<(Typed, Bound)> {
         let values = fields.iter().map(|f| self.expr(f)).collect::<Result<Vec<_>>>()?;
         let bound = self.inner(query)?;
         if bound.columns.len() != values.len() {
@@ -297,33 +323,13 @@ impl Binder<'_> {
         let mut types = Vec::new();
         let mut converted = Vec::new();
         for (value, column) in values.into_iter().zip(&bound.columns) {
-            let op = crate::resolve::operator::binary(
-                &self.types,
-                None,
-                "=",
-                value.ty.oid,
-                column.ty.oid,
-            )?;
-            let ty = if op.left == op.right && !vicinity_functions::is_polymorphic(op.left) {
-                op.left
-            } else {
-                require_common(&self.types, &[value.ty.oid, column.ty.oid], "IN")?
-            };
-            let ty = self.ty(ty);
+            let ty = self.compared(name, value.ty.oid, column.ty.oid)?;
             converted.push(self.coerce(value, ty, Context::Implicit, None)?);
             types.push(ty);
         }
         let bound = self.cast_columns(bound, &types)?;
         let bound = self.as_row(bound)?;
-        let record = PgType::new(oid::RECORD);
-        let left = super::row::row_ctor(converted, record);
-        let probe = |n: &str| Typed::new(super::scope::column("", n), record);
-        let test = super::special::row_equal(probe("l"), probe("r"), name != "=");
-        let call = crate::call::callable_of(&test.expr)
-            .map(|(c, _)| c.clone())
-            .ok_or_else(|| PgError::internal("no comparison of rows"))?;
-        let kind = SubPlanKind::Quantified { call, op: name.to_owned(), any };
-        self.subplan(bound, kind, Some(left), PgType::new(oid::BOOL))
+        Ok((super::row::row_ctor(converted, PgType::new(oid::RECORD)), bound))
     }
 
     /// A subquery in FROM that names columns to its left.

@@ -120,13 +120,21 @@ pub(super) enum Place {
     Field(Slot, String),
 }
 
+/// A step to a part of a value.
+#[derive(Debug)]
+pub(super) enum Step {
+    Field(String),
+    Element(Sql),
+    Slice(Option<Sql>, Option<Sql>),
+}
+
 #[derive(Debug)]
 pub(super) enum StatementKind {
     Block(Block),
-    /// The subscripts, outermost first, are expressions of their own.
+    /// To what the place holds, or to the part of it that the path leads to.
     Assign {
         place: Place,
-        subscripts: Vec<Sql>,
+        path: Vec<Step>,
         value: Sql,
     },
     If {

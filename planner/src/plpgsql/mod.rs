@@ -12,6 +12,7 @@ mod frame;
 mod lexer;
 mod loops;
 mod parse;
+mod part;
 mod raise;
 mod run;
 mod trigger;

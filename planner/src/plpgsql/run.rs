@@ -1,8 +1,5 @@
 //! The interpreter: statements, control flow, handlers.
 
-use std::sync::Arc;
-
-use vicinity_types::array::Array;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::ast::{Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target};
@@ -177,12 +174,12 @@ impl Interpreter<'_> {
         match kind {
             StatementKind::Null => Ok(Flow::Next),
             StatementKind::Block(block) => self.block(block),
-            StatementKind::Assign { place, subscripts, value } => {
+            StatementKind::Assign { place, path, value } => {
                 let (value, ty) = expr::eval(self, value)?;
-                if subscripts.is_empty() {
+                if path.is_empty() {
                     self.frame.assign(&self.ctx, place, value, ty)?;
                 } else {
-                    self.assign_element(place, subscripts, value, ty)?;
+                    self.assign_part(place, path, value, ty)?;
                 }
                 Ok(Flow::Next)
             }
@@ -272,46 +269,6 @@ impl Interpreter<'_> {
             SqlState::ASSERT_FAILURE,
             text.unwrap_or_else(|| "assertion failed".to_owned()),
         ))
-    }
-
-    fn assign_element(
-        &mut self,
-        place: &super::ast::Place,
-        subscripts: &[Sql],
-        value: Datum,
-        ty: PgType,
-    ) -> Result<()> {
-        let [subscript] = subscripts else {
-            return Err(PgError::unsupported(
-                "assignment to an element of a multidimensional array",
-            ));
-        };
-        let super::ast::Place::Variable(slot) = place else {
-            return Err(PgError::unsupported("assignment to an element of a record's array"));
-        };
-        let super::ast::VariableKind::Scalar(array_type) = self.frame.variable(*slot)?.kind else {
-            return Err(PgError::new(SqlState::DATATYPE_MISMATCH, "cannot subscript a record"));
-        };
-        let elem = self.ctx.catalog.element_of(array_type.oid).ok_or_else(|| {
-            PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "cannot subscript type {} because it does not support subscripting",
-                    crate::names::type_name(&self.ctx.catalog, array_type.oid, -1)
-                ),
-            )
-        })?;
-        let elem_type = PgType::with_kind(elem, array_type.typmod, self.ctx.catalog.kind_of(elem));
-        let value = super::cast::assign(&self.ctx, value, ty, elem_type)?;
-        let index = expr::int(self, subscript)?.ok_or_else(|| {
-            PgError::new(
-                SqlState::NULL_VALUE_NOT_ALLOWED,
-                "array subscript in assignment must not be null",
-            )
-        })?;
-        let array = set_element(self.frame.datum(*slot), elem, index, value)?;
-        self.frame.set_raw(*slot, Value::Scalar(array));
-        Ok(())
     }
 
     fn return_value(&mut self, value: Option<&Sql>) -> Result<Flow> {
@@ -454,43 +411,4 @@ fn matches(condition: &Condition, error: &PgError) -> bool {
         Condition::State(state) => code == *state,
         Condition::Class(class) => code.0.get(..2) == class.0.get(..2),
     }
-}
-
-/// `array[index] := value`: a NULL array becomes one element, gaps become NULLs.
-fn set_element(array: Datum, elem: u32, index: i64, value: Datum) -> Result<Datum> {
-    let (mut values, lower) = match &array {
-        Datum::Array(a) => match a.dims.as_slice() {
-            [] => (Vec::new(), index),
-            [dim] => (a.iter().collect(), i64::from(dim.lower)),
-            _ => {
-                return Err(PgError::new(
-                    SqlState::ARRAY_SUBSCRIPT_ERROR,
-                    "wrong number of array subscripts",
-                ));
-            }
-        },
-        _ => (Vec::new(), index),
-    };
-    let end = lower + i64::try_from(values.len()).unwrap_or(i64::MAX);
-    let first = lower.min(index);
-    if (end.max(index) - first) > 134_217_727 {
-        return Err(PgError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            "array size exceeds the maximum allowed (134217727)",
-        ));
-    }
-    while i64::try_from(values.len()).unwrap_or(i64::MAX) + lower <= index {
-        values.push(Datum::Null);
-    }
-    for _ in index..lower {
-        values.insert(0, Datum::Null);
-    }
-    if let Some(place) = usize::try_from(index - first).ok().and_then(|i| values.get_mut(i)) {
-        *place = value;
-    }
-    let mut made = Array::from_datums(elem, values);
-    if let [dim] = made.dims.as_mut_slice() {
-        dim.lower = i32::try_from(first).map_err(|_| PgError::out_of_range("integer"))?;
-    }
-    Ok(Datum::Array(Arc::new(made)))
 }

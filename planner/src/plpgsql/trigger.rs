@@ -4,7 +4,7 @@
 use vicinity_storage::catalog::model::Function as Declared;
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
-use super::ast::{Block, Query, Slot, Statement, StatementKind, VariableKind};
+use super::ast::{Block, Query, Slot, Statement, StatementKind, Step, VariableKind};
 use super::frame::{Frame, Row, Value};
 use super::parse::Parser;
 use super::run::Interpreter;
@@ -243,8 +243,15 @@ fn are_short(statements: &[Statement], depth: u32) -> bool {
 fn is_short_statement(statement: &Statement, depth: u32) -> bool {
     match &statement.kind {
         StatementKind::Execute { query: Query::Static(sql), .. } => expr::is_short(sql, depth),
-        StatementKind::Assign { value, subscripts, .. } => {
-            expr::is_short(value, depth) && subscripts.iter().all(|s| expr::is_short(s, depth))
+        StatementKind::Assign { value, path, .. } => {
+            let step = |step: &Step| match step {
+                Step::Field(_) => true,
+                Step::Element(index) => expr::is_short(index, depth),
+                Step::Slice(from, to) => {
+                    from.iter().chain(to).all(|bound| expr::is_short(bound, depth))
+                }
+            };
+            expr::is_short(value, depth) && path.iter().all(step)
         }
         StatementKind::Return(value) => value.as_ref().is_none_or(|v| expr::is_short(v, depth)),
         StatementKind::Raise(r) => r.args.iter().all(|a| expr::is_short(a, depth)),

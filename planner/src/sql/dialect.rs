@@ -8,7 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
-use super::reserved;
+use super::{part, reserved};
 
 /// Precedence of every operator that is not arithmetic or a comparison.
 const OTHER: u8 = 70;
@@ -58,6 +58,14 @@ impl Dialect for VicinityDialect {
 
     fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
         PG.is_reserved_for_identifier(kw)
+    }
+
+    fn is_identifier_generating_function_name(
+        &self,
+        ident: &Ident,
+        name_parts: &[ast::ObjectNamePart],
+    ) -> bool {
+        !name_parts.is_empty() && part::is_bracket(ident)
     }
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
@@ -182,6 +190,11 @@ impl Dialect for VicinityDialect {
                 parser.next_token();
                 Some(right_operand(parser, expr, op))
             }
+            token if quantifies_values(parser) => {
+                let op = comparison(token)?;
+                parser.next_token();
+                Some(right_operand(parser, expr, op))
+            }
             Token::Word(w) if is_null_word(w) => {
                 parser.next_token();
                 Some(Ok(Expr::IsNull(Box::new(expr.clone()))))
@@ -224,6 +237,25 @@ impl Dialect for VicinityDialect {
     fn supports_in_empty_list(&self) -> bool {
         false
     }
+}
+
+/// Whether `<op> ANY (VALUES ...)` follows, which sqlparser takes for a call.
+fn quantifies_values(parser: &Parser) -> bool {
+    matches!(keyword_at(parser, 1), Some(Keyword::ANY | Keyword::ALL | Keyword::SOME))
+        && parser.peek_nth_token_ref(2).token == Token::LParen
+        && keyword_at(parser, 3) == Some(Keyword::VALUES)
+}
+
+fn comparison(token: &Token) -> Option<BinaryOperator> {
+    Some(match token {
+        Token::Eq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::Gt => BinaryOperator::Gt,
+        Token::GtEq => BinaryOperator::GtEq,
+        _ => return None,
+    })
 }
 
 /// `ISNULL` is no keyword of sqlparser's.

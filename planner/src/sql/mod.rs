@@ -19,6 +19,7 @@ mod index;
 mod like;
 mod locks;
 mod other;
+pub(crate) mod part;
 mod partition;
 mod reserved;
 mod select_into;
@@ -156,6 +157,7 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Cut> {
 
 /// Puts what sqlparser's grammar lacks into words it knows.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let tokens = part::rewrite(tokens);
     carried::rewrite(from::rewrite(locks::rewrite(star::rewrite(words::rewrite(tokens)))))
 }
 

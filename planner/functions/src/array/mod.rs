@@ -1,4 +1,5 @@
 //! Arrays.
 
+pub(crate) mod assign;
 pub(crate) mod build;
 pub(crate) mod functions;

@@ -71,6 +71,16 @@ struct Change<'a> {
     after: bool,
 }
 
+/// A step of a path into an array.
+fn index_at(step: &str, depth: usize) -> Result<i32> {
+    step.trim().parse().map_err(|_| {
+        PgError::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("path element at position {} is not an integer: \"{step}\"", depth + 1),
+        )
+    })
+}
+
 fn change(
     value: &mut Value,
     steps: &[Option<String>],
@@ -111,12 +121,7 @@ fn change(
             Ok(())
         }
         Value::Array(items) => {
-            let index: i32 = step.trim().parse().map_err(|_| {
-                PgError::new(
-                    SqlState::INVALID_TEXT_REPRESENTATION,
-                    format!("path element at position {} is not an integer: \"{step}\"", depth + 1),
-                )
-            })?;
+            let index = index_at(step, depth)?;
             let at = place(index, items.len());
             if !rest.is_empty() {
                 return match at.and_then(|at| items.get_mut(at)) {
@@ -221,6 +226,67 @@ fn set_lax(value: &Value, path: &Array, create: bool, treatment: &str) -> Result
             "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"",
         )),
     }
+}
+
+/// `document['key'][0] = new`: what is missing on the way is made, and so is the document where
+/// there is none: an array if `list`.
+pub fn store_path(
+    document: Option<&Value>,
+    list: bool,
+    path: &[String],
+    new: Value,
+) -> Result<Jsonb> {
+    let mut value = document.cloned().unwrap_or_else(|| {
+        if list { Value::Array(Vec::new()) } else { Value::Object(serde_json::Map::new()) }
+    });
+    store(&mut value, path, 0, new)?;
+    Ok(Jsonb(normalize(value)))
+}
+
+fn store(value: &mut Value, path: &[String], depth: usize, new: Value) -> Result<()> {
+    let Some((step, rest)) = path.split_first() else {
+        *value = new;
+        return Ok(());
+    };
+    match value {
+        Value::Object(map) => match map.get_mut(step) {
+            Some(inner) => store(inner, rest, depth + 1, new),
+            None => {
+                map.insert(step.clone(), nested(rest, new));
+                Ok(())
+            }
+        },
+        Value::Array(items) => {
+            let index = index_at(step, depth)?;
+            let Some(at) = place(index, items.len()) else {
+                let text =
+                    format!("path element at position {} is out of range: {index}", depth + 1);
+                return Err(refuse(text));
+            };
+            match items.get_mut(at) {
+                Some(inner) => store(inner, rest, depth + 1, new),
+                None => {
+                    items.resize(at, Value::Null);
+                    items.push(nested(rest, new));
+                    Ok(())
+                }
+            }
+        }
+        _ => Err(refuse("cannot replace existing key")
+            .detail("The path assumes key is a composite object, but it is a scalar value.")),
+    }
+}
+
+/// A value at the end of a path of its own.
+fn nested(path: &[String], new: Value) -> Value {
+    path.iter().rev().fold(new, |inner, step| match step.trim().parse::<i32>() {
+        Ok(index) => {
+            let mut items = vec![Value::Null; usize::try_from(index).unwrap_or(0)];
+            items.push(inner);
+            Value::Array(items)
+        }
+        Err(_) => Value::Object(std::iter::once((step.clone(), inner)).collect()),
+    })
 }
 
 scalars! { pub(crate) MODIFY, env;

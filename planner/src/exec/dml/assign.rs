@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sqlparser::ast::{self, Assignment, AssignmentTarget, Expr};
+use sqlparser::ast::{self, AccessExpr, Assignment, AssignmentTarget, Expr};
 use vicinity_storage::catalog::model::{Identity, Relation};
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
@@ -10,8 +10,8 @@ use super::super::name;
 use super::change::select;
 use super::layout::table_def;
 use super::rules::bind_default;
-use super::target::{is_default, place};
-use crate::bind::{Binder, Scope};
+use super::target::{Place, is_default, place};
+use crate::bind::{Binder, Part, Scope};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 
@@ -54,24 +54,29 @@ fn assignments_of(list: &[Assignment]) -> Result<Vec<(&ast::ObjectName, Cow<'_, 
             }
             AssignmentTarget::Tuple(names) => names,
         };
+        let position = name::position(&a.value);
         match &a.value {
             Expr::Subquery(query) => {
                 for (i, own) in names.iter().enumerate() {
-                    out.push((own, Cow::Owned(column_of(query, i, names.len())?)));
+                    let column = column_of(query, i, names.len()).map_err(|e| e.or_at(position))?;
+                    out.push((own, Cow::Owned(column)));
                 }
                 continue;
             }
-            Expr::Tuple(values) => pair(names, values.iter(), &mut out)?,
-            Expr::Nested(value) if names.len() == 1 => pair(names, [&**value], &mut out)?,
+            Expr::Tuple(values) => {
+                pair(names, values.iter(), &mut out).map_err(|e| e.or_at(position))?;
+            }
             Expr::Function(f) if name::last(&f.name) == "row" => {
-                pair(names, arguments(f)?, &mut out)?;
+                let given = arguments(f).and_then(|values| pair(names, values, &mut out));
+                given.map_err(|e| e.or_at(position))?;
             }
             _ => {
                 return Err(PgError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() \
                      expression",
-                ));
+                )
+                .or_at(position));
             }
         }
     }
@@ -136,28 +141,63 @@ fn column_of(query: &ast::Query, at: usize, width: usize) -> Result<Expr> {
     Ok(Expr::Subquery(Box::new(select(vec![item], vec![from], None)?)))
 }
 
-/// The columns assigned to, each once; `None` for DEFAULT.
-pub(super) fn targets<'s>(
-    relation: &Relation,
-    list: &'s [Assignment],
-) -> Result<Vec<(usize, Option<Cow<'s, Expr>>)>> {
-    let mut out: Vec<(usize, Option<Cow<'_, Expr>>)> = Vec::new();
+/// A column or a part of one, and what is assigned to it; `None` for DEFAULT.
+pub(super) struct Target<'s> {
+    pub(super) place: Place,
+    pub(super) value: Option<Cow<'s, Expr>>,
+}
+
+/// What is assigned to, no column twice.
+pub(super) fn targets<'s>(relation: &Relation, list: &'s [Assignment]) -> Result<Vec<Target<'s>>> {
+    let mut out: Vec<Target<'_>> = Vec::new();
     for (own, value) in assignments_of(list)? {
-        let at = place(relation, own)?;
-        if out.iter().any(|(have, _)| *have == at) {
+        let place = place(relation, own)?;
+        if out.iter().any(|have| have.place.meets(&place)) {
             return Err(PgError::new(
                 SqlState::SYNTAX_ERROR,
-                format!("multiple assignments to same column \"{}\"", name::last(own)),
+                format!("multiple assignments to same column \"{}\"", place.name),
             ));
         }
         if is_default(&value) {
-            out.push((at, None));
+            check_whole(&place)?;
+            out.push(Target { place, value: None });
             continue;
         }
-        check_assignable(relation, at)?;
-        out.push((at, Some(value)));
+        check_assignable(relation, place.at)?;
+        out.push(Target { place, value: Some(value) });
     }
     Ok(out)
+}
+
+/// A part of a column has no default.
+pub(super) fn check_whole(place: &Place) -> Result<()> {
+    let text = match place.path.first() {
+        None => return Ok(()),
+        Some(AccessExpr::Subscript(_)) => "cannot set an array element to DEFAULT",
+        Some(AccessExpr::Dot(_)) => "cannot set a subfield to DEFAULT",
+    };
+    Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text).or_at(place.position))
+}
+
+/// The new value of the column that a value goes to, or to a part of which it goes: `old` is what the
+/// column has otherwise.
+pub(super) fn placed(
+    binder: &mut Binder<'_>,
+    place: &Place,
+    ty: PgType,
+    old: Option<Typed>,
+    (value, position): (Typed, Option<usize>),
+    scope: &Scope,
+) -> Result<Typed> {
+    if place.path.is_empty() {
+        return binder.coerce_assign(value, ty, &place.name).map_err(|e| e.or_at(position));
+    }
+    let old = match old {
+        Some(old) => old,
+        None => Typed::new(crate::call::literal(&Datum::Null, ty)?, ty),
+    };
+    let part = Part { column: &place.name, path: &place.path, value, place: position };
+    binder.store(old, part, scope).map_err(|e| e.or_at(place.position))
 }
 
 pub(super) fn default_value(
@@ -172,27 +212,36 @@ pub(super) fn default_value(
     }
 }
 
-/// Binds SET over a scope.
+/// Binds SET over a scope, whose first item is the table.
 pub(super) fn bind_assignments(
     ctx: &ExecContext,
     binder: &mut Binder<'_>,
     relation: &Relation,
     types: &[PgType],
-    list: &[Assignment],
+    list: &[Target<'_>],
     scope: &Scope,
 ) -> Result<Vec<Assign>> {
-    let mut out = Vec::new();
-    for (at, value) in targets(relation, list)? {
+    let mut out: Vec<Assign> = Vec::new();
+    for Target { place, value } in list {
+        let at = place.at;
         let Some(ty) = types.get(at).copied() else { continue };
         let value = match value {
             None => default_value(ctx, relation, at, ty)?,
             Some(e) => {
-                let own = table_def(relation)?.columns.get(at).map_or("", |c| c.name.as_str());
-                let value = binder.expr_over(&e, scope)?;
-                binder.coerce_assign(value, ty, own).map_err(|x| x.or_at(name::position(&*e)))?
+                let value = (binder.expr_over(e, scope)?, name::position(&**e));
+                let before = out.iter().position(|a| a.at == at).map(|i| out.remove(i).value);
+                let old = before.or_else(|| column_of_item(scope, at));
+                placed(binder, place, ty, old, value, scope)?
             }
         };
         out.push(Assign { at, value });
     }
     Ok(out)
+}
+
+/// What a column of a scope's first item is.
+fn column_of_item(scope: &Scope, at: usize) -> Option<Typed> {
+    let number = i16::try_from(at + 1).ok()?;
+    let column = scope.items.first()?.columns.iter().find(|c| c.attr == number && !c.hidden)?;
+    Some(column.typed())
 }

@@ -11,7 +11,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::super::stored::{self, Place};
-use super::assign::{Assign, bind_assignments};
+use super::assign::{Assign, bind_assignments, targets};
 use super::layout::{Layout, extend, table_def};
 use super::leaf::Leaf;
 use super::shown::ConflictShown;
@@ -192,11 +192,11 @@ impl BoundConflict {
             }
             bound.update = true;
             let scope = bound.layout.scope().clone();
-            bound.assignments =
-                bind_assignments(ctx, binder, relation, types, &update.assignments, &scope)?
-                    .into_iter()
-                    .map(Assign::into_pair)
-                    .collect();
+            let list = targets(relation, &update.assignments)?;
+            bound.assignments = bind_assignments(ctx, binder, relation, types, &list, &scope)?
+                .into_iter()
+                .map(Assign::into_pair)
+                .collect();
             bound.condition = match &update.selection {
                 Some(e) => Some(binder.condition_over(e, &scope, "WHERE")?),
                 None => None,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, Expr};
+use sqlparser::ast::{self, AccessExpr, Expr};
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::name;
 use super::layout::table_def;
 use crate::context::ExecContext;
+use crate::sql::part;
 
 /// The table a write goes to.
 pub(super) fn target(
@@ -35,18 +36,40 @@ pub(super) fn target(
     }
 }
 
-/// Zero-based place of a column to be written.
-pub(super) fn place(relation: &Relation, column: &ast::ObjectName) -> Result<usize> {
-    let own = name::last(column);
-    let at = name::position(column);
+/// A column to be written, or a part of one.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// Zero-based place of the column.
+    pub(super) at: usize,
+    pub(super) name: String,
+    /// The way to the part; none for the whole column.
+    pub(super) path: Vec<AccessExpr>,
+    /// Where it was written.
+    pub(super) position: Option<usize>,
+}
+
+impl Place {
+    /// Whether two of these would write the same.
+    pub(super) fn meets(&self, other: &Place) -> bool {
+        self.at == other.at && (self.path.is_empty() || other.path.is_empty())
+    }
+}
+
+/// A column to be written.
+pub(super) fn place(relation: &Relation, given: &ast::ObjectName) -> Result<Place> {
+    let position = name::position(given);
+    let (column, path) =
+        part::path(given).ok_or_else(|| PgError::unsupported("this column").or_at(position))?;
+    let own = name::ident(column);
     let def = table_def(relation)?;
-    def.columns.iter().position(|c| !c.dropped && c.name == own).ok_or_else(|| {
+    let at = def.columns.iter().position(|c| !c.dropped && c.name == own).ok_or_else(|| {
         PgError::new(
             SqlState::UNDEFINED_COLUMN,
             format!("column \"{own}\" of relation \"{}\" does not exist", relation.name),
         )
-        .or_at(at)
-    })
+        .or_at(position)
+    })?;
+    Ok(Place { at, name: own, path, position })
 }
 
 pub(super) fn is_default(expr: &Expr) -> bool {

@@ -5,7 +5,7 @@ use vicinity_types::{PgError, Result, Severity, SqlState};
 use super::{Parser, named_condition};
 use crate::call::PgType;
 use crate::plpgsql::ast::{
-    Place, Query, Raise, Scope, Slot, Sql, Statement, StatementKind, Variable, VariableKind,
+    Place, Query, Raise, Scope, Slot, Sql, Statement, StatementKind, Step, Variable, VariableKind,
 };
 use crate::plpgsql::lexer::Token;
 
@@ -91,21 +91,39 @@ impl Parser<'_> {
 
     fn assignment(&mut self) -> Result<StatementKind> {
         let place = self.place()?;
-        let mut subscripts = Vec::new();
-        while self.symbol("[") {
-            subscripts.push(self.sql_until(&[], &["]", ":"])?);
-            if matches!(self.token(), Token::Symbol(":")) {
-                return Err(PgError::unsupported("assignment to an array slice"));
-            }
-            self.expect_symbol("]")?;
-        }
+        let path = self.path()?;
         if !self.symbol(":=") && !self.symbol("=") {
             return Err(self.unexpected());
         }
         self.check_constant(&place)?;
         let value = self.sql_until(&[], &[";"])?;
         self.expect_symbol(";")?;
-        Ok(StatementKind::Assign { place, subscripts, value })
+        Ok(StatementKind::Assign { place, path, value })
+    }
+
+    /// The way to a part of what is assigned to.
+    fn path(&mut self) -> Result<Vec<Step>> {
+        let mut path = Vec::new();
+        loop {
+            if self.symbol(".") {
+                path.push(Step::Field(self.word()?));
+            } else if self.symbol("[") {
+                let at = |me: &Self, symbol: &str| matches!(me.token(), Token::Symbol(s) if *s == symbol);
+                let from =
+                    if at(self, ":") { None } else { Some(self.sql_until(&[], &["]", ":"])?) };
+                path.push(match (self.symbol(":"), from) {
+                    (false, Some(index)) => Step::Element(index),
+                    (_, from) => {
+                        let to =
+                            if at(self, "]") { None } else { Some(self.sql_until(&[], &["]"])?) };
+                        Step::Slice(from, to)
+                    }
+                });
+                self.expect_symbol("]")?;
+            } else {
+                return Ok(path);
+            }
+        }
     }
 
     fn check_constant(&self, place: &Place) -> Result<()> {

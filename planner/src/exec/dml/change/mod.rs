@@ -1,6 +1,7 @@
 //! UPDATE and DELETE.
 
 mod changer;
+mod lift;
 mod prepare;
 mod select;
 
@@ -191,7 +192,8 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     };
     let whole = !sql::is_only(given) && ctx.catalog.has_children(relation.oid);
     let ids = if whole { vec![id("ctid"), id("tableoid")] } else { vec![id("ctid")] };
-    let me = Preparer { ctx, parts: p, relation: &relation, types: rules.types.clone(), ids };
+    let types = rules.types.clone();
+    let me = Preparer { ctx, parts: p, relation: &relation, types, ids, qualifier };
     if whole && p.cursor.is_some() {
         return Err(PgError::unsupported("WHERE CURRENT OF a table that others inherit from"));
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::Expr as Plan;
-use sqlparser::ast::{SelectItem, TableWithJoins};
+use sqlparser::ast::{Ident, SelectItem, TableWithJoins};
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
-use super::super::assign::{Assign, bind_assignments, default_value, targets};
-use super::super::layout::{Layout, table_def};
+use super::super::assign::{Assign, bind_assignments, targets};
+use super::super::layout::Layout;
 use super::super::returning::{self, Returning};
+use super::lift::{Lifted, computed};
 use super::select::{aliases, all_of, select};
 use super::{Parts, Values};
 use crate::bind::Binder;
@@ -44,6 +44,8 @@ pub(super) struct Preparer<'a> {
     pub(super) types: Vec<PgType>,
     /// What tells the rows: their ids and, in a family, their tables.
     pub(super) ids: Vec<SelectItem>,
+    /// What the target is called.
+    pub(super) qualifier: Ident,
 }
 
 /// Whether an error only says that the row lane cannot do it.
@@ -73,7 +75,8 @@ impl Preparer<'_> {
         let scope = layout.scope();
         let assigns = match p.assignments {
             Some(list) => {
-                bind_assignments(self.ctx, binder, self.relation, &self.types, list, scope)?
+                let list = targets(self.relation, list)?;
+                bind_assignments(self.ctx, binder, self.relation, &self.types, &list, scope)?
             }
             None => Vec::new(),
         };
@@ -117,12 +120,11 @@ impl Preparer<'_> {
             Some(list) => targets(self.relation, list)?,
             None => Vec::new(),
         };
-        for (at, value) in &list {
-            if let (Some(e), Some(ty)) = (value, self.types.get(*at)) {
-                items.push(SelectItem::UnnamedExpr(e.clone().into_owned()));
-                wanted.push(*ty);
-            }
-        }
+        let mut lifted = Lifted::new(self, layout.scope());
+        let list = lifted.lift(binder, list);
+        items.append(&mut lifted.items);
+        wanted.append(&mut lifted.wanted);
+        let attributes = lifted.attributes;
         let first = items.len();
         let mut end = first;
         if p.returning.is_some() {
@@ -138,21 +140,10 @@ impl Preparer<'_> {
         }
         let query = select(items, self.from(), p.selection)?;
         let bound = binder.query_into(&query, &wanted)?;
-        let mut values = Vec::new();
-        let mut next = self.ids.len();
-        for (at, value) in &list {
-            let Some(ty) = self.types.get(*at).copied() else { continue };
-            if value.is_none() {
-                values.push((*at, default_value(self.ctx, self.relation, *at, ty)?));
-                continue;
-            }
-            let own = table_def(self.relation)?.columns.get(*at).map_or("", |c| c.name.as_str());
-            let Some(column) = bound.columns.get(next) else { continue };
-            let (qualifier, field) = bound.plan.schema().qualified_field(next);
-            let given = Typed::new(Plan::Column((qualifier, field).into()), column.ty);
-            values.push((*at, binder.coerce_assign(given, ty, own)?));
-            next += 1;
-        }
+        let given = computed(&bound, self.ids.len(), &attributes);
+        let assigns =
+            bind_assignments(self.ctx, binder, self.relation, &self.types, &list, &given)?;
+        let values: Vec<(usize, Typed)> = assigns.into_iter().map(Assign::into_pair).collect();
         let returning = match p.returning {
             Some(items) => Some(returning::bind(binder, items, layout.scope())?),
             None => None,

@@ -2,11 +2,12 @@
 
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, Expr};
-use vicinity_storage::catalog::model::{Identity, Relation};
+use vicinity_storage::catalog::model::{Column, Identity, Relation};
 use vicinity_types::{PgError, Result, SqlState};
 
+use super::super::assign::{check_whole, placed};
 use super::super::layout::table_def;
-use super::super::target::{is_default, place};
+use super::super::target::{Place, is_default, place};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
 use crate::exec::name;
@@ -30,24 +31,30 @@ pub(super) fn refuse(i: &ast::Insert) -> Result<()> {
 }
 
 /// The columns given values, in order.
-pub(super) fn columns_of(relation: &Relation, i: &ast::Insert) -> Result<Vec<usize>> {
+pub(super) fn columns_of(relation: &Relation, i: &ast::Insert) -> Result<Vec<Place>> {
     let def = table_def(relation)?;
     let mut given = i.columns.iter().filter(|c| overriding(c).is_none()).peekable();
     if given.peek().is_none() {
         let live = def.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
-        return Ok(live.map(|(at, _)| at).collect());
+        let whole = |(at, c): (usize, &Column)| Place {
+            at,
+            name: c.name.clone(),
+            path: Vec::new(),
+            position: None,
+        };
+        return Ok(live.map(whole).collect());
     }
-    let mut out = Vec::new();
+    let mut out: Vec<Place> = Vec::new();
     for column in given {
-        let at = place(relation, column)?;
-        if out.contains(&at) {
+        let to = place(relation, column)?;
+        if out.iter().any(|have| have.meets(&to)) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_COLUMN,
-                format!("column \"{}\" specified more than once", name::last(column)),
+                format!("column \"{}\" specified more than once", to.name),
             )
-            .or_at(name::position(column)));
+            .or_at(to.position));
         }
-        out.push(at);
+        out.push(to);
     }
     Ok(out)
 }
@@ -83,7 +90,7 @@ fn check_writable(relation: &Relation, at: usize, clause: Option<Overriding>) ->
 
 /// The columns given values.
 pub(super) struct Target {
-    pub(super) columns: Vec<usize>,
+    pub(super) columns: Vec<Place>,
     /// They were listed.
     pub(super) explicit: bool,
     pub(super) overriding: Option<Overriding>,
@@ -117,7 +124,6 @@ pub(super) fn bind_rows(
     rows: &[Vec<Expr>],
 ) -> Result<Bound> {
     let Target { columns, explicit, .. } = target;
-    let def = table_def(relation)?;
     let width = rows.first().map_or(0, Vec::len);
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
@@ -135,21 +141,22 @@ pub(super) fn bind_rows(
             return Err(too_many(false));
         }
         let mut cells = Vec::with_capacity(row.len());
-        for (expr, at) in row.iter().zip(columns) {
-            let (Some(c), Some(ty)) = (def.columns.get(*at), types.get(*at)) else { continue };
+        for (expr, to) in row.iter().zip(columns) {
+            let Some(ty) = types.get(to.at).copied() else { continue };
             if is_default(expr) {
-                cells.push((*at, None));
+                check_whole(to)?;
+                cells.push((to.at, None));
                 continue;
             }
-            if !check_writable(relation, *at, target.overriding)? {
-                cells.push((*at, None));
+            if !check_writable(relation, to.at, target.overriding)? {
+                cells.push((to.at, None));
                 continue;
             }
-            let value = binder.expr_over(expr, &Scope::empty())?;
-            let value = binder
-                .coerce_assign(value, *ty, &c.name)
-                .map_err(|e| e.or_at(name::position(expr)))?;
-            cells.push((*at, Some(value)));
+            let value = (binder.expr_over(expr, &Scope::empty())?, name::position(expr));
+            let before = cells.iter().position(|(at, _)| *at == to.at);
+            let old = before.and_then(|i| cells.remove(i).1);
+            let value = placed(binder, to, ty, old, value, &Scope::empty())?;
+            cells.push((to.at, Some(value)));
         }
         out.push(cells);
     }
@@ -164,8 +171,11 @@ pub(super) fn bind_query(
     query: &ast::Query,
 ) -> Result<BoundSource> {
     let Target { columns, explicit, .. } = target;
-    let def = table_def(relation)?;
-    let targets: Vec<PgType> = columns.iter().filter_map(|at| types.get(*at).copied()).collect();
+    let wanted = |to: &Place, binder: &mut Binder<'_>| {
+        let column = types.get(to.at).copied()?;
+        Some(binder.part_type(column, &to.path, &Scope::empty()))
+    };
+    let targets: Vec<PgType> = columns.iter().filter_map(|to| wanted(to, binder)).collect();
     let bound = binder.query_into(query, &targets)?;
     if bound.columns.len() > columns.len() {
         return Err(too_many(true));
@@ -173,15 +183,17 @@ pub(super) fn bind_query(
     if *explicit && bound.columns.len() < columns.len() {
         return Err(too_many(false));
     }
-    let mut values = Vec::new();
-    for (i, (column, at)) in bound.columns.iter().zip(columns).enumerate() {
-        let (Some(c), Some(ty)) = (def.columns.get(*at), types.get(*at)) else { continue };
-        if !check_writable(relation, *at, target.overriding)? {
+    let mut values: Vec<(usize, Typed)> = Vec::new();
+    for (i, (column, to)) in bound.columns.iter().zip(columns).enumerate() {
+        let Some(ty) = types.get(to.at).copied() else { continue };
+        if !check_writable(relation, to.at, target.overriding)? {
             continue;
         }
         let (qualifier, field) = bound.plan.schema().qualified_field(i);
         let value = Typed::new(Plan::Column((qualifier, field).into()), column.ty);
-        values.push((*at, binder.coerce_assign(value, *ty, &c.name)?));
+        let before = values.iter().position(|(at, _)| *at == to.at);
+        let old = before.map(|i| values.remove(i).1);
+        values.push((to.at, placed(binder, to, ty, old, (value, None), &Scope::empty())?));
     }
     Ok(BoundSource::Query(bound, values))
 }

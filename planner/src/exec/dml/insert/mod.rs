@@ -68,7 +68,11 @@ pub(super) fn prepare(
     let numbers = |places: &[usize]| {
         places.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect::<Vec<i16>>()
     };
-    let written = Use::write(relation.oid, Privileges::INSERT, numbers(&columns));
+    let written = Use::write(
+        relation.oid,
+        Privileges::INSERT,
+        numbers(&columns.iter().map(|c| c.at).collect::<Vec<_>>()),
+    );
     binder.uses().add(written);
     let to = Target {
         columns,
@@ -94,7 +98,7 @@ pub(super) fn prepare(
             let alias = alias.as_deref();
             if let ast::OnConflictAction::DoUpdate(update) = &c.action {
                 let places = targets(&relation, &update.assignments)?;
-                let places: Vec<usize> = places.into_iter().map(|(at, _)| at).collect();
+                let places: Vec<usize> = places.into_iter().map(|t| t.place.at).collect();
                 let written = Use::write(relation.oid, Privileges::UPDATE, numbers(&places));
                 binder.uses().add(written);
             }
