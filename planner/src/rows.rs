@@ -1,6 +1,6 @@
 //! Rows on their way out: to the client's buffer, or into memory.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use vicinity_types::{Datum, Io, Oid, Result, binary_out, raw, text_out};
 
 use crate::call::PgType;
@@ -46,19 +46,22 @@ fn is_binary(formats: &[i16], column: usize) -> bool {
     }
 }
 
-/// Writes DataRow messages.
+/// Writes DataRow messages. A row is put together on its own and appended whole.
 pub struct RowWriter<'a> {
     out: &'a mut BytesMut,
     formats: &'a [i16],
     io: Io<'a>,
-    start: usize,
+    row: Vec<u8>,
     column: usize,
 }
+
+/// Room for a row at first.
+const ROW: usize = 256;
 
 impl<'a> RowWriter<'a> {
     /// Appends to `out`. `formats` are Bind's result format codes.
     pub fn new(out: &'a mut BytesMut, formats: &'a [i16], io: Io<'a>) -> RowWriter<'a> {
-        RowWriter { out, formats, io, start: 0, column: 0 }
+        RowWriter { out, formats, io, row: Vec::with_capacity(ROW), column: 0 }
     }
 
     /// Bytes written so far and not yet taken.
@@ -71,9 +74,31 @@ impl<'a> RowWriter<'a> {
         self.out.is_empty()
     }
 
+    /// Writes the next column behind its length; `None` is NULL.
+    #[inline]
+    fn column<T>(
+        &mut self,
+        value: Option<T>,
+        write: impl FnOnce(T, bool, &Io<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let binary = is_binary(self.formats, self.column);
+        self.column += 1;
+        let Some(value) = value else {
+            self.row.extend_from_slice(&(-1i32).to_be_bytes());
+            return Ok(());
+        };
+        self.row.extend_from_slice(&[0; 4]);
+        let start = self.row.len();
+        write(value, binary, &self.io, &mut self.row)?;
+        let length = self.row.len() - start;
+        self.patch(start - 4, length);
+        Ok(())
+    }
+
+    #[inline]
     fn patch(&mut self, at: usize, length: usize) {
-        if let Some(slot) = self.out.get_mut(at..at + 4) {
-            slot.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        if let Some(slot) = self.row.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *slot = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
         }
     }
 }
@@ -81,55 +106,38 @@ impl<'a> RowWriter<'a> {
 impl RowSink for RowWriter<'_> {
     #[inline]
     fn begin(&mut self, columns: usize) {
-        self.start = self.out.len();
         self.column = 0;
-        self.out.put_slice(&[b'D', 0, 0, 0, 0]);
-        self.out.put_u16(u16::try_from(columns).unwrap_or(u16::MAX));
+        self.row.clear();
+        let [high, low] = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
+        self.row.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
     }
 
     #[inline]
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
-        let binary = is_binary(self.formats, self.column);
-        self.column += 1;
-        let Some(value) = value else {
-            self.out.put_i32(-1);
-            return Ok(());
-        };
-        let at = self.out.len();
-        self.out.put_u32(0);
-        if binary {
-            raw::binary_out_raw(ty.oid, ty.kind, value, &self.io, self.out)?;
-        } else {
-            raw::text_out_raw(ty.oid, ty.kind, value, &self.io, self.out)?;
-        }
-        let length = self.out.len() - at - 4;
-        self.patch(at, length);
-        Ok(())
+        self.column(value, |value, binary, io, out| {
+            if binary {
+                raw::binary_out_raw(ty.oid, ty.kind, value, io, out)
+            } else {
+                raw::text_out_raw(ty.oid, ty.kind, value, io, out)
+            }
+        })
     }
 
     fn datum(&mut self, ty: PgType, value: Datum) -> Result<()> {
-        let binary = is_binary(self.formats, self.column);
-        self.column += 1;
-        if value.is_null() {
-            self.out.put_i32(-1);
-            return Ok(());
-        }
-        let at = self.out.len();
-        self.out.put_u32(0);
-        if binary {
-            binary_out(ty.oid, &value, &self.io, self.out);
-        } else {
-            text_out(ty.oid, &value, &self.io, self.out);
-        }
-        let length = self.out.len() - at - 4;
-        self.patch(at, length);
-        Ok(())
+        self.column(Some(value).filter(|v| !v.is_null()), |value, binary, io, out| {
+            if binary {
+                binary_out(ty.oid, &value, io, out);
+            } else {
+                text_out(ty.oid, &value, io, out);
+            }
+            Ok(())
+        })
     }
 
     #[inline]
     fn end(&mut self) -> Result<()> {
-        let length = self.out.len() - self.start - 1;
-        self.patch(self.start + 1, length);
+        self.patch(1, self.row.len() - 1);
+        self.out.extend_from_slice(&self.row);
         Ok(())
     }
 }

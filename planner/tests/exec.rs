@@ -43,7 +43,7 @@ fn one(s: &mut Session, parsed: &vicinity_planner::sql::Parsed) -> Result<String
                         if v.is_null() {
                             return "NULL".to_owned();
                         }
-                        let mut out = bytes::BytesMut::new();
+                        let mut out = Vec::new();
                         text_out(ty.oid, v, &io, &mut out);
                         String::from_utf8_lossy(&out).into_owned()
                     });

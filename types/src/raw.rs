@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::array::{Array, Dim, Elements};
 use crate::datum::{Datum, Kind, Oid, TimeTz};
@@ -384,13 +384,7 @@ pub fn float4_slice(raw: &[u8]) -> Option<F32s<'_>> {
 }
 
 /// Writes a stored value as text. Common types are written from their bytes, others by [`decode`].
-pub fn text_out_raw(
-    ty: Oid,
-    kind: Kind,
-    raw: &[u8],
-    io: &Io<'_>,
-    out: &mut BytesMut,
-) -> Result<()> {
+pub fn text_out_raw(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     if crate::io::fast::text_out(ty, kind, raw, io, out).is_none() {
         crate::io::text_out(ty, &decode(kind, raw)?, io, out);
     }
@@ -403,7 +397,7 @@ pub fn binary_out_raw(
     kind: Kind,
     raw: &[u8],
     io: &Io<'_>,
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
 ) -> Result<()> {
     if crate::io::fast::binary_out(ty, kind, raw, out).is_none() {
         crate::io::binary_out(ty, &decode(kind, raw)?, io, out);

@@ -84,6 +84,7 @@ impl TupleDesc {
     }
 }
 
+#[inline]
 fn to_usize(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -182,6 +183,7 @@ impl<'a> Tuple<'a> {
     }
 
     /// Columns the row has; later ones of the table are newer than the row.
+    #[inline]
     pub fn stored_columns(&self) -> usize {
         self.stored
     }
@@ -210,9 +212,13 @@ impl<'a> Tuple<'a> {
         }
         let column = self.desc.columns.get(i)?;
         let at = self.fixed + to_usize(column.offset);
-        if !column.varying {
-            return self.bytes.get(at..at + to_usize(column.width));
+        if column.varying {
+            return self.varying(column, at);
         }
+        self.bytes.get(at..)?.get(..to_usize(column.width))
+    }
+
+    fn varying(&self, column: &Column, at: usize) -> Option<&'a [u8]> {
         let end = self.end_at(at)?;
         let begin = match column.previous_end {
             Some(previous) => self.end_at(self.fixed + to_usize(previous))?,

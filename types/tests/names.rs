@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use vicinity_types::enums::Label;
 use vicinity_types::io::{self, Field, Io, IoStyle, NoNames, TypeNames, TypeShape, UserType};
 use vicinity_types::typname::{by_pg_name, format_type, lookup_type_name, pg_type_name};
@@ -89,7 +88,7 @@ fn round_trip(ty: Oid, text: &str) -> String {
     let io = Io { style: &style, names: &Catalog };
     match io::text_in(ty, -1, text, &io) {
         Ok(value) => {
-            let mut sent = BytesMut::new();
+            let mut sent = Vec::new();
             io::binary_out(ty, &value, &io, &mut sent);
             let received = io::binary_in(ty, -1, &sent, &io).unwrap();
             let shown = io::to_text(ty, &value, &io);

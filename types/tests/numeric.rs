@@ -101,7 +101,7 @@ fn cast(value: &str, ty: &str, float: &str) -> Result<String> {
         ("int4", _) => text::parse(value)?.to_i32()?.to_string(),
         ("float8", _) => {
             let v = text::parse(value)?.to_f64()?;
-            let mut out = bytes::BytesMut::new();
+            let mut out = Vec::new();
             vicinity_types::io::float::write8(v, 1, &mut out);
             String::from_utf8_lossy(&out).into_owned()
         }

@@ -9,7 +9,6 @@
     missing_docs
 )]
 
-use bytes::BytesMut;
 use vicinity_types::io::{self, Io, IoStyle, NoNames};
 use vicinity_types::io::{DateFormat, DateOrder, IntervalStyle};
 use vicinity_types::{Datum, Kind, Oid, PgError, Zone, lookup_type_name, oid, raw};
@@ -125,7 +124,7 @@ fn answer(ty: Oid, result: Result<Datum, PgError>, io: &Io<'_>) -> String {
     match result {
         Ok(value) => {
             let shown = escape(&io::to_text(ty, &value, io));
-            let mut sent = BytesMut::new();
+            let mut sent = Vec::new();
             io::binary_out(ty, &value, io, &mut sent);
             format!("ok\t{shown}\t{}", hex::encode(&sent))
         }
@@ -146,10 +145,10 @@ fn check_value(spec: &str, ty: Oid, value: &Datum, io: &Io<'_>) {
     let again = raw::decode(kind, &stored).unwrap();
     assert_eq!(io::to_text(ty, &again, io), text, "{spec}: stored and read back");
     assert!(vicinity_types::equal(value, &again), "{spec} {text}: equal after storing");
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     raw::text_out_raw(ty, kind, &stored, io, &mut out).unwrap();
     assert_eq!(String::from_utf8_lossy(&out), text, "{spec}: text from stored bytes");
-    let (mut sent, mut sent_raw) = (BytesMut::new(), BytesMut::new());
+    let (mut sent, mut sent_raw) = (Vec::new(), Vec::new());
     io::binary_out(ty, value, io, &mut sent);
     raw::binary_out_raw(ty, kind, &stored, io, &mut sent_raw).unwrap();
     assert_eq!(sent, sent_raw, "{spec} {text}: binary from stored bytes");

@@ -11,7 +11,7 @@ use crate::context::ExecContext;
 use crate::names;
 
 fn text(ctx: &ExecContext, ty: Oid, value: &Datum) -> String {
-    let mut out = bytes::BytesMut::new();
+    let mut out = Vec::new();
     text_out(ty, value, &ctx.io(), &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }

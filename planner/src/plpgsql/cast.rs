@@ -1,6 +1,5 @@
 //! Assignment conversions between variables' types.
 
-use bytes::BytesMut;
 use vicinity_types::{Datum, Kind, Result, io, oid};
 
 use super::frame::same_type;
@@ -31,7 +30,7 @@ pub(super) fn to_text(ctx: &ExecContext, value: &Datum, ty: PgType) -> Option<St
         Datum::Text(s) => Some(s.to_string()),
         Datum::Bool(b) if ty.oid == oid::BOOL => Some(if *b { "t" } else { "f" }.to_owned()),
         _ => {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             io::text_out(ty.oid, value, &ctx.io(), &mut out);
             Some(String::from_utf8_lossy(&out).into_owned())
         }

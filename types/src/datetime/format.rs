@@ -1,6 +1,6 @@
 //! Dates and times as text.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::datetime::{
     DATE_INFINITY, DATE_NEG_INFINITY, HOUR, MINUTE, SECOND, TIMESTAMP_INFINITY,
@@ -16,12 +16,12 @@ fn pair(n: i64) -> [u8; 2] {
     [b'0' + n / 10, b'0' + n % 10]
 }
 
-fn put2(n: impl Into<i64>, out: &mut BytesMut) {
+fn put2(n: impl Into<i64>, out: &mut Vec<u8>) {
     out.put_slice(&pair(n.into()));
 }
 
 /// A year with at least four digits.
-fn put_year(year: i32, out: &mut BytesMut) {
+fn put_year(year: i32, out: &mut Vec<u8>) {
     if (0..=9999).contains(&year) {
         put2(year / 100, out);
         put2(year % 100, out);
@@ -36,7 +36,7 @@ fn era(year: i32) -> (i32, bool) {
 }
 
 /// Writes a date.
-pub fn date(date: i32, style: &IoStyle, out: &mut BytesMut) {
+pub fn date(date: i32, style: &IoStyle, out: &mut Vec<u8>) {
     match date {
         DATE_INFINITY => return out.put_slice(b"infinity"),
         DATE_NEG_INFINITY => return out.put_slice(b"-infinity"),
@@ -50,7 +50,7 @@ pub fn date(date: i32, style: &IoStyle, out: &mut BytesMut) {
 }
 
 /// Writes a date in any style, Postgres's as for dates alone; says whether ` BC` must follow.
-fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut BytesMut) -> bool {
+fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut Vec<u8>) -> bool {
     let (year, bc) = era(year);
     let dmy = style.date_style.order == DateOrder::Dmy;
     let separator = match style.date_style.format {
@@ -83,7 +83,7 @@ fn put_date(year: i32, month: i32, day: i32, style: &IoStyle, out: &mut BytesMut
 }
 
 /// Writes a time of day, with as many digits of the second as it needs.
-pub fn time(micros: i64, out: &mut BytesMut) {
+pub fn time(micros: i64, out: &mut Vec<u8>) {
     let ([a, b], [c, d]) = (pair(micros / HOUR), pair(micros / MINUTE % 60));
     let [e, f] = pair(micros / SECOND % 60);
     out.put_slice(&[a, b, b':', c, d, b':', e, f]);
@@ -91,7 +91,7 @@ pub fn time(micros: i64, out: &mut BytesMut) {
 }
 
 /// Writes the fraction of a second without trailing zeros; nothing for 0.
-pub(crate) fn put_fraction(micros: i64, out: &mut BytesMut) {
+pub(crate) fn put_fraction(micros: i64, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
     }
@@ -106,7 +106,7 @@ pub(crate) fn put_fraction(micros: i64, out: &mut BytesMut) {
 }
 
 /// Writes an offset given in seconds west: `+02`, `-03:30`, `+00:19:32`.
-pub fn offset(west: i32, out: &mut BytesMut) {
+pub fn offset(west: i32, out: &mut Vec<u8>) {
     out.put_u8(if west <= 0 { b'+' } else { b'-' });
     let seconds = west.unsigned_abs();
     put2(seconds / 3600, out);
@@ -121,20 +121,20 @@ pub fn offset(west: i32, out: &mut BytesMut) {
 }
 
 /// Writes a time with its offset.
-pub fn timetz(t: &TimeTz, _style: &IoStyle, out: &mut BytesMut) {
+pub fn timetz(t: &TimeTz, _style: &IoStyle, out: &mut Vec<u8>) {
     time(t.micros, out);
     offset(t.zone, out);
 }
 
 /// Writes a timestamp without time zone.
-pub fn timestamp(t: i64, style: &IoStyle, out: &mut BytesMut) {
+pub fn timestamp(t: i64, style: &IoStyle, out: &mut Vec<u8>) {
     if !infinite(t, out) {
         put_timestamp(t, None, style, out);
     }
 }
 
 /// Writes a timestamp in the session's time zone.
-pub fn timestamptz(t: i64, style: &IoStyle, out: &mut BytesMut) {
+pub fn timestamptz(t: i64, style: &IoStyle, out: &mut Vec<u8>) {
     if infinite(t, out) {
         return;
     }
@@ -149,7 +149,7 @@ pub fn timestamptz(t: i64, style: &IoStyle, out: &mut BytesMut) {
     put_timestamp(local, Some((-info.east, info.abbreviation.as_str())), style, out);
 }
 
-fn infinite(t: i64, out: &mut BytesMut) -> bool {
+fn infinite(t: i64, out: &mut Vec<u8>) -> bool {
     match t {
         TIMESTAMP_INFINITY => out.put_slice(b"infinity"),
         TIMESTAMP_NEG_INFINITY => out.put_slice(b"-infinity"),
@@ -162,7 +162,7 @@ const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-fn put_timestamp(local: i64, zone: Option<(i32, &str)>, style: &IoStyle, out: &mut BytesMut) {
+fn put_timestamp(local: i64, zone: Option<(i32, &str)>, style: &IoStyle, out: &mut Vec<u8>) {
     let (days, micros) = split(local);
     let (year, month, day) = civil(days);
     let format = style.date_style.format;
@@ -183,7 +183,7 @@ fn put_timestamp(local: i64, zone: Option<(i32, &str)>, style: &IoStyle, out: &m
 }
 
 /// A blank and the zone's abbreviation, which may be an offset in text itself.
-fn put_zone_name(west: i32, name: &str, out: &mut BytesMut) {
+fn put_zone_name(west: i32, name: &str, out: &mut Vec<u8>) {
     out.put_u8(b' ');
     if name.is_empty() {
         offset(west, out);
@@ -199,7 +199,7 @@ fn put_postgres(
     micros: i64,
     zone: Option<(i32, &str)>,
     style: &IoStyle,
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
 ) {
     let name = |names: &[&'static str], i: i32| {
         usize::try_from(i).ok().and_then(|i| names.get(i).copied()).unwrap_or("")

@@ -1,6 +1,6 @@
 //! Intervals as text, in the four values of `IntervalStyle`.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::format::put_fraction;
 use super::{HOUR, MINUTE, SECOND};
@@ -46,7 +46,7 @@ impl Fields {
 }
 
 /// Writes an interval.
-pub fn write(i: &Interval, style: IntervalStyle, out: &mut BytesMut) {
+pub fn write(i: &Interval, style: IntervalStyle, out: &mut Vec<u8>) {
     let f = Fields::new(i);
     match style {
         IntervalStyle::Postgres => postgres(&f, out),
@@ -56,12 +56,12 @@ pub fn write(i: &Interval, style: IntervalStyle, out: &mut BytesMut) {
     }
 }
 
-fn put_int(n: i64, out: &mut BytesMut) {
+fn put_int(n: i64, out: &mut Vec<u8>) {
     out.put_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
 /// A magnitude with at least two digits.
-fn put2(n: i64, out: &mut BytesMut) {
+fn put2(n: i64, out: &mut Vec<u8>) {
     let n = n.unsigned_abs();
     if n < 10 {
         out.put_u8(b'0');
@@ -70,7 +70,7 @@ fn put2(n: i64, out: &mut BytesMut) {
 }
 
 /// `1 year 2 mons -3 days +04:05:06`: a field after a negative one shows its sign.
-fn postgres(f: &Fields, out: &mut BytesMut) {
+fn postgres(f: &Fields, out: &mut Vec<u8>) {
     let (mut first, mut after_negative) = (true, false);
     for (n, unit) in [(f.year, "year"), (f.month, "mon"), (f.day, "day")] {
         if n == 0 {
@@ -111,7 +111,7 @@ fn postgres(f: &Fields, out: &mut BytesMut) {
 }
 
 /// `@ 1 year 2 mons 3 days 4 hours ago`: the first field's sign is the interval's.
-fn verbose(f: &Fields, out: &mut BytesMut) {
+fn verbose(f: &Fields, out: &mut Vec<u8>) {
     let (mut first, mut ago) = (true, false);
     out.put_u8(b'@');
     let units =
@@ -157,17 +157,17 @@ fn verbose(f: &Fields, out: &mut BytesMut) {
     }
 }
 
-fn put_seconds(f: &Fields, out: &mut BytesMut) {
+fn put_seconds(f: &Fields, out: &mut Vec<u8>) {
     put_int(f.second.abs(), out);
     put_fraction(f.micros, out);
 }
 
 /// `P1Y2M3DT4H5M6.7S`
-fn iso8601(f: &Fields, out: &mut BytesMut) {
+fn iso8601(f: &Fields, out: &mut Vec<u8>) {
     if f.all().iter().all(|n| *n == 0) {
         return out.put_slice(b"PT0S");
     }
-    let part = |n: i64, unit: u8, out: &mut BytesMut| {
+    let part = |n: i64, unit: u8, out: &mut Vec<u8>| {
         if n != 0 {
             put_int(n, out);
             out.put_u8(unit);
@@ -192,12 +192,12 @@ fn iso8601(f: &Fields, out: &mut BytesMut) {
 }
 
 /// `1-2`, `3 4:05:06`, or `+1-2 -3 +4:05:06` for what the standard has no form for.
-fn sql_standard(f: &Fields, out: &mut BytesMut) {
+fn sql_standard(f: &Fields, out: &mut Vec<u8>) {
     let negative = f.all().iter().any(|n| *n < 0);
     let positive = f.all().iter().any(|n| *n > 0);
     let year_month = f.year != 0 || f.month != 0;
     let day_time = f.day != 0 || f.has_time();
-    let sign = |minus: bool, out: &mut BytesMut| out.put_u8(if minus { b'-' } else { b'+' });
+    let sign = |minus: bool, out: &mut Vec<u8>| out.put_u8(if minus { b'-' } else { b'+' });
     if !negative && !positive {
         return out.put_u8(b'0');
     }
@@ -224,13 +224,13 @@ fn sql_standard(f: &Fields, out: &mut BytesMut) {
     put_clock(f, out);
 }
 
-fn put_year_month(f: &Fields, out: &mut BytesMut) {
+fn put_year_month(f: &Fields, out: &mut Vec<u8>) {
     put_int(f.year.abs(), out);
     out.put_u8(b'-');
     put_int(f.month.abs(), out);
 }
 
-fn put_clock(f: &Fields, out: &mut BytesMut) {
+fn put_clock(f: &Fields, out: &mut Vec<u8>) {
     put_int(f.hour.abs(), out);
     out.put_u8(b':');
     put2(f.minute, out);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{Io, is_space};
 use crate::array::{Array, Dim, Elements};
@@ -395,7 +395,7 @@ impl Parser<'_> {
 }
 
 /// Writes an array.
-pub fn write(a: &Array, io: &Io<'_>, out: &mut BytesMut) {
+pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) {
     if a.is_empty() {
         return out.put_slice(b"{}");
     }
@@ -408,7 +408,7 @@ pub fn write(a: &Array, io: &Io<'_>, out: &mut BytesMut) {
     }
     let delimiter = delimiter(a.elem);
     let lengths: Vec<usize> = a.dims.iter().map(|d| usize::try_from(d.len).unwrap_or(0)).collect();
-    let mut scratch = BytesMut::new();
+    let mut scratch = Vec::new();
     for i in 0..a.len() {
         // Braces open and close where the index is a multiple of the inner dimensions' product.
         if i > 0 {
@@ -441,8 +441,8 @@ fn write_element(
     i: usize,
     delimiter: u8,
     io: &Io<'_>,
-    scratch: &mut BytesMut,
-    out: &mut BytesMut,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
 ) {
     if let Some(v) = a.as_f32s().and_then(|v| v.get(i)) {
         return super::float::write4(*v, io.style.extra_float_digits, out);
@@ -466,7 +466,7 @@ fn write_element(
     }
 }
 
-fn quote_into(text: &[u8], delimiter: u8, out: &mut BytesMut) {
+fn quote_into(text: &[u8], delimiter: u8, out: &mut Vec<u8>) {
     let special = |b: &u8| {
         *b == delimiter || matches!(b, b'"' | b'\\' | b'{' | b'}') || is_space(char::from(*b))
     };
@@ -500,7 +500,7 @@ pub fn parse_vector(ty: Oid, text: &str) -> Result<Datum> {
 }
 
 /// Writes an int2vector or oidvector.
-pub fn write_vector(a: &Array, out: &mut BytesMut) {
+pub fn write_vector(a: &Array, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     for (i, value) in a.iter().enumerate() {
         if i > 0 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::style::TypeShape;
 use super::{Io, array, is_reg, string, utf8};
@@ -339,7 +339,7 @@ fn read_record(ty: Oid, types: &[Oid], bytes: &[u8], io: &Io<'_>) -> Result<Datu
 }
 
 /// Writes a value.
-pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
+pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
     match value {
         Datum::Null => {}
         Datum::Bool(v) => out.put_u8(u8::from(*v)),
@@ -406,20 +406,20 @@ pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
     }
 }
 
-fn put_points(points: &[Point], out: &mut BytesMut) {
+fn put_points(points: &[Point], out: &mut Vec<u8>) {
     for p in points {
         out.put_f64(p.x);
         out.put_f64(p.y);
     }
 }
 
-fn put_counted(points: &[Point], out: &mut BytesMut) {
+fn put_counted(points: &[Point], out: &mut Vec<u8>) {
     out.put_i32(i32::try_from(points.len()).unwrap_or(i32::MAX));
     put_points(points, out);
 }
 
 /// Writes a nested value behind its length, -1 for NULL.
-fn write_sized(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
+fn write_sized(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
     if value.is_null() {
         return out.put_i32(-1);
     }
@@ -432,7 +432,7 @@ fn write_sized(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
     }
 }
 
-fn write_array(a: &Array, io: &Io<'_>, out: &mut BytesMut) {
+fn write_array(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) {
     let nulls = a.as_f32s().is_none() && a.iter().any(|d| d.is_null());
     out.put_i32(i32::try_from(a.dims.len()).unwrap_or(0));
     out.put_i32(i32::from(nulls));

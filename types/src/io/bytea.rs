@@ -1,6 +1,6 @@
 //! `bytea`: hex and escape formats.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::style::ByteaOutput;
 use crate::error::{PgError, Result, SqlState};
@@ -60,7 +60,7 @@ fn parse_escape(text: &str) -> Result<Vec<u8>> {
 }
 
 /// Writes the format `bytea_output` asks for.
-pub fn write(bytes: &[u8], style: ByteaOutput, out: &mut BytesMut) {
+pub fn write(bytes: &[u8], style: ByteaOutput, out: &mut Vec<u8>) {
     match style {
         ByteaOutput::Hex => {
             out.put_slice(b"\\x");

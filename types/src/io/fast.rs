@@ -2,7 +2,7 @@
 //!
 //! [`Datum`]: crate::datum::Datum
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{Io, float, is_reg};
 use crate::datum::{Kind, Oid};
@@ -20,7 +20,7 @@ fn f64_at(raw: &[u8], i: usize) -> Option<f64> {
 
 /// Writes text; `None`, and nothing written, where the kind has no short way.
 #[inline]
-pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut BytesMut) -> Option<()> {
+pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Option<()> {
     let digits = io.style.extra_float_digits;
     let mut int = itoa::Buffer::new();
     match kind {
@@ -59,7 +59,7 @@ pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut BytesMut
 }
 
 /// `{1,2.5}`; vectors whose subscripts do not begin at 1 take the long way.
-fn float4_text(values: F32s<'_>, raw: &[u8], digits: i32, out: &mut BytesMut) -> Option<()> {
+fn float4_text(values: F32s<'_>, raw: &[u8], digits: i32, out: &mut Vec<u8>) -> Option<()> {
     if raw.get(12..16)? != 1i32.to_le_bytes() {
         return None;
     }
@@ -77,7 +77,7 @@ fn float4_text(values: F32s<'_>, raw: &[u8], digits: i32, out: &mut BytesMut) ->
 
 /// Writes the binary format; `None`, and nothing written, where the kind has no short way.
 #[inline]
-pub fn binary_out(ty: Oid, kind: Kind, raw: &[u8], out: &mut BytesMut) -> Option<()> {
+pub fn binary_out(ty: Oid, kind: Kind, raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     match kind {
         Kind::Bool => out.put_u8(u8::from(fixed::<1>(raw)? != [0])),
         Kind::Int2 => out.put_i16(i16::from_le_bytes(fixed(raw)?)),
@@ -110,7 +110,7 @@ pub fn binary_out(ty: Oid, kind: Kind, raw: &[u8], out: &mut BytesMut) -> Option
     Some(())
 }
 
-fn float4_binary(values: F32s<'_>, raw: &[u8], out: &mut BytesMut) -> Option<()> {
+fn float4_binary(values: F32s<'_>, raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let lower = i32::from_le_bytes(fixed(raw.get(12..16)?)?);
     out.reserve(20 + values.len() * 8);
     out.put_i32(1);

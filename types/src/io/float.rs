@@ -1,6 +1,6 @@
 //! Floating point: shortest text that reads back exactly, laid out as PostgreSQL does.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::is_space;
 use crate::error::{PgError, Result, SqlState};
@@ -46,7 +46,7 @@ fn parse<T>(text: &str, name: &str, read: impl Fn(&str) -> Option<(T, bool)>) ->
 
 /// Writes a float8. With `extra_float_digits` above 0, the shortest text that reads back exactly;
 /// otherwise 15 digits and that many more, as `%g` does.
-pub fn write8(v: f64, extra_float_digits: i32, out: &mut BytesMut) {
+pub fn write8(v: f64, extra_float_digits: i32, out: &mut Vec<u8>) {
     if !v.is_finite() {
         return special(v.is_nan(), v.is_sign_negative(), out);
     }
@@ -58,7 +58,7 @@ pub fn write8(v: f64, extra_float_digits: i32, out: &mut BytesMut) {
 }
 
 /// Writes a float4; see [`write8`].
-pub fn write4(v: f32, extra_float_digits: i32, out: &mut BytesMut) {
+pub fn write4(v: f32, extra_float_digits: i32, out: &mut Vec<u8>) {
     if !v.is_finite() {
         return special(v.is_nan(), v.is_sign_negative(), out);
     }
@@ -69,7 +69,7 @@ pub fn write4(v: f32, extra_float_digits: i32, out: &mut BytesMut) {
     }
 }
 
-fn special(nan: bool, negative: bool, out: &mut BytesMut) {
+fn special(nan: bool, negative: bool, out: &mut Vec<u8>) {
     out.put_slice(match (nan, negative) {
         (true, _) => b"NaN".as_slice(),
         (false, false) => b"Infinity",
@@ -78,7 +78,7 @@ fn special(nan: bool, negative: bool, out: &mut BytesMut) {
 }
 
 /// `%.{digits}g`
-fn general(v: f64, digits: i32, out: &mut BytesMut) {
+fn general(v: f64, digits: i32, out: &mut Vec<u8>) {
     let digits = usize::try_from(digits.max(1)).unwrap_or(1);
     let text = format!("{:.*e}", digits - 1, v.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -87,14 +87,14 @@ fn general(v: f64, digits: i32, out: &mut BytesMut) {
     parts.write(i32::try_from(digits).unwrap_or(i32::MAX), out);
 }
 
-fn shortest8(v: f64, out: &mut BytesMut) {
-    let mut buffer = ryu::Buffer::new();
+fn shortest8(v: f64, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(v);
-    // Here both write plainly, except that ryu marks whole numbers.
+    // Here both write plainly, except that zmij marks whole numbers.
     if (1e-4..1e15).contains(&v.abs()) {
         return out.put_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
     }
-    let mut parts = Decimal::from_ryu(text);
+    let mut parts = Decimal::from_text(text);
     let bits = v.abs().to_bits();
     if on_boundary(bits, 52, 1074, &parts) {
         let inside = |p: &Decimal| p.value() == Some(v) && !on_boundary(bits, 52, 1074, p);
@@ -103,13 +103,13 @@ fn shortest8(v: f64, out: &mut BytesMut) {
     parts.write(15, out);
 }
 
-fn shortest4(v: f32, out: &mut BytesMut) {
-    let mut buffer = ryu::Buffer::new();
+fn shortest4(v: f32, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(v);
     if (1e-4..1e6).contains(&v.abs()) {
         return out.put_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
     }
-    let mut parts = Decimal::from_ryu(text);
+    let mut parts = Decimal::from_text(text);
     let bits = u64::from(v.abs().to_bits());
     if on_boundary(bits, 23, 149, &parts) {
         let inside = |p: &Decimal| p.value() == Some(v) && !on_boundary(bits, 23, 149, p);
@@ -121,7 +121,7 @@ fn shortest4(v: f32, out: &mut BytesMut) {
 
 fn with_precision(v: f64, digits: usize) -> Decimal {
     let text = format!("{v:.*e}", digits - 1);
-    Decimal::from_ryu(&text)
+    Decimal::from_text(&text)
 }
 
 /// Whether the digits lie exactly half way to a neighbouring float. PostgreSQL does not use such
@@ -191,7 +191,7 @@ impl Decimal {
     }
 
     /// Takes apart `123.45`, `0.00012` and `1.2345e-7`.
-    fn from_ryu(text: &str) -> Decimal {
+    fn from_text(text: &str) -> Decimal {
         let negative = text.starts_with('-');
         let (mantissa, exponent) = text
             .trim_start_matches('-')
@@ -243,7 +243,7 @@ impl Decimal {
     }
 
     /// Exponents below -4 and from `limit` on are written out.
-    fn write(&self, limit: i32, out: &mut BytesMut) {
+    fn write(&self, limit: i32, out: &mut Vec<u8>) {
         if self.negative {
             out.put_u8(b'-');
         }
@@ -273,7 +273,7 @@ impl Decimal {
         }
     }
 
-    fn write_exponent(&self, digits: &[u8], out: &mut BytesMut) {
+    fn write_exponent(&self, digits: &[u8], out: &mut Vec<u8>) {
         if let Some((first, rest)) = digits.split_first() {
             out.put_u8(*first);
             if !rest.is_empty() {

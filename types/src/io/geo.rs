@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{float, is_space};
 use crate::datum::{Datum, Oid};
@@ -271,7 +271,7 @@ fn parse_polygon(text: &str) -> Result<Polygon> {
 }
 
 /// Writes a geometric value; anything else is not touched.
-pub fn write(value: &Datum, digits: i32, out: &mut BytesMut) {
+pub fn write(value: &Datum, digits: i32, out: &mut Vec<u8>) {
     match value {
         Datum::Point(p) => write_point(p.x, p.y, digits, out),
         Datum::Lseg(l) => {
@@ -313,7 +313,7 @@ pub fn write(value: &Datum, digits: i32, out: &mut BytesMut) {
 
 /// Writes `(x,y)`.
 #[inline]
-pub fn write_point(x: f64, y: f64, digits: i32, out: &mut BytesMut) {
+pub fn write_point(x: f64, y: f64, digits: i32, out: &mut Vec<u8>) {
     out.put_u8(b'(');
     float::write8(x, digits, out);
     out.put_u8(b',');
@@ -321,7 +321,7 @@ pub fn write_point(x: f64, y: f64, digits: i32, out: &mut BytesMut) {
     out.put_u8(b')');
 }
 
-fn write_points(points: &[Point], digits: i32, out: &mut BytesMut) {
+fn write_points(points: &[Point], digits: i32, out: &mut Vec<u8>) {
     for (i, p) in points.iter().enumerate() {
         if i > 0 {
             out.put_u8(b',');

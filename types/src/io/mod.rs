@@ -18,7 +18,7 @@ pub mod style;
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 pub use string::utf8;
 pub use style::{
@@ -141,7 +141,7 @@ pub(crate) fn is_reg(ty: Oid) -> bool {
 }
 
 /// Writes a value in its text form. Writes nothing for NULL, which has none.
-pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
+pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
     let mut int = itoa::Buffer::new();
     match value {
         Datum::Null => {}
@@ -185,7 +185,7 @@ pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
 
 /// A value's text form as a string.
 pub fn to_text(ty: Oid, value: &Datum, io: &Io<'_>) -> String {
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     text_out(ty, value, io, &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -197,7 +197,7 @@ pub fn binary_in(ty: Oid, typmod: i32, bytes: &[u8], io: &Io<'_>) -> Result<Datu
 }
 
 /// Writes a value in the binary format. Writes nothing for NULL, which has none.
-pub fn binary_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut BytesMut) {
+pub fn binary_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
     binary::write(ty, value, io, out);
 }
 

@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::is_space;
 use crate::error::{PgError, Result, SqlState};
@@ -101,7 +101,7 @@ pub fn decode_base64(text: &str) -> Option<Vec<f32>> {
 }
 
 /// Writes `v1,v2,...:extra:ds`, which reads back exactly.
-pub fn write(p: &Pase, out: &mut BytesMut) {
+pub fn write(p: &Pase, out: &mut Vec<u8>) {
     for (i, v) in p.values.iter().enumerate() {
         if i > 0 {
             out.put_u8(b',');

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::style::Field;
 use super::{Io, is_space};
@@ -66,8 +66,8 @@ fn column(text: &str) -> Option<(String, &str)> {
 }
 
 /// Writes a row.
-pub fn write(r: &Record, io: &Io<'_>, out: &mut BytesMut) {
-    let mut scratch = BytesMut::new();
+pub fn write(r: &Record, io: &Io<'_>, out: &mut Vec<u8>) {
+    let mut scratch = Vec::new();
     out.put_u8(b'(');
     for (i, (ty, value)) in r.fields.iter().enumerate() {
         if i > 0 {
@@ -83,7 +83,7 @@ pub fn write(r: &Record, io: &Io<'_>, out: &mut BytesMut) {
     out.put_u8(b')');
 }
 
-fn quote_into(text: &[u8], out: &mut BytesMut) {
+fn quote_into(text: &[u8], out: &mut Vec<u8>) {
     let special =
         |b: &u8| matches!(b, b'"' | b'\\' | b'(' | b')' | b',') || is_space(char::from(*b));
     if !text.is_empty() && !text.iter().any(special) {

@@ -1,6 +1,6 @@
 //! Booleans, integers, object ids, tid and uuid.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{Io, is_space};
 use crate::datum::Oid;
@@ -77,7 +77,7 @@ pub fn parse_reg(ty: Oid, text: &str, io: &Io<'_>) -> Result<Oid> {
 }
 
 /// Writes a reg* value: the catalog's name, `-` for none, or the number.
-pub fn write_reg(ty: Oid, value: Oid, io: &Io<'_>, out: &mut BytesMut) {
+pub fn write_reg(ty: Oid, value: Oid, io: &Io<'_>, out: &mut Vec<u8>) {
     let zero = if matches!(ty, oid::REGOPER | oid::REGOPERATOR) { "0" } else { "-" };
     match (value, io.names.reg_out(ty, value)) {
         (0, _) => out.put_slice(zero.as_bytes()),
@@ -103,7 +103,7 @@ pub fn parse_tid(text: &str) -> Result<u64> {
 }
 
 /// Writes `(block,offset)`.
-pub fn write_tid(tid: u64, out: &mut BytesMut) {
+pub fn write_tid(tid: u64, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     out.put_u8(b'(');
     out.put_slice(buffer.format(tid >> TID_OFFSET_BITS).as_bytes());
@@ -148,7 +148,7 @@ pub fn parse_lsn(text: &str) -> Result<i64> {
 }
 
 /// Writes a WAL position.
-pub fn write_lsn(lsn: i64, out: &mut BytesMut) {
+pub fn write_lsn(lsn: i64, out: &mut Vec<u8>) {
     let lsn = lsn.cast_unsigned();
     out.put_slice(format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff).as_bytes());
 }

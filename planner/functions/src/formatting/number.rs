@@ -448,7 +448,7 @@ fn relevant(number: &[u8]) -> Option<usize> {
 }
 
 fn plain(n: &Numeric) -> String {
-    let mut out = bytes::BytesMut::new();
+    let mut out = Vec::new();
     numeric_text::write(n, &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -1,6 +1,5 @@
 //! Any value as JSON text: `to_json` and what builds on it.
 
-use bytes::BytesMut;
 use vicinity_types::array::{Array, Dim};
 use vicinity_types::io::{DateStyle, IoStyle, TypeShape, to_text};
 use vicinity_types::jsonb::print;
@@ -11,7 +10,7 @@ use crate::env::Env;
 
 /// A JSON string with its quotes.
 pub(crate) fn string(text: &str, out: &mut String) {
-    let mut quoted = BytesMut::with_capacity(text.len() + 2);
+    let mut quoted = Vec::with_capacity(text.len() + 2);
     print::write_string(text, &mut quoted);
     out.push_str(&String::from_utf8_lossy(&quoted));
 }

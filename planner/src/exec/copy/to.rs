@@ -154,10 +154,14 @@ impl CopyTo {
 
     /// Appends up to `max` rows as CopyData messages.
     pub fn fill(&mut self, out: &mut BytesMut, max: usize) -> Result<Fetched> {
-        self.write(out, max, true)
+        let mut messages = Vec::new();
+        let fetched = self.write(&mut messages, max, true);
+        // What came before an error is sent.
+        out.extend_from_slice(&messages);
+        fetched
     }
 
-    fn write(&mut self, out: &mut BytesMut, max: usize, framed: bool) -> Result<Fetched> {
+    fn write(&mut self, out: &mut Vec<u8>, max: usize, framed: bool) -> Result<Fetched> {
         if self.done {
             return Ok(Fetched { rows: 0, done: true });
         }
@@ -189,7 +193,7 @@ impl CopyTo {
         let mut target = file::create(path)?;
         let failed =
             |e: std::io::Error| file::error(&e, format!("could not write to COPY file \"{path}\""));
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let mut rows = 0;
         loop {
             let fetched = self.write(&mut out, 1024, false)?;
@@ -206,7 +210,7 @@ impl CopyTo {
 
 /// Writes rows, each a CopyData message if `framed`.
 struct Writer<'a> {
-    out: &'a mut BytesMut,
+    out: &'a mut Vec<u8>,
     options: &'a Options,
     force: &'a [bool],
     io: Io<'a>,
@@ -319,7 +323,7 @@ impl Writer<'_> {
     fn value(
         &mut self,
         null: bool,
-        write: impl FnOnce(&mut BytesMut, &Io<'_>, bool) -> Result<()>,
+        write: impl FnOnce(&mut Vec<u8>, &Io<'_>, bool) -> Result<()>,
     ) -> Result<()> {
         let column = self.column;
         self.column += 1;

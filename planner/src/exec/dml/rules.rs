@@ -429,7 +429,7 @@ impl Rules {
                 parts.push("null".to_owned());
                 continue;
             }
-            let mut out = bytes::BytesMut::new();
+            let mut out = Vec::new();
             text_out(ty.oid, value, &ctx.io(), &mut out);
             let text = String::from_utf8_lossy(&out);
             if text.len() <= LONGEST {

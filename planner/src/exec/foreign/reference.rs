@@ -87,7 +87,7 @@ impl Reference {
             if value.is_null() {
                 return "null".to_owned();
             }
-            let mut out = bytes::BytesMut::new();
+            let mut out = Vec::new();
             text_out(ty.oid, value, &ctx.io(), &mut out);
             String::from_utf8_lossy(&out).into_owned()
         };
