@@ -6,8 +6,11 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use vicinity_types::{PgError, Result, SqlState};
+
+use crate::{data, resident};
 
 /// PostgreSQL and Vicinity side by side.
 #[derive(clap::Args, Debug)]
@@ -30,6 +33,9 @@ pub struct Args {
     /// Airports in OpenFlights' format: couriers are scattered around them, not over all of the map.
     #[arg(long)]
     cities: Option<PathBuf>,
+    /// Vicinity's process, whose memory is told.
+    #[arg(long)]
+    pid: Option<u32>,
     /// Only run: the tables are there.
     #[arg(long)]
     loaded: bool,
@@ -106,19 +112,6 @@ fn at(address: &str) -> Result<(&str, &str)> {
     address.rsplit_once(':').ok_or_else(|| failed(format!("{address} is not host:port")))
 }
 
-/// The places of the airports, on a map of a million by a million.
-fn cities(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let place = |line: &str| {
-        // Names may have commas in them; what follows the codes has none before the numbers.
-        let numbers: Vec<f64> = line.split(',').skip(6).filter_map(|f| f.parse().ok()).collect();
-        let [latitude, longitude, ..] = numbers.as_slice() else { return None };
-        Some(format!("(point({}, {}))", longitude / 180.0 * 5e5, latitude / 90.0 * 5e5))
-    };
-    let places: Vec<String> = text.lines().filter_map(place).collect();
-    Ok(format!("insert into city (pos) values {};\n", places.join(", ")))
-}
-
 impl Args {
     fn tool(&self, name: &str, address: &str) -> Result<Command> {
         let (host, port) = at(address)?;
@@ -127,25 +120,7 @@ impl Args {
         Ok(tool)
     }
 
-    /// Makes the tables and fills them.
-    fn load(&self, address: &str) -> Result<()> {
-        let mut sql = TABLES.to_owned();
-        let n = self.couriers;
-        let around = match &self.cities {
-            None => {
-                sql.push_str("insert into city (pos) values (point(0,0));\n");
-                "point((random()-0.5)*1000000, (random()-0.5)*1000000)"
-            }
-            Some(path) => {
-                sql.push_str(&cities(path)?);
-                "c.pos + point((random()-0.5)*4000, (random()-0.5)*4000)"
-            }
-        };
-        sql.push_str(&format!(
-            "insert into cainiao_trace_realtime (uid, pos) select i, {around} from generate_series(1,{n}) i \
-             join city c on c.id = 1 + i % (select count(*) from city) on conflict (uid) do update set pos=excluded.pos;\n\
-             analyze cainiao_trace_realtime;\n"
-        ));
+    fn psql(&self, address: &str, sql: &str) -> Result<()> {
         let mut psql = self.tool("psql", address)?;
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.dbname]);
         let mut child = psql.stdin(Stdio::piped()).spawn().map_err(failed)?;
@@ -154,6 +129,37 @@ impl Args {
         }
         let status = child.wait().map_err(failed)?;
         if status.success() { Ok(()) } else { Err(failed(format!("loading {address} failed"))) }
+    }
+
+    /// Makes the tables and fills them; seconds that took.
+    fn load(&self, address: &str) -> Result<f64> {
+        let mut sql = TABLES.to_owned();
+        let around = match &self.cities {
+            None => {
+                sql.push_str("insert into city (pos) values (point(0,0));\n");
+                "point((random()-0.5)*1000000, (random()-0.5)*1000000)"
+            }
+            Some(path) => {
+                let place = |[x, y]: data::At| format!("(point({x},{y}))");
+                let places: Vec<String> = data::cities(path)?.into_iter().map(place).collect();
+                sql.push_str(&format!("insert into city (pos) values {};\n", places.join(",")));
+                "c.pos + point((random()-0.5)*4000, (random()-0.5)*4000)"
+            }
+        };
+        self.psql(address, &sql)?;
+        let n = self.couriers;
+        let start = Instant::now();
+        self.psql(
+            address,
+            &format!(
+                "insert into cainiao_trace_realtime (uid, pos) select i, {around} from generate_series(1,{n}) i \
+                 join city c on c.id = 1 + i % (select count(*) from city) \
+                 on conflict (uid) do update set pos=excluded.pos;"
+            ),
+        )?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.psql(address, "vacuum analyze cainiao_trace_realtime;")?;
+        Ok(seconds)
     }
 
     /// Begins a run of a script.
@@ -210,8 +216,13 @@ fn median(mut values: Vec<f64>) -> f64 {
 pub fn run(args: &Args) -> Result<()> {
     let under = tempfile::tempdir().map_err(failed)?;
     if !args.loaded {
-        for address in [&args.peer, &args.ours] {
-            args.load(address)?;
+        let peer = args.load(&args.peer)?;
+        let own = args.pid.map(|pid| (pid.to_string(), resident(&pid.to_string())));
+        let ours = args.load(&args.ours)?;
+        println!("loading     {peer:>11.1} s {ours:>9.1} s {:>7.2}", peer / ours);
+        if let Some((pid, before)) = own {
+            let each = (resident(&pid) - before) / f64::from(args.couriers);
+            println!("VmRSS per courier {each:.0} bytes");
         }
     }
     let all = ["sel1", "pt", "knn1", "knn100", "ups", "ins", "instrig", "ups+knn100"];

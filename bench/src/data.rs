@@ -143,3 +143,20 @@ pub(crate) fn l2(a: &[f32], b: &[f32]) -> f32 {
     }
     sums.iter().sum()
 }
+
+/// A place on the map.
+pub(crate) type At = [f64; 2];
+
+/// The places of airports in OpenFlights' format, on a map of a million by a million around the origin.
+pub(crate) fn cities(path: &Path) -> Result<Vec<At>> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|e| PgError::internal(format!("{}: {e}", path.display())))?;
+    let place = |line: &str| {
+        // Names may have commas in them; what follows the coordinates has none.
+        let mut fields = line.rsplit(',').skip(6);
+        let (longitude, latitude) = (fields.next()?, fields.next()?);
+        let scaled = |v: &str, range: f64| Some(v.parse::<f64>().ok()? / range * 500_000.0);
+        Some([scaled(longitude, 180.0)?, scaled(latitude, 90.0)?])
+    };
+    Ok(text.lines().filter_map(place).collect())
+}

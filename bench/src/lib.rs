@@ -3,6 +3,7 @@
 pub mod ann;
 pub mod btree;
 pub mod ceiling;
+pub mod checker;
 pub mod couriers;
 mod data;
 pub mod search;

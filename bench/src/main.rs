@@ -22,6 +22,8 @@ enum Command {
     Btree(vicinity_bench::btree::Args),
     /// A server of canned answers over the engine's connection loop.
     Ceiling(vicinity_bench::ceiling::Args),
+    /// Answers of the spatial index against sequential scans, beside writers.
+    Checker(vicinity_bench::checker::Args),
     /// The logistics document's pgbench scripts against PostgreSQL and a Vicinity that run.
     Couriers(vicinity_bench::couriers::Args),
     /// Recall and time of vector searches over SQL, in a server that runs.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
+        Command::Checker(args) => vicinity_bench::checker::run(&args),
         Command::Couriers(args) => vicinity_bench::couriers::run(&args),
         Command::Search(args) => vicinity_bench::search::run(&args),
         Command::Rows(args) => vicinity_bench::storage_rows::run(&args),

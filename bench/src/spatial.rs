@@ -7,9 +7,10 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use vicinity_indexes::Points;
 use vicinity_indexes::spatial::{Entry, Nearest, Region};
-use vicinity_types::{PgError, Result};
+use vicinity_types::Result;
 
 use crate::cpu;
+use crate::data::{self, At};
 
 /// Inserts, moves, nearest searches and memory of the spatial index.
 #[derive(clap::Args, Debug)]
@@ -25,20 +26,6 @@ pub struct Args {
     airports: Option<PathBuf>,
 }
 
-type At = [f64; 2];
-
-/// Latitude and longitude of each airport, scaled to the range of the even points.
-fn cities(path: &PathBuf) -> Result<Vec<At>> {
-    let text = std::fs::read_to_string(path).map_err(|e| PgError::internal(e.to_string()))?;
-    let line = |line: &str| {
-        let mut fields = line.rsplit(',').skip(6);
-        let (longitude, latitude) = (fields.next()?, fields.next()?);
-        let scaled = |v: &str, range: f64| Some(v.parse::<f64>().ok()? / range * 500_000.0);
-        Some([scaled(longitude, 180.0)?, scaled(latitude, 90.0)?])
-    };
-    Ok(text.lines().filter_map(line).collect())
-}
-
 fn even(rng: &mut Xoshiro256PlusPlus) -> At {
     [rng.random_range(-500_000.0..500_000.0), rng.random_range(-500_000.0..500_000.0)]
 }
@@ -47,7 +34,7 @@ fn even(rng: &mut Xoshiro256PlusPlus) -> At {
 pub fn run(args: &Args) -> Result<()> {
     measure(args, "even", &even);
     if let Some(path) = &args.airports {
-        let cities = cities(path)?;
+        let cities = data::cities(path)?;
         measure(args, "airports", &|rng| {
             let [x, y] = cities[rng.random_range(0..cities.len())];
             let mut near = || {

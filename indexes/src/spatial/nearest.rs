@@ -23,13 +23,23 @@ pub struct Found {
 }
 
 impl Found {
+    /// Distances are not negative, and their NaN is the positive one: they order as their bits.
+    #[inline]
+    fn key(&self) -> u128 {
+        u128::from(self.distance.to_bits()) << 64 | u128::from(self.row)
+    }
+
     /// Total: nearer, then the lower row, then by coordinates (a row that moved has several entries).
     #[inline]
     fn order(&self, other: &Found) -> Ordering {
-        // Distances are not negative, and their NaN is the positive one: they order as their bits.
-        let near = self.distance.to_bits().cmp(&other.distance.to_bits());
-        near.then_with(|| self.row.cmp(&other.row))
-            .then_with(|| self.at.map(f64::to_bits).cmp(&other.at.map(f64::to_bits)))
+        let (own, theirs) = (self.key(), other.key());
+        if own < theirs {
+            Ordering::Less
+        } else if own > theirs {
+            Ordering::Greater
+        } else {
+            self.at.map(f64::to_bits).cmp(&other.at.map(f64::to_bits))
+        }
     }
 }
 
