@@ -15,7 +15,7 @@ use vicinity_wire::backend::Session;
 use vicinity_wire::startup::Startup;
 use vicinity_wire::{
     Auth, Backend, Column, Description, Event, Limits, Opened, Progress, Server, Service, Tag,
-    Values, encode,
+    Threads, Values, encode,
 };
 
 /// `bench ceiling`
@@ -35,13 +35,11 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn serve(args: &Args) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(args.workers)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    let threads = Threads { count: args.workers, stack: None, blocking: 64 };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let service = Arc::new(Canned);
         let server =
-            Server::bind(&[args.listen], Arc::new(Canned), Limits::default(), None).await?;
+            Server::bind(&[args.listen], service, Limits::default(), None, &threads).await?;
         let handle = server.start()?;
         println!("canned answers on {:?}", handle.addresses());
         std::future::pending().await

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         ..Settings::default()
     };
     let config = settings.finish()?;
-    runtime(&config)?.block_on(async {
+    runtime()?.block_on(async {
         let running = Running::start(&config).await?;
         let shown = tokio::select! {
             shown = show(args, &running) => shown.map(|()| !args.exit),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vicinity_planner::engine::Engine;
 use vicinity_storage::{Database, Options, set_wait_hook};
 use vicinity_types::{PgError, Result, SqlState};
-use vicinity_wire::{Server, ServerHandle};
+use vicinity_wire::{Server, ServerHandle, Threads};
 
 use crate::config::Config;
 use crate::service::EngineService;
@@ -52,15 +52,17 @@ impl Running {
         let seconds = began.elapsed().as_secs_f64();
         tracing::info!("database {} opened in {seconds:.1} s", config.data.display());
         let service = Arc::new(EngineService::new(engine, config));
-        let server = Server::bind(&config.listen, service, config.limits.clone(), tls)
-            .await
-            .map_err(|e| {
-                let places: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
-                PgError::new(
-                    SqlState::CONNECTION_EXCEPTION,
-                    format!("could not listen on {}: {e}", places.join(", ")),
-                )
-            })?;
+        let server =
+            Server::bind(&config.listen, service, config.limits.clone(), tls, &threads(config))
+                .await
+                .map_err(|e| {
+                    let places: Vec<String> =
+                        config.listen.iter().map(ToString::to_string).collect();
+                    PgError::new(
+                        SqlState::CONNECTION_EXCEPTION,
+                        format!("could not listen on {}: {e}", places.join(", ")),
+                    )
+                })?;
         let handle = server.start().map_err(|e| PgError::internal(e.to_string()))?;
         Ok(Running { handle, database })
     }
@@ -101,15 +103,20 @@ fn wait(work: &mut dyn FnMut()) {
     }
 }
 
-/// The runtime servers run on.
-pub fn runtime(config: &Config) -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.workers)
-        // Statements that wait for each other's locks each hold one.
-        .max_blocking_threads(config.limits.connections + 64)
-        .thread_name("vicinity")
+/// The threads that serve connections.
+fn threads(config: &Config) -> Threads {
+    Threads {
+        count: config.workers,
         // Statements are walked recursively, to the depth `sql::depth` allows; untouched pages cost nothing.
-        .thread_stack_size(512 << 20)
+        stack: Some(512 << 20),
+        // Statements that wait for each other's locks each hold one.
+        blocking: config.limits.connections + 64,
+    }
+}
+
+/// The runtime that opens, accepts and stops; connections have threads of their own.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| PgError::internal(e.to_string()))
@@ -130,7 +137,7 @@ pub async fn interrupted() -> Result<()> {
 
 /// `vicinity serve`: until a signal comes.
 pub fn serve(config: &Config) -> Result<()> {
-    runtime(config)?.block_on(async {
+    runtime()?.block_on(async {
         let running = Running::start(config).await?;
         println!("vicinity is ready; connect with\n\n    {}\n", running.psql());
         interrupted().await?;

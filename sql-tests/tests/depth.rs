@@ -2,18 +2,8 @@
 //! the stacks of a real server, which no statement overflows.
 #![allow(clippy::unwrap_used)]
 
-use std::future::Future;
-
 use tokio_postgres::SimpleQueryMessage;
-use vicinity_server::serve;
-use vicinity_sql_tests::{Settings, TestServer};
-
-/// Runs a test on the runtime servers have.
-fn on_server_threads<F: Future<Output = ()> + Send + 'static>(test: F) {
-    let settings = Settings { data: Some("unused".into()), ..Settings::default() };
-    let runtime = serve::runtime(&settings.finish().unwrap()).unwrap();
-    runtime.block_on(async { tokio::spawn(test).await.unwrap() });
-}
+use vicinity_sql_tests::TestServer;
 
 /// A statement's first value, or its SQLSTATE.
 async fn answer(client: &tokio_postgres::Client, sql: &str) -> String {
@@ -29,70 +19,66 @@ async fn answer(client: &tokio_postgres::Client, sql: &str) -> String {
     }
 }
 
-#[test]
-fn deep_expressions_and_chains_run() {
-    on_server_threads(async {
-        let server = TestServer::start().await;
-        let client = server.connect().await;
-        let with = (1..250).fold("with c0 as (select 1 a)".to_owned(), |sql, i| {
-            format!("{sql}, c{i} as (select a + 1 a from c{})", i - 1)
-        });
-        let nested = |n: usize| format!("select {}1{}", "(".repeat(n), ")".repeat(n));
-        for (sql, want) in [
-            (format!("select 1{}", "+1".repeat(4000)), "4001"),
-            (format!("select length('a'{})", "||'a'".repeat(4000)), "4001"),
-            (format!("select a{} from generate_series(1, 1) a", "+a".repeat(1600)), "1601"),
-            (
-                format!(
-                    "select a from generate_series(1, 1) a where a = 1{}",
-                    " or a = 2".repeat(4000)
-                ),
-                "1",
-            ),
-            (format!("select 1 where true{}", " and 1 = 1".repeat(4000)), "1"),
-            (
-                format!("select count(*) from (select 1{}) q", " union all select 1".repeat(2500)),
-                "2501",
-            ),
-            (format!("{with} select a from c249"), "250"),
-            (nested(900), "1"),
-            (format!("select {}1{}", "abs(".repeat(900), ")".repeat(900)), "1"),
-            (format!("select {}1{}", "case when true then ".repeat(450), " end".repeat(450)), "1"),
-            (format!("{}select 1{}", "select * from (".repeat(250), ") q".repeat(250)), "1"),
-        ] {
-            assert_eq!(answer(&client, &sql).await, want, "{}", &sql[..60]);
-        }
-        for sql in [
-            format!("select 1{}", "+1".repeat(20_000)),
-            nested(20_000),
-            format!("select 1{}", " union all select 1".repeat(20_000)),
-        ] {
-            assert_eq!(answer(&client, &sql).await, "54001", "{}", &sql[..60]);
-        }
-        server.stop().await;
+#[tokio::test(flavor = "multi_thread")]
+async fn deep_expressions_and_chains_run() {
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    let with = (1..250).fold("with c0 as (select 1 a)".to_owned(), |sql, i| {
+        format!("{sql}, c{i} as (select a + 1 a from c{})", i - 1)
     });
+    let nested = |n: usize| format!("select {}1{}", "(".repeat(n), ")".repeat(n));
+    for (sql, want) in [
+        (format!("select 1{}", "+1".repeat(4000)), "4001"),
+        (format!("select length('a'{})", "||'a'".repeat(4000)), "4001"),
+        (format!("select a{} from generate_series(1, 1) a", "+a".repeat(1600)), "1601"),
+        (
+            format!(
+                "select a from generate_series(1, 1) a where a = 1{}",
+                " or a = 2".repeat(4000)
+            ),
+            "1",
+        ),
+        (format!("select 1 where true{}", " and 1 = 1".repeat(4000)), "1"),
+        (
+            format!("select count(*) from (select 1{}) q", " union all select 1".repeat(2500)),
+            "2501",
+        ),
+        (format!("{with} select a from c249"), "250"),
+        (nested(900), "1"),
+        (format!("select {}1{}", "abs(".repeat(900), ")".repeat(900)), "1"),
+        (format!("select {}1{}", "case when true then ".repeat(450), " end".repeat(450)), "1"),
+        (format!("{}select 1{}", "select * from (".repeat(250), ") q".repeat(250)), "1"),
+    ] {
+        assert_eq!(answer(&client, &sql).await, want, "{}", &sql[..60]);
+    }
+    for sql in [
+        format!("select 1{}", "+1".repeat(20_000)),
+        nested(20_000),
+        format!("select 1{}", " union all select 1".repeat(20_000)),
+    ] {
+        assert_eq!(answer(&client, &sql).await, "54001", "{}", &sql[..60]);
+    }
+    server.stop().await;
 }
 
-#[test]
-fn views_upon_views_run() {
-    on_server_threads(async {
-        let server = TestServer::start().await;
-        let client = server.connect().await;
-        client.batch_execute("create view v0 as select 1 as a").await.unwrap();
-        let mut last = 0;
-        for i in 1..=310 {
-            let sql = format!("create view v{i} as select * from v{last}");
-            if answer(&client, &sql).await == "54001" {
-                break;
-            }
-            last = i;
+#[tokio::test(flavor = "multi_thread")]
+async fn views_upon_views_run() {
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    client.batch_execute("create view v0 as select 1 as a").await.unwrap();
+    let mut last = 0;
+    for i in 1..=310 {
+        let sql = format!("create view v{i} as select * from v{last}");
+        if answer(&client, &sql).await == "54001" {
+            break;
         }
-        assert!(last >= 300, "{last}");
-        // Reading one is a step more than making it.
-        last -= 1;
-        assert_eq!(answer(&client, &format!("select a from v{last}")).await, "1");
-        let wide = format!("select x.a from v{last} x join v{last} y using (a) where x.a = 1");
-        assert_eq!(answer(&client, &wide).await, "1");
-        server.stop().await;
-    });
+        last = i;
+    }
+    assert!(last >= 300, "{last}");
+    // Reading one is a step more than making it.
+    last -= 1;
+    assert_eq!(answer(&client, &format!("select a from v{last}")).await, "1");
+    let wide = format!("select x.a from v{last} x join v{last} y using (a) where x.a = 1");
+    assert_eq!(answer(&client, &wide).await, "1");
+    server.stop().await;
 }

@@ -13,6 +13,7 @@ pub mod auth;
 pub mod backend;
 pub mod connection;
 pub mod copy;
+pub mod cores;
 pub mod encode;
 pub mod message;
 pub mod protocol;
@@ -26,4 +27,5 @@ pub use backend::{
     Session, Tag, Values,
 };
 pub use copy::{CopyData, Supply};
+pub use cores::{Cores, Threads};
 pub use server::{Limits, Server, ServerHandle, Tls};

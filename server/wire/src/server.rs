@@ -17,6 +17,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use crate::backend::Service;
 use crate::connection;
+use crate::cores::{Cores, Threads};
 
 /// Every limit of the wire (invariant bounded).
 #[derive(Clone, Debug)]
@@ -118,6 +119,7 @@ pub struct Shared<S: Service> {
     pub limits: Arc<Limits>,
     /// TLS, if there is any.
     pub tls: Option<Tls>,
+    cores: Cores,
     book: Arc<Book>,
     next_pid: AtomicI32,
     stops: Mutex<HashMap<usize, Arc<Stop>>>,
@@ -181,12 +183,13 @@ pub struct Server<S: Service> {
 }
 
 impl<S: Service> Server<S> {
-    /// Binds every address.
+    /// Binds every address, and starts the threads that will serve.
     pub async fn bind(
         addresses: &[SocketAddr],
         service: Arc<S>,
         limits: Limits,
         tls: Option<Tls>,
+        threads: &Threads,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -196,6 +199,7 @@ impl<S: Service> Server<S> {
             service,
             limits: Arc::new(limits),
             tls,
+            cores: Cores::start(threads)?,
             book: Arc::default(),
             next_pid: AtomicI32::new(1),
             stops: Mutex::default(),
@@ -233,7 +237,7 @@ async fn accept<S: Service>(
                 if let Err(e) = prepare(&tcp, peer) {
                     tracing::debug!("socket options: {e}");
                 }
-                tokio::spawn(connection::serve(tcp, peer, Arc::clone(&shared)));
+                seat(tcp, peer, &shared);
             }
             Err(e) => {
                 // Out of descriptors, most likely: some will come back.
@@ -242,6 +246,23 @@ async fn accept<S: Service>(
             }
         }
     }
+}
+
+/// Hands a connection to the thread that will serve it.
+fn seat<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared<S>>) {
+    let Some((core, seat)) = shared.cores.seat() else { return };
+    let tcp = match tcp.into_std() {
+        Ok(tcp) => tcp,
+        Err(e) => return tracing::warn!("a socket could not change threads: {e}"),
+    };
+    let shared = Arc::clone(shared);
+    core.spawn(async move {
+        match TcpStream::from_std(tcp) {
+            Ok(tcp) => connection::serve(tcp, peer, shared).await,
+            Err(e) => tracing::warn!("a socket could not change threads: {e}"),
+        }
+        drop(seat);
+    });
 }
 
 fn prepare(tcp: &TcpStream, peer: SocketAddr) -> io::Result<()> {
