@@ -350,3 +350,42 @@ fn added_columns_have_their_missing_value() {
     assert_eq!(all(&old, txn.snapshot()), [(1, 1), (2, 2)]);
     assert_eq!(check(&open(&disk.crash(1))), [(1, 42), (2, 7)]);
 }
+
+/// Commits rows `first..first + count`, or says why not.
+fn add_rows(db: &Arc<Database>, first: i32, count: i32) -> Result<(), SqlState> {
+    let txn = begin(db);
+    let t = table(db);
+    let written = (first..first + count).try_for_each(|i| t.insert(&txn, &row(i, 0)).map(drop));
+    let ticket = written.and_then(|()| txn.commit()).map_err(|e| e.code())?;
+    ticket.lsn.map_or(Ok(()), |lsn| db.wal().wait_durable(lsn)).map_err(|e| e.code())
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_passes() {
+    for seed in 0..20 {
+        let disk = SimDisk::new();
+        let db = open(&disk);
+        make_table(&db);
+        let mut there = Vec::new();
+        let mut add = |first: i32, count: i32| match add_rows(&db, first, count) {
+            Ok(()) => {
+                there.extend((first..first + count).map(|i| (i, 0)));
+                true
+            }
+            Err(code) => {
+                assert_eq!(code, SqlState::DISK_FULL);
+                false
+            }
+        };
+        assert!(add(0, 1));
+        disk.set_room(Some(10_000 * seed));
+        let full = (1..200).find(|n| !add(n * 1000, 500)).expect("the disk is full in the end");
+        // What could not be committed is nowhere to be seen; what is small may still go on.
+        assert!(!add(500_000, 20_000));
+        disk.set_room(None);
+        assert!(add(full * 1000, 500) && add(500_000, 20_000) && add(900_000, 1));
+        there.sort_unstable();
+        assert_eq!(seen(&db), there);
+        assert_eq!(seen(&open(&disk.crash(seed))), there);
+    }
+}

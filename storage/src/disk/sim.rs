@@ -17,6 +17,8 @@ struct FileState {
     current: Vec<u8>,
     /// Writes since the last sync, in order.
     pending: Vec<(u64, Vec<u8>)>,
+    /// Bytes up to which it has blocks.
+    blocks: u64,
 }
 
 #[derive(Default)]
@@ -28,6 +30,8 @@ struct DirState {
     syncs_left: Option<u64>,
     /// Syncs do nothing: for the test of the test.
     lying: bool,
+    /// Bytes there is room for in all files together.
+    room: Option<u64>,
 }
 
 /// A simulated disk. Clones share it, as two processes would share a directory.
@@ -64,7 +68,9 @@ impl SimDisk {
                     }
                 }
             }
-            let kept = FileState { synced: bytes.clone(), current: bytes, pending: Vec::new() };
+            let blocks = bytes.len() as u64;
+            let kept =
+                FileState { synced: bytes.clone(), current: bytes, pending: Vec::new(), blocks };
             after.files.insert(name.clone(), Arc::new(Mutex::new(kept)));
         }
         after.synced = after.files.clone();
@@ -74,6 +80,13 @@ impl SimDisk {
     /// Lets this many more syncs succeed; then all fail.
     pub fn fail_syncs_after(&self, syncs: u64) {
         self.0.lock().syncs_left = Some(syncs);
+    }
+
+    /// Lets the files have so many bytes more, or again as many as they want.
+    pub fn set_room(&self, more: Option<u64>) {
+        let mut dir = self.0.lock();
+        let used: u64 = dir.files.values().map(|f| f.lock().blocks).sum();
+        dir.room = more.map(|more| used + more);
     }
 
     /// Syncs that do nothing and say they did.
@@ -181,7 +194,14 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let dir = self.disk.0.lock();
+        let used: u64 = dir.files.values().map(|f| f.lock().blocks).sum();
         let mut state = self.state.lock();
+        let blocks = state.blocks.max(offset + bytes.len() as u64);
+        if dir.room.is_some_and(|room| used + (blocks - state.blocks) > room) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.blocks = blocks;
         put(&mut state.current, offset, bytes);
         state.pending.push((offset, bytes.to_vec()));
         Ok(())
@@ -213,6 +233,7 @@ impl DiskFile for SimFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         state.current.resize(len as usize, 0);
+        state.blocks = state.blocks.min(len);
         Ok(())
     }
 }

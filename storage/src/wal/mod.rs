@@ -4,12 +4,17 @@
 //! whatever the buffer holds, writes it, syncs once, and wakes everybody whose LSN it passed: group
 //! commit without a timer. Nobody holds a lock while the disk works (invariant *durable*).
 //!
+//! A record is appended only where the file has blocks for it already: a full disk is found before
+//! a transaction shows, is an error of its statement (53100), and the log goes on when there is room
+//! again.
+//!
 //! A write or sync that fails is never tried again: the pages may be gone while the kernel calls
 //! them clean. The log is dead from then on, every wait ends in an error, and the process is told to
 //! end (`Options::on_fatal`).
 
 pub(crate) mod reader;
 pub(crate) mod record;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,13 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::mvcc::Xid;
 use crate::sequence::SequenceState;
-use record::SEGMENT_HEADER;
+pub(crate) use segments::{DIR, segment_path};
+use segments::{Segments, is_full};
 
 /// A position in the log: the bytes of all records before it.
 pub type Lsn = u64;
@@ -50,7 +56,7 @@ struct Shared {
     state: Mutex<State>,
     /// Something to write, or to stop for.
     work: Condvar,
-    /// The buffer was taken.
+    /// The buffer was taken, or the file has got more blocks, or none are to be had.
     room: Condvar,
     durable: AtomicU64,
     waiters: Mutex<Waiters>,
@@ -63,6 +69,13 @@ struct State {
     end: Lsn,
     /// Somebody waits for this much.
     wanted: Lsn,
+    /// Up to here the file has blocks: records may be appended.
+    granted: Lsn,
+    /// Somebody waits for blocks up to here.
+    asked: Lsn,
+    /// How often there were none, and what was said the last time.
+    refusals: u64,
+    refusal: String,
     stop: bool,
     dead: Option<String>,
 }
@@ -75,6 +88,11 @@ struct Waiters {
 
 /// A record ready to be appended.
 pub(crate) struct Ready(Vec<u8>);
+
+fn full_error(why: &str) -> PgError {
+    PgError::new(SqlState::DISK_FULL, format!("could not extend the write-ahead log: {why}"))
+        .hint("Check free disk space.")
+}
 
 fn dead_error(why: &str) -> PgError {
     PgError::new(SqlState::IO_ERROR, format!("the write-ahead log cannot be written: {why}"))
@@ -90,11 +108,17 @@ impl Wal {
         sync: bool,
         on_fatal: Option<OnFatal>,
     ) -> Result<Wal> {
+        let (files, granted) = Segments::begin(disk, start, segment, segment_size, sync)
+            .map_err(|e| reader::io_error("begin the write-ahead log", &e))?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 buffer: Vec::new(),
                 end: start,
                 wanted: start,
+                granted,
+                asked: start,
+                refusals: 0,
+                refusal: String::new(),
                 stop: false,
                 dead: None,
             }),
@@ -104,9 +128,6 @@ impl Wal {
             waiters: Mutex::new(Waiters::default()),
             on_fatal,
         });
-        let mut files =
-            Segments { disk, segment, segment_size, file: None, at: 0, filled: 0, sync };
-        files.roll(start).map_err(|e| dead_error(&e.to_string()))?;
         let thread = shared.clone();
         let writer = std::thread::Builder::new()
             .name("wal-writer".to_owned())
@@ -229,9 +250,23 @@ impl Drop for Wal {
 }
 
 impl Shared {
-    fn push(&self, state: &mut State, record: &[u8]) -> Result<Lsn> {
-        if let Some(why) = &state.dead {
-            return Err(dead_error(why));
+    /// Appends a record where there is room for it; waits for the writer to make some.
+    fn push(&self, state: &mut MutexGuard<'_, State>, record: &[u8]) -> Result<Lsn> {
+        let refusals = state.refusals;
+        loop {
+            if let Some(why) = &state.dead {
+                return Err(dead_error(why));
+            }
+            let end = state.end + record.len() as u64;
+            if end <= state.granted {
+                break;
+            }
+            if state.refusals > refusals {
+                return Err(full_error(&state.refusal));
+            }
+            state.asked = state.asked.max(end);
+            self.work.notify_one();
+            self.room.wait(state);
         }
         let was_empty = state.buffer.is_empty();
         state.buffer.extend_from_slice(record);
@@ -246,22 +281,25 @@ impl Shared {
     fn write_all(&self, mut files: Segments, mut written: Lsn) {
         let mut batch = Vec::new();
         loop {
-            {
+            let promised = {
                 let mut state = self.state.lock();
-                while state.buffer.is_empty() && !state.stop {
+                while state.buffer.is_empty() && state.asked <= state.granted && !state.stop {
                     self.work.wait(&mut state);
                 }
-                if state.buffer.is_empty() {
+                if state.buffer.is_empty() && state.stop {
                     return;
                 }
-                let hurried = |s: &State| s.wanted > written || s.stop || s.buffer.len() > 1 << 20;
+                let hurried = |s: &State| {
+                    s.wanted > written || s.asked > s.granted || s.stop || s.buffer.len() > 1 << 20
+                };
                 if !hurried(&state) {
                     self.work.wait_for(&mut state, LINGER);
                 }
                 std::mem::swap(&mut batch, &mut state.buffer);
                 self.room.notify_all();
-            }
-            if let Err(e) = files.write(written, &batch) {
+                state.granted
+            };
+            if let Err(e) = files.write(&batch) {
                 return self.die(&e.to_string());
             }
             written += batch.len() as u64;
@@ -269,9 +307,38 @@ impl Shared {
             if batch.capacity() > 8 << 20 {
                 batch = Vec::new();
             }
+            if let Err(e) =
+                self.make_room(&mut files, written, promised).and_then(|()| files.sync())
+            {
+                return self.die(&e.to_string());
+            }
             self.durable.store(written, Ordering::Release);
             self.wake(written);
         }
+    }
+
+    /// Gets blocks for what is asked for, and some before anybody asks. `promised` are those that
+    /// records may be appended to already.
+    fn make_room(&self, files: &mut Segments, written: Lsn, promised: Lsn) -> io::Result<()> {
+        let asked = Some(self.state.lock().asked).filter(|asked| *asked > promised);
+        let outcome = match asked {
+            Some(asked) => files.grant(written, asked),
+            None => files.fill_ahead(written),
+        };
+        let mut state = self.state.lock();
+        match outcome {
+            Ok(granted) => state.granted = granted,
+            Err(e) if is_full(&e) => {
+                if asked.is_some() {
+                    state.asked = state.granted;
+                    state.refusals += 1;
+                    state.refusal = e.to_string();
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        self.room.notify_all();
+        Ok(())
     }
 
     fn wake(&self, durable: Lsn) {
@@ -303,70 +370,5 @@ impl Shared {
         if let Some(fatal) = &self.on_fatal {
             fatal(why);
         }
-    }
-}
-
-/// The writer's files.
-struct Segments {
-    disk: Arc<dyn Disk>,
-    /// Number of the next segment.
-    segment: u64,
-    segment_size: u64,
-    file: Option<Arc<dyn DiskFile>>,
-    /// Offset in the current segment.
-    at: u64,
-    /// Up to here the file has blocks of its own.
-    filled: u64,
-    sync: bool,
-}
-
-/// Zeros written ahead of small batches. Writing over blocks that are there lets a sync do without
-/// the file system's journal; the zeros themselves ride along once in a thousand commits.
-const FILL: usize = 1 << 20;
-
-/// The directory of the log.
-pub(crate) const DIR: &str = "wal";
-
-pub(crate) fn segment_path(number: u64) -> String {
-    format!("{DIR}/{number:016}.wal")
-}
-
-impl Segments {
-    /// Begins a new segment.
-    fn roll(&mut self, start: Lsn) -> io::Result<()> {
-        if let Some(full) = self.file.take() {
-            // Without its tail of zeros the old segment says itself where it ends.
-            full.set_len(self.at)?;
-            full.sync()?;
-        }
-        let file = self.disk.open(&segment_path(self.segment), true)?;
-        // Extending ahead keeps the size out of most syncs.
-        file.set_len(self.segment_size)?;
-        file.write_at(0, &record::segment_header(start))?;
-        file.sync()?;
-        self.disk.sync_dir(DIR)?;
-        self.segment += 1;
-        self.at = SEGMENT_HEADER as u64;
-        self.filled = self.at;
-        self.file = Some(file);
-        Ok(())
-    }
-
-    fn write(&mut self, start: Lsn, batch: &[u8]) -> io::Result<()> {
-        if self.at + batch.len() as u64 > self.segment_size && self.at > SEGMENT_HEADER as u64 {
-            self.roll(start)?;
-        }
-        let Some(file) = &self.file else { return Err(io::Error::other("no segment")) };
-        file.write_at(self.at, batch)?;
-        self.at += batch.len() as u64;
-        if !self.sync {
-            return Ok(());
-        }
-        if batch.len() < FILL && self.at > self.filled {
-            let room = self.segment_size.saturating_sub(self.at).min(FILL as u64);
-            file.write_at(self.at, &vec![0; usize::try_from(room).unwrap_or(0)])?;
-            self.filled = self.at + room;
-        }
-        file.sync()
     }
 }

@@ -1,0 +1,156 @@
+//! The log's files: numbered segments, with blocks before there is anything to write to them.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Lsn;
+use super::record::{self, SEGMENT_HEADER};
+use crate::disk::{Disk, DiskFile};
+
+/// The directory of the log.
+pub(crate) const DIR: &str = "wal";
+
+/// A segment while it is made; it is not one before it has a number.
+const NEXT: &str = "wal/next";
+
+/// Zeros written ahead. They make sure that there is room for what comes, and writing over blocks
+/// that are there lets a sync do without the file system's journal; they themselves ride along once
+/// in a thousand commits.
+const FILL: u64 = 1 << 20;
+
+pub(crate) fn segment_path(number: u64) -> String {
+    format!("{DIR}/{number:016}.wal")
+}
+
+/// Whether it is only that the disk is full.
+pub(super) fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The segment that is written to.
+struct Segment {
+    file: Arc<dyn DiskFile>,
+    /// Where the next record goes.
+    at: u64,
+    /// Up to here the file has blocks of its own.
+    filled: u64,
+}
+
+impl Segment {
+    /// Gets blocks up to an offset; whatever was had of them stays.
+    fn fill(&mut self, to: u64) -> io::Result<()> {
+        let zeros = vec![0; usize::try_from(to.saturating_sub(self.filled).min(FILL)).unwrap_or(0)];
+        while self.filled < to {
+            let length = usize::try_from(to - self.filled).unwrap_or(usize::MAX);
+            let piece = zeros.get(..length).unwrap_or(&zeros);
+            self.file.write_at(self.filled, piece)?;
+            self.filled += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// What may be appended, if the next record is of this LSN.
+    fn granted(&self, written: Lsn) -> Lsn {
+        written + (self.filled - self.at)
+    }
+}
+
+/// The writer's files.
+pub(super) struct Segments {
+    disk: Arc<dyn Disk>,
+    /// Number of the next segment.
+    number: u64,
+    segment_size: u64,
+    now: Segment,
+    sync: bool,
+}
+
+impl Segments {
+    /// Begins with a segment of this number; up to where records may be appended.
+    pub(super) fn begin(
+        disk: Arc<dyn Disk>,
+        start: Lsn,
+        number: u64,
+        segment_size: u64,
+        sync: bool,
+    ) -> io::Result<(Segments, Lsn)> {
+        let now = make(disk.as_ref(), start, segment_size, 0)?;
+        name(disk.as_ref(), number)?;
+        let granted = now.granted(start);
+        Ok((Segments { disk, number: number + 1, segment_size, now, sync }, granted))
+    }
+
+    /// Writes records behind the last ones, to blocks that were granted.
+    pub(super) fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        self.now.file.write_at(self.now.at, batch)?;
+        self.now.at += batch.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        if self.sync { self.now.file.sync() } else { Ok(()) }
+    }
+
+    /// More blocks before anybody asks, in the present segment; up to where there are some.
+    pub(super) fn fill_ahead(&mut self, written: Lsn) -> io::Result<Lsn> {
+        if self.now.filled - self.now.at < FILL / 2 {
+            let to = (self.now.filled + FILL).min(self.segment_size).max(self.now.filled);
+            self.now.fill(to)?;
+        }
+        Ok(self.now.granted(written))
+    }
+
+    /// Blocks for records up to `asked`, in a new segment if this one has no place for them. On error
+    /// all is as it was.
+    pub(super) fn grant(&mut self, written: Lsn, asked: Lsn) -> io::Result<Lsn> {
+        let to = self.now.at + (asked - written);
+        if to > self.segment_size && self.now.at > SEGMENT_HEADER as u64 {
+            let more = asked.max(self.now.granted(written)) - written;
+            self.roll(written, more)?;
+            return Ok(self.now.granted(written));
+        }
+        let ahead = (to + FILL).min(self.segment_size).max(to);
+        self.now.fill(ahead).or_else(|_| self.now.fill(to))?;
+        Ok(self.now.granted(written))
+    }
+
+    /// Begins a new segment with blocks for so many bytes.
+    fn roll(&mut self, start: Lsn, room: u64) -> io::Result<()> {
+        let next = make(self.disk.as_ref(), start, self.segment_size, room)?;
+        // From here on there is no way back: blocks that were granted are given away.
+        self.end()
+            .and_then(|()| name(self.disk.as_ref(), self.number))
+            .map_err(io::Error::other)?;
+        self.number += 1;
+        self.now = next;
+        Ok(())
+    }
+
+    /// Without its tail of zeros a segment says itself where it ends.
+    fn end(&self) -> io::Result<()> {
+        self.now.file.set_len(self.now.at)?;
+        self.now.file.sync()
+    }
+}
+
+/// A file that will be a segment.
+fn make(disk: &dyn Disk, start: Lsn, segment_size: u64, room: u64) -> io::Result<Segment> {
+    let made = (|| -> io::Result<Segment> {
+        let file = disk.open(NEXT, true)?;
+        // Extending ahead keeps the size out of most syncs.
+        file.set_len(segment_size)?;
+        file.write_at(0, &record::segment_header(start))?;
+        let at = SEGMENT_HEADER as u64;
+        let mut segment = Segment { file, at, filled: at };
+        let ahead = (at + room.max(FILL)).min(segment_size).max(at + room);
+        segment.fill(ahead).or_else(|_| segment.fill(at + room))?;
+        segment.file.sync()?;
+        Ok(segment)
+    })();
+    made.inspect_err(|_| drop(disk.remove(NEXT)))
+}
+
+fn name(disk: &dyn Disk, number: u64) -> io::Result<()> {
+    disk.rename(NEXT, &segment_path(number))?;
+    disk.sync_dir(DIR)
+}
