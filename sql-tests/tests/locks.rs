@@ -446,3 +446,41 @@ async fn a_changed_sequence_is_waited_for() {
     assert_eq!(got, 101);
     server.stop().await;
 }
+
+/// Row locks in four strengths: PostgreSQL's table in "Row-Level Locks", and what writes wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_locks_exclude_each_other_as_in_postgresql() {
+    let server = TestServer::start().await;
+    let (holder, other) = (server.connect().await, server.connect().await);
+    run(
+        &holder,
+        "create table t (id int primary key, v int, w int); create index on t (w); \
+         create unique index on t (v) where w > 100; insert into t values (1, 1, 1)",
+    )
+    .await;
+    run(&other, "set lock_timeout = '15ms'").await;
+    let locks = ["key share", "share", "no key update", "update"]
+        .map(|mode| format!("select * from t where id = 1 for {mode}"));
+    let mut wanted = locks.to_vec();
+    wanted.extend([
+        "update t set v = v + 1, w = w + 1 where id = 1".to_owned(),
+        "update t set id = 2 where id = 1".to_owned(),
+        "delete from t where id = 1".to_owned(),
+    ]);
+    // What is wanted, down; what is held, across: the four locks, and the three writes.
+    let table = ["   x xx", "  xxxxx", " xxxxxx", "xxxxxxx", " xxxxxx", "xxxxxxx", "xxxxxxx"];
+    for (place, held) in wanted.iter().enumerate() {
+        run(&holder, &format!("begin; {held}")).await;
+        for (sql, conflicts) in wanted.iter().zip(table) {
+            let expected = conflicts.as_bytes().get(place) == Some(&b'x');
+            assert_eq!(blocks(&other, sql).await, expected, "{sql} beside {held}");
+        }
+        run(&holder, "rollback").await;
+    }
+    let e = other.batch_execute("select 1 from t group by 1 for no key update").await.unwrap_err();
+    let text = e.as_db_error().unwrap().message().to_owned();
+    assert_eq!(text, "FOR NO KEY UPDATE is not allowed with GROUP BY clause");
+    run(&holder, "begin; select 1 from t a, t b for key share of a for update of b").await;
+    run(&holder, "commit").await;
+    server.stop().await;
+}

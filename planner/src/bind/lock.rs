@@ -9,6 +9,7 @@ use super::{Binder, fold};
 use crate::df::SystemColumn;
 use crate::df::lock_rows::{LockTarget, lock_rows};
 use crate::row::lock::RowLocks;
+use crate::sql::locks;
 use crate::uses::Use;
 
 /// A clause, or what one outside asks of a subquery.
@@ -23,13 +24,16 @@ pub(super) struct Locking {
 
 impl Locking {
     pub(super) fn of_clause(clause: &ast::LockClause) -> Result<Locking> {
-        let word = match clause.lock_type {
-            ast::LockType::Share => "FOR SHARE",
-            ast::LockType::Update => "FOR UPDATE",
+        let word = match (&clause.lock_type, locks::of_key(clause)) {
+            (ast::LockType::Share, true) => "FOR KEY SHARE",
+            (ast::LockType::Share, false) => "FOR SHARE",
+            (ast::LockType::Update, true) => "FOR NO KEY UPDATE",
+            (ast::LockType::Update, false) => "FOR UPDATE",
         };
         let of = match &clause.of {
             None => None,
-            Some(name) => match name.0.as_slice() {
+            Some(name) => match locks::tables(name) {
+                [] => None,
                 [ast::ObjectNamePart::Identifier(ident)] => {
                     Some((fold(ident), super::position(ident.span)))
                 }

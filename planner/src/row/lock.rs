@@ -8,11 +8,12 @@ use super::cursor::{Seen, passes};
 use super::node::{Frame, Node, RowRef};
 use super::plan::RowPlan;
 use super::scan::{CompiledScan, OpenScan, Origins};
+use crate::sql::locks;
 
 /// How rows are locked.
 #[derive(Clone, Copy, Debug)]
 pub struct RowLocks {
-    /// Shared or exclusive.
+    /// How strongly.
     pub mode: LockMode,
     /// What to do about rows that somebody else has locked.
     pub wait: LockWait,
@@ -29,9 +30,11 @@ pub(super) struct ScanLocks {
 impl RowLocks {
     /// As a query's clause says.
     pub fn of(clause: &ast::LockClause) -> RowLocks {
-        let mode = match clause.lock_type {
-            ast::LockType::Share => LockMode::Shared,
-            ast::LockType::Update => LockMode::Exclusive,
+        let mode = match (&clause.lock_type, locks::of_key(clause)) {
+            (ast::LockType::Share, true) => LockMode::KeyShare,
+            (ast::LockType::Share, false) => LockMode::Shared,
+            (ast::LockType::Update, true) => LockMode::NoKeyExclusive,
+            (ast::LockType::Update, false) => LockMode::Exclusive,
         };
         let wait = match clause.nonblock {
             None => LockWait::Block,
@@ -44,7 +47,7 @@ impl RowLocks {
     /// What two clauses for the same rows come to.
     #[must_use]
     pub fn and(self, other: RowLocks) -> RowLocks {
-        let mode = if self.mode == LockMode::Exclusive { self.mode } else { other.mode };
+        let mode = self.mode.max(other.mode);
         let wait = match (self.wait, other.wait) {
             (LockWait::NoWait, _) | (_, LockWait::NoWait) => LockWait::NoWait,
             (LockWait::Skip, _) | (_, LockWait::Skip) => LockWait::Skip,

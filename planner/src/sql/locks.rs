@@ -1,17 +1,38 @@
 //! Locking clauses: sqlparser's grammar knows two modes, and one table a clause.
 
+use sqlparser::ast::{LockClause, ObjectName, ObjectNamePart};
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::other::word_is;
 
-/// `FOR NO KEY UPDATE` and `FOR KEY SHARE` lock what FOR UPDATE and FOR SHARE lock; a clause for
-/// several tables becomes one for each.
+/// A name that nothing can have, before the tables of OF: `FOR NO KEY UPDATE` is a FOR UPDATE, and
+/// `FOR KEY SHARE` a FOR SHARE, of it.
+const KEY: &str = "\u{1}key";
+
+fn is_key(part: &ObjectNamePart) -> bool {
+    matches!(part, ObjectNamePart::Identifier(ident) if ident.value == KEY)
+}
+
+/// Whether a clause says `NO KEY` or `KEY`.
+pub(crate) fn of_key(clause: &LockClause) -> bool {
+    clause.of.as_ref().and_then(|name| name.0.first()).is_some_and(is_key)
+}
+
+/// What stands behind OF.
+pub(crate) fn tables(of: &ObjectName) -> &[ObjectNamePart] {
+    match of.0.split_first() {
+        Some((first, rest)) if is_key(first) => rest,
+        _ => &of.0,
+    }
+}
+
+/// A clause becomes one of those sqlparser knows; one for several tables becomes one for each.
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let rest = tokens.get(at..).unwrap_or_default();
-        let Some((mode, length)) = lock_mode(rest) else {
+        let Some((mode, key, length)) = lock_mode(rest) else {
             out.push(token.clone());
             at += 1;
             continue;
@@ -25,8 +46,17 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         };
         let clause = |table: Option<&TokenWithSpan>| {
             let mut clause = vec![token.clone(), word(mode, token.span)];
-            if let Some(table) = table {
+            if key || table.is_some() {
                 clause.push(word("OF", token.span));
+            }
+            if key {
+                let name = Token::make_word(KEY, Some('"'));
+                clause.push(TokenWithSpan { token: name, span: token.span });
+            }
+            if let Some(table) = table {
+                if key {
+                    clause.push(TokenWithSpan { token: Token::Period, span: token.span });
+                }
                 clause.push(table.clone());
             }
             clause.extend_from_slice(tail.get(..wait).unwrap_or_default());
@@ -41,22 +71,22 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     out
 }
 
-/// The mode of a locking clause and the words it takes.
-fn lock_mode(tokens: &[TokenWithSpan]) -> Option<(&'static str, usize)> {
+/// The mode of a locking clause, whether it is of the key, and the words it takes.
+fn lock_mode(tokens: &[TokenWithSpan]) -> Option<(&'static str, bool, usize)> {
     let is = |i: usize, w: &str| tokens.get(i).is_some_and(|t| word_is(t, w));
     if !is(0, "for") {
         return None;
     }
     if is(1, "update") {
-        return Some(("UPDATE", 2));
+        return Some(("UPDATE", false, 2));
     }
     if is(1, "share") {
-        return Some(("SHARE", 2));
+        return Some(("SHARE", false, 2));
     }
     if is(1, "no") && is(2, "key") && is(3, "update") {
-        return Some(("UPDATE", 4));
+        return Some(("UPDATE", true, 4));
     }
-    (is(1, "key") && is(2, "share")).then_some(("SHARE", 3))
+    (is(1, "key") && is(2, "share")).then_some(("SHARE", true, 3))
 }
 
 /// The tables of `OF a, b`, and the tokens that takes; none for a qualified name, which is an error.

@@ -163,6 +163,11 @@ impl IndexStore {
         }
     }
 
+    /// Whether its columns are a key of the table: unique for all rows, and no expressions.
+    pub(crate) fn is_key(&self) -> bool {
+        self.unique && !self.computed
+    }
+
     /// Whether it waits for [`IndexStore::set_expressions`].
     pub(crate) fn lacks_expressions(&self) -> bool {
         self.computed && self.expressions.get().is_none()

@@ -38,7 +38,7 @@ pub enum LockOutcome {
 
 impl Table {
     /// Who is writing a row in a way that the lock must wait for: whoever it is, but for the key
-    /// alone those who delete the row or change an indexed column.
+    /// alone those who delete the row or change a key.
     fn writer_of(
         &self,
         head: VersionRef<'_>,
@@ -52,10 +52,12 @@ impl Table {
             if x == xid {
                 return None;
             }
-            if mode != LockMode::KeyShare || v.is_tombstone() || v.keys_changed() {
+            let older = v.older(guard);
+            let keeps = || older.is_some_and(|o| self.keeps_keys(o, v.bytes()));
+            if mode != LockMode::KeyShare || v.is_tombstone() || (v.keys_changed() && !keeps()) {
                 return Some(x);
             }
-            at = v.older(guard);
+            at = older;
         }
         None
     }

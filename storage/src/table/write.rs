@@ -180,7 +180,7 @@ impl Table {
             let guard = pin();
             let lock = self.store.rows.lock(row);
             let keeps =
-                |head: VersionRef<'_>| change == Change1::Update && self.keeps_keys(head, s);
+                |head: VersionRef<'_>| change == Change1::Update && self.keeps_keys(head, &s.tuple);
             let obstacle = match self.obstacle(txn, snapshot, w.xid, &lock, row, &guard, &keeps)? {
                 Ok(head) => {
                     let changed = self.push(w, &lock, head, change, &s.tuple, &guard)?;
@@ -204,11 +204,11 @@ impl Table {
         }
     }
 
-    /// Whether the new tuple has the unique keys of the old one.
-    fn keeps_keys(&self, old: VersionRef<'_>, s: &Scratch) -> bool {
+    /// Whether a new tuple has the keys of the old one: what foreign keys may refer to.
+    pub(super) fn keeps_keys(&self, old: VersionRef<'_>, new: &[u8]) -> bool {
         let indexes = self.store.indexes();
-        let mut unique = indexes.iter().filter(|i| i.unique);
-        unique.all(|i| i.same_entry(&self.layout, old.bytes(), &s.tuple))
+        let mut keys = indexes.iter().filter(|i| i.is_key());
+        keys.all(|i| i.same_entry(&self.layout, old.bytes(), new))
     }
 
     /// The head of a row this transaction may change, or what it must do instead. `keeps` is whether

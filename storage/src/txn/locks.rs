@@ -11,15 +11,28 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-/// How a lock excludes others.
+/// How a lock excludes others, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LockMode {
     /// `FOR KEY SHARE`: as shared, but a row's writers may go on that leave its keys alone.
     KeyShare,
-    /// With other shared ones.
+    /// `FOR SHARE`: with other shared ones.
     Shared,
-    /// Alone.
+    /// `FOR NO KEY UPDATE`: beside those of the key alone.
+    NoKeyExclusive,
+    /// `FOR UPDATE`: alone.
     Exclusive,
+}
+
+impl LockMode {
+    /// Whether two transactions cannot have a row so at once.
+    fn conflicts(self, other: LockMode) -> bool {
+        match self.max(other) {
+            LockMode::Exclusive => true,
+            LockMode::NoKeyExclusive => self.min(other) != LockMode::KeyShare,
+            LockMode::Shared | LockMode::KeyShare => false,
+        }
+    }
 }
 
 /// What is locked.
@@ -125,6 +138,5 @@ impl Locks {
 }
 
 fn blocker(holders: &Holders, mode: LockMode, xid: Xid) -> Option<Xid> {
-    let conflicts = |have: LockMode| have == LockMode::Exclusive || mode == LockMode::Exclusive;
-    holders.iter().find(|(x, have)| *x != xid && conflicts(*have)).map(|(x, _)| *x)
+    holders.iter().find(|(x, have)| *x != xid && mode.conflicts(*have)).map(|(x, _)| *x)
 }
