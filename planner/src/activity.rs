@@ -39,12 +39,22 @@ pub struct Seen {
     pub doing: Doing,
     /// The statement it runs or ran last.
     pub statement: Option<Arc<Prepared>>,
+    /// The text of the statement that is being planned, which may wait for locks.
+    planning: Option<String>,
     /// When that began.
     pub query_start: i64,
     /// When `doing` changed.
     pub changed: i64,
     /// When its transaction began, if one is open.
     pub transaction_start: Option<i64>,
+}
+
+impl Seen {
+    /// The statement that it plans, runs or ran last.
+    pub fn query(&self) -> &str {
+        let run = self.statement.as_ref().map_or("", |s| s.parsed.text.as_str());
+        self.planning.as_deref().unwrap_or(run)
+    }
 }
 
 /// A session's activity, for others to look at.
@@ -57,10 +67,20 @@ impl Activity {
         self.0.lock().clone()
     }
 
+    /// A statement is to be planned.
+    pub(crate) fn plan(&self, text: &str, now: i64) {
+        let mut seen = self.0.lock();
+        seen.doing = Doing::Active;
+        seen.planning = Some(text.to_owned());
+        (seen.query_start, seen.changed) = (now, now);
+        seen.transaction_start.get_or_insert(now);
+    }
+
     /// A statement begins.
     pub(crate) fn begin(&self, statement: &Arc<Prepared>, now: i64) {
         let mut seen = self.0.lock();
         seen.doing = Doing::Active;
+        seen.planning = None;
         seen.statement = Some(statement.clone());
         (seen.query_start, seen.changed) = (now, now);
         seen.transaction_start.get_or_insert(now);

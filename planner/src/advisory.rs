@@ -33,7 +33,11 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// All of a server's.
 #[derive(Default)]
-pub struct Advisory(Mutex<HashMap<Key, Vec<Hold>>>);
+pub struct Advisory {
+    held: Mutex<HashMap<Key, Vec<Hold>>>,
+    /// Process ids of those who wait.
+    waiting: Mutex<Vec<i32>>,
+}
 
 /// How to lock.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +51,7 @@ pub struct How {
 impl Advisory {
     /// Locks if nobody is in the way.
     pub fn try_lock(&self, pid: i32, key: Key, how: How) -> Result<bool> {
-        let mut locks = self.0.lock();
+        let mut locks = self.held.lock();
         if locks.len() >= MOST && !locks.contains_key(&key) {
             return Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of shared memory")
                 .hint("You might need to increase max_locks_per_transaction."));
@@ -85,6 +89,7 @@ impl Advisory {
         if self.try_lock(pid, key, how)? {
             return Ok(());
         }
+        self.waiting.lock().push(pid);
         vicinity_storage::blocking(|| {
             outcome = loop {
                 match self.try_lock(pid, key, how).and_then(|got| check().map(|()| got)) {
@@ -100,13 +105,19 @@ impl Advisory {
                 }
             };
         });
+        self.waiting.lock().retain(|waiter| *waiter != pid);
         outcome
+    }
+
+    /// Whether a process waits for a lock.
+    pub fn is_waiting(&self, pid: i32) -> bool {
+        self.waiting.lock().contains(&pid)
     }
 
     /// Gives one of the session's locks back; `false` if it has none.
     pub fn unlock(&self, pid: i32, key: Key, shared: bool) -> bool {
         let mut found = false;
-        self.0.lock().retain(|k, holds| {
+        self.held.lock().retain(|k, holds| {
             if *k == key {
                 let own = holds.iter_mut().find(|h| h.pid == pid && h.shared == shared);
                 if let Some(hold) = own.filter(|h| h.session > 0) {
@@ -131,7 +142,7 @@ impl Advisory {
     }
 
     fn release(&self, pid: i32, change: impl Fn(&mut Hold)) {
-        self.0.lock().retain(|_, holds| {
+        self.held.lock().retain(|_, holds| {
             holds.iter_mut().filter(|h| h.pid == pid).for_each(&change);
             holds.retain(|h| h.session + h.transaction > 0);
             !holds.is_empty()

@@ -62,10 +62,8 @@ impl Asked {
         let TypeKind::Domain { not_null, checks, .. } = &self.domain.kind else { return Ok(()) };
         let shown = || names::type_name(&ctx.catalog, self.domain.oid, -1);
         if *not_null && value.is_null() {
-            return Err(PgError::new(
-                SqlState::NOT_NULL_VIOLATION,
-                format!("domain {} does not allow null values", shown()),
-            ));
+            let text = format!("domain {} does not allow null values", shown());
+            return Err(self.refused(ctx, SqlState::NOT_NULL_VIOLATION, text, None));
         }
         let compiled = match self.checks.get() {
             Some(compiled) => compiled,
@@ -82,12 +80,27 @@ impl Asked {
         };
         for (own, check) in compiled {
             if check.fails(ctx, std::slice::from_ref(value))? {
-                return Err(PgError::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!("value for domain {} violates check constraint \"{own}\"", shown()),
-                ));
+                let text =
+                    format!("value for domain {} violates check constraint \"{own}\"", shown());
+                return Err(self.refused(ctx, SqlState::CHECK_VIOLATION, text, Some(own)));
             }
         }
         Ok(())
+    }
+
+    /// An error with the names that programs read.
+    fn refused(
+        &self,
+        ctx: &ExecContext,
+        code: SqlState,
+        text: String,
+        constraint: Option<&String>,
+    ) -> PgError {
+        let mut error = PgError::new(code, text);
+        let report = error.report_mut();
+        report.schema = ctx.catalog.schema(self.domain.schema).map(|s| s.name.clone());
+        report.data_type = Some(self.domain.name.clone());
+        report.constraint = constraint.cloned();
+        error
     }
 }

@@ -134,7 +134,9 @@ impl Session {
 
     /// Splits a query string, whose statements run next.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
-        let statements = crate::sql::parse(sql)?;
+        let mut statements = crate::sql::parse(sql)?;
+        let notices = statements.iter_mut().flat_map(|s| std::mem::take(&mut s.notices));
+        notices.for_each(|notice| self.state.notice(notice));
         self.several = statements.len() > 1;
         Ok(statements)
     }
@@ -248,6 +250,7 @@ impl Session {
             return Err(transaction::aborted());
         }
         self.state.begin_statement();
+        self.state.activity.plan(&parsed.text, self.state.statement_time());
         let alone = self.txn.is_none();
         let prepared = self.plan_locked(parsed, types);
         let private = self.txn.as_ref().is_some_and(|t| t.xid().is_some());
@@ -419,7 +422,7 @@ impl Session {
                     Some((name, values)) => {
                         let inner = self.named_statement(name)?;
                         let inner = self.fresh(&ctx, &inner)?;
-                        let values = self.execute_values(&inner, values)?;
+                        let values = self.execute_values(name, &inner, values)?;
                         explain::run(options, &plan.of(&inner)?, &ctx, values)?
                     }
                     None => explain::run(options, plan, &ctx, params)?,

@@ -224,3 +224,66 @@ async fn reported_settings_are_told() {
     assert_eq!(told(&raw.ask(&query("rollback")).await), ["application_name=x="]);
     server.stop().await;
 }
+
+/// What a statement waits for, of relations, rows and numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_are_shown() {
+    let server = TestServer::start().await;
+    let (holder, waiter, watcher) =
+        (server.connect().await, server.connect().await, server.connect().await);
+    let setup = "create table t (id int primary key, v int); insert into t values (1, 1)";
+    holder.batch_execute(setup).await.unwrap();
+    let at = pid(&waiter).await;
+    for (held, wanted, event) in [
+        ("lock table t", "select * from t", "relation"),
+        ("update t set v = 2", "update t set v = 3", "transactionid"),
+        ("select pg_advisory_xact_lock(1)", "select pg_advisory_xact_lock(1)", "advisory"),
+    ] {
+        holder.batch_execute(&format!("begin; {held}")).await.unwrap();
+        let watch = async {
+            let sql = "select coalesce(wait_event_type || ' ' || wait_event, '') \
+                       from pg_stat_activity where pid = $1 and state = 'active'";
+            let mut seen = String::new();
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if let Some(row) = watcher.query_opt(sql, &[&at]).await.unwrap() {
+                    seen = row.get(0);
+                }
+                if !seen.is_empty() {
+                    break;
+                }
+            }
+            holder.batch_execute("rollback").await.unwrap();
+            seen
+        };
+        let (done, seen) = tokio::join!(waiter.batch_execute(wanted), watch);
+        done.unwrap();
+        assert_eq!(seen, format!("Lock {event}"), "{wanted}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_name_what_they_are_about() {
+    let server = TestServer::start().await;
+    let client = server.connect().await;
+    let setup =
+        "create schema s; create domain s.d as int not null constraint pos check (value > 0)";
+    client.batch_execute(setup).await.unwrap();
+    for (sql, code, constraint) in
+        [("select (-1)::s.d", "23514", Some("pos")), ("select null::s.d", "23502", None)]
+    {
+        let error = client.batch_execute(sql).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code().code(), code);
+        assert_eq!((error.schema(), error.datatype()), (Some("s"), Some("d")));
+        assert_eq!(error.constraint(), constraint);
+    }
+    let (mut raw, _) = Raw::start(server.address()).await;
+    let long = "Abcde".repeat(14);
+    let said = raw.ask(&query(&format!("select 1 as {long}"))).await;
+    let cut = long.to_lowercase();
+    let want = format!("identifier \"{cut}\" will be truncated to \"{}\"", &cut[..63]);
+    assert!(said[0].error().ends_with(&want), "{}", said[0].error());
+    server.stop().await;
+}

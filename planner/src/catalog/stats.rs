@@ -1,10 +1,10 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
-use vicinity_storage::LockTarget;
 use vicinity_storage::catalog::model::{Relation, fixed};
+use vicinity_storage::{LockInfo, LockTarget};
 use vicinity_types::{Datum, Oid, Result, oid};
 
-use super::row::{Rows, array, flag, id, int4, int8, text};
+use super::row::{Rows, array, flag, id, int4, int8, optional_text, text};
 use super::{RowsFn, VirtualTable};
 use crate::activity::Doing;
 use crate::authority;
@@ -104,13 +104,34 @@ fn indexes(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     rows.done()
 }
 
+/// What a session that does something, or nothing, waits for.
+fn wait_event(
+    ctx: &ExecContext,
+    locks: &[LockInfo],
+    doing: Doing,
+    pid: i32,
+) -> Option<(&'static str, &'static str)> {
+    if doing != Doing::Active {
+        return Some(("Client", "ClientRead"));
+    }
+    if ctx.engine.advisory.is_waiting(pid) {
+        return Some(("Lock", "advisory"));
+    }
+    let waited_for = locks.iter().find(|l| !l.granted && l.pid == pid)?;
+    Some(match waited_for.target {
+        LockTarget::Relation(_) => ("Lock", "relation"),
+        LockTarget::Transaction(_) => ("Lock", "transactionid"),
+    })
+}
+
 fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
+    let locks = ctx.engine.db.locks();
     for session in ctx.engine.sessions() {
         let user = ctx.catalog.role_named(session.user()).map_or(0, |r| r.oid);
         let seen = session.activity.look();
         let time = |at: i64| if at == 0 { Datum::Null } else { Datum::TimestampTz(at) };
-        let idle = seen.doing != Doing::Active;
+        let event = wait_event(ctx, &locks, seen.doing, session.pid());
         let mut row = vec![
             ("datid", id(fixed::DATABASE)),
             ("datname", text(session.database())),
@@ -129,10 +150,10 @@ fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("xact_start", seen.transaction_start.map_or(Datum::Null, Datum::TimestampTz)),
             ("query_start", time(seen.query_start)),
             ("state_change", time(seen.changed)),
-            ("wait_event_type", if idle { text("Client") } else { Datum::Null }),
-            ("wait_event", if idle { text("ClientRead") } else { Datum::Null }),
+            ("wait_event_type", optional_text(event.map(|(kind, _)| kind))),
+            ("wait_event", optional_text(event.map(|(_, what)| what))),
             ("state", text(seen.doing.as_str())),
-            ("query", text(seen.statement.map_or(String::new(), |s| s.parsed.text.clone()))),
+            ("query", text(seen.query())),
             ("backend_type", text("client backend")),
         ]);
         rows.push(row);
