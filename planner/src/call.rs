@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::fmt::{self, Debug};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
@@ -299,7 +300,13 @@ pub struct PgCall {
     /// expression names all calls in it, and names made of whole arguments would make a walk over a
     /// long chain of calls take time with the square of its length.
     digest: OnceLock<u64>,
+    /// Its value was found too large to be part of a plan.
+    outgrown: AtomicBool,
 }
+
+/// What a call of constants is replaced by is no longer than this: the optimiser copies, names and
+/// compares constants in every pass, and a plan that is kept keeps them.
+const MOST_FOLDED: usize = 256 << 10;
 
 /// A number for arguments of a call.
 fn digest_of(args: &[Expr]) -> u64 {
@@ -332,7 +339,36 @@ impl PgCall {
         } else {
             Signature::exact(types, volatility)
         };
-        PgCall { identity: callable.identity(), callable, signature, ctx, digest: OnceLock::new() }
+        PgCall {
+            identity: callable.identity(),
+            callable,
+            signature,
+            ctx,
+            digest: OnceLock::new(),
+            outgrown: AtomicBool::new(false),
+        }
+    }
+
+    /// Its value while planning, from constants. The optimiser leaves alone what it cannot evaluate:
+    /// what may change (a plan outlives the statement whose answer this would be), and what would
+    /// make the plan too large.
+    fn fold(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let refuse = |why: &str| Err(PgError::internal(why));
+        if self.callable.volatility() != Volatility::Immutable {
+            return refuse("a stable function has no value while planning");
+        }
+        if self.outgrown.load(Ordering::Relaxed) {
+            return refuse("a value is too large for a plan");
+        }
+        let value = context::with_current(|ctx| match ctx {
+            Some(ctx) => invoke(&*self.callable, ctx, args),
+            None => refuse("function called outside of a statement"),
+        })?;
+        if matches!(&value, ColumnarValue::Scalar(v) if v.size() > MOST_FOLDED) {
+            self.outgrown.store(true, Ordering::Relaxed);
+            return refuse("a value is too large for a plan");
+        }
+        Ok(value)
     }
 
     /// What is called.
@@ -384,18 +420,9 @@ impl ScalarUDFImpl for PgCall {
         &self,
         args: ScalarFunctionArgs,
     ) -> datafusion::common::Result<ColumnarValue> {
-        let run = |ctx: &ExecContext| invoke(&*self.callable, ctx, &args);
         let result = match &self.ctx {
-            Some(ctx) => run(ctx),
-            // The optimiser leaves alone what it cannot evaluate: a plan outlives the statement whose
-            // answer this would be.
-            None if self.callable.volatility() != Volatility::Immutable => {
-                Err(PgError::internal("a stable function has no value while planning"))
-            }
-            None => context::with_current(|ctx| match ctx {
-                Some(ctx) => run(ctx),
-                None => Err(PgError::internal("function called outside of a statement")),
-            }),
+            Some(ctx) => invoke(&*self.callable, ctx, &args),
+            None => self.fold(&args),
         };
         result.map_err(external)
     }
@@ -530,15 +557,15 @@ fn call_of(f: &ScalarFunction) -> Option<&PgCall> {
     inner.downcast_ref::<PgCall>()
 }
 
-/// The same call, bound to a context.
-pub fn with_context(f: &ScalarFunction, ctx: &ExecContext) -> Option<ScalarFunction> {
+/// The same function, bound to a context; `None` if it is not a [`Callable`]'s. The arguments stay
+/// where they are: a copy at every level of a chain would be one of all below it.
+pub fn with_context(f: &ScalarFunction, ctx: &ExecContext) -> Option<Arc<ScalarUDF>> {
     let call = call_of(f)?;
     let bound = PgCall {
         digest: call.digest.clone(),
         ..PgCall::new(call.callable.clone(), Some(ctx.clone()))
     };
-    let udf = ScalarUDF::new_from_impl(bound);
-    Some(ScalarFunction::new_udf(Arc::new(udf), f.args.clone()))
+    Some(Arc::new(ScalarUDF::new_from_impl(bound)))
 }
 
 /// A constant.

@@ -103,6 +103,10 @@ impl std::fmt::Debug for ExecContext {
 }
 
 impl Env for ExecContext {
+    fn check(&self) -> Result<()> {
+        ExecContext::check(self)
+    }
+
     fn io(&self) -> Io<'_> {
         ExecContext::io(self)
     }

@@ -127,10 +127,9 @@ impl RowSink for RowWriter<'_> {
         self.column(Some(value).filter(|v| !v.is_null()), |value, binary, io, out| {
             if binary {
                 binary_out(ty.oid, &value, io, out);
-            } else {
-                text_out(ty.oid, &value, io, out);
+                return Ok(());
             }
-            Ok(())
+            text_out(ty.oid, &value, io, out)
         })
     }
 

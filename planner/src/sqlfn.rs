@@ -224,7 +224,7 @@ fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<D
         }
         let types: Vec<PgType> = given(function).collect();
         let fields = types.iter().map(|t| t.oid).zip(row).collect();
-        let row = Record::new(function.returns.oid, fields).named(function.names.clone());
+        let row = Record::new(function.returns.oid, fields)?.named(function.names.clone());
         return Ok(Datum::Record(Arc::new(row)));
     }
     let value = row.into_iter().next().unwrap_or_default();

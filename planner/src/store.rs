@@ -142,7 +142,7 @@ pub(crate) fn field(
         *slot = value;
     }
     let fields = fields.iter().copied().zip(values).collect();
-    Ok(Datum::Record(Arc::new(Record::new(ty, fields).named(names))))
+    Ok(Datum::Record(Arc::new(Record::new(ty, fields)?.named(names))))
 }
 
 /// `document['key'] = value`; a document that is not there yet is an array if `list`.

@@ -10,7 +10,8 @@ use vicinity_planner::session::{Execution, RowsTag, Session};
 use vicinity_planner::session_state::SessionState;
 use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{Database, Options};
-use vicinity_types::{Io, IoStyle, PgError, text_out};
+use vicinity_types::io::to_text;
+use vicinity_types::{Io, IoStyle, PgError};
 
 fn engine() -> Arc<Engine> {
     let db = Database::open_on(Arc::new(SimDisk::new()), Options::default()).unwrap();
@@ -43,9 +44,7 @@ fn one(s: &mut Session, parsed: &vicinity_planner::sql::Parsed) -> Result<String
                         if v.is_null() {
                             return "NULL".to_owned();
                         }
-                        let mut out = Vec::new();
-                        text_out(ty.oid, v, &io, &mut out);
-                        String::from_utf8_lossy(&out).into_owned()
+                        to_text(ty.oid, v, &io)
                     });
                     values.collect::<Vec<_>>().join("|")
                 })

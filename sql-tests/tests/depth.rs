@@ -46,6 +46,7 @@ async fn deep_expressions_and_chains_run() {
         (format!("{with} select a from c249"), "250"),
         (nested(900), "1"),
         (format!("select {}1{}", "abs(".repeat(900), ")".repeat(900)), "1"),
+        (format!("select {}1{} is null", "row(".repeat(900), ")".repeat(900)), "f"),
         (format!("select {}1{}", "case when true then ".repeat(450), " end".repeat(450)), "1"),
         (format!("{}select 1{}", "select * from (".repeat(250), ") q".repeat(250)), "1"),
     ] {
@@ -55,6 +56,9 @@ async fn deep_expressions_and_chains_run() {
         format!("select 1{}", "+1".repeat(20_000)),
         nested(20_000),
         format!("select 1{}", " union all select 1".repeat(20_000)),
+        "do 'declare r record; begin r := row(1); \
+         for i in 1..20000 loop r := row(r); end loop; end'"
+            .to_owned(),
     ] {
         assert_eq!(answer(&client, &sql).await, "54001", "{}", &sql[..60]);
     }

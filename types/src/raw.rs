@@ -31,7 +31,6 @@ use crate::record::Record;
 const ARRAY_HEADER: usize = 8;
 const PACKED: u8 = 1;
 const NULL_LENGTH: u32 = u32::MAX;
-const MAX_DEPTH: usize = 64;
 
 /// Appends a value's stored form; nothing for NULL.
 pub fn encode(value: &Datum, out: &mut Vec<u8>) {
@@ -166,7 +165,7 @@ pub fn decode(kind: Kind, bytes: &[u8]) -> Result<Datum> {
 }
 
 fn decode_at(kind: Kind, bytes: &[u8], depth: usize) -> Option<Datum> {
-    if depth > MAX_DEPTH {
+    if depth > crate::record::MAX_DEPTH {
         return None;
     }
     let mut r = Reader(bytes);
@@ -323,7 +322,7 @@ fn decode_record(mut r: Reader<'_>, depth: usize) -> Option<Record> {
         fields.push((ty, r.sized(kind, depth)?));
     }
     let names = (!names.is_empty()).then(|| Arc::from(names));
-    Some(Record::new(type_oid, fields).named(names))
+    Some(Record::new(type_oid, fields).ok()?.named(names))
 }
 
 /// Packed little-endian floats inside a stored value; nothing is copied until asked for.
@@ -386,7 +385,7 @@ pub fn float4_slice(raw: &[u8]) -> Option<F32s<'_>> {
 /// Writes a stored value as text. Common types are written from their bytes, others by [`decode`].
 pub fn text_out_raw(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     if crate::io::fast::text_out(ty, kind, raw, io, out).is_none() {
-        crate::io::text_out(ty, &decode(kind, raw)?, io, out);
+        crate::io::text_out(ty, &decode(kind, raw)?, io, out)?;
     }
     Ok(())
 }

@@ -111,13 +111,11 @@ fn array() -> BoxedStrategy<Datum> {
 fn record() -> BoxedStrategy<Datum> {
     (prop::option::of(int4()), prop::option::of(text()))
         .prop_map(|(number, word)| {
-            Datum::Record(Arc::new(Record::new(
-                oid::RECORD,
-                vec![
-                    (oid::INT4, number.map_or(Datum::Null, Datum::Int4)),
-                    (oid::TEXT, word.map_or(Datum::Null, Datum::text)),
-                ],
-            )))
+            let fields = vec![
+                (oid::INT4, number.map_or(Datum::Null, Datum::Int4)),
+                (oid::TEXT, word.map_or(Datum::Null, Datum::text)),
+            ];
+            Datum::Record(Arc::new(Record::new(oid::RECORD, fields).unwrap()))
         })
         .boxed()
 }

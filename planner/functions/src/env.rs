@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use vicinity_types::{Io, Oid};
+use vicinity_types::{Io, Oid, Result};
 
 /// The surroundings of a call: clocks, settings, formats, names.
 pub trait Env: Send + Sync {
@@ -19,6 +19,11 @@ pub trait Env: Send + Sync {
 
     /// Now: `clock_timestamp()`.
     fn clock_time(&self) -> i64;
+
+    /// Whether the statement may go on: what takes long asks now and then.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// A setting's value as `SHOW` prints it.
     fn setting(&self, name: &str) -> Option<String>;

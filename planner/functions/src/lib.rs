@@ -38,7 +38,7 @@ mod series;
 mod system;
 mod text;
 
-pub use aggregate::{Aggregate, MakeAggregate, aggregate};
+pub use aggregate::{Aggregate, MakeAggregate, aggregate, array_of_arrays};
 pub use array::assign::{set_element, set_slice};
 pub use call::{Call, Signature};
 pub use catalog::{

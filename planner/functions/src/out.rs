@@ -5,11 +5,12 @@ use std::sync::Arc;
 use vicinity_types::array::Array;
 use vicinity_types::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
 use vicinity_types::interval::Interval;
+use vicinity_types::io::MAX_TEXT;
 use vicinity_types::jsonb::Jsonb;
 use vicinity_types::numeric::Numeric;
 use vicinity_types::pase::Pase;
 use vicinity_types::record::Record;
-use vicinity_types::{Datum, Oid, Result, TimeTz};
+use vicinity_types::{Datum, Oid, PgError, Result, TimeTz};
 
 /// What a function body may evaluate to: a plain value, an `Option` (`None` is NULL) or a `Result`
 /// of such.
@@ -38,6 +39,31 @@ impl<T: Out> Out for Result<T> {
     }
 }
 
+/// A value longer than PostgreSQL's memory allows for one.
+pub(crate) fn check_size(bytes: usize) -> Result<()> {
+    if bytes <= MAX_TEXT {
+        return Ok(());
+    }
+    // With the four bytes of a varying value's length.
+    Err(PgError::internal(format!("invalid memory alloc request size {}", bytes + 4)))
+}
+
+impl Out for String {
+    #[inline]
+    fn out(self) -> Result<Datum> {
+        check_size(self.len())?;
+        Ok(Datum::Text(Arc::from(self)))
+    }
+}
+
+impl Out for Vec<u8> {
+    #[inline]
+    fn out(self) -> Result<Datum> {
+        check_size(self.len())?;
+        Ok(Datum::Bytea(Arc::from(self)))
+    }
+}
+
 macro_rules! out {
     ($($ty:ty => $make:expr;)*) => {$(
         impl Out for $ty {
@@ -57,10 +83,8 @@ out! {
     f32 => Datum::Float4;
     f64 => Datum::Float8;
     Oid => Datum::Oid;
-    String => |s: String| Datum::Text(Arc::from(s));
     &str => |s: &str| Datum::text(s);
     Arc<str> => Datum::Text;
-    Vec<u8> => |b: Vec<u8>| Datum::Bytea(Arc::from(b));
     Numeric => |n| Datum::Numeric(Arc::new(n));
     Arc<Numeric> => Datum::Numeric;
     TimeTz => Datum::TimeTz;

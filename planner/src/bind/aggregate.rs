@@ -13,6 +13,14 @@ use crate::call::{Typed, internal};
 use crate::df;
 use crate::resolve::function::Target as Callee;
 
+/// A window function called like another.
+pub(super) fn lacks_over(name: &str) -> PgError {
+    PgError::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("window function {name} requires an OVER clause"),
+    )
+}
+
 impl Binder<'_> {
     /// Whether a name is an aggregate's.
     pub(super) fn is_aggregate(&self, name: &str, schema: Option<&str>) -> bool {
@@ -94,10 +102,7 @@ impl Binder<'_> {
                 let ty = self.ty(ret);
                 Ok(Typed::new(df::aggregate_expr(proc, ty, args, distinct, order, filter)?, ty))
             }
-            b'w' => Err(PgError::new(
-                SqlState::WINDOWING_ERROR,
-                format!("window function {name} requires an OVER clause"),
-            )),
+            b'w' => Err(lacks_over(name)),
             _ => Err(PgError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("{name} is not an aggregate function"),

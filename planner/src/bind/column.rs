@@ -108,10 +108,31 @@ impl Binder<'_> {
                         None => error,
                     }
                 } else {
-                    missing_from(table)
+                    self.missing_from(table)
                 }
             }
             [] => undefined("column does not exist".to_owned()),
+        }
+    }
+
+    /// A qualifier that means nothing here; a table of that name may be there under an alias.
+    fn missing_from(&self, table: &str) -> PgError {
+        let is_it = |item: &&Item| {
+            let relation = self.types.catalog.relation(item.relation);
+            relation.is_some_and(|r| r.name == table) && item.alias != table
+        };
+        let levels = self.levels.iter().rev();
+        let aliased = levels.flat_map(|l| l.scope.items.iter()).find(is_it);
+        let undefined = |text: String| PgError::new(SqlState::UNDEFINED_TABLE, text);
+        match aliased {
+            None => undefined(format!("missing FROM-clause entry for table \"{table}\"")),
+            Some(item) => {
+                undefined(format!("invalid reference to FROM-clause entry for table \"{table}\""))
+                    .hint(format!(
+                        "Perhaps you meant to reference the table alias \"{}\".",
+                        item.alias
+                    ))
+            }
         }
     }
 
@@ -163,9 +184,9 @@ impl Binder<'_> {
             let value = |(name, number, ty)| (name, Typed::new(placeholder(number, ty), ty), 0, 0);
             return Ok(fields.into_iter().map(value).collect());
         }
-        let (level, item) = self
-            .item(&parts)
-            .ok_or_else(|| missing_from(parts.last().map_or("", String::as_str)).or_at(place))?;
+        let (level, item) = self.item(&parts).ok_or_else(|| {
+            self.missing_from(parts.last().map_or("", String::as_str)).or_at(place)
+        })?;
         let columns: Vec<ScopeColumn> = item.columns.into_iter().filter(|c| !c.hidden).collect();
         Ok(columns
             .into_iter()
@@ -175,13 +196,6 @@ impl Binder<'_> {
             })
             .collect())
     }
-}
-
-pub(super) fn missing_from(table: &str) -> PgError {
-    PgError::new(
-        SqlState::UNDEFINED_TABLE,
-        format!("missing FROM-clause entry for table \"{table}\""),
-    )
 }
 
 fn ambiguous(name: &str) -> PgError {

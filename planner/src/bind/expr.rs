@@ -82,10 +82,18 @@ impl Binder<'_> {
 
     /// A name, or one of SQL's values that look like names.
     fn identifier(&mut self, ident: &ast::Ident) -> Result<Typed> {
-        if ident.quote_style.is_none()
-            && let Some(value) = self.sql_value(&ident.value.to_lowercase())?
-        {
-            return Ok(value);
+        if ident.quote_style.is_none() {
+            let word = ident.value.to_lowercase();
+            if word == "default" {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "DEFAULT is not allowed in this context",
+                )
+                .or_at(super::position(ident.span)));
+            }
+            if let Some(value) = self.sql_value(&word)? {
+                return Ok(value);
+            }
         }
         self.column(std::slice::from_ref(ident))
     }
@@ -429,6 +437,7 @@ impl Binder<'_> {
 
     /// Subscripts of an array: where one is a slice, the others are slices up to them.
     pub(super) fn array_subscripts(&mut self, steps: &[AccessExpr]) -> Result<Subscripts> {
+        vicinity_types::io::array::check_dims(steps.len())?;
         let sliced =
             steps.iter().any(|s| matches!(s, AccessExpr::Subscript(Subscript::Slice { .. })));
         let mut indices = Vec::new();

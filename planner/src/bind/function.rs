@@ -175,6 +175,9 @@ impl Binder<'_> {
             )
             .hint("To call a procedure, use CALL."));
         }
+        if resolved.target.kind() == b'w' {
+            return Err(super::aggregate::lacks_over(name));
+        }
         if resolved.target.returns_set() {
             return self.set_in_target(resolved);
         }

@@ -34,19 +34,24 @@ impl Binder<'_> {
         op: &BinaryOperator,
         right: &ast::Expr,
     ) -> Result<Typed> {
-        let place = self.operator_place(left, op, right);
         match op {
             BinaryOperator::And | BinaryOperator::Or => return self.logical(left, op, right),
-            BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS").or_at(place)),
+            BinaryOperator::Overlaps => {
+                let place = self.operator_place(left, op, right);
+                return Err(PgError::unsupported("OVERLAPS").or_at(place));
+            }
             _ => {}
         }
         let (schema, name) = operator_name(op);
-        if let Some(rows) = self.row_operation(left, &name, right).map_err(|e| e.or_at(place))? {
-            return Ok(rows);
+        // Where it stands is looked for when it is asked for: that walks over all of both sides.
+        match self.row_operation(left, &name, right) {
+            Ok(None) => {}
+            Ok(Some(rows)) => return Ok(rows),
+            Err(e) => return Err(e.or_at(self.operator_place(left, op, right))),
         }
-        let left = self.expr(left)?;
-        let right = self.expr(right)?;
-        self.operation(schema.as_deref(), &name, left, right).map_err(|e| e.or_at(place))
+        let (bound_left, bound_right) = (self.expr(left)?, self.expr(right)?);
+        self.operation(schema.as_deref(), &name, bound_left, bound_right)
+            .map_err(|e| e.or_at(self.operator_place(left, op, right)))
     }
 
     /// AND and OR: long chains become balanced trees, so that no walk over them goes deep.

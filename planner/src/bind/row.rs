@@ -60,7 +60,7 @@ impl Callable for RowCtor {
 
     fn call(&self, _: &ExecContext, args: &[Datum]) -> Result<Datum> {
         let fields = self.args.iter().map(|ty| ty.oid).zip(args.iter().cloned()).collect();
-        let row = Record::new(self.ret.oid, fields).named(self.names.clone());
+        let row = Record::new(self.ret.oid, fields)?.named(self.names.clone());
         Ok(Datum::Record(Arc::new(row)))
     }
 

@@ -157,7 +157,7 @@ pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed
     Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
         let value = first(args);
         let io = ctx.io();
-        let text = vicinity_types::io::to_text(source.oid, &value, &io);
+        let text = vicinity_types::io::as_text(source.oid, &value, &io)?;
         vicinity_types::text_in(target.oid, -1, &text, &io)
     })
     .stable()
@@ -307,6 +307,7 @@ fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
         if array.is_empty() {
             continue;
         }
+        vicinity_types::io::array::check_dims(array.dims.len() + 1)?;
         match &dims {
             Some(have) if *have != array.dims => return Err(unlike()),
             _ => dims = Some(array.dims.clone()),
@@ -320,7 +321,6 @@ fn nest(elem: u32, args: &[Datum]) -> Result<Datum> {
     if usize::try_from(count).unwrap_or(0) != args.len() {
         return Err(unlike());
     }
-    vicinity_types::io::array::check_dims(inner.len() + 1)?;
     let mut dims = vec![Dim { len: count, lower: 1 }];
     dims.extend(inner);
     Ok(Datum::Array(Arc::new(shaped(elem, dims, values))))

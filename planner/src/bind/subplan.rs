@@ -164,6 +164,8 @@ pub enum SubPlanKind {
     Array {
         /// Element type.
         elem: u32,
+        /// The query's values are arrays: theirs.
+        nested: bool,
     },
     /// `x op ANY (query)`; `ALL` where `any` is false. The first argument is `x`.
     Quantified {
@@ -250,9 +252,12 @@ impl Callable for SubPlan {
                 }
             }
             SubPlanKind::Exists => self.query.exists(ctx, args).map(Datum::Bool),
-            SubPlanKind::Array { elem } => {
+            SubPlanKind::Array { elem, nested } => {
                 let rows = self.rows(ctx, args, usize::MAX)?;
                 let values: Vec<Datum> = rows.iter().map(|r| one(r)).collect();
+                if *nested {
+                    return vicinity_functions::array_of_arrays(ctx, *elem, &values);
+                }
                 let array = vicinity_types::array::Array::from_datums(*elem, values);
                 let array =
                     super::special::shaped(*elem, array.dims.clone(), array.iter().collect());

@@ -127,7 +127,8 @@ impl Binder<'_> {
     pub(super) fn array_subquery(&mut self, query: &ast::Query) -> Result<Typed> {
         let bound = self.inner(query)?;
         let elem = self.only_column(&bound)?;
-        let (array, elem) = match self.types.element(elem.oid) {
+        let inner = self.types.element(elem.oid);
+        let (array, elem) = match inner {
             Some(inner) => (elem.oid, inner),
             None => {
                 let array = self.types.array(elem.oid).ok_or_else(|| {
@@ -143,7 +144,7 @@ impl Binder<'_> {
             }
         };
         let ret = self.ty(array);
-        self.subplan(bound, SubPlanKind::Array { elem }, None, ret)
+        self.subplan(bound, SubPlanKind::Array { elem, nested: inner.is_some() }, None, ret)
     }
 
     pub(super) fn in_subquery(

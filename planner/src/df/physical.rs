@@ -182,8 +182,11 @@ fn bind(
             let kind = value.kind().or(kinds.get(i).copied()).unwrap_or(Kind::Text);
             Transformed::yes(Expr::Literal(datum_to_scalar(kind, value)?, None))
         }
-        Expr::ScalarFunction(f) => match with_context(&f, ctx) {
-            Some(bound) => Transformed::yes(Expr::ScalarFunction(bound)),
+        Expr::ScalarFunction(mut f) => match with_context(&f, ctx) {
+            Some(bound) => {
+                f.func = bound;
+                Transformed::yes(Expr::ScalarFunction(f))
+            }
             None => Transformed::no(Expr::ScalarFunction(f)),
         },
         Expr::AggregateFunction(mut f) => {

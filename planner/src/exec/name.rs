@@ -9,8 +9,7 @@ use vicinity_types::{Notice, Oid, PgError, Result, Severity, SqlState};
 use crate::authority::{self, Target};
 use crate::context::ExecContext;
 
-/// Longest identifier in bytes (`NAMEDATALEN - 1`).
-pub(crate) const LONGEST: usize = 63;
+pub(crate) use crate::sql::LONGEST_NAME as LONGEST;
 
 /// An identifier as the catalog holds it: folded unless quoted, cut at 63 bytes.
 pub(crate) fn ident(ident: &Ident) -> String {

@@ -62,10 +62,16 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             crate::plpgsql::run_do(ctx, body)?;
             Ok(done("DO"))
         }
-        Statement::Do { language, .. } => Err(PgError::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!("language \"{language}\" does not exist"),
-        )),
+        Statement::Do { language, .. } => Err(match language.as_str() {
+            "sql" | "internal" | "c" => PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("language \"{language}\" does not support inline code execution"),
+            ),
+            _ => PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("language \"{language}\" does not exist"),
+            ),
+        }),
         Statement::Grant(g) => grant::run(ctx, g),
         Statement::Copy(c) => super::copy::run(ctx, c),
         Statement::Declare(d) => cursor::declare(ctx, d, in_block),

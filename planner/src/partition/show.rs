@@ -3,7 +3,8 @@
 use vicinity_storage::catalog::model::{
     Limit, PartitionBound, PartitionKey, Partitioning, Relation, Strategy,
 };
-use vicinity_types::{Datum, Oid, Result, oid, raw, text_out};
+use vicinity_types::io::to_text;
+use vicinity_types::{Datum, Oid, Result, oid, raw};
 
 use super::bounds::{Bounds, children, key_types};
 use super::family::ancestors;
@@ -11,9 +12,7 @@ use crate::context::ExecContext;
 use crate::names;
 
 fn text(ctx: &ExecContext, ty: Oid, value: &Datum) -> String {
-    let mut out = Vec::new();
-    text_out(ty, value, &ctx.io(), &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    to_text(ty, value, &ctx.io())
 }
 
 /// The names of a key's columns; of an expression its text.

@@ -19,20 +19,16 @@ pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) 
     if let Some(converted) = inner::convert(ctx, &value, from, to)? {
         return Ok(converted);
     }
-    let text = to_text(ctx, &value, from).unwrap_or_default();
+    let text = to_text(ctx, &value, from)?.unwrap_or_default();
     io::text_in(to.oid, to.typmod, &text, &ctx.io())
 }
 
 /// A value's text; `None` for NULL.
-pub(super) fn to_text(ctx: &ExecContext, value: &Datum, ty: PgType) -> Option<String> {
-    match value {
+pub(super) fn to_text(ctx: &ExecContext, value: &Datum, ty: PgType) -> Result<Option<String>> {
+    Ok(match value {
         Datum::Null => None,
         Datum::Text(s) => Some(s.to_string()),
         Datum::Bool(b) if ty.oid == oid::BOOL => Some(if *b { "t" } else { "f" }.to_owned()),
-        _ => {
-            let mut out = Vec::new();
-            io::text_out(ty.oid, value, &ctx.io(), &mut out);
-            Some(String::from_utf8_lossy(&out).into_owned())
-        }
-    }
+        _ => Some(io::as_text(ty.oid, value, &ctx.io())?),
+    })
 }

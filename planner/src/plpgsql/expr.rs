@@ -283,7 +283,7 @@ fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Vec<Datum>> {
         .uses
         .iter()
         .map(|u| match u {
-            Use::Whole(slot, _) => Ok(me.frame.datum(*slot)),
+            Use::Whole(slot, _) => me.frame.datum(*slot),
             Use::Field(slot, at, _) => me.frame.field(&me.ctx, *slot, *at),
         })
         .collect()
@@ -351,7 +351,7 @@ pub(super) fn int(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<i64>> {
 /// A value as text, or NULL.
 pub(super) fn text(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<String>> {
     let (value, ty) = eval(me, sql)?;
-    Ok(cast::to_text(&me.ctx, &value, ty))
+    cast::to_text(&me.ctx, &value, ty)
 }
 
 /// `CASE operand WHEN list`: whether the operand equals one of the list.

@@ -31,12 +31,13 @@ impl Row {
     }
 
     /// The row as one value.
-    pub(super) fn to_datum(&self) -> Datum {
+    pub(super) fn to_datum(&self) -> Result<Datum> {
         if self.is_null() {
-            return Datum::Null;
+            return Ok(Datum::Null);
         }
         let fields = self.types.iter().map(|t| t.oid).zip(self.values.iter().cloned()).collect();
-        Datum::Record(Arc::new(Record::new(self.type_oid, fields).named(Some(self.names.clone()))))
+        let row = Record::new(self.type_oid, fields)?.named(Some(self.names.clone()));
+        Ok(Datum::Record(Arc::new(row)))
     }
 }
 
@@ -80,11 +81,11 @@ impl<'a> Frame<'a> {
     }
 
     /// The value of a scalar variable, or a whole row as one value.
-    pub(super) fn datum(&self, slot: Slot) -> Datum {
+    pub(super) fn datum(&self, slot: Slot) -> Result<Datum> {
         match self.values.get(slot) {
-            Some(Value::Scalar(d)) => d.clone(),
+            Some(Value::Scalar(d)) => Ok(d.clone()),
             Some(Value::Row(Some(row))) => row.to_datum(),
-            _ => Datum::Null,
+            _ => Ok(Datum::Null),
         }
     }
 

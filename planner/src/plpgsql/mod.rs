@@ -168,18 +168,18 @@ pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
 pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
     let done = run(ctx, function, args)?;
     if !function.outs.is_empty() {
-        return Ok(out_value(function, done.out_values()));
+        return out_value(function, done.out_values()?);
     }
     Ok(done.result)
 }
 
-fn out_value(function: &Function, mut values: Vec<Datum>) -> Datum {
+fn out_value(function: &Function, mut values: Vec<Datum>) -> Result<Datum> {
     if values.len() == 1 {
-        return values.pop().unwrap_or_default();
+        return Ok(values.pop().unwrap_or_default());
     }
     let fields = function.out_types.iter().map(|t| t.oid).zip(values).collect();
     let names = Some(function.out_names.clone());
-    Datum::Record(Arc::new(Record::new(oid::RECORD, fields).named(names)))
+    Ok(Datum::Record(Arc::new(Record::new(oid::RECORD, fields)?.named(names))))
 }
 
 /// Calls a set-returning function for all its rows.
@@ -189,7 +189,7 @@ pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Resul
         return Ok(done.rows);
     }
     if !function.outs.is_empty() {
-        return Ok(vec![done.out_values()]);
+        return Ok(vec![done.out_values()?]);
     }
     Ok(vec![match done.result {
         Datum::Record(r) => r.fields.iter().map(|(_, d)| d.clone()).collect(),

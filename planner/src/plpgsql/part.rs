@@ -32,10 +32,10 @@ impl Interpreter<'_> {
         use super::ast::VariableKind as K;
         match place {
             Place::Variable(slot) => match self.frame.variable(*slot)?.kind {
-                K::Scalar(ty) => Ok((self.frame.datum(*slot), ty)),
+                K::Scalar(ty) => Ok((self.frame.datum(*slot)?, ty)),
                 K::Row(ty) => {
                     let kind = self.ctx.catalog.kind_of(ty);
-                    Ok((self.frame.datum(*slot), PgType::with_kind(ty, -1, kind)))
+                    Ok((self.frame.datum(*slot)?, PgType::with_kind(ty, -1, kind)))
                 }
                 K::Record => Err(cannot_subscript("record".to_owned())),
             },

@@ -294,7 +294,7 @@ impl Interpreter<'_> {
     }
 
     /// The values of the OUT parameters.
-    pub(super) fn out_values(&self) -> Vec<Datum> {
+    pub(super) fn out_values(&self) -> Result<Vec<Datum>> {
         self.outs.iter().map(|slot| self.frame.datum(*slot)).collect()
     }
 
@@ -306,7 +306,7 @@ impl Interpreter<'_> {
             ));
         }
         let row = match value {
-            None => self.out_values(),
+            None => self.out_values()?,
             Some(sql) => {
                 let (value, ty) = expr::eval(self, sql)?;
                 match (value, self.returns) {

@@ -89,6 +89,7 @@ impl Session {
         let modes = self.modes_now();
         match self.block {
             // Statements of the same batch that came before are committed all the same.
+            Block::None if chain => Err(transaction::needs_block("COMMIT AND CHAIN")),
             Block::None => {
                 transaction::warn_none(&self.state);
                 self.pending = self.commit()?.max(self.pending);
@@ -123,6 +124,9 @@ impl Session {
     fn rollback_block(&mut self, chain: bool) -> Result<()> {
         let modes = self.modes_now();
         if self.block == Block::None {
+            if chain {
+                return Err(transaction::needs_block("ROLLBACK AND CHAIN"));
+            }
             transaction::warn_none(&self.state);
         }
         self.block = Block::None;

@@ -37,14 +37,16 @@ impl Session {
                     .map(|t| hooks::bind_type(&ctx, t).map(|t| t.oid))
                     .collect::<Result<_>>()?;
                 let text = statement.to_string();
-                let parsed = Parsed { stmt: Statement::Sql(statement.clone()), text, offset: 0 };
+                let stmt = Statement::Sql(statement.clone());
+                let parsed = Parsed { stmt, text, offset: 0, notices: Vec::new() };
                 let prepared = Arc::new(self.planned(&ctx, &parsed, &types)?);
                 self.state.statements().insert(&name, prepared, Some(&own.text))?;
                 Ok(Execution::Done("PREPARE".to_owned()))
             }
             ast::Statement::Execute { name: Some(name), parameters, .. } => {
-                let prepared = self.named_statement(&object(name))?;
-                let values = self.execute_values(&prepared, parameters)?;
+                let name = object(name);
+                let prepared = self.named_statement(&name)?;
+                let values = self.execute_values(&name, &prepared, parameters)?;
                 self.execute(&prepared, values)
             }
             ast::Statement::Deallocate { name, .. } => {
@@ -81,13 +83,14 @@ impl Session {
 
     pub(super) fn execute_values(
         &mut self,
+        name: &str,
         prepared: &Prepared,
         exprs: &[ast::Expr],
     ) -> Result<Vec<Datum>> {
         if exprs.len() != prepared.params.len() {
             return Err(PgError::new(
                 SqlState::SYNTAX_ERROR,
-                "wrong number of parameters for prepared statement",
+                format!("wrong number of parameters for prepared statement \"{name}\""),
             )
             .detail(format!(
                 "Expected {} parameters but got {}.",

@@ -185,15 +185,17 @@ impl Dialect for VicinityDialect {
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
         match &parser.peek_token_ref().token {
-            Token::CustomBinaryOperator(name) => {
+            // sqlparser takes the left side into what it makes itself, and lends it here: what this
+            // made of a long chain would copy all before it, again for every operator.
+            Token::CustomBinaryOperator(name) if is_quantifier(parser, 1) => {
                 let op = BinaryOperator::Custom(name.clone());
                 parser.next_token();
-                Some(right_operand(parser, expr, op))
+                Some(quantified(parser, expr, op))
             }
             token if quantifies_values(parser) => {
                 let op = comparison(token)?;
                 parser.next_token();
-                Some(right_operand(parser, expr, op))
+                Some(quantified(parser, expr, op))
             }
             Token::Word(w) if is_null_word(w) => {
                 parser.next_token();
@@ -263,18 +265,14 @@ fn is_null_word(word: &Word) -> bool {
     word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull")
 }
 
-/// `x <op> y`, `x <op> ANY (...)`, `x <op> ALL (...)`.
-fn right_operand(
-    parser: &mut Parser,
-    left: &Expr,
-    op: BinaryOperator,
-) -> Result<Expr, ParserError> {
+fn is_quantifier(parser: &Parser, n: usize) -> bool {
+    matches!(keyword_at(parser, n), Some(Keyword::ANY | Keyword::ALL | Keyword::SOME))
+}
+
+/// `x <op> ANY (...)`, `x <op> ALL (...)`: sqlparser's own grammar knows them of comparisons only.
+fn quantified(parser: &mut Parser, left: &Expr, op: BinaryOperator) -> Result<Expr, ParserError> {
     let left = Box::new(left.clone());
-    let quantifier = parser.parse_one_of_keywords(&[Keyword::ANY, Keyword::ALL, Keyword::SOME]);
-    let Some(quantifier) = quantifier else {
-        let right = Box::new(parser.parse_subexpr(OTHER)?);
-        return Ok(Expr::BinaryOp { left, op, right });
-    };
+    let quantifier = parser.expect_one_of_keywords(&[Keyword::ANY, Keyword::ALL, Keyword::SOME])?;
     let subquery = matches!(
         &parser.peek_nth_token_ref(1).token,
         Token::Word(w) if matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES)

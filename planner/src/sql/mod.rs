@@ -17,7 +17,7 @@ mod grant;
 mod identity;
 mod index;
 mod like;
-mod locks;
+pub(crate) mod locks;
 mod other;
 pub(crate) mod part;
 mod partition;
@@ -35,7 +35,9 @@ mod words;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{Notice, PgError, Result, SqlState};
+
+pub(crate) use self::tokens::LONGEST_NAME;
 
 pub use ast::{
     AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, AlterSequence, ArgMode,
@@ -63,6 +65,8 @@ pub struct Parsed {
     pub text: String,
     /// Zero-based character position of `text` in the whole query string.
     pub offset: usize,
+    /// What reading the query string has to say; the first statement has it.
+    pub notices: Vec<Notice>,
 }
 
 /// A statement's text, where errors look for words no syntax tree has a place for.
@@ -88,7 +92,7 @@ impl Parsed {
 
 /// Reads a query string: any number of statements, the empty ones left out.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
-    let tokens = tokens::tokenize(sql)?;
+    let (tokens, mut notices) = tokens::tokenize_noting(sql)?;
     let mut out = Vec::new();
     for (statement, semicolon) in split(tokens) {
         depth::check(&statement)?;
@@ -108,7 +112,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             // `pg_cursors` shows the string it came in.
             declare.text = sql.to_owned();
         }
-        out.push(Parsed { stmt, text, offset });
+        out.push(Parsed { stmt, text, offset, notices: std::mem::take(&mut notices) });
     }
     Ok(out)
 }

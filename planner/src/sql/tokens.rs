@@ -4,7 +4,7 @@
 //! position PostgreSQL reports in errors. Whitespace and comments are not tokens.
 
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
 use super::escaped::Escaped;
 
@@ -13,11 +13,20 @@ const OPERATOR: &str = "+-*/<>=~!@#%^&|`?";
 /// An operator of several characters may end in + or - only if it has one of these.
 const UNUSUAL: &str = "~!@#%^&|`?";
 
+/// Longest identifier in bytes (`NAMEDATALEN - 1`).
+pub(crate) const LONGEST_NAME: usize = 63;
+
 /// Reads the tokens of a text.
 pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
-    let mut lexer = Lexer { chars: sql.chars().collect(), at: 0, tokens: Vec::new() };
+    tokenize_noting(sql).map(|(tokens, _)| tokens)
+}
+
+/// The same, with what is to be said about identifiers that are too long.
+pub(super) fn tokenize_noting(sql: &str) -> Result<(Vec<TokenWithSpan>, Vec<Notice>)> {
+    let chars = sql.chars().collect();
+    let mut lexer = Lexer { chars, at: 0, tokens: Vec::new(), notices: Vec::new() };
     lexer.run()?;
-    Ok(lexer.tokens)
+    Ok((lexer.tokens, lexer.notices))
 }
 
 /// A span of one-based character positions, end exclusive.
@@ -30,6 +39,7 @@ struct Lexer {
     chars: Vec<char>,
     at: usize,
     tokens: Vec<TokenWithSpan>,
+    notices: Vec<Notice>,
 }
 
 impl Lexer {
@@ -43,6 +53,24 @@ impl Lexer {
 
     fn push(&mut self, token: Token, start: usize) {
         self.tokens.push(TokenWithSpan { token, span: span(start, self.at) });
+    }
+
+    /// An identifier or a keyword, cut to the length of a name.
+    fn push_word(&mut self, text: &str, quote: Option<char>, start: usize) {
+        let name = text.get(..text.floor_char_boundary(LONGEST_NAME)).unwrap_or(text);
+        if name.len() < text.len() {
+            let shown = |text: &str| match quote {
+                Some(_) => text.to_owned(),
+                None => text.to_lowercase(),
+            };
+            let (text, name) = (shown(text), shown(name));
+            self.notices.push(Notice::new(
+                Severity::Notice,
+                SqlState(*b"42622"),
+                format!("identifier \"{text}\" will be truncated to \"{name}\""),
+            ));
+        }
+        self.push(Token::make_word(name, quote), start);
     }
 
     fn run(&mut self) -> Result<()> {
@@ -79,11 +107,11 @@ impl Lexer {
                     self.at += 2;
                     let text = self.quoted_identifier(start)?;
                     let text = self.unicode_escapes(&text, start)?;
-                    self.push(Token::make_word(&text, Some('"')), start);
+                    self.push_word(&text, Some('"'), start);
                 }
                 '"' => {
                     let text = self.quoted_identifier(start)?;
-                    self.push(Token::make_word(&text, Some('"')), start);
+                    self.push_word(&text, Some('"'), start);
                 }
                 '$' => self.dollar()?,
                 c if is_identifier_start(c) => {
@@ -91,7 +119,7 @@ impl Lexer {
                         self.at += 1;
                     }
                     let word = self.text(start, self.at);
-                    self.push(Token::make_word(&word, None), start);
+                    self.push_word(&word, None, start);
                 }
                 c if c.is_ascii_digit() => self.number()?,
                 // ... but not the second one of `1..100`

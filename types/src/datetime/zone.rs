@@ -102,9 +102,6 @@ impl Zone {
                 name.split_at_checked(letters)?
             }
         };
-        if abbreviation.is_empty() && !rest.starts_with(['+', '-']) {
-            return None;
-        }
         let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || b"+-:".contains(b)).count();
         let (offset, summer) = rest.split_at_checked(digits)?;
         if !summer.is_empty() {

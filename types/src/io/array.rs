@@ -395,9 +395,10 @@ impl Parser<'_> {
 }
 
 /// Writes an array.
-pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) {
+pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     if a.is_empty() {
-        return out.put_slice(b"{}");
+        out.put_slice(b"{}");
+        return Ok(());
     }
     if a.dims.iter().any(|d| d.lower != 1) {
         for d in &a.dims {
@@ -406,6 +407,7 @@ pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) {
         }
         out.put_u8(b'=');
     }
+    let begin = out.len();
     let delimiter = delimiter(a.elem);
     let lengths: Vec<usize> = a.dims.iter().map(|d| usize::try_from(d.len).unwrap_or(0)).collect();
     let mut scratch = Vec::new();
@@ -419,9 +421,11 @@ pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) {
         } else {
             out.put_bytes(b'{', lengths.len());
         }
-        write_element(a, i, delimiter, io, &mut scratch, out);
+        write_element(a, i, delimiter, io, &mut scratch, out)?;
+        super::check_length(out.len() - begin)?;
     }
     out.put_bytes(b'}', lengths.len());
+    Ok(())
 }
 
 /// How many inner arrays end before the element at `index`.
@@ -443,9 +447,10 @@ fn write_element(
     io: &Io<'_>,
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
-) {
+) -> Result<()> {
     if let Some(v) = a.as_f32s().and_then(|v| v.get(i)) {
-        return super::float::write4(*v, io.style.extra_float_digits, out);
+        super::float::write4(*v, io.style.extra_float_digits, out);
+        return Ok(());
     }
     let value = a.get(i);
     match &value {
@@ -457,13 +462,14 @@ fn write_element(
         | Datum::Float8(_)
         | Datum::Numeric(_)
         | Datum::Uuid(_)
-        | Datum::Date(_) => super::text_out(a.elem, &value, io, out),
+        | Datum::Date(_) => super::text_out(a.elem, &value, io, out)?,
         _ => {
             scratch.clear();
-            super::text_out(a.elem, &value, io, scratch);
+            super::text_out(a.elem, &value, io, scratch)?;
             quote_into(scratch, delimiter, out);
         }
     }
+    Ok(())
 }
 
 fn quote_into(text: &[u8], delimiter: u8, out: &mut Vec<u8>) {

@@ -237,12 +237,7 @@ fn read_array(elem: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
     let (ndim, flags, sent) = (r.i32()?, r.i32()?, r.u32()?);
     let ndim = usize::try_from(ndim)
         .map_err(|_| malformed(format!("invalid number of dimensions: {ndim}")))?;
-    if ndim > array::MAX_DIMS {
-        return Err(PgError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            format!("number of array dimensions ({ndim}) exceeds the maximum allowed (6)"),
-        ));
-    }
+    array::check_dims(ndim)?;
     if !(0..=1).contains(&flags) {
         return Err(malformed("invalid array flags"));
     }
@@ -335,7 +330,7 @@ fn read_record(ty: Oid, types: &[Oid], bytes: &[u8], io: &Io<'_>) -> Result<Datu
         fields.push((*expected, sized(*expected, -1, &mut r, io)?));
     }
     r.end()?;
-    Ok(Datum::Record(Arc::new(Record::new(ty, fields))))
+    Ok(Datum::Record(Arc::new(Record::new(ty, fields)?)))
 }
 
 /// Writes a value.

@@ -140,8 +140,24 @@ pub(crate) fn is_reg(ty: Oid) -> bool {
     )
 }
 
-/// Writes a value in its text form. Writes nothing for NULL, which has none.
-pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
+/// The longest text PostgreSQL makes.
+pub const MAX_TEXT: usize = 0x3fff_ffff;
+
+/// An error for a text that is longer than a value may be. Quotes double with every level that rows
+/// and arrays nest.
+pub fn check_length(length: usize) -> Result<()> {
+    if length <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory").detail(format!(
+        "Cannot enlarge string buffer containing {} bytes by 1 more bytes.",
+        MAX_TEXT - 1
+    )))
+}
+
+/// Writes a value in its text form. Writes nothing for NULL, which has none. An error if the text is
+/// longer than a value may be.
+pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     let mut int = itoa::Buffer::new();
     match value {
         Datum::Null => {}
@@ -178,15 +194,23 @@ pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
         Datum::Array(v) if matches!(ty, oid::INT2VECTOR | oid::OIDVECTOR) => {
             array::write_vector(v, out);
         }
-        Datum::Array(v) => array::write(v, io, out),
-        Datum::Record(v) => record::write(v, io, out),
+        Datum::Array(v) => return array::write(v, io, out),
+        Datum::Record(v) => return record::write(v, io, out),
     }
+    Ok(())
 }
 
-/// A value's text form as a string.
+/// A value's text form as another value, or an error if it is too long for one.
+pub fn as_text(ty: Oid, value: &Datum, io: &Io<'_>) -> Result<String> {
+    let mut out = Vec::new();
+    text_out(ty, value, io, &mut out)?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// A value's text form in a message: one that is too long for a value ends early.
 pub fn to_text(ty: Oid, value: &Datum, io: &Io<'_>) -> String {
     let mut out = Vec::new();
-    text_out(ty, value, io, &mut out);
+    let _ = text_out(ty, value, io, &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
 

@@ -42,7 +42,7 @@ pub fn parse(ty: Oid, fields: &[Field], text: &str, io: &Io<'_>) -> Result<Datum
     if !rest.chars().all(is_space) {
         return Err(bad("Junk after right parenthesis."));
     }
-    Ok(Datum::Record(Arc::new(Record::new(ty, values))))
+    Ok(Datum::Record(Arc::new(Record::new(ty, values)?)))
 }
 
 /// A column's text without quotes and escapes, and what follows it.
@@ -66,8 +66,9 @@ fn column(text: &str) -> Option<(String, &str)> {
 }
 
 /// Writes a row.
-pub fn write(r: &Record, io: &Io<'_>, out: &mut Vec<u8>) {
+pub fn write(r: &Record, io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     let mut scratch = Vec::new();
+    let begin = out.len();
     out.put_u8(b'(');
     for (i, (ty, value)) in r.fields.iter().enumerate() {
         if i > 0 {
@@ -77,10 +78,12 @@ pub fn write(r: &Record, io: &Io<'_>, out: &mut Vec<u8>) {
             continue;
         }
         scratch.clear();
-        super::text_out(*ty, value, io, &mut scratch);
+        super::text_out(*ty, value, io, &mut scratch)?;
         quote_into(&scratch, out);
+        super::check_length(out.len() - begin)?;
     }
     out.put_u8(b')');
+    Ok(())
 }
 
 fn quote_into(text: &[u8], out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use vicinity_types::array::{Array, Dim, Elements};
+use vicinity_types::io::check_length;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::{Aggregate, MakeAggregate, maker};
@@ -104,13 +105,25 @@ impl Aggregate for ArraysAgg {
         dims.extend(first.dims.iter().copied());
         let mut collector = Collector::new(self.elem);
         self.seen.iter().flat_map(|a| a.iter()).for_each(|v| collector.push(&v));
-        let (elem, elements): (Oid, Elements) = collector.elements();
+        let (elem, elements): (Oid, Elements) = collector.into_elements();
         Ok(Datum::Array(Arc::new(Array { elem, dims, elements })))
     }
 
     fn size(&self) -> usize {
         self.seen.iter().map(|a| a.len() * 8).sum()
     }
+}
+
+/// `ARRAY(SELECT ..)` of arrays: what `array_agg` makes of them, and an empty array of none.
+pub fn array_of_arrays(env: &dyn Env, elem: Oid, arrays: &[Datum]) -> Result<Datum> {
+    if arrays.is_empty() {
+        return Ok(Datum::Array(Arc::new(Array::from_datums(elem, Vec::new()))));
+    }
+    let mut all = ArraysAgg { elem, seen: Vec::new() };
+    for array in arrays {
+        all.step(env, std::slice::from_ref(array))?;
+    }
+    all.finish(env)
 }
 
 /// `string_agg(text, text)`: the first value's separator is not used.
@@ -130,7 +143,7 @@ impl Aggregate for StringAgg {
             (Some(text), _) => text.push_str(value),
             (none, _) => *none = Some(value.as_ref().to_owned()),
         }
-        Ok(())
+        check_length(self.text.as_ref().map_or(0, String::len))
     }
 
     fn finish(&mut self, _: &dyn Env) -> Result<Datum> {
@@ -159,7 +172,7 @@ impl Aggregate for BytesAgg {
             (Some(bytes), _) => bytes.extend_from_slice(value),
             (none, _) => *none = Some(value.to_vec()),
         }
-        Ok(())
+        check_length(self.bytes.as_ref().map_or(0, Vec::len))
     }
 
     fn finish(&mut self, _: &dyn Env) -> Result<Datum> {

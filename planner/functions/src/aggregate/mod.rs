@@ -11,6 +11,7 @@ mod ordered_set;
 mod statistics;
 mod sum;
 
+pub use collect::array_of_arrays;
 use vicinity_types::{Datum, Oid, Result};
 
 use crate::catalog::Proc;

@@ -129,7 +129,7 @@ impl Sorted {
             };
             collector.push(&value);
         }
-        let (elem, elements): (Oid, Elements) = collector.elements();
+        let (elem, elements): (Oid, Elements) = collector.into_elements();
         Ok(Datum::Array(Arc::new(Array { elem, dims: list.dims.clone(), elements })))
     }
 }

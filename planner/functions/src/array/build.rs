@@ -46,6 +46,14 @@ impl Collector {
         }
     }
 
+    /// The same, without a copy.
+    pub(crate) fn into_elements(self) -> (Oid, Elements) {
+        match self {
+            Collector::Floats(v) => (oid::FLOAT4, Elements::Float4(v)),
+            Collector::Datums(elem, v) => (elem, Elements::Datums(v)),
+        }
+    }
+
     /// A one-dimensional array of what was collected.
     pub(crate) fn array(&self) -> Array {
         match self {
@@ -59,5 +67,8 @@ impl Collector {
 pub(crate) fn one_dimensional(elem: Oid, values: impl IntoIterator<Item = Datum>) -> Array {
     let mut collector = Collector::new(elem);
     values.into_iter().for_each(|v| collector.push(&v));
-    collector.array()
+    match collector {
+        Collector::Floats(v) => Array::from_f32s(v),
+        Collector::Datums(elem, v) => Array::from_datums(elem, v),
+    }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use vicinity_types::Datum::{self, Array as Arr, Int4, Null, Text};
 use vicinity_types::array::{Array, Dim, Elements};
-use vicinity_types::io::{TypeShape, to_text};
-use vicinity_types::{Oid, PgError, Result, SqlState, compare, equal, oid};
+use vicinity_types::io::{TypeShape, as_text};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, compare, equal, oid};
 
 use super::build::{Collector, one_dimensional};
 use crate::call::Signature;
 use crate::env::Env;
+use crate::out::check_size;
 
 /// The element type of an array type.
 pub(crate) fn element_type(env: &dyn Env, array: Oid) -> Oid {
@@ -42,8 +43,28 @@ fn dims_text(a: &Array) -> Option<String> {
 fn with_elements(elem: Oid, dims: Vec<Dim>, values: impl Iterator<Item = Datum>) -> Array {
     let mut collector = Collector::new(elem);
     values.for_each(|v| collector.push(&v));
-    let (elem, elements): (Oid, Elements) = collector.elements();
+    let (elem, elements): (Oid, Elements) = collector.into_elements();
     Array { elem, dims, elements }
+}
+
+/// An array of one value many times: enough of them that somebody may want it to stop.
+fn repeated(
+    env: &dyn Env,
+    elem: Oid,
+    dims: Vec<Dim>,
+    value: &Datum,
+    count: usize,
+) -> Result<Array> {
+    const UNASKED: usize = 1 << 16;
+    let mut collector = Collector::new(elem);
+    for i in 0..count {
+        if i % UNASKED == 0 {
+            env.check()?;
+        }
+        collector.push(value);
+    }
+    let (elem, elements) = collector.into_elements();
+    Ok(Array { elem, dims, elements })
 }
 
 fn one_dim_only(a: &Array) -> Result<()> {
@@ -226,7 +247,13 @@ fn bounds(a: &Array, what: &str) -> Result<Vec<i32>> {
     a.iter().map(bound).collect()
 }
 
-fn fill(elem: Oid, value: &Datum, lens: &Datum, lowers: Option<&Datum>) -> Result<Array> {
+fn fill(
+    env: &dyn Env,
+    elem: Oid,
+    value: &Datum,
+    lens: &Datum,
+    lowers: Option<&Datum>,
+) -> Result<Array> {
     let missing = || {
         PgError::new(
             SqlState::NULL_VALUE_NOT_ALLOWED,
@@ -249,15 +276,17 @@ fn fill(elem: Oid, value: &Datum, lens: &Datum, lowers: Option<&Datum>) -> Resul
         product.checked_mul(usize::try_from(*len).ok()?).filter(|n| *n <= 134_217_727)
     });
     let count = count.ok_or_else(too_big)?;
+    let width = value.kind().and_then(Kind::width).unwrap_or(1);
+    check_size(count * width + 12 + 8 * lens.len())?;
     if count == 0 || lens.is_empty() {
         return Ok(one_dimensional(elem, []));
     }
     let dims = lens.iter().zip(&lowers).map(|(len, lower)| Dim { len: *len, lower: *lower });
-    Ok(with_elements(elem, dims.collect(), std::iter::repeat_n(value.clone(), count)))
+    repeated(env, elem, dims.collect(), value, count)
 }
 
 /// `array_to_string`: NULLs are skipped or shown as a text.
-fn join(env: &dyn Env, a: &Array, separator: &str, null: Option<&str>) -> String {
+fn join(env: &dyn Env, a: &Array, separator: &str, null: Option<&str>) -> Result<String> {
     let io = env.io();
     let mut text = String::new();
     let mut first = true;
@@ -265,7 +294,7 @@ fn join(env: &dyn Env, a: &Array, separator: &str, null: Option<&str>) -> String
         let shown = match (&value, null) {
             (Null, None) => continue,
             (Null, Some(null)) => null.to_owned(),
-            (value, _) => to_text(a.elem, value, &io),
+            (value, _) => as_text(a.elem, value, &io)?,
         };
         if !first {
             text.push_str(separator);
@@ -273,7 +302,7 @@ fn join(env: &dyn Env, a: &Array, separator: &str, null: Option<&str>) -> String
         first = false;
         text.push_str(&shown);
     }
-    text
+    Ok(text)
 }
 
 /// The place of a value among sorted thresholds.
@@ -325,6 +354,6 @@ typed_scalars! { pub(crate) TYPED, env, types;
         [Null, v] => extend(None, elem(env, types, 0), v, false);
     "array_prepend" [v, Arr(a)] => extend(Some(a), elem(env, types, 1), v, true),
         [v, Null] => extend(None, elem(env, types, 1), v, true);
-    "array_fill" [v, lens] => fill(types.arg(0), v, lens, None);
-    "array_fill_with_lower_bounds" [v, lens, lowers] => fill(types.arg(0), v, lens, Some(lowers));
+    "array_fill" [v, lens] => fill(env, types.arg(0), v, lens, None);
+    "array_fill_with_lower_bounds" [v, lens, lowers] => fill(env, types.arg(0), v, lens, Some(lowers));
 }

@@ -208,7 +208,7 @@ fn time_of_day(env: &dyn Env) -> String {
 }
 
 fn with_typmod(ty: u32, value: Datum, typmod: i32) -> Result<Datum> {
-    if typmod < 0 && matches!(value, Timestamp(_) | TimestampTz(_)) {
+    if !(0..=6).contains(&typmod) && matches!(value, Timestamp(_) | TimestampTz(_)) {
         return Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("timestamp({typmod}) precision must be between 0 and 6"),

@@ -82,6 +82,8 @@ const WORDS: &[(&str, Item)] = &[
     ("S", Item::Sign),
     ("V", Item::Multiply),
     ("B", Item::Blank),
+    // A keyword of PostgreSQL's that writes nothing.
+    ("C", Item::Blank),
 ];
 
 fn scan(format: &str) -> Vec<Item> {

@@ -86,7 +86,7 @@ fn row(
         Ok((field.ty, datum))
     };
     let fields = fields.iter().enumerate().map(value).collect::<Result<_>>()?;
-    Ok(Record::new(ty, fields))
+    Record::new(ty, fields)
 }
 
 fn base_of(base: &Datum) -> Option<&Record> {

@@ -85,8 +85,23 @@ fn arc(a: f64, function: fn(f64) -> f64) -> Result<f64> {
     if (-1.0..=1.0).contains(&a) || a.is_nan() { Ok(function(a)) } else { Err(input_range()) }
 }
 
+/// Beyond this the inverse hyperbolic functions are ln(2|x|) to the last bit, and the terms they are
+/// made of would overflow.
+const HYPERBOLIC_FAR: f64 = 1e100;
+
 fn acosh(a: f64) -> Result<f64> {
-    if a < 1.0 { Err(input_range()) } else { Ok(a.acosh()) }
+    match a {
+        _ if a < 1.0 => Err(input_range()),
+        _ if a > HYPERBOLIC_FAR => Ok(a.ln() + std::f64::consts::LN_2),
+        _ => Ok(a.acosh()),
+    }
+}
+
+fn asinh(a: f64) -> f64 {
+    match a.abs() {
+        far if far > HYPERBOLIC_FAR => (far.ln() + std::f64::consts::LN_2).copysign(a),
+        _ => a.asinh(),
+    }
 }
 
 fn atanh(a: f64) -> Result<f64> {
@@ -238,7 +253,7 @@ scalars! { pub(crate) MATH, env;
     "dceil" [Float8(a)] => a.ceil();
     "dfloor" [Float8(a)] => a.floor();
     "dtrunc" [Float8(a)] => a.trunc();
-    "dsign" [Float8(a)] => if *a > 0.0 { 1.0 } else if *a < 0.0 { -1.0 } else { *a };
+    "dsign" [Float8(a)] => if *a > 0.0 { 1.0 } else if *a < 0.0 { -1.0 } else { 0.0 };
     "dsqrt" [Float8(a)] => sqrt(*a);
     "dcbrt" [Float8(a)] => a.cbrt();
     "dpow" [Float8(a), Float8(b)] => power(*a, *b);
@@ -264,7 +279,7 @@ scalars! { pub(crate) MATH, env;
     "dsinh" [Float8(a)] => a.sinh();
     "dcosh" [Float8(a)] => a.cosh();
     "dtanh" [Float8(a)] => a.tanh();
-    "dasinh" [Float8(a)] => a.asinh();
+    "dasinh" [Float8(a)] => asinh(*a);
     "dacosh" [Float8(a)] => acosh(*a);
     "datanh" [Float8(a)] => atanh(*a);
     "degrees" [Float8(a)] => finite(*a, a / (std::f64::consts::PI / 180.0));

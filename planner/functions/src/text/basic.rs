@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use vicinity_types::Datum::{Int4, Int8, Text};
+use vicinity_types::io::MAX_TEXT;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::compare::unpadded;
 use super::{int4, length, offset, slice};
 use crate::number::int::int4_range;
-
-/// The longest text PostgreSQL makes.
-pub(crate) const MAX_TEXT: usize = 0x3fff_ffff;
+use crate::out::check_size;
 
 #[cold]
 fn too_long() -> PgError {
@@ -78,21 +77,26 @@ fn trim<'t>(text: &'t str, set: &str, start: bool, end: bool) -> &'t str {
     text
 }
 
+/// The longest character in bytes: what PostgreSQL counts on before it pads.
+const WIDEST: usize = 4;
+
 /// The characters that bring a text to a width, cut from a repeated filling.
-fn padding(missing: usize, fill: &str) -> Result<String> {
-    if missing.saturating_mul(fill.len().max(1)) > MAX_TEXT {
-        return Err(too_long());
-    }
-    Ok(fill.chars().cycle().take(missing).collect())
+fn padding(missing: usize, fill: &str) -> String {
+    let one = length(fill);
+    fill.repeat(missing / one) + slice(fill, 0, offset(fill, missing % one))
 }
 
 fn pad(text: &str, width: i32, fill: &str, before: bool) -> Result<String> {
     let width = usize::try_from(width).unwrap_or(0);
     let have = length(text);
-    if have >= width || fill.is_empty() {
+    let result = if fill.is_empty() { have.min(width) } else { width };
+    if result * WIDEST + 4 > MAX_TEXT {
+        return Err(too_long());
+    }
+    if have >= result {
         return Ok(slice(text, 0, offset(text, width)).to_owned());
     }
-    let fill = padding(width - have, fill)?;
+    let fill = padding(width - have, fill);
     Ok(if before { fill + text } else { text.to_owned() + &fill })
 }
 
@@ -147,8 +151,9 @@ fn chr(code: i32) -> Result<String> {
     }
 }
 
-fn concat(a: &str, b: &str) -> Arc<str> {
-    Arc::from([a, b].concat())
+fn concat(a: &str, b: &str) -> Result<Arc<str>> {
+    check_size(a.len() + b.len())?;
+    Ok(Arc::from([a, b].concat()))
 }
 
 /// `repeat` for blanks that `bpchar` and the like count.

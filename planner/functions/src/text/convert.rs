@@ -63,7 +63,8 @@ pub fn quote_literal(text: &str) -> String {
 }
 
 scalars! { pub(crate) CONVERT, env;
-    "text_name" | "bpchar_name" [Text(a)] => name(unpadded(a), 63);
+    "text_name" [Text(a)] => name(a, 63);
+    "bpchar_name" [Text(a)] => name(unpadded(a), 63);
     "name_text" | "name_bpchar" | "char_text" | "char_bpchar" [Text(a)] => a.clone();
     "text_char" [Text(a)] => single(a);
     "chartoi4" [Text(a)] => code_of(a);

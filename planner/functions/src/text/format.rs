@@ -1,7 +1,7 @@
 //! `format`, `concat`, and what turns any value into text.
 
 use vicinity_types::Datum::{self, Null, Text};
-use vicinity_types::io::to_text;
+use vicinity_types::io::as_text;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::compare::unpadded;
@@ -11,18 +11,18 @@ use crate::call::Signature;
 use crate::env::Env;
 
 /// A value's output text.
-pub(crate) fn shown(env: &dyn Env, ty: Oid, value: &Datum) -> String {
-    to_text(ty, value, &env.io())
+pub(crate) fn shown(env: &dyn Env, ty: Oid, value: &Datum) -> Result<String> {
+    as_text(ty, value, &env.io())
 }
 
 /// A value cast to `text`, which for some types differs from its output.
-pub(crate) fn cast_text(env: &dyn Env, ty: Oid, value: &Datum) -> String {
-    match value {
+pub(crate) fn cast_text(env: &dyn Env, ty: Oid, value: &Datum) -> Result<String> {
+    Ok(match value {
         Datum::Bool(true) => "true".to_owned(),
         Datum::Bool(false) => "false".to_owned(),
         Text(text) if ty == oid::BPCHAR => unpadded(text).to_owned(),
-        value => shown(env, ty, value),
-    }
+        value => shown(env, ty, value)?,
+    })
 }
 
 fn concat(
@@ -31,22 +31,22 @@ fn concat(
     args: &[Datum],
     first: usize,
     separator: &str,
-) -> String {
+) -> Result<String> {
     let parts: Vec<String> = args
         .iter()
         .enumerate()
         .skip(first)
         .filter(|(_, value)| !value.is_null())
         .map(|(i, value)| shown(env, types.arg(i), value))
-        .collect();
-    parts.join(separator)
+        .collect::<Result<_>>()?;
+    Ok(parts.join(separator))
 }
 
-fn concat_ws(env: &dyn Env, types: &Signature, args: &[Datum]) -> Datum {
-    match args.first() {
-        Some(Text(separator)) => Datum::text(concat(env, types, args, 1, separator)),
+fn concat_ws(env: &dyn Env, types: &Signature, args: &[Datum]) -> Result<Datum> {
+    Ok(match args.first() {
+        Some(Text(separator)) => Datum::text(concat(env, types, args, 1, separator)?),
         _ => Null,
-    }
+    })
 }
 
 fn refuse(what: impl Into<String>) -> PgError {
@@ -109,9 +109,9 @@ impl Formatter<'_> {
             )),
             ('L', Null) => Ok("NULL".to_owned()),
             (_, Null) => Ok(String::new()),
-            ('I', value) => Ok(quote_ident(&shown(env, ty, value))),
-            ('L', value) => Ok(quote_literal(&shown(env, ty, value))),
-            (_, value) => Ok(shown(env, ty, value)),
+            ('I', value) => Ok(quote_ident(&shown(env, ty, value)?)),
+            ('L', value) => Ok(quote_literal(&shown(env, ty, value)?)),
+            (_, value) => shown(env, ty, value),
         }
     }
 }
@@ -183,7 +183,7 @@ fn format(env: &dyn Env, types: &Signature, args: &[Datum]) -> Result<Datum> {
         }
         let text = formatter.convert(letter, &spec)?;
         let missing = usize::try_from(spec.width).unwrap_or(0).saturating_sub(length(&text));
-        if missing > super::basic::MAX_TEXT {
+        if missing > vicinity_types::io::MAX_TEXT {
             return Err(refuse("requested length too large"));
         }
         let padding = " ".repeat(missing);
@@ -198,8 +198,8 @@ fn format(env: &dyn Env, types: &Signature, args: &[Datum]) -> Result<Datum> {
     Ok(Datum::text(out))
 }
 
-fn append(env: &dyn Env, a: (&Datum, Oid), b: (&Datum, Oid)) -> String {
-    cast_text(env, a.1, a.0) + &cast_text(env, b.1, b.0)
+fn append(env: &dyn Env, a: (&Datum, Oid), b: (&Datum, Oid)) -> Result<String> {
+    Ok(cast_text(env, a.1, a.0)? + &cast_text(env, b.1, b.0)?)
 }
 
 typed_scalars! { pub(crate) FORMAT, env, types;
@@ -207,7 +207,7 @@ typed_scalars! { pub(crate) FORMAT, env, types;
     "text_format_nv" [args @ ..] => format(env, types, args);
     "text_concat" [args @ ..] => concat(env, types, args, 0, "");
     "text_concat_ws" [args @ ..] => concat_ws(env, types, args);
-    "quote_literal(anyelement)" [v] => quote_literal(&cast_text(env, types.arg(0), v));
-    "quote_nullable(anyelement)" [Null] => "NULL", [v] => quote_literal(&cast_text(env, types.arg(0), v));
+    "quote_literal(anyelement)" [v] => cast_text(env, types.arg(0), v).map(|text| quote_literal(&text));
+    "quote_nullable(anyelement)" [Null] => "NULL", [v] => cast_text(env, types.arg(0), v).map(|text| quote_literal(&text));
     "textanycat(text,anynonarray)" | "anytextcat(anynonarray,text)" [a, b] => append(env, (a, types.arg(0)), (b, types.arg(1)));
 }

@@ -377,11 +377,11 @@ impl RowSink for Writer<'_> {
 
     fn datum(&mut self, ty: PgType, value: Datum) -> Result<()> {
         self.value(value.is_null(), |out, io, binary| {
-            match binary {
-                true => binary_out(ty.oid, &value, io, out),
-                false => text_out(ty.oid, &value, io, out),
+            if binary {
+                binary_out(ty.oid, &value, io, out);
+                return Ok(());
             }
-            Ok(())
+            text_out(ty.oid, &value, io, out)
         })
     }
 

@@ -35,7 +35,10 @@ fn find_relation(
     let missing = |e: Option<PgError>| {
         let error = e.unwrap_or_else(|| {
             PgError::new(
-                SqlState::UNDEFINED_TABLE,
+                match wanted {
+                    "index" => SqlState::UNDEFINED_OBJECT,
+                    _ => SqlState::UNDEFINED_TABLE,
+                },
                 format!("{wanted} \"{}\" does not exist", name::shown(given)),
             )
         });

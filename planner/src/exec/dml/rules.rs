@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use sqlparser::ast::Expr as Ast;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
-use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, text_out};
+use vicinity_types::io::to_text;
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::foreign::Keys;
 use super::super::stored::{self, Place};
@@ -429,11 +430,9 @@ impl Rules {
                 parts.push("null".to_owned());
                 continue;
             }
-            let mut out = Vec::new();
-            text_out(ty.oid, value, &ctx.io(), &mut out);
-            let text = String::from_utf8_lossy(&out);
+            let text = to_text(ty.oid, value, &ctx.io());
             if text.len() <= LONGEST {
-                parts.push(text.into_owned());
+                parts.push(text);
             } else {
                 let mut end = LONGEST;
                 while !text.is_char_boundary(end) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use vicinity_storage::catalog::model::{
     Constraint, ConstraintKind, ForeignKey, ReferentialAction, Relation,
 };
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState, encode_key, text_out};
+use vicinity_types::io::to_text;
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, encode_key};
 
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -87,9 +88,7 @@ impl Reference {
             if value.is_null() {
                 return "null".to_owned();
             }
-            let mut out = Vec::new();
-            text_out(ty.oid, value, &ctx.io(), &mut out);
-            String::from_utf8_lossy(&out).into_owned()
+            to_text(ty.oid, value, &ctx.io())
         };
         let values: Vec<String> = key.iter().zip(types).map(text).collect();
         format!("({})=({})", names.join(", "), values.join(", "))

@@ -130,7 +130,7 @@ impl Parser<'_> {
         let (Place::Variable(slot) | Place::Field(slot, _)) = place;
         match self.variables.get(*slot) {
             Some(v) if v.constant => Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
+                SqlState(*b"22005"),
                 format!("variable \"{}\" is declared CONSTANT", v.name),
             )),
             _ => Ok(()),
