@@ -34,6 +34,8 @@ pub struct QueryPlan {
     id: u64,
     /// Whether rows are locked as they pass.
     locks: bool,
+    /// Whether it looks at rows of tables.
+    reads: bool,
     /// What runs once before or beside it.
     parts: Parts,
     /// What it asks of relations.
@@ -53,6 +55,7 @@ impl QueryPlan {
         let id = measure::new_number();
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
         let locks = logical.exists(|node| Ok(lock_rows_of(node).is_some())).map_err(internal)?;
+        let reads = has_leaves(&logical).map_err(internal)?;
         Ok(QueryPlan {
             logical,
             columns,
@@ -60,6 +63,7 @@ impl QueryPlan {
             row,
             id,
             locks,
+            reads,
             parts: Parts::default(),
             uses: Uses::default(),
         })
@@ -96,14 +100,7 @@ impl QueryPlan {
     /// Whether it looks at rows of tables.
     pub fn reads_data(&self) -> bool {
         // Those of subqueries that run by themselves are not in the plan.
-        let mut reads = !self.parts.is_empty() || !self.uses.is_empty();
-        // The walk itself cannot fail.
-        let _ = self.logical.apply_with_subqueries(|node| {
-            let free = matches!(node, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_));
-            reads |= node.inputs().is_empty() && !free;
-            Ok(TreeNodeRecursion::Continue)
-        });
-        reads
+        self.reads || !self.parts.is_empty() || !self.uses.is_empty()
     }
 
     /// Whether it means the same under any catalog: built-in functions over values of built-in types,
@@ -195,6 +192,17 @@ impl QueryPlan {
         self.open(ctx.clone(), params.to_vec())?.fill(&mut sink, 1)?;
         Ok(sink.rows.into_iter().next().and_then(|r| r.into_iter().next()).unwrap_or_default())
     }
+}
+
+/// Whether rows come from anywhere but the plan itself.
+fn has_leaves(plan: &LogicalPlan) -> datafusion::common::Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        let free = matches!(node, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_));
+        found |= node.inputs().is_empty() && !free;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 fn is_timeless(expr: &Expr) -> bool {

@@ -110,6 +110,7 @@ fn leaf(
             // What was found to be empty still has the columns expressions above it name.
             let columns = e.schema.iter().map(|(q, f)| (q, f.name().as_str(), physical_kind(f)));
             compiler.set_scope(Scope::values(columns));
+            compiler.set_single();
             Ok(Some(Leaf::One(e.produce_one_row)))
         }
         LogicalPlan::Extension(e) => {
@@ -160,6 +161,7 @@ fn aggregate_leaf(
     }
     let columns = a.schema.iter().zip(kinds).map(|((q, f), k)| (q, f.name().as_str(), k));
     compiler.set_scope(Scope::values(columns));
+    compiler.set_single();
     Ok(Some(Leaf::Aggregate {
         inner: Arc::new(inner),
         extreme: shortcut,

@@ -99,6 +99,8 @@ pub struct Compiler {
     scope: Scope,
     params: Vec<Kind>,
     once: usize,
+    /// There is one row at most: nothing would be evaluated twice.
+    single: bool,
 }
 
 fn unsupported(expr: &Expr) -> PgError {
@@ -108,12 +110,17 @@ fn unsupported(expr: &Expr) -> PgError {
 impl Compiler {
     /// Over a scope and parameters of these kinds.
     pub fn new(scope: Scope, params: Vec<Kind>) -> Compiler {
-        Compiler { scope, params, once: 0 }
+        Compiler { scope, params, once: 0, single: false }
     }
 
     /// Another scope, the same plan.
     pub fn set_scope(&mut self, scope: Scope) {
         self.scope = scope;
+    }
+
+    /// What follows is evaluated for one row at most.
+    pub fn set_single(&mut self) {
+        self.single = true;
     }
 
     /// The scope of now.
@@ -330,7 +337,6 @@ impl Compiler {
 
     fn call(&mut self, callable: &Arc<dyn Callable>, args: &[Expr]) -> Result<Node> {
         let volatile = callable.volatility() == Volatility::Volatile;
-        let before = self.once;
         let nodes = args
             .iter()
             .zip(callable.args())
@@ -340,7 +346,7 @@ impl Compiler {
             return Err(PgError::internal(format!("{} takes other arguments", callable.name())));
         }
         // Inner cells are of no use below an outer one, but cost nothing either.
-        let constant = !volatile && nodes.iter().all(is_row_free);
+        let constant = !volatile && nodes.iter().all(Node::is_row_free);
         let node = arithmetic(&**callable, nodes).unwrap_or_else(|nodes| {
             Node::Call(Box::new(CallNode {
                 direct: callable.builtin(),
@@ -349,8 +355,7 @@ impl Compiler {
                 args: nodes,
             }))
         });
-        let _ = before;
-        if !constant {
+        if !constant || self.single {
             return Ok(node);
         }
         let cell = self.once;
@@ -366,11 +371,6 @@ pub(crate) fn parameter(id: &str) -> Option<usize> {
 
 fn constant(value: &ScalarValue, hint: Option<Kind>) -> Result<Datum> {
     scalar_to_datum(hint.unwrap_or_else(|| scalar_kind(value)), value)
-}
-
-/// Whether a node's value does not depend on the row, nor changes during an execution.
-fn is_row_free(node: &Node) -> bool {
-    matches!(node, Node::Const(_) | Node::Param(_) | Node::Once(..))
 }
 
 /// A node as a whole number.

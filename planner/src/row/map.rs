@@ -8,7 +8,7 @@
 use vicinity_functions::Env;
 use vicinity_types::Result;
 
-use super::node::{Frame, Node};
+use super::node::Frame;
 use super::number::{Int, Num, add, divide, multiply, single, subtract};
 
 /// A step's result: the same for all values, or one each.
@@ -17,16 +17,16 @@ enum Lane {
     Many(Vec<f64>),
 }
 
-/// Whether an expression over column 0 can be mapped: it reads nothing else but parameters, and
-/// draws at most one random number a value (two would come in another order than row by row).
+/// Whether an expression over column 0 can be mapped: what else it reads does not depend on the row,
+/// and it draws at most one random number a value (two would come in another order than row by row).
 pub(super) fn is_mappable(expr: &Num) -> bool {
     fn walk(expr: &Num, randoms: &mut u32) -> bool {
         match expr {
             Num::Const(_) | Num::Column8(0) | Num::Column4(0) => true,
-            Num::Any(node) => matches!(**node, Node::Param(_)),
+            Num::Any(node) => node.is_row_free(),
             Num::Int(int) => match &**int {
                 Int::Const(_) | Int::Column(0, _) => true,
-                Int::Any(node) => matches!(**node, Node::Param(_)),
+                Int::Any(node) => node.is_row_free(),
                 _ => false,
             },
             Num::Add(l, r) | Num::Sub(l, r) | Num::Mul(l, r) | Num::Div(l, r) => {

@@ -242,6 +242,11 @@ impl Node {
         Ok(self.eval_bool(f)? == Some(true))
     }
 
+    /// Whether its value does not depend on the row, nor changes during an execution.
+    pub(super) fn is_row_free(&self) -> bool {
+        matches!(self, Node::Const(_) | Node::Param(_) | Node::Once(..))
+    }
+
     /// Whether a call in it [runs statements](Callable::runs_statements).
     pub fn runs_statements(&self) -> bool {
         let any = |nodes: &[Node]| nodes.iter().any(Node::runs_statements);
