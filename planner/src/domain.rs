@@ -20,7 +20,7 @@ pub(crate) struct Asked {
 }
 
 /// The layout of a check: its only name is VALUE.
-fn layout(base: PgType) -> Layout {
+pub(crate) fn layout(base: PgType) -> Layout {
     let mut layout = Layout::default();
     layout.add_columns("", &[("value".to_owned(), base)]);
     layout

@@ -193,7 +193,8 @@ pub fn reg_in(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) ->
             let role = catalog.role_named(&name).map(|r| r.oid);
             role.ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "role", &name))
         }
-        oid::REGOPER | oid::REGOPERATOR => {
+        oid::REGOPERATOR => operator_with_types(catalog, session, text),
+        oid::REGOPER => {
             let name = text.split('(').next().unwrap_or(text).trim();
             let mut found = vicinity_functions::operators_named(name);
             match (found.next(), found.next()) {
@@ -207,6 +208,37 @@ pub fn reg_in(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) ->
         }
         _ => Err(missing(SqlState::UNDEFINED_OBJECT, "object", text)),
     }
+}
+
+/// `+(integer,integer)`, `-(NONE,bigint)`: the operator over those types.
+fn operator_with_types(catalog: &Catalog, session: &SessionState, text: &str) -> Result<Oid> {
+    let invalid = |what: &str| PgError::new(SqlState::INVALID_TEXT_REPRESENTATION, what.to_owned());
+    let (name, types) =
+        text.split_once('(').ok_or_else(|| invalid("expected a left parenthesis"))?;
+    let (types, _) =
+        types.rsplit_once(')').ok_or_else(|| invalid("expected a right parenthesis"))?;
+    let sides: Vec<&str> = types.split(',').map(str::trim).collect();
+    let [left, right] = sides.as_slice() else {
+        let text = if sides.len() < 2 { "missing argument" } else { "too many arguments" };
+        let e = PgError::new(SqlState::UNDEFINED_PARAMETER, text);
+        return Err(match sides.len() {
+            0 | 1 => e.hint("Use NONE to denote the missing argument of a unary operator."),
+            _ => PgError::new(SqlState::TOO_MANY_ARGUMENTS, text)
+                .hint("Provide two argument types for operator."),
+        });
+    };
+    let side = |text: &str| match text {
+        none if none.eq_ignore_ascii_case("none") => Ok(0),
+        named => type_oid(catalog, session, named)?.ok_or_else(|| no_type(named)),
+    };
+    let (left, right) = (side(left)?, side(right)?);
+    let name = name.trim().rsplit('.').next().unwrap_or("");
+    let found =
+        vicinity_functions::operators_named(name).find(|o| (o.left, o.right) == (left, right));
+    found.map(|o| o.oid).ok_or_else(|| {
+        let text = format!("operator does not exist: {text}");
+        PgError::new(SqlState::UNDEFINED_FUNCTION, text)
+    })
 }
 
 /// `type "x" does not exist`, or that it is one of PostgreSQL's that is not implemented.

@@ -41,7 +41,11 @@ impl Service for EngineService {
             AuthMethod::Trust => Auth::Trust,
             AuthMethod::Scram => {
                 let catalog = self.engine.db.catalog();
+                let now = vicinity_types::datetime::clock();
+                let valid = |until: i64| until > now;
                 let role = catalog.role_named(&startup.user).filter(|r| r.login);
+                // A password that is no longer valid is none.
+                let role = role.filter(|r| r.valid_until.is_none_or(valid));
                 Auth::Scram { verifier: role.and_then(|r| r.password.clone()) }
             }
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use vicinity_planner::engine::Engine;
 use vicinity_planner::exec::copy::Source;
-use vicinity_planner::exec::settings;
+use vicinity_planner::exec::{session_defaults, settings};
 use vicinity_planner::names::SessionNames;
 use vicinity_planner::portal::{self, Portal, Run};
 use vicinity_planner::prepared::Prepared;
@@ -59,9 +59,17 @@ impl EngineSession {
             ));
         }
         let state = Arc::new(SessionState::new(&startup.user, &startup.database, session.pid));
-        for (name, value) in defaults.iter().chain(&startup.settings) {
-            state.change_settings(|s| s.set(name, value, settings::Source::Startup, true))?;
+        let start = |(name, value): &(String, String)| {
+            state.change_settings(|s| s.set(name, value, settings::Source::Startup, true))
+        };
+        defaults.iter().try_for_each(start)?;
+        for given in session_defaults(&engine.db.catalog(), &startup.user) {
+            // One that is not taken any more must not keep everybody out.
+            if let Err(e) = start(&given) {
+                tracing::warn!(setting = given.0, "{}", e.message());
+            }
         }
+        startup.settings.iter().try_for_each(start)?;
         // What the start set is no transaction's: nothing takes it back.
         state.change_settings(|s| s.commit());
         let user = &startup.user;

@@ -38,7 +38,9 @@ const SCALARS: &[Table<ScalarFn>] = &[
     crate::pase::PASE,
     crate::order::COMPARE,
     crate::in_range::IN_RANGE,
+    crate::system::acl::ACL,
     crate::system::hash::HASH,
+    crate::system::information::INFORMATION,
     crate::system::misc::MISC,
     crate::system::size::SIZE,
     crate::formatting::number::NUMBER,
@@ -85,6 +87,8 @@ const TYPED: &[Table<TypedFn>] = &[
 const SETS: &[Table<SetFn>] = &[
     crate::partition::PARTITION,
     crate::series::SERIES,
+    crate::system::acl::ACL_SETS,
+    crate::system::information::OPTIONS,
     crate::system::keywords::KEYWORDS,
     json::sets::SETS,
     text::search::SETS,

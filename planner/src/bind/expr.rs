@@ -422,6 +422,7 @@ impl Binder<'_> {
             // types of fixed length are arrays of their parts, counted from 0
             oid::POINT | oid::LINE => Some(oid::FLOAT8),
             oid::LSEG | oid::BOX => Some(oid::POINT),
+            oid::NAME => Some(oid::CHAR),
             ty => self.types.element(ty),
         };
         elem.ok_or_else(|| {

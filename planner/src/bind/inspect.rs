@@ -7,6 +7,21 @@ use super::column::lookup;
 use super::{Binder, Level, fold};
 use crate::call::Typed;
 
+/// Where a column comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// The table's alias.
+    pub(crate) table: String,
+    /// The column's name in the query.
+    pub(crate) column: String,
+    /// How many queries up the table is.
+    pub(crate) up: usize,
+    /// The table, 0 if it is none of the catalog's.
+    pub(crate) relation: vicinity_types::Oid,
+    /// The column's number there, 0 if it has none.
+    pub(crate) attr: i16,
+}
+
 impl Binder<'_> {
     /// Goes into a query: its WITH queries are known from here.
     pub(crate) fn enter(&mut self, query: Option<&ast::Query>) -> Result<()> {
@@ -33,10 +48,10 @@ impl Binder<'_> {
         self.expr(expr)
     }
 
-    /// The table's alias and the name of the column a reference means.
-    pub(crate) fn owner(&self, idents: &[Ident]) -> Option<(String, String)> {
+    /// The table and the column a reference means.
+    pub(crate) fn owner(&self, idents: &[Ident]) -> Option<Owner> {
         let parts: Vec<String> = idents.iter().map(fold).collect();
-        for level in self.levels.iter().rev() {
+        for (up, level) in self.levels.iter().rev().enumerate() {
             let Some(found) = lookup(&level.scope, &parts).ok()? else { continue };
             let items = &level.scope.items;
             let mut owners = items.iter().filter(|item| {
@@ -45,14 +60,25 @@ impl Binder<'_> {
             });
             let owner = owners.next()?;
             let alone = items.iter().filter(|i| i.alias == owner.alias).count() == 1;
-            return alone.then(|| (owner.alias.clone(), found.name));
+            let own = owner.columns.iter().find(|c| c.expr == found.expr);
+            let attr = own.filter(|c| c.table == owner.relation).map_or(0, |c| c.attr);
+            return alone.then(|| Owner {
+                table: owner.alias.clone(),
+                column: found.name,
+                up,
+                relation: owner.relation,
+                attr,
+            });
         }
         None
     }
 
-    /// Whether a name is a table's, not a column's: its whole row is meant.
-    pub(crate) fn is_item(&self, ident: &Ident) -> bool {
-        self.item(&[fold(ident)]).is_some()
+    /// How many levels up a name is a table's, not a column's: its whole row is meant.
+    pub(crate) fn item_level(&self, ident: &Ident) -> Option<usize> {
+        let own = fold(ident);
+        self.item(std::slice::from_ref(&own))?;
+        let mut levels = self.levels.iter().rev();
+        levels.position(|level| level.scope.items.iter().any(|i| i.alias == own))
     }
 
     /// The columns `*` or `t.*` means: the tables' aliases and the columns' names.

@@ -60,6 +60,7 @@ use crate::session_state::SessionState;
 use crate::sql::Source;
 use crate::uses::Uses;
 
+pub(crate) use inspect::Owner;
 pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
 pub(crate) use store::Part;

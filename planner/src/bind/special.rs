@@ -356,7 +356,7 @@ pub(super) fn subscript(array: Typed, indices: Vec<Typed>, ret: PgType) -> Typed
     .over(exprs)
 }
 
-/// A part of a geometric value, counted from 0.
+/// A part of a value of fixed length, counted from 0.
 fn part(value: &Datum, index: i32) -> Datum {
     match (value, index) {
         (Datum::Point(p), 0) => Datum::Float8(p.x),
@@ -368,6 +368,13 @@ fn part(value: &Datum, index: i32) -> Datum {
         (Datum::Lseg(l), 1) => Datum::Point(l.b),
         (Datum::Box(b), 0) => Datum::Point(b.high),
         (Datum::Box(b), 1) => Datum::Point(b.low),
+        (Datum::Text(name), at @ 0..64) => {
+            let at = usize::try_from(at).unwrap_or_default();
+            Datum::text(name.as_bytes().get(at).map_or_else(String::new, |b| match b.is_ascii() {
+                true => char::from(*b).to_string(),
+                false => format!("\\{b:03o}"),
+            }))
+        }
         _ => Datum::Null,
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use sqlparser::ast::ObjectName;
-use vicinity_storage::catalog::model::{Relation, RelationKind};
+use vicinity_storage::catalog::model::{Relation, RelationKind, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::scope::{Item, ScopeColumn, column};
 use super::{Binder, OutputColumn, name_parts, name_position};
 use crate::authority;
 use crate::call::PgType;
-use crate::df::source::{Origin, SourceColumn};
+use crate::df::source::{Origin, SourceColumn, SystemColumn};
 use crate::df::{StorageSource, VirtualSource, scan};
 use crate::uses::Use;
 
@@ -84,6 +84,11 @@ impl Binder<'_> {
                 let found = self.scan_relation(&relation, alias, whole);
                 return found.map_err(|e| e.or_at(place));
             }
+            if let Some(table) = crate::catalog::lookup(schema, &bare)
+                && let Some(query) = table.query
+            {
+                return self.system_view(table, query, alias);
+            }
             if let Some(source) = virtual_table(schema, &bare) {
                 return self.scan_virtual(schema, source, alias);
             }
@@ -121,8 +126,14 @@ impl Binder<'_> {
             RelationKind::View(view) => {
                 let (query, row_type) = (view.query.clone(), view.row_type);
                 let names: Vec<String> = view.columns.iter().map(|c| c.name.clone()).collect();
+                let own = ViewName {
+                    oid: relation.oid,
+                    schema: relation.schema,
+                    name: &relation.name,
+                    owner: relation.owner,
+                };
                 let (plan, mut item) =
-                    self.deeper(VIEW, |me| me.view(relation, &query, &names, alias))?;
+                    self.deeper(VIEW, |me| me.view(&own, &query, &names, alias))?;
                 item.row_type = Some(row_type);
                 Ok((plan, item))
             }
@@ -166,10 +177,27 @@ impl Binder<'_> {
         self.types.catalog.schema(schema).map(|s| s.name.clone())
     }
 
+    /// A system's view that is written in SQL.
+    fn system_view(
+        &mut self,
+        table: &crate::catalog::VirtualTable,
+        query: &str,
+        alias: Option<&str>,
+    ) -> Result<(LogicalPlan, Item)> {
+        let names: Vec<String> = table.columns.iter().map(|c| c.name.to_owned()).collect();
+        let own = ViewName {
+            oid: table.oid,
+            schema: table.schema,
+            name: table.name,
+            owner: fixed::SUPERUSER,
+        };
+        self.deeper(VIEW, |me| me.view(&own, query, &names, alias))
+    }
+
     /// A view is its query, bound without any of the names around it.
     fn view(
         &mut self,
-        relation: &Relation,
+        relation: &ViewName<'_>,
         query: &str,
         names: &[String],
         alias: Option<&str>,
@@ -184,7 +212,7 @@ impl Binder<'_> {
         let sqlparser::ast::Statement::Query(query) = statement.as_ref() else {
             return Err(PgError::internal(format!("view {} is damaged", relation.name)));
         };
-        self.passed = self.passed_locks(alias.unwrap_or(&relation.name));
+        self.passed = self.passed_locks(alias.unwrap_or(relation.name));
         let outside = std::mem::take(&mut self.levels);
         let (source, variables) = (self.source.take(), self.variables.take());
         let ctx = self.ctx.take();
@@ -199,7 +227,7 @@ impl Binder<'_> {
         for (column, name) in bound.columns.iter_mut().zip(names) {
             column.name.clone_from(name);
         }
-        let visible = alias.unwrap_or(&relation.name);
+        let visible = alias.unwrap_or(relation.name);
         let (plan, mut item) = self.named(bound, visible)?;
         item.relation = relation.oid;
         item.schema = self.schema_name(relation.schema).filter(|_| alias.is_none());
@@ -217,9 +245,9 @@ impl Binder<'_> {
         alias: Option<&str>,
     ) -> Result<(LogicalPlan, Item)> {
         let hidden = ["pg_authid", "pg_shadow", "pg_statistic", "pg_user_mapping"];
-        if hidden.contains(&source.name())
-            && !authority::is_all_powerful(&self.types.catalog, self.session)
-        {
+        let catalog = &self.types.catalog;
+        let reader = self.acting.unwrap_or_else(|| authority::current(catalog, self.session));
+        if hidden.contains(&source.name()) && !authority::is_superuser(catalog, reader) {
             return Err(authority::Target::system_table(source.oid(), source.name()).denied());
         }
         let columns = source.columns().to_vec();
@@ -243,7 +271,12 @@ impl Binder<'_> {
         let columns = columns
             .iter()
             .map(|c| {
+                let tableoid = SystemColumn::TableOid;
                 let (attr, hidden) = match c.origin {
+                    // A computed table's rows have it as their last column.
+                    Origin::Stored(_) if relation != 0 && c.name == tableoid.name() => {
+                        (tableoid.number(), true)
+                    }
                     Origin::Stored(i) => (i16::try_from(i + 1).unwrap_or(0), false),
                     Origin::System(s) => (s.number(), true),
                 };
@@ -286,6 +319,14 @@ impl Binder<'_> {
         self.remember_rows(&plan, &item);
         Ok((plan, item))
     }
+}
+
+/// What a view is called, and whose rights it has.
+struct ViewName<'a> {
+    oid: Oid,
+    schema: Oid,
+    name: &'a str,
+    owner: Oid,
 }
 
 /// The type of a column that counts rows.

@@ -4,7 +4,7 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::model::{Role, fixed};
 use vicinity_types::{Datum, Oid, Result};
 
-use super::row::{Rows, acl, byte, ch, flag, id, int4, optional_text, text};
+use super::row::{Rows, acl, acl_items, byte, ch, flag, id, int4, optional_text, options, text};
 use super::{RowsFn, VirtualTable, class_oid};
 use crate::authority::class;
 use crate::context::ExecContext;
@@ -17,6 +17,8 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_authid" | "pg_roles" => roles,
         "pg_user" | "pg_shadow" => users,
         "pg_auth_members" => members_of_roles,
+        "pg_db_role_setting" => role_settings,
+        "pg_default_acl" => default_acls,
         "pg_extension" => pg_extension,
         "pg_available_extensions" => available_extensions,
         "pg_collation" => pg_collation,
@@ -104,7 +106,42 @@ fn pg_tablespace(_: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
     rows.done()
 }
 
-fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 11] {
+/// What sessions of a role begin with in every database.
+fn config(ctx: &ExecContext, role: Oid) -> Datum {
+    ctx.catalog.session_defaults(0, role).map_or(Datum::Null, |d| options(&d.values))
+}
+
+fn valid_until(role: &Role) -> Datum {
+    role.valid_until.map_or(Datum::Null, Datum::TimestampTz)
+}
+
+fn role_settings(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for d in ctx.catalog.all_session_defaults() {
+        rows.push([
+            ("setdatabase", id(d.database)),
+            ("setrole", id(d.role)),
+            ("setconfig", options(&d.values)),
+        ]);
+    }
+    rows.done()
+}
+
+fn default_acls(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for d in ctx.catalog.default_acls() {
+        rows.push([
+            ("oid", id(d.oid)),
+            ("defaclrole", id(d.role)),
+            ("defaclnamespace", id(d.schema)),
+            ("defaclobjtype", ch(d.kind)),
+            ("defaclacl", acl_items(ctx, &d.items)),
+        ]);
+    }
+    rows.done()
+}
+
+fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 12] {
     [
         ("oid", id(role.oid)),
         ("rolname", text(&role.name)),
@@ -117,6 +154,7 @@ fn role_row(role: &Role, shown: Datum) -> [(&'static str, Datum); 11] {
         ("rolbypassrls", flag(role.bypass_rls)),
         ("rolconnlimit", int4(role.connection_limit)),
         ("rolpassword", shown),
+        ("rolvaliduntil", valid_until(role)),
     ]
 }
 
@@ -130,7 +168,9 @@ fn roles(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             "pg_authid" => Datum::Null,
             _ => text("********"),
         };
-        rows.push(role_row(role, shown));
+        let own = role_row(role, shown).into_iter();
+        let of_view = (table.name == "pg_roles").then(|| ("rolconfig", config(ctx, role.oid)));
+        rows.push(own.chain(of_view));
     }
     rows.done()
 }
@@ -146,6 +186,8 @@ fn users(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("userepl", flag(role.replication)),
             ("usebypassrls", flag(role.bypass_rls)),
             ("passwd", text("********")),
+            ("valuntil", valid_until(role)),
+            ("useconfig", config(ctx, role.oid)),
         ]);
     }
     rows.done()

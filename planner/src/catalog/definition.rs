@@ -1,17 +1,31 @@
 //! Objects written back as SQL, as PostgreSQL's `ruleutils.c` does.
 
+use std::sync::Arc;
+
 use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::catalog::model::{
     ArgMode, Column, Constraint, ConstraintKind, Function, IndexDef, Language, ReferentialAction,
-    Relation, RelationKind, Volatility,
+    Relation, RelationKind, TypeKind, Volatility,
 };
 use vicinity_types::Oid;
 
+use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::exec::stored;
 use crate::exec::viewtext::{self, Style};
 
 pub use crate::names::{quote as ident, type_name};
+
+/// A function's name, with its schema where the search path needs it.
+pub fn function_name(ctx: &ExecContext, f: &Function) -> String {
+    let path = ctx.session.search_path_oids(&ctx.catalog);
+    if path.contains(&f.schema) {
+        return ident(&f.name);
+    }
+    let schema = ctx.catalog.schema(f.schema).map_or("?", |s| s.name.as_str());
+    format!("{}.{}", ident(schema), ident(&f.name))
+}
 
 /// The column of a one-based number.
 pub fn column_at(columns: &[Column], number: i16) -> Option<&Column> {
@@ -31,7 +45,8 @@ pub fn qualified_name(catalog: &Catalog, relation: &Relation) -> String {
 }
 
 /// `pg_get_indexdef(oid)`: the statement that makes the index.
-pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<String> {
+pub fn index(ctx: &ExecContext, relation: &Relation, pretty: bool) -> Option<String> {
+    let catalog = &ctx.catalog;
     let def = relation.index()?;
     let table = catalog.relation(def.table)?;
     let columns = &table.table()?.columns;
@@ -44,7 +59,7 @@ pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<Str
         method_name(def),
     );
     let mut after = String::new();
-    let keys: Vec<String> = def.keys.iter().map(|k| key(def, columns, k, pretty)).collect();
+    let keys: Vec<String> = def.keys.iter().map(|k| key(ctx, table, def, k, pretty)).collect();
     sql.push_str(&keys.join(", "));
     sql.push(')');
     if !def.include.is_empty() {
@@ -60,7 +75,7 @@ pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<Str
         sql.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &def.predicate {
-        after = format!(" WHERE {}", shown(predicate, pretty));
+        after = format!(" WHERE {}", stored::shown(ctx, Some(table), predicate, pretty));
     }
     if !def.options.is_empty() {
         let options: Vec<String> = def
@@ -76,17 +91,18 @@ pub fn index(catalog: &Catalog, relation: &Relation, pretty: bool) -> Option<Str
 
 /// `pg_get_indexdef(oid, column, ...)`: one key column, or an included one.
 pub fn index_column(
-    catalog: &Catalog,
+    ctx: &ExecContext,
     relation: &Relation,
     number: i32,
     pretty: bool,
 ) -> Option<String> {
     let def = relation.index()?;
-    let columns = &catalog.relation(def.table)?.table()?.columns;
+    let table = ctx.catalog.relation(def.table)?;
+    let columns = &table.table()?.columns;
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
     let attribute = match def.keys.get(at) {
         Some(key) => match &key.expr {
-            Some(e) => return Some(key_expression(&e.sql, pretty)),
+            Some(e) => return Some(key_expression(ctx, table, &e.sql, pretty)),
             None => key.column,
         },
         None => *def.include.get(at - def.keys.len())?,
@@ -100,14 +116,15 @@ fn method_name(def: &IndexDef) -> &'static str {
 }
 
 fn key(
+    ctx: &ExecContext,
+    table: &Arc<Relation>,
     def: &IndexDef,
-    columns: &[Column],
     key: &vicinity_storage::catalog::model::IndexKey,
     pretty: bool,
 ) -> String {
-    let column = column_at(columns, key.column);
+    let column = table.table().and_then(|t| column_at(&t.columns, key.column));
     let mut text = match (&key.expr, column) {
-        (Some(e), _) => key_expression(&e.sql, pretty),
+        (Some(e), _) => key_expression(ctx, table, &e.sql, pretty),
         (None, Some(c)) => ident(&c.name),
         (None, None) => "?".to_owned(),
     };
@@ -132,23 +149,19 @@ fn key(
 }
 
 /// An expression as a key: a plain function call stands alone, all else in parentheses.
-fn key_expression(sql: &str, pretty: bool) -> String {
+fn key_expression(ctx: &ExecContext, table: &Arc<Relation>, sql: &str, pretty: bool) -> String {
     use sqlparser::ast::Expr;
+    let text = stored::shown(ctx, Some(table), sql, pretty);
     match crate::sql::parse_expression(sql) {
-        Ok(Expr::Function(f)) if f.over.is_none() => shown(sql, pretty),
-        _ => format!("({})", shown(sql, pretty)),
+        Ok(Expr::Function(f)) if f.over.is_none() => text,
+        _ => format!("({text})"),
     }
-}
-
-/// A stored expression, in the form listings ask for.
-pub fn shown(sql: &str, pretty: bool) -> String {
-    if pretty { crate::exec::written::pretty(sql) } else { sql.to_owned() }
 }
 
 /// `pg_get_constraintdef(oid)`.
 pub fn constraint(
     ctx: &ExecContext,
-    relation: &Relation,
+    relation: &Arc<Relation>,
     constraint: &Constraint,
     pretty: bool,
 ) -> String {
@@ -160,9 +173,22 @@ pub fn constraint(
     let own = relation.table().map_or(&[][..], |t| &t.columns);
     let keys = names(own, &constraint.columns);
     let mut sql = match &constraint.kind {
-        ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({keys})"),
-        ConstraintKind::Unique { .. } => format!("UNIQUE ({keys})"),
-        ConstraintKind::Check { expr } => format!("CHECK ({})", shown(expr, pretty)),
+        ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
+            let def = ctx.catalog.relation(*index).and_then(|r| r.index());
+            let primary = matches!(constraint.kind, ConstraintKind::PrimaryKey { .. });
+            let mut sql = if primary { "PRIMARY KEY" } else { "UNIQUE" }.to_owned();
+            if def.is_some_and(|d| d.nulls_not_distinct) {
+                sql.push_str(" NULLS NOT DISTINCT");
+            }
+            sql.push_str(&format!(" ({keys})"));
+            if let Some(def) = def.filter(|d| !d.include.is_empty()) {
+                sql.push_str(&format!(" INCLUDE ({})", names(own, &def.include)));
+            }
+            sql
+        }
+        ConstraintKind::Check { expr } => {
+            format!("CHECK ({})", stored::shown(ctx, Some(relation), expr, pretty))
+        }
         ConstraintKind::ForeignKey(f) => {
             let Some(target) = ctx.catalog.relation(f.table) else { return String::new() };
             let theirs = names(target.table().map_or(&[][..], |t| &t.columns), &f.columns);
@@ -185,10 +211,31 @@ pub fn constraint(
     if constraint.deferred {
         sql.push_str(" INITIALLY DEFERRED");
     }
+    if constraint.no_inherit && matches!(constraint.kind, ConstraintKind::Check { .. }) {
+        sql.push_str(" NO INHERIT");
+    }
     if !constraint.validated {
         sql.push_str(" NOT VALID");
     }
     sql
+}
+
+/// `pg_get_constraintdef` of a domain's check.
+pub fn domain_check(ctx: &ExecContext, wanted: Oid, pretty: bool) -> Option<String> {
+    let (base, found) = ctx.catalog.types().find_map(|ty| match &ty.kind {
+        TypeKind::Domain { base, typmod, checks, .. } => {
+            let base = PgType::with_kind(*base, *typmod, ctx.catalog.kind_of(*base));
+            checks.iter().find(|c| c.oid == wanted).map(|c| (base, c))
+        }
+        _ => None,
+    })?;
+    let text = crate::sql::parse_expression(&found.expr)
+        .ok()
+        .and_then(|e| stored::write_check(ctx, base, &e, &ctx.catalog, Some(&ctx.session)));
+    let text = text.unwrap_or_else(|| found.expr.clone());
+    let text = if pretty { crate::exec::written::pretty(&text) } else { text };
+    let behind = if found.validated { "" } else { " NOT VALID" };
+    Some(format!("CHECK ({text}){behind}"))
 }
 
 fn action(a: ReferentialAction) -> Option<&'static str> {

@@ -7,8 +7,8 @@
 mod access;
 mod cluster;
 pub mod definition;
+mod depend;
 pub mod functions;
-mod information_schema;
 mod partition;
 mod relations;
 mod routines;
@@ -17,6 +17,7 @@ mod stats;
 mod trigger;
 mod types;
 mod views;
+mod zones;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -55,6 +56,8 @@ pub struct VirtualTable {
     pub columns: Vec<VirtualColumn>,
     /// What fills it.
     pub rows: RowsFn,
+    /// The query of a view that is written in SQL: it is bound like a user's.
+    pub query: Option<&'static str>,
 }
 
 /// All system tables, in the order of their names.
@@ -85,6 +88,7 @@ pub fn class_oid(name: &str) -> Oid {
 
 fn load() -> Vec<VirtualTable> {
     let mut tables: Vec<VirtualTable> = Vec::new();
+    let queries = queries();
     for line in include_str!("../../data/system_columns.tsv").lines() {
         let fields: Vec<&'static str> = line.split('\t').collect();
         let [schema, name, oid, kind, _, column, type_oid, _, not_null] = fields.as_slice() else {
@@ -101,7 +105,8 @@ fn load() -> Vec<VirtualTable> {
                 name,
                 kind: kind.chars().next().unwrap_or('r'),
                 columns: Vec::new(),
-                rows: rows_of(schema, name),
+                rows: rows_of(name),
+                query: queries.get(name).copied().filter(|_| schema != fixed::PG_CATALOG),
             });
         }
         if let Some(table) = tables.last_mut() {
@@ -115,25 +120,29 @@ fn load() -> Vec<VirtualTable> {
     tables
 }
 
+/// PostgreSQL's own queries of the views of `information_schema`, by name.
+fn queries() -> HashMap<&'static str, &'static str> {
+    let all = include_str!("../../data/information_schema.sql");
+    let parts = all.split("-- ").filter_map(|part| part.split_once('\n'));
+    parts.map(|(name, query)| (name, query.trim().trim_end_matches(';'))).collect()
+}
+
 /// Types this server lacks (planner statistics) occur only in columns that stay NULL.
 fn known_type(oid: &str) -> Oid {
     let oid = oid.parse().unwrap_or(0);
     if vicinity_types::oid::kind(oid).is_some() { oid } else { vicinity_types::oid::TEXT }
 }
 
-fn rows_of(schema: Oid, name: &str) -> RowsFn {
-    let found = if schema == fixed::INFORMATION_SCHEMA {
-        information_schema::rows_of(name)
-    } else {
-        relations::rows_of(name)
-            .or_else(|| partition::rows_of(name))
-            .or_else(|| types::rows_of(name))
-            .or_else(|| routines::rows_of(name))
-            .or_else(|| access::rows_of(name))
-            .or_else(|| cluster::rows_of(name))
-            .or_else(|| stats::rows_of(name))
-            .or_else(|| views::rows_of(name))
-    };
+fn rows_of(name: &str) -> RowsFn {
+    let found = relations::rows_of(name)
+        .or_else(|| partition::rows_of(name))
+        .or_else(|| types::rows_of(name))
+        .or_else(|| routines::rows_of(name))
+        .or_else(|| access::rows_of(name))
+        .or_else(|| cluster::rows_of(name))
+        .or_else(|| stats::rows_of(name))
+        .or_else(|| zones::rows_of(name))
+        .or_else(|| views::rows_of(name));
     found.unwrap_or(nothing)
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use vicinity_functions as builtin;
 use vicinity_storage::catalog::model::{
-    Column, Constraint, ConstraintKind, Identity, IndexDef, IndexKey, IndexMethod, Persistence,
-    ReferentialAction, Relation, RelationKind, TypeDef, TypeKind, fixed,
+    Column, Constraint, ConstraintKind, DomainCheck, Identity, IndexDef, IndexKey, IndexMethod,
+    Persistence, ReferentialAction, Relation, RelationKind, TypeDef, TypeKind, fixed,
 };
 use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::row::{
     Rows, acl, array, ch, flag, id, int2, int2vector, int4, int8, oidvector, options, text,
 };
-use super::{RowsFn, VirtualTable, class_oid, definition, tables};
+use super::{RowsFn, VirtualTable, definition, tables};
 use crate::authority::class;
 use crate::context::ExecContext;
 use crate::partition;
@@ -27,7 +27,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_sequence" => pg_sequence,
         "pg_rewrite" => pg_rewrite,
         "pg_trigger" => super::trigger::pg_trigger,
-        "pg_depend" => pg_depend,
+        "pg_depend" => super::depend::pg_depend,
         _ => return None,
     })
 }
@@ -381,7 +381,7 @@ fn attribute_row(
 ///
 /// The row has no object of its own here; its id is made from the table's and the column's, in the
 /// upper half of the id space where no object is ever created.
-fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
+pub(super) fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
     let mut found = Vec::new();
     for relation in ctx.catalog.relations() {
         let Some(table) = relation.table() else { continue };
@@ -429,7 +429,7 @@ fn pg_index(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("indisexclusion", flag(false)),
             ("indimmediate", flag(true)),
             ("indisclustered", flag(false)),
-            ("indisvalid", flag(index.valid)),
+            ("indisvalid", flag(index.valid && is_whole(ctx, relation.oid, index))),
             ("indcheckxmin", flag(false)),
             ("indisready", flag(true)),
             ("indislive", flag(true)),
@@ -455,6 +455,18 @@ fn key_collation(ctx: &ExecContext, index: &IndexDef, key: &IndexKey) -> Oid {
     };
     let ty = key.expr.as_ref().map(|e| e.type_oid).or_else(column);
     ty.map_or(0, |ty| physical(ctx, ty).collation)
+}
+
+/// Whether an index of a partitioned table has a part in every partition.
+fn is_whole(ctx: &ExecContext, own: Oid, index: &IndexDef) -> bool {
+    let table = ctx.catalog.relation(index.table);
+    if !table.is_some_and(|t| crate::partition::is_partitioned(t)) {
+        return true;
+    }
+    ctx.catalog.children_of(index.table).all(|part| {
+        let mut parts = ctx.catalog.indexes_of(part.oid).filter_map(|i| Some((i.oid, i.index()?)));
+        parts.any(|(oid, i)| i.parent == Some(own) && is_whole(ctx, oid, i))
+    })
 }
 
 /// The expressions of an index as `pg_get_expr` lists them.
@@ -485,7 +497,33 @@ fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datu
         .triggers()
         .filter_map(|t| super::trigger::constraint_row(ctx, t))
         .for_each(|r| rows.push(r));
+    for ty in ctx.catalog.types() {
+        let TypeKind::Domain { checks, .. } = &ty.kind else { continue };
+        checks.iter().for_each(|c| rows.push(domain_row(ty, c)));
+    }
     rows.done()
+}
+
+/// A check of a domain.
+fn domain_row(ty: &TypeDef, check: &DomainCheck) -> [(&'static str, Datum); 16] {
+    [
+        ("oid", id(check.oid)),
+        ("conname", text(&check.name)),
+        ("connamespace", id(ty.schema)),
+        ("contype", ch('c')),
+        ("condeferrable", flag(false)),
+        ("condeferred", flag(false)),
+        ("convalidated", flag(check.validated)),
+        ("conrelid", id(0)),
+        ("contypid", id(ty.oid)),
+        ("conindid", id(0)),
+        ("conparentid", id(0)),
+        ("confrelid", id(0)),
+        ("conislocal", flag(true)),
+        ("coninhcount", int4(0)),
+        ("connoinherit", flag(false)),
+        ("conbin", text(&check.expr)),
+    ]
 }
 
 /// The constraint of the table above that a constraint is a part of.
@@ -596,59 +634,6 @@ fn pg_rewrite(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
             ("ev_qual", text("<>")),
             ("ev_action", text(&view.query)),
         ]);
-    }
-    rows.done()
-}
-
-/// What depends on what, as far as listings ask: sequences on columns, indexes and constraints on
-/// tables, views on relations, extension members on extensions.
-fn pg_depend(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
-    let mut rows = Rows::new(table);
-    let class = class_oid("pg_class");
-    let mut push = |from: (Oid, Oid), to: (Oid, Oid, i16), kind: char| {
-        rows.push([
-            ("classid", id(from.0)),
-            ("objid", id(from.1)),
-            ("objsubid", int4(0)),
-            ("refclassid", id(to.0)),
-            ("refobjid", id(to.1)),
-            ("refobjsubid", int4(i32::from(to.2))),
-            ("deptype", ch(kind)),
-        ]);
-    };
-    for relation in ctx.catalog.relations() {
-        match &relation.kind {
-            RelationKind::Sequence(s) => {
-                if let Some((owner, column)) = s.owned_by {
-                    let kind = if s.identity { 'i' } else { 'a' };
-                    push((class, relation.oid), (class, owner, column), kind);
-                }
-            }
-            RelationKind::Index(i) => {
-                for key in &i.keys {
-                    push((class, relation.oid), (class, i.table, key.column), 'a');
-                }
-            }
-            RelationKind::Table(t) => {
-                for c in &t.constraints {
-                    push((class_oid("pg_constraint"), c.oid), (class, relation.oid, 0), 'a');
-                }
-            }
-            RelationKind::View(v) => {
-                for on in &v.depends_on {
-                    push((class_oid("pg_rewrite"), relation.oid), (class, *on, 0), 'n');
-                }
-            }
-            RelationKind::Composite(_) => {}
-        }
-    }
-    for (own, relation, number, _) in defaults(ctx) {
-        push((class_oid("pg_attrdef"), own), (class, relation, number), 'a');
-    }
-    for extension in ctx.catalog.extensions() {
-        for (member_class, member) in super::cluster::members(&extension.name) {
-            push((member_class, member), (class_oid("pg_extension"), extension.oid, 0), 'e');
-        }
     }
     rows.done()
 }

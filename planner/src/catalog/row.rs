@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use vicinity_storage::catalog::model::AclItem;
 use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::{Datum, Oid, Result, oid};
 
@@ -87,10 +88,6 @@ pub(super) fn int8(n: impl TryInto<i64>) -> Datum {
     Datum::Int8(n.try_into().unwrap_or(i64::MAX))
 }
 
-pub(super) fn yes_no(b: bool) -> Datum {
-    text(if b { "YES" } else { "NO" })
-}
-
 /// An `int2vector`: subscripts from 0.
 pub(super) fn int2vector(values: impl IntoIterator<Item = i16>) -> Datum {
     vector(oid::INT2, values.into_iter().map(Datum::Int2).collect())
@@ -103,9 +100,11 @@ pub(super) fn oidvector(values: impl IntoIterator<Item = Oid>) -> Datum {
 
 /// An object's list of rights (`aclitem[]`); NULL while nobody has changed it.
 pub(super) fn acl(ctx: &ExecContext, class: Oid, object: Oid, sub: i32) -> Datum {
-    let Some(list) = ctx.catalog.acl(class, object, sub) else { return Datum::Null };
-    let shown = list.items.iter().map(|i| text(grant::shown(&ctx.catalog, i)));
-    array(oid::ACLITEM, shown)
+    ctx.catalog.acl(class, object, sub).map_or(Datum::Null, |list| acl_items(ctx, &list.items))
+}
+
+pub(super) fn acl_items(ctx: &ExecContext, items: &[AclItem]) -> Datum {
+    array(oid::ACLITEM, items.iter().map(|i| text(grant::shown(&ctx.catalog, i))))
 }
 
 fn vector(elem: Oid, values: Vec<Datum>) -> Datum {

@@ -15,6 +15,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_stat_all_tables" | "pg_stat_user_tables" => tables,
         "pg_stat_all_indexes" | "pg_stat_user_indexes" => indexes,
         "pg_stat_activity" => activity,
+        "pg_stat_database" => database,
         "pg_stat_progress_create_index" => progress,
         "pg_cursors" => cursors,
         "pg_locks" => locks,
@@ -122,6 +123,28 @@ fn wait_event(
         LockTarget::Relation(_) => ("Lock", "relation"),
         LockTarget::Transaction(_) => ("Lock", "transactionid"),
     })
+}
+
+/// The one database: its sessions, and what was written since the server's start.
+fn database(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let (mut inserted, mut updated, mut deleted) = (0, 0, 0);
+    for relation in ctx.catalog.relations().filter(|r| r.table().is_some()) {
+        let stats = ctx.engine.db.table(relation.oid, &ctx.catalog)?.stats();
+        inserted += stats.inserted;
+        updated += stats.updated;
+        deleted += stats.deleted;
+    }
+    let sessions = i32::try_from(ctx.engine.sessions().len()).unwrap_or(i32::MAX);
+    rows.push([
+        ("datid", id(fixed::DATABASE)),
+        ("datname", text(ctx.session.database())),
+        ("numbackends", int4(sessions)),
+        ("tup_inserted", int8(inserted)),
+        ("tup_updated", int8(updated)),
+        ("tup_deleted", int8(deleted)),
+    ]);
+    rows.done()
 }
 
 fn activity(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {

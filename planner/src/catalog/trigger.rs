@@ -5,7 +5,7 @@ use vicinity_storage::catalog::model::{Column, Relation, RelationKind, Trigger};
 use vicinity_types::{Datum, Result};
 
 use super::VirtualTable;
-use super::definition::{column_at, qualified_name, relation_name};
+use super::definition::{column_at, function_name, qualified_name, relation_name};
 use super::row::{Rows, ch, flag, id, int2, int2vector, text};
 use crate::context::ExecContext;
 use crate::exec::triggers::{Event, bits};
@@ -76,9 +76,9 @@ pub(super) fn definition(ctx: &ExecContext, t: &Trigger, pretty: bool) -> Option
         let when = if pretty { pretty_condition(when) } else { when.clone() };
         sql.push_str(&format!("WHEN ({when}) "));
     }
-    let function = catalog.function(t.function).map_or("?", |f| f.name.as_str());
+    let function = catalog.function(t.function).map_or("?".to_owned(), |f| function_name(ctx, f));
     let args: Vec<String> = t.args.iter().map(|a| format!("'{}'", a.replace('\'', "''"))).collect();
-    sql.push_str(&format!("EXECUTE FUNCTION {}({})", quote(function), args.join(", ")));
+    sql.push_str(&format!("EXECUTE FUNCTION {function}({})", args.join(", ")));
     Some(sql)
 }
 

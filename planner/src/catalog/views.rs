@@ -81,7 +81,7 @@ fn pg_indexes(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
             ("schemaname", schema_name(ctx, relation)),
             ("tablename", text(&owner.name)),
             ("indexname", text(&relation.name)),
-            ("indexdef", optional_text(definition::index(&ctx.catalog, relation, false))),
+            ("indexdef", optional_text(definition::index(ctx, relation, false))),
         ]);
     }
     rows.done()

@@ -248,13 +248,11 @@ impl VirtualSource {
             .enumerate()
             .map(|(i, (name, ty))| SourceColumn { name, ty, origin: Origin::Stored(i) })
             .collect();
-        if !columns.iter().any(|c| c.name == "tableoid") {
+        if oid != 0 {
+            // Its rows have it behind their own columns.
             let tableoid = SystemColumn::TableOid;
-            columns.push(SourceColumn {
-                name: tableoid.name().to_owned(),
-                ty: tableoid.ty(),
-                origin: Origin::System(tableoid),
-            });
+            let (name, ty) = (tableoid.name().to_owned(), tableoid.ty());
+            columns.push(SourceColumn { name, ty, origin: Origin::Stored(columns.len()) });
         }
         let schema = arrow_schema(columns.iter().map(|c| (c.name.as_str(), c.ty)));
         let content = Content::Computed(rows);
@@ -299,9 +297,12 @@ impl VirtualSource {
             Content::Part(id) => parts::read(*id, ctx),
             Content::Computed(rows) => {
                 let width = self.columns.len();
+                let own = self.oid;
                 let whole = move |mut row: Vec<Datum>| {
-                    // System columns stand behind the table's own.
-                    row.resize(width, Datum::Null);
+                    if own != 0 {
+                        row.resize(width - 1, Datum::Null);
+                        row.push(Datum::Oid(own));
+                    }
                     Ok(row)
                 };
                 Ok(Box::new(rows(ctx)?.into_iter().map(whole)))

@@ -164,52 +164,6 @@ pub(crate) fn query(given: &Query, qualify: &dyn Fn(&ObjectName) -> Option<Objec
     lower_types(&query.to_string())
 }
 
-/// A query's text with a relation under another name; where it had no alias, its old name is one.
-pub(crate) fn with_relation_renamed(
-    text: &str,
-    from: (&str, &str),
-    to: (&str, &str),
-) -> vicinity_types::Result<String> {
-    use sqlparser::ast::{TableAlias, TableFactor};
-    struct Rename<'a> {
-        from: (&'a str, &'a str),
-        to: (&'a str, &'a str),
-    }
-    impl VisitorMut for Rename<'_> {
-        type Break = ();
-        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-            let TableFactor::Table { name: own, alias, .. } = factor else {
-                return ControlFlow::Continue(());
-            };
-            let parts = name::parts(own);
-            if let [schema, table] = parts.as_slice()
-                && (schema.as_str(), table.as_str()) == self.from
-            {
-                let ident = |n: &str| match crate::names::quote(n) == n {
-                    true => Ident::new(n),
-                    false => Ident::with_quote('"', n),
-                };
-                *own = ObjectName::from(vec![ident(self.to.0), ident(self.to.1)]);
-                if alias.is_none() && self.from.1 != self.to.1 {
-                    *alias = Some(TableAlias {
-                        explicit: false,
-                        name: ident(self.from.1),
-                        columns: Vec::new(),
-                        at: None,
-                    });
-                }
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let parsed = crate::sql::parse(text)?.into_iter().next();
-    let Some(crate::sql::Statement::Sql(mut statement)) = parsed.map(|p| p.stmt) else {
-        return Ok(text.to_owned());
-    };
-    let _ = statement.visit(&mut Rename { from, to });
-    Ok(lower_types(&statement.to_string()))
-}
-
 /// An expression with a column renamed.
 pub(crate) fn renamed(given: &Expr, from: &str, to: &str) -> String {
     struct Rename<'a>(&'a str, Ident);

@@ -52,7 +52,7 @@ fn concerned(catalog: &Catalog, session: &SessionState, given: &ObjectName) -> R
 
 fn wanted(stmt: &Statement) -> Vec<(&ObjectName, RelationLock)> {
     use RelationLock::{
-        AccessExclusive, Share, ShareRowExclusive, ShareUpdateExclusive as ShareUpdate,
+        AccessExclusive, Exclusive, Share, ShareRowExclusive, ShareUpdateExclusive as ShareUpdate,
     };
     match stmt {
         Statement::Sql(stmt) => match &**stmt {
@@ -86,6 +86,7 @@ fn wanted(stmt: &Statement) -> Vec<(&ObjectName, RelationLock)> {
         {
             vec![(name, Share)]
         }
+        Statement::Refresh { name, concurrently: true, .. } => vec![(name, Exclusive)],
         Statement::Refresh { name, .. } => vec![(name, AccessExclusive)],
         Statement::AlterSequence(s) => vec![(&s.name, ShareRowExclusive)],
         Statement::Vacuum(v) => {

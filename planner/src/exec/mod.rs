@@ -22,6 +22,7 @@ mod maintenance;
 pub(crate) mod name;
 pub mod outcome;
 mod query;
+pub(crate) mod respell;
 mod rewrite;
 mod rights;
 mod role_rights;
@@ -36,5 +37,7 @@ pub mod utility;
 pub(crate) mod viewtext;
 pub(crate) mod written;
 
+pub(crate) use ddl::depend::held_constraint;
+pub use ddl::session_defaults::of_session as session_defaults;
 pub(crate) use ddl::{create_as, grant};
 pub use outcome::{Outcome, Rows, Tag};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
+use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Object, Privileges, Relation, RelationKind, Schema, fixed};
 use vicinity_types::{Notice, Oid, PgError, Result, Severity, SqlState};
 
@@ -156,16 +157,24 @@ pub(crate) fn schema_name_of(ctx: &ExecContext, oid: Oid) -> String {
 
 /// What a name means among the relations of now; `None` if nothing. A missing schema is an error.
 pub(crate) fn find(ctx: &ExecContext, name: &ObjectName) -> Result<Option<Arc<Relation>>> {
-    let catalog = ctx.txn.catalog();
+    find_in(ctx, &ctx.txn.catalog(), name)
+}
+
+/// What a name means among the relations of a catalog.
+pub(crate) fn find_in(
+    ctx: &ExecContext,
+    catalog: &Catalog,
+    name: &ObjectName,
+) -> Result<Option<Arc<Relation>>> {
     match qualified(name)? {
         (Some(s), own) => {
-            let schema = ctx.session.schema_oid(&catalog, &s).ok_or_else(|| no_schema(&s))?;
-            authority::check_schema(&catalog, &ctx.session, schema)?;
+            let schema = ctx.session.schema_oid(catalog, &s).ok_or_else(|| no_schema(&s))?;
+            authority::check_schema(catalog, &ctx.session, schema)?;
             Ok(catalog.relation_named(schema, &own).cloned())
         }
         (None, own) => Ok(ctx
             .session
-            .search_path_oids(&catalog)
+            .search_path_oids(catalog)
             .into_iter()
             .find_map(|schema| catalog.relation_named(schema, &own).cloned())),
     }

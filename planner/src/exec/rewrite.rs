@@ -7,7 +7,7 @@ use vicinity_storage::catalog::model::{
     AttrNumber, ConstraintKind, IndexDef, Relation, RelationKind, TableDef,
 };
 use vicinity_storage::{Access, RelationLock, Table, pin};
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::ddl::opclass;
 use super::{canon, dml, stored};
@@ -85,31 +85,6 @@ pub(crate) fn rename_in_index(def: &IndexDef, from: &str, to: &str) -> Result<Op
     }
     next.predicate = next.predicate.as_deref().map(rename).transpose()?;
     Ok(Some(next))
-}
-
-/// Views name what they read in their text: a relation with a new name or schema gets it there too,
-/// under its old name as an alias.
-pub(crate) fn rename_in_views(
-    ctx: &ExecContext,
-    r: &Relation,
-    schema: Oid,
-    to: &str,
-) -> Result<()> {
-    let catalog = ctx.txn.catalog();
-    let schema_name = |oid| catalog.schema(oid).map_or("", |s| s.name.as_str());
-    let from = (schema_name(r.schema), r.name.as_str());
-    let to = (schema_name(schema), to);
-    for view in catalog.dependents_of(r.oid) {
-        let mut next = (**view).clone();
-        let query = match &mut next.kind {
-            RelationKind::View(v) => &mut v.query,
-            RelationKind::Table(TableDef { materialized: Some(m), .. }) => &mut m.query,
-            _ => continue,
-        };
-        *query = canon::with_relation_renamed(query, from, to)?;
-        ctx.txn.put(vicinity_storage::catalog::model::Object::Relation(Arc::new(next)))?;
-    }
-    Ok(())
 }
 
 /// Whether a text has a word in it: enough to be careful.

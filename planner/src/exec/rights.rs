@@ -21,6 +21,12 @@ pub(crate) fn check(ctx: &ExecContext, stmt: &Statement) -> Result<()> {
     let asker = Asker { ctx, catalog: &catalog };
     match stmt {
         Statement::Sql(stmt) => asker.sql(stmt),
+        Statement::CreateRole(c) => role_rights::create(ctx, &catalog, c),
+        Statement::AlterRole(a) => role_rights::alter(ctx, &catalog, a),
+        Statement::AlterDatabase { name, .. } => {
+            Err(forbidden(format!("must be owner of database {}", name::ident(name))))
+        }
+        Statement::CreateSchema { .. } => asker.create_in_database(),
         Statement::AlterRelation(a) => asker.owns(&a.name),
         Statement::CreateIndex(c) => asker.owns(&c.table),
         Statement::CreateTrigger(t) => asker.has(&t.table, Privileges::TRIGGER),
@@ -69,10 +75,6 @@ impl Asker<'_> {
             Ast::DropExtension(e) => {
                 let name = e.names.first().map_or("", |n| n.value.as_str());
                 Err(forbidden(format!("must be owner of extension {name}")))
-            }
-            Ast::CreateRole(c) => role_rights::create(self.ctx, self.catalog, c),
-            Ast::AlterRole { name, operation } => {
-                role_rights::alter(self.ctx, self.catalog, &name::ident(name), operation)
             }
             Ast::Lock(l) => {
                 let mode = locking::mode_of(l.lock_mode.as_ref());

@@ -1,6 +1,6 @@
 //! What statements about roles ask of the role that runs them. Superusers are not asked.
 
-use sqlparser::ast::{AlterRoleOperation, CreateRole, ObjectName, RoleOption};
+use sqlparser::ast::ObjectName;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::Role;
 use vicinity_types::Result;
@@ -8,56 +8,71 @@ use vicinity_types::Result;
 use super::name;
 use crate::authority::{self, forbidden};
 use crate::context::ExecContext;
+use crate::sql::{AlterRole, CreateRole, RoleOption};
 
 /// CREATE ROLE
 pub(super) fn create(ctx: &ExecContext, catalog: &Catalog, c: &CreateRole) -> Result<()> {
-    let beyond = [(c.superuser, "superusers"), (c.replication, "replication users")];
-    let beyond = beyond.into_iter().chain([(c.bypassrls, "bypassrls users")]);
-    for (asked, what) in beyond {
-        if asked == Some(true) {
-            return Err(forbidden(format!("must be superuser to create {what}")));
-        }
+    for option in &c.options {
+        let what = match option {
+            RoleOption::Superuser(true) => "superusers",
+            RoleOption::Replication(true) => "replication users",
+            RoleOption::BypassRls(true) => "bypassrls users",
+            _ => continue,
+        };
+        return Err(forbidden(format!("must be superuser to create {what}")));
     }
     if !manages_roles(ctx, catalog) {
         return Err(forbidden("permission denied to create role"));
     }
-    // To be in a superuser's role is to be able to become it.
-    let mut groups = c.in_role.iter().chain(&c.in_group).map(name::ident);
-    if groups.any(|own| named(catalog, &own).is_some_and(|r| r.superuser)) {
-        return Err(forbidden("must be superuser to alter superusers"));
+    groups(catalog, &c.options)
+}
+
+/// To be in a superuser's role is to be able to become it.
+fn groups(catalog: &Catalog, options: &[RoleOption]) -> Result<()> {
+    for option in options {
+        let RoleOption::In(groups) = option else { continue };
+        let mut groups = groups.iter().map(name::ident);
+        if groups.any(|own| named(catalog, &own).is_some_and(|r| r.superuser)) {
+            return Err(forbidden("must be superuser to alter superusers"));
+        }
     }
     Ok(())
 }
 
 /// ALTER ROLE
-pub(super) fn alter(
-    ctx: &ExecContext,
-    catalog: &Catalog,
-    own: &str,
-    op: &AlterRoleOperation,
-) -> Result<()> {
+pub(super) fn alter(ctx: &ExecContext, catalog: &Catalog, a: &AlterRole) -> Result<()> {
     let current = ctx.session.current_user();
-    let own = match own {
-        "current_user" | "current_role" => &*current,
-        "session_user" => &ctx.session.session_user(),
-        other => other,
+    let given = match a {
+        AlterRole::Options { name, .. } | AlterRole::Rename { name, .. } => Some(name),
+        AlterRole::Members { group, .. } => Some(group),
+        AlterRole::Setting { name, .. } => name.as_ref(),
     };
-    let Some(role) = named(catalog, own) else { return Ok(()) };
-    match op {
-        AlterRoleOperation::WithOptions { options } => {
+    let Some(given) = given else {
+        return Err(forbidden("must be superuser to alter settings globally"));
+    };
+    let own = match name::ident(given).as_str() {
+        "current_user" | "current_role" => (*current).to_owned(),
+        "session_user" => ctx.session.session_user(),
+        other => other.to_owned(),
+    };
+    let Some(role) = named(catalog, &own) else { return Ok(()) };
+    match a {
+        AlterRole::Options { options, .. } => {
             attributes(role, options)?;
+            groups(catalog, options)?;
             let password = matches!(options.as_slice(), [RoleOption::Password(_)]);
             allow(manages_roles(ctx, catalog) || password && own == *current, "permission denied")
         }
         // Nobody renames himself: the statement says so.
-        AlterRoleOperation::RenameRole { .. } if own == *current => Ok(()),
-        AlterRoleOperation::RenameRole { .. } => {
+        AlterRole::Rename { .. } if own == *current => Ok(()),
+        AlterRole::Rename { .. } => {
             allow(!role.superuser, "must be superuser to rename superusers")?;
             allow(manages_roles(ctx, catalog), "permission denied to rename role")
         }
-        _ => {
+        AlterRole::Setting { .. } | AlterRole::Members { .. } => {
+            let itself = own == *current && matches!(a, AlterRole::Setting { .. });
             allow(!role.superuser, "must be superuser to alter superusers")?;
-            allow(manages_roles(ctx, catalog) || own == *current, "permission denied")
+            allow(manages_roles(ctx, catalog) || itself, "permission denied")
         }
     }
 }
@@ -66,7 +81,7 @@ pub(super) fn alter(
 fn attributes(role: &Role, options: &[RoleOption]) -> Result<()> {
     let names = |is: fn(&RoleOption) -> bool| options.iter().any(is);
     allow(
-        !role.superuser && !names(|o| matches!(o, RoleOption::SuperUser(_))),
+        !role.superuser && !names(|o| matches!(o, RoleOption::Superuser(_))),
         "must be superuser to alter superuser roles or change superuser attribute",
     )?;
     allow(
@@ -74,7 +89,7 @@ fn attributes(role: &Role, options: &[RoleOption]) -> Result<()> {
         "must be superuser to alter replication roles or change replication attribute",
     )?;
     allow(
-        !names(|o| matches!(o, RoleOption::BypassRLS(_))),
+        !names(|o| matches!(o, RoleOption::BypassRls(_))),
         "must be superuser to change bypassrls attribute",
     )
 }

@@ -69,6 +69,13 @@ fn joined(setting: &str, values: &[Expr]) -> Result<String> {
     Ok(parts.join(", "))
 }
 
+/// The text that values make which are texts already: those of `ALTER ROLE ... SET`.
+pub(crate) fn listed(setting: &str, values: &[String]) -> Result<String> {
+    let value =
+        |text: &String| Expr::Value(Value::SingleQuotedString(text.clone()).with_empty_span());
+    joined(setting, &values.iter().map(value).collect::<Vec<_>>())
+}
+
 pub(crate) fn warn_local(ctx: &ExecContext, in_block: bool, what: &str) {
     if !in_block {
         super::transaction::warn_no_block(&ctx.session, what);

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, Volatility};
-use sqlparser::ast::{Expr as Ast, visit_expressions};
+use sqlparser::ast::{Expr as Ast, Ident, Query, visit_expressions};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
 use super::dml::{Layout, bare_name, binder, table_def};
-use super::written::{TableNames, Writer};
+use super::written::{Names, TableNames, Writer};
 use crate::bind::{Binder, ParamTypes};
-use crate::call::{Typed, callable_of, internal};
+use crate::call::{PgType, Typed, callable_of, internal};
 use crate::context::ExecContext;
 use crate::session_state::SessionState;
 use crate::sql;
@@ -150,17 +150,64 @@ pub(crate) fn text(
     place: Place,
 ) -> Result<String> {
     let expr = plain(&bound.expr)?;
-    let layout = Layout::of_table(&ctx.catalog, relation, None)?;
     let reads_back = |text: &String| {
         sql::parse_expression(text)
             .and_then(|again| bind(ctx, relation, &again, place))
             .and_then(|again| plain(&again.expr))
             .is_ok_and(|again| again == expr)
     };
-    let names = TableNames { ctx, layout: &layout };
-    let writer = Writer { ctx, names: &names, indent: Cell::new(None) };
-    let made = writer.expr(written).filter(reads_back);
+    let made = write(ctx, Some(relation), written, &ctx.catalog, None).filter(reads_back);
     Ok(made.unwrap_or_else(|| canon::expr(written)))
+}
+
+/// An expression over a table's row, or over nothing, with names as `catalog` has them, shortened by
+/// the search path of `path`.
+pub(crate) fn write(
+    ctx: &ExecContext,
+    relation: Option<&Arc<Relation>>,
+    expr: &Ast,
+    catalog: &Catalog,
+    path: Option<&SessionState>,
+) -> Option<String> {
+    let layout = match relation {
+        Some(r) if r.table().is_some() => Layout::of_table(&ctx.catalog, r, None).ok()?,
+        _ => Layout::default(),
+    };
+    let names = TableNames { ctx, layout: &layout, catalog, path };
+    Writer { ctx, names: &names, indent: Cell::new(None) }.expr(expr)
+}
+
+/// A stored expression as the session sees it: `pg_get_expr`.
+pub(crate) fn shown(
+    ctx: &ExecContext,
+    relation: Option<&Arc<Relation>>,
+    text: &str,
+    pretty: bool,
+) -> String {
+    let made = sql::parse_expression(text)
+        .ok()
+        .and_then(|e| write(ctx, relation, &e, &ctx.catalog, Some(&ctx.session)));
+    let made = made.unwrap_or_else(|| text.to_owned());
+    if pretty { super::written::pretty(&made) } else { made }
+}
+
+/// A column's default as the catalog keeps it; a string is a value of the column's type.
+pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
+    let bound = |e: &Ast| {
+        let mut binder = binder(ctx);
+        let value = binder.expr_over(e, Layout::default().scope()).ok()?;
+        plain(&binder.coerce_assign(value, ty, "").ok()?.expr).ok()
+    };
+    let layout = Layout::default();
+    let names = TableNames { ctx, layout: &layout, catalog: &ctx.catalog, path: None };
+    let writer = Writer { ctx, names: &names, indent: Cell::new(None) };
+    let made = writer.default(given, ty).filter(|text| {
+        let again = sql::parse_expression(text).ok().and_then(|e| bound(&e));
+        again.is_some() && again == bound(given)
+    });
+    made.unwrap_or_else(|| {
+        canon::default(given, &crate::names::type_name(&ctx.catalog, ty.oid, -1))
+    })
 }
 
 /// Checks and generated columns of a table about to be put, in the text they are kept as.
@@ -205,4 +252,46 @@ pub(crate) fn columns(relation: &Relation, expr: &Ast) -> Result<Vec<usize>> {
     out.sort_unstable();
     out.dedup();
     Ok(out)
+}
+
+/// What a domain's check has a name for: the value.
+struct ValueNames<'a> {
+    ctx: &'a ExecContext,
+    layout: Layout,
+    catalog: &'a Catalog,
+    path: Option<&'a SessionState>,
+}
+
+impl Names for ValueNames<'_> {
+    fn bind(&self, e: &Ast) -> Option<Typed> {
+        binder(self.ctx).expr_over(e, self.layout.scope()).ok()
+    }
+
+    fn column(&self, _: &[Ident]) -> Option<String> {
+        Some("VALUE".to_owned())
+    }
+
+    fn query(&self, _: &Query) -> Option<String> {
+        None
+    }
+
+    fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
+    fn path(&self) -> Option<&SessionState> {
+        self.path
+    }
+}
+
+/// A check over the values of a domain's base type, written like [`write()`].
+pub(crate) fn write_check(
+    ctx: &ExecContext,
+    base: PgType,
+    expr: &Ast,
+    catalog: &Catalog,
+    path: Option<&SessionState>,
+) -> Option<String> {
+    let names = ValueNames { ctx, layout: crate::domain::layout(base), catalog, path };
+    Writer { ctx, names: &names, indent: Cell::new(None) }.expr(expr)
 }

@@ -4,8 +4,8 @@ use sqlparser::ast::{self, Statement as Ast};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::ddl::{
-    comment, create_as, domain, drop, extension, function, grant, index, materialized, object,
-    role, schema, sequence, table, trigger, typedef, view,
+    comment, create_as, default_acl, domain, drop, extension, function, grant, index, materialized,
+    object, owned, role, schema, sequence, session_defaults, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
 use super::{after, alter, cursor, maintenance, name, rights, set};
@@ -24,6 +24,15 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
                 None => table::create(ctx, t, *unlogged, likes, partition_by.as_ref()),
             }
         }
+        Statement::CreateRole(c) => role::create(ctx, c),
+        Statement::AlterRole(a) => role::alter(ctx, a),
+        Statement::AlterDatabase { name, alter } => {
+            session_defaults::alter_database(ctx, name, alter)
+        }
+        Statement::DropOwned { roles, cascade } => owned::drop(ctx, roles, *cascade),
+        Statement::ReassignOwned { roles, to } => owned::reassign(ctx, roles, to),
+        Statement::DefaultPrivileges(d) => default_acl::alter(ctx, d),
+        Statement::CreateSchema { schema, elements } => schema::create_with(ctx, schema, elements),
         Statement::CreateIndex(c) => {
             if c.concurrently && in_block {
                 return Err(super::transaction::refuse_block("CREATE INDEX CONCURRENTLY"));
@@ -57,7 +66,9 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             materialized::create(ctx, view, *no_data)
         }
         Statement::AlterObject(a) => object::alter(ctx, a),
-        Statement::Refresh { name, no_data } => materialized::refresh(ctx, name, *no_data),
+        Statement::Refresh { name, no_data, concurrently } => {
+            materialized::refresh(ctx, name, *no_data, *concurrently)
+        }
         Statement::Do { language, body } if language == "plpgsql" => {
             crate::plpgsql::run_do(ctx, body)?;
             Ok(done("DO"))
@@ -115,10 +126,6 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
         Ast::AlterType(a) => typedef::alter(ctx, a),
         Ast::CreateExtension(e) => extension::create(ctx, e),
         Ast::DropExtension(e) => extension::drop(ctx, e),
-        Ast::CreateRole(c) => role::create(ctx, c, false),
-        Ast::AlterRole { name, operation } => {
-            role::alter(ctx, &super::name::ident(name), operation)
-        }
         Ast::Drop { object_type, if_exists, names, cascade, .. } => drop::run(
             ctx,
             &drop::Drop { kind: object_type, if_exists: *if_exists, names, cascade: *cascade },
@@ -202,6 +209,13 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         Statement::CreateTable { table, .. } => {
             (!table.temporary).then(|| "CREATE TABLE".to_owned())
         }
+        Statement::CreateRole(_) => Some("CREATE ROLE".to_owned()),
+        Statement::AlterRole(_) => Some("ALTER ROLE".to_owned()),
+        Statement::AlterDatabase { .. } => Some("ALTER DATABASE".to_owned()),
+        Statement::DropOwned { .. } => Some("DROP OWNED".to_owned()),
+        Statement::ReassignOwned { .. } => Some("REASSIGN OWNED".to_owned()),
+        Statement::DefaultPrivileges(_) => Some("ALTER DEFAULT PRIVILEGES".to_owned()),
+        Statement::CreateSchema { .. } => Some("CREATE SCHEMA".to_owned()),
         Statement::CreateIndex(_) => Some("CREATE INDEX".to_owned()),
         Statement::CreateFunction(f) if f.procedure => Some("CREATE PROCEDURE".to_owned()),
         Statement::CreateFunction(_) => Some("CREATE FUNCTION".to_owned()),

@@ -5,19 +5,22 @@
 //! know how to write gives `None`: the caller has the text it began with.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use sqlparser::ast::{
     self, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName,
     OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
 };
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{Relation, RelationKind};
 
 use super::written::{Names, Writer, direction, pretty};
 use super::{canon, name};
-use crate::bind::{Binder, ParamTypes};
-use crate::call::{PgType, Typed, callable_of};
+use crate::bind::{Binder, Owner, ParamTypes};
+use crate::call::Typed;
 use crate::context::ExecContext;
 use crate::names;
-use crate::user_call::UserCall;
+use crate::session_state::SessionState;
 
 /// How names are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,8 +40,22 @@ pub(crate) fn write(
     columns: &[String],
     style: Style,
 ) -> Option<String> {
+    write_as(ctx, &ctx.catalog, query, columns, style)
+}
+
+/// The same with names as `catalog` has them.
+pub(crate) fn write_as(
+    ctx: &ExecContext,
+    catalog: &Catalog,
+    query: &Query,
+    columns: &[String],
+    style: Style,
+) -> Option<String> {
     let binder = RefCell::new(Binder::of(ctx, ParamTypes::none()));
-    let layout = Layout { ctx, binder, style, base: Cell::new(0) };
+    // What is kept has the names it was written with, so that it can be compared.
+    let alone = style != Style::Stored || catalog.version() != ctx.catalog.version();
+    let (names, with) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let layout = Layout { ctx, catalog, binder, style, base: Cell::new(0), alone, names, with };
     layout.query(query, Some(columns))
 }
 
@@ -83,6 +100,14 @@ struct Layout<'a> {
     style: Style,
     /// Where the lines of the present query begin.
     base: Cell<usize>,
+    /// Where objects have their names.
+    catalog: &'a Catalog,
+    /// No two tables of a query and of those around it have one name.
+    alone: bool,
+    /// By level, the tables' aliases and how they are written.
+    names: RefCell<Vec<Vec<(String, String)>>>,
+    /// By level, the names of WITH queries.
+    with: RefCell<Vec<Vec<String>>>,
 }
 
 impl Names for Layout<'_> {
@@ -91,12 +116,12 @@ impl Names for Layout<'_> {
     }
 
     fn column(&self, parts: &[Ident]) -> Option<String> {
-        if let Some((table, column)) = self.binder.borrow().owner(parts) {
-            return Some(format!("{}.{}", names::quote(&table), names::quote(&column)));
+        if let Some(owner) = self.owner(parts) {
+            return Some(format!("{}.{}", names::quote(&owner.table), names::quote(&owner.column)));
         }
         let [only] = parts else { return None };
-        if self.binder.borrow().is_item(only) {
-            return Some(format!("{}.*", names::quote(&name::ident(only))));
+        if let Some(up) = self.binder.borrow().item_level(only) {
+            return Some(format!("{}.*", names::quote(&self.printed(up, &name::ident(only)))));
         }
         // CURRENT_DATE and its kin
         let word = only.value.to_uppercase();
@@ -104,26 +129,16 @@ impl Names for Layout<'_> {
         (only.quote_style.is_none() && value).then_some(word)
     }
 
-    fn type_name(&self, ty: PgType) -> String {
-        let session = (self.style != Style::Stored).then_some(&*self.ctx.session);
-        names::type_name_in(&self.ctx.catalog, session, ty.oid, ty.typmod)
-    }
-
-    fn function_name(&self, f: &ast::Function, bound: &Typed) -> String {
-        let own = names::quote(&name::last(&f.name));
-        let called =
-            callable_of(&bound.expr).and_then(|(c, _)| c.as_any().downcast_ref::<UserCall>());
-        let Some(schema) = called.map(|c| c.function().schema) else { return own };
-        let path = self.ctx.session.search_path_oids(&self.ctx.catalog);
-        if self.style != Style::Stored && path.contains(&schema) {
-            return own;
-        }
-        let schema = self.ctx.catalog.schema(schema).map_or("?", |s| s.name.as_str());
-        format!("{}.{own}", names::quote(schema))
-    }
-
     fn query(&self, query: &Query) -> Option<String> {
         self.nested(8, || Layout::query(self, query, None))
+    }
+
+    fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
+    fn path(&self) -> Option<&SessionState> {
+        (self.style != Style::Stored).then_some(&*self.ctx.session)
     }
 }
 
@@ -158,9 +173,111 @@ impl Layout<'_> {
             return None;
         }
         self.binder.borrow_mut().enter(Some(query)).ok()?;
+        let tables = query.with.iter().flat_map(|w| &w.cte_tables);
+        self.with.borrow_mut().push(tables.map(|t| name::ident(&t.alias.name)).collect());
+        self.enter_names(match &*query.body {
+            SetExpr::Select(select) => &select.from,
+            _ => &[],
+        });
         let text = self.query_here(query, columns);
-        self.binder.borrow_mut().leave();
+        self.leave();
+        self.with.borrow_mut().pop();
         text
+    }
+
+    /// The names that the tables of a level are written with.
+    fn enter_names(&self, from: &[TableWithJoins]) {
+        let mut found = Vec::new();
+        for table in from {
+            self.aliases(table, &mut found);
+        }
+        let mut names = self.names.borrow_mut();
+        let mut taken: Vec<String> = names.iter().flatten().map(|(_, p)| p.clone()).collect();
+        let mut level = Vec::new();
+        for (alias, wanted) in found {
+            let mut printed = wanted.clone();
+            let mut number = 0;
+            while self.alone && taken.contains(&printed) {
+                number += 1;
+                printed = format!("{wanted}_{number}");
+            }
+            taken.push(printed.clone());
+            level.push((alias, printed));
+        }
+        names.push(level);
+    }
+
+    fn leave(&self) {
+        self.names.borrow_mut().pop();
+        self.binder.borrow_mut().leave();
+    }
+
+    /// What the tables of a FROM item are called, and what they would be called today.
+    fn aliases(&self, table: &TableWithJoins, out: &mut Vec<(String, String)>) {
+        let factors =
+            std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation));
+        for factor in factors {
+            match factor {
+                TableFactor::NestedJoin { table_with_joins, .. } => {
+                    self.aliases(table_with_joins, out);
+                }
+                TableFactor::Table { alias: Some(a), .. }
+                | TableFactor::Function { alias: Some(a), .. }
+                | TableFactor::Derived { alias: Some(a), .. } => {
+                    let own = name::ident(&a.name);
+                    out.push((own.clone(), own));
+                }
+                TableFactor::Table { name: given, .. } => {
+                    let own = name::last(given);
+                    let found = self.find(given);
+                    let now = found.and_then(|r| self.catalog.relation(r.oid));
+                    out.push((own.clone(), now.map_or(own, |r| r.name.clone())));
+                }
+                TableFactor::Function { name: given, .. } => {
+                    let own = name::last(given);
+                    out.push((own.clone(), own));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The table a name means, if it is none of a WITH query.
+    fn find(&self, given: &ObjectName) -> Option<Arc<Relation>> {
+        if let [one] = name::parts(given).as_slice()
+            && self.with.borrow().iter().flatten().any(|own| own == one)
+        {
+            return None;
+        }
+        name::find_in(self.ctx, &self.ctx.catalog, given).ok().flatten()
+    }
+
+    /// How a table is written that is known under an alias so many levels up.
+    fn printed(&self, up: usize, alias: &str) -> String {
+        let names = self.names.borrow();
+        let level = names.len().checked_sub(up + 1).and_then(|at| names.get(at));
+        let found = level.and_then(|level| level.iter().find(|(own, _)| own == alias));
+        found.map_or_else(|| alias.to_owned(), |(_, printed)| printed.clone())
+    }
+
+    /// The table and the column a reference means, as they are written.
+    fn owner(&self, parts: &[Ident]) -> Option<Owner> {
+        let found = self.binder.borrow().owner(parts)?;
+        let column = |catalog: &Catalog| {
+            let relation = catalog.relation(found.relation)?;
+            let columns = match &relation.kind {
+                RelationKind::Table(t) => &t.columns,
+                RelationKind::View(v) => &v.columns,
+                _ => return None,
+            };
+            let at = usize::try_from(found.attr.checked_sub(1)?).ok()?;
+            columns.get(at).map(|c| c.name.clone())
+        };
+        // A column with a name of its own in the query keeps it.
+        let own = column(&self.ctx.catalog).is_some_and(|name| name == found.column);
+        let now = if own { column(self.catalog) } else { None };
+        let column = now.unwrap_or(found.column);
+        Some(Owner { table: self.printed(found.up, &found.table), column, ..found })
     }
 
     fn query_here(&self, query: &Query, columns: Option<&[String]>) -> Option<String> {
@@ -222,8 +339,9 @@ impl Layout<'_> {
         match body {
             SetExpr::Select(select) => {
                 self.binder.borrow_mut().enter(None).ok()?;
+                self.enter_names(&select.from);
                 let text = self.select(select, &[], columns);
-                self.binder.borrow_mut().leave();
+                self.leave();
                 text
             }
             SetExpr::Values(values) => {
@@ -349,11 +467,11 @@ impl Layout<'_> {
             None => self.binder.borrow().column_name(e),
         };
         let own = match e {
-            Expr::Identifier(i) => self.binder.borrow().owner(std::slice::from_ref(i)),
-            Expr::CompoundIdentifier(parts) => self.binder.borrow().owner(parts),
+            Expr::Identifier(i) => self.owner(std::slice::from_ref(i)),
+            Expr::CompoundIdentifier(parts) => self.owner(parts),
             _ => None,
         };
-        let known = own.map_or_else(|| "?column?".to_owned(), |(_, column)| column);
+        let known = own.map_or_else(|| "?column?".to_owned(), |owner| owner.column);
         if known == named {
             return Some(text);
         }
@@ -413,9 +531,17 @@ impl Layout<'_> {
 
     fn factor(&self, factor: &TableFactor) -> Option<String> {
         match factor {
-            TableFactor::Table { name, alias, args: None, sample: None, .. } => {
-                let own = name::last(name);
-                let shown = self.relation(name)?;
+            TableFactor::Table { name: given, alias, args: None, sample: None, .. } => {
+                let own = name::last(given);
+                let shown = self.relation(given)?;
+                if alias.is_none() {
+                    let printed = self.printed(0, &own);
+                    let found = self.find(given);
+                    let now = found.and_then(|r| self.catalog.relation(r.oid));
+                    let same = now.map_or(own, |r| r.name.clone()) == printed;
+                    let alias = if same { String::new() } else { names::quote(&printed) };
+                    return Some(format!("{shown} {alias}").trim_end().to_owned());
+                }
                 Some(shown + &self.alias(alias.as_ref(), &own))
             }
             TableFactor::Table {
@@ -439,12 +565,13 @@ impl Layout<'_> {
     fn relation(&self, given: &ObjectName) -> Option<String> {
         let parts = name::parts(given);
         let ctx = self.ctx;
-        let found = name::find(ctx, given).ok().flatten();
+        let found = self.find(given);
         match (found, parts.as_slice()) {
             (Some(r), _) if self.style == Style::Stored => {
-                Some(crate::catalog::definition::qualified_name(&ctx.catalog, &r))
+                let now = self.catalog.relation(r.oid).unwrap_or(&r);
+                Some(crate::catalog::definition::qualified_name(self.catalog, now))
             }
-            (Some(r), _) => names::relation_name(&ctx.catalog, &ctx.session, r.oid),
+            (Some(r), _) => names::relation_name(self.catalog, &ctx.session, r.oid),
             // a WITH query, or a system table
             (None, [one]) => Some(names::quote(one)),
             (None, [schema, one]) if schema == "pg_catalog" && self.style != Style::Stored => {
@@ -459,7 +586,7 @@ impl Layout<'_> {
 
     fn alias(&self, alias: Option<&ast::TableAlias>, own: &str) -> String {
         let Some(alias) = alias else { return String::new() };
-        let named = name::ident(&alias.name);
+        let named = self.printed(0, &name::ident(&alias.name));
         if named == own && alias.columns.is_empty() {
             return String::new();
         }

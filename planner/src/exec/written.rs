@@ -8,7 +8,9 @@ use sqlparser::ast::{
     self, BinaryOperator as Op, CastKind, Expr, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, UnaryOperator, Value,
 };
-use vicinity_types::io::to_text;
+use vicinity_storage::Catalog;
+use vicinity_storage::catalog::model::{Function, TypeKind};
+use vicinity_types::io::{text_in, to_text};
 use vicinity_types::{Oid, oid};
 
 use super::dml::{Layout, binder};
@@ -16,6 +18,8 @@ use super::name;
 use crate::call::{PgType, Typed, callable_of, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::names;
+use crate::session_state::SessionState;
+use crate::user_call::UserCall;
 
 /// What names mean where an expression stands, and how they are written.
 pub(crate) trait Names {
@@ -23,18 +27,51 @@ pub(crate) trait Names {
     fn bind(&self, e: &Expr) -> Option<Typed>;
     /// A column.
     fn column(&self, parts: &[Ident]) -> Option<String>;
-    /// A type.
-    fn type_name(&self, ty: PgType) -> String;
-    /// A function.
-    fn function_name(&self, f: &ast::Function, bound: &Typed) -> String;
     /// A query within an expression.
     fn query(&self, query: &ast::Query) -> Option<String>;
+    /// Where objects have their names: not always the catalog that the text is read with.
+    fn catalog(&self) -> &Catalog;
+    /// Whose search path may shorten names; without, they are written in full.
+    fn path(&self) -> Option<&SessionState>;
+
+    /// A type.
+    fn type_name(&self, ty: PgType) -> String {
+        // Without a length it is not `character`, which has one of 1.
+        if ty.oid == oid::BPCHAR && ty.typmod < 0 {
+            return "bpchar".to_owned();
+        }
+        names::type_name_in(self.catalog(), self.path(), ty.oid, ty.typmod)
+    }
+
+    /// A function: the name of a user's is looked up, PostgreSQL's own are found under any path.
+    fn function_name(&self, f: &ast::Function, bound: &Typed) -> String {
+        let called =
+            callable_of(&bound.expr).and_then(|(c, _)| c.as_any().downcast_ref::<UserCall>());
+        match called {
+            Some(call) => self.user_function(call.function()),
+            None => names::quote(&name::last(&f.name)),
+        }
+    }
+
+    /// A user's function.
+    fn user_function(&self, called: &Function) -> String {
+        let catalog = self.catalog();
+        let now = catalog.function(called.oid).map_or(called, |f| f);
+        let own = names::quote(&now.name);
+        if self.path().is_some_and(|s| s.search_path_oids(catalog).contains(&now.schema)) {
+            return own;
+        }
+        let schema = catalog.schema(now.schema).map_or("?", |s| s.name.as_str());
+        format!("{}.{own}", names::quote(schema))
+    }
 }
 
 /// The columns of one table.
 pub(crate) struct TableNames<'a> {
     pub(crate) ctx: &'a ExecContext,
     pub(crate) layout: &'a Layout,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) path: Option<&'a SessionState>,
 }
 
 impl Names for TableNames<'_> {
@@ -43,20 +80,25 @@ impl Names for TableNames<'_> {
     }
 
     fn column(&self, parts: &[Ident]) -> Option<String> {
-        Some(names::quote(&name::ident(parts.last()?)))
-    }
-
-    fn type_name(&self, ty: PgType) -> String {
-        names::type_name(&self.ctx.catalog, ty.oid, ty.typmod)
-    }
-
-    fn function_name(&self, f: &ast::Function, _: &Typed) -> String {
-        let parts: Vec<String> = name::parts(&f.name).iter().map(|p| names::quote(p)).collect();
-        parts.join(".")
+        let own = name::ident(parts.last()?);
+        let scope = self.layout.scope();
+        let known = scope
+            .items
+            .iter()
+            .any(|item| item.alias == own || item.columns.iter().any(|c| c.name == own));
+        known.then(|| names::quote(&own))
     }
 
     fn query(&self, _: &ast::Query) -> Option<String> {
         None
+    }
+
+    fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
+    fn path(&self) -> Option<&SessionState> {
+        self.path
     }
 }
 
@@ -78,6 +120,38 @@ fn literal(e: &Expr) -> Option<&Value> {
 
 fn is_string(e: &Expr) -> bool {
     matches!(literal(e), Some(Value::SingleQuotedString(_)))
+}
+
+/// Words of the grammar that are values.
+fn is_value_word(word: &str) -> bool {
+    const WORDS: [&str; 10] = [
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "CURRENT_USER",
+        "CURRENT_ROLE",
+        "SESSION_USER",
+        "CURRENT_CATALOG",
+        "CURRENT_SCHEMA",
+    ];
+    WORDS.contains(&word)
+}
+
+/// Types whose values are objects of the catalog.
+fn is_reg(ty: Oid) -> bool {
+    matches!(
+        ty,
+        oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGPROCEDURE
+            | oid::REGOPER
+            | oid::REGOPERATOR
+            | oid::REGROLE
+            | oid::REGNAMESPACE
+    )
 }
 
 /// Types that stand for any other: what is given to them stays what it is.
@@ -144,13 +218,21 @@ impl Writer<'_> {
             }
             Expr::InList { expr, list, negated } => self.list(expr, list, *negated)?,
             Expr::Cast { kind: CastKind::DoubleColon | CastKind::Cast, expr, .. } => {
-                let ty = self.type_name(self.bind(e)?.ty);
-                match is_string(expr) {
-                    true => format!("{}::{ty}", literal(expr)?),
-                    false => format!("({})::{ty}", self.expr(expr)?),
+                let ty = self.bind(e)?.ty;
+                match literal(expr) {
+                    Some(Value::SingleQuotedString(_)) => self.typed_literal(expr, ty)?,
+                    Some(Value::Null) => format!("NULL::{}", self.type_name(ty)),
+                    _ => format!("({})::{}", self.expr(expr)?, self.type_name(ty)),
                 }
             }
             Expr::TypedString(_) | Expr::Interval(_) => self.constant(e)?,
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let zone = self.given(time_zone, PgType::new(oid::TEXT))?;
+                format!("({} AT TIME ZONE {zone})", self.expr(timestamp)?)
+            }
+            Expr::Extract { field, expr, .. } => {
+                format!("EXTRACT({} FROM {})", field.to_string().to_lowercase(), self.expr(expr)?)
+            }
             Expr::IsDistinctFrom(l, r) | Expr::IsNotDistinctFrom(l, r) => {
                 let (left, right) = self.operands(e, l, r)?;
                 let distinct = format!("({left} IS DISTINCT FROM {right})");
@@ -203,7 +285,7 @@ impl Writer<'_> {
         }
         if is_string(e) {
             let ty = if is_polymorphic(expected.oid) { PgType::new(oid::TEXT) } else { expected };
-            return Some(format!("{}::{}", literal(e)?, self.type_name(ty.typmod(-1))));
+            return self.typed_literal(e, ty.typmod(-1));
         }
         let text = self.expr(e)?;
         let own = self.bind(e)?.ty.oid;
@@ -213,6 +295,50 @@ impl Writer<'_> {
             return Some(text);
         }
         Some(format!("({text})::{}", self.type_name(expected.typmod(-1))))
+    }
+
+    /// A default of a column: a string is a value of the column's type.
+    pub(crate) fn default(&self, e: &Expr, ty: PgType) -> Option<String> {
+        if is_string(e) { self.typed_literal(e, ty.typmod(-1)) } else { self.expr(e) }
+    }
+
+    /// A string that is a value of a type, as the type writes it: names in it are today's.
+    fn typed_literal(&self, e: &Expr, ty: PgType) -> Option<String> {
+        let given = literal(e)?;
+        let Value::SingleQuotedString(text) = given else {
+            return Some(format!("{given}::{}", self.type_name(ty)));
+        };
+        let label = self.ctx.catalog.type_def(ty.oid).and_then(|def| match &def.kind {
+            TypeKind::Enum { labels } => labels.iter().find(|l| *l.text == **text),
+            _ => None,
+        });
+        let value = match label {
+            Some(label) => {
+                let now = self.names.catalog().type_def(ty.oid)?;
+                let TypeKind::Enum { labels } = &now.kind else { return None };
+                labels.iter().find(|l| l.oid == label.oid)?.text.to_string()
+            }
+            None if is_reg(ty.oid) => self.reg_literal(text, ty.oid)?,
+            None => match text_in(ty.oid, -1, text, &self.ctx.io()) {
+                Ok(value) => to_text(ty.oid, &value, &self.ctx.io()),
+                Err(_) => text.clone(),
+            },
+        };
+        Some(format!("'{}'::{}", value.replace('\'', "''"), self.type_name(ty)))
+    }
+
+    /// A `regclass` and its kin: the object's name.
+    fn reg_literal(&self, text: &str, ty: Oid) -> Option<String> {
+        let (ctx, catalog) = (self.ctx, self.names.catalog());
+        let object = names::reg_in(&ctx.catalog, &ctx.session, ty, text).ok()?;
+        let in_full = self.names.path().is_none() && ty == oid::REGCLASS;
+        match catalog.relation(object).filter(|_| in_full) {
+            Some(r) => Some(crate::catalog::definition::qualified_name(catalog, r)),
+            None => Some(
+                names::reg_out(catalog, &ctx.session, ty, object)
+                    .unwrap_or_else(|| object.to_string()),
+            ),
+        }
     }
 
     /// Both sides of an operator, as the types it was resolved to.
@@ -262,7 +388,14 @@ impl Writer<'_> {
     }
 
     fn function(&self, whole: &Expr, f: &ast::Function) -> Option<String> {
-        let FunctionArguments::List(list) = &f.args else { return None };
+        let word = name::last(&f.name).to_uppercase();
+        let FunctionArguments::List(list) = &f.args else {
+            return is_value_word(&word).then_some(word);
+        };
+        if is_value_word(&word) {
+            let args: Vec<String> = list.args.iter().map(ToString::to_string).collect();
+            return Some(format!("{word}({})", args.join(", ")));
+        }
         if !f.within_group.is_empty() {
             return None;
         }
@@ -494,6 +627,14 @@ fn bare(e: &Expr, inside: Inside) -> String {
             format!("{}::{ty}", bare(expr, Inside::Cast))
         }
         Expr::Function(f) => function(f).unwrap_or_else(|| e.to_string()),
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            let (at, zone) = (bare(timestamp, Inside::Test), bare(time_zone, Inside::Test));
+            format!("{at} AT TIME ZONE {zone}")
+        }
+        Expr::Extract { field, expr, .. } => {
+            let field = field.to_string().to_lowercase();
+            format!("EXTRACT({field} FROM {})", bare(expr, Inside::Free))
+        }
         Expr::Case { operand: None, conditions, else_result, .. } => {
             let mut out = "\nCASE".to_owned();
             for c in conditions {

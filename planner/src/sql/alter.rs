@@ -75,6 +75,7 @@ fn action(name: &ObjectName, tokens: Vec<TokenWithSpan>) -> Result<AlterAction, 
     }
     whole.extend(tokens);
     super::identity::order_options(&mut whole);
+    super::constraint::mark(&mut whole);
     let mut p = inner(whole);
     let statement = p.parse_statement()?;
     end(&mut p)?;

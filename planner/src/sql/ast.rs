@@ -1,5 +1,6 @@
 //! Statements whose PostgreSQL form sqlparser's syntax tree cannot hold.
 
+use super::role::{AlterDatabase, AlterRole, CreateRole, DefaultPrivileges};
 use sqlparser::ast::{self, DataType, Expr, Ident, ObjectName};
 
 /// A parsed statement.
@@ -20,6 +21,40 @@ pub enum Statement {
         likes: Vec<Like>,
         /// `PARTITION BY`
         partition_by: Option<PartitionBy>,
+    },
+    /// `CREATE ROLE`
+    CreateRole(CreateRole),
+    /// `ALTER ROLE`
+    AlterRole(AlterRole),
+    /// `ALTER DATABASE`
+    AlterDatabase {
+        /// Which.
+        name: ast::Ident,
+        /// How.
+        alter: AlterDatabase,
+    },
+    /// `DROP OWNED BY`
+    DropOwned {
+        /// Whose.
+        roles: Vec<ast::Ident>,
+        /// `CASCADE`
+        cascade: bool,
+    },
+    /// `REASSIGN OWNED BY`
+    ReassignOwned {
+        /// Whose.
+        roles: Vec<ast::Ident>,
+        /// Who is to own it.
+        to: ast::Ident,
+    },
+    /// `ALTER DEFAULT PRIVILEGES`
+    DefaultPrivileges(Box<DefaultPrivileges>),
+    /// `CREATE SCHEMA` with what is to be made in it.
+    CreateSchema {
+        /// The statement without that.
+        schema: Box<ast::Statement>,
+        /// `CREATE TABLE ...`, `GRANT ...`
+        elements: Vec<Statement>,
     },
     /// `ALTER TABLE`, `ALTER VIEW`, `ALTER INDEX`
     AlterRelation(AlterRelation),
@@ -49,6 +84,8 @@ pub enum Statement {
         name: ObjectName,
         /// `WITH NO DATA`
         no_data: bool,
+        /// `CONCURRENTLY`: who reads need not wait.
+        concurrently: bool,
     },
     /// `GRANT` and `REVOKE`
     Grant(Box<super::Grant>),

@@ -47,13 +47,43 @@ pub enum GrantOn {
 }
 
 pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
+    let grant = read(p, |p| if take_word(p, "on") { objects(p) } else { Ok(GrantOn::Roles) })?;
+    Ok(Statement::Grant(Box::new(grant)))
+}
+
+/// The GRANT or REVOKE of ALTER DEFAULT PRIVILEGES: it is about a kind of objects.
+pub(super) fn parse_default(p: &mut Parser) -> Result<(Grant, &'static str), ParserError> {
+    let mut kind = "tables";
+    let grant = read(p, |p| {
+        expect_word(p, "on")?;
+        const KINDS: [(&str, &str); 6] = [
+            ("tables", "tables"),
+            ("sequences", "sequences"),
+            ("functions", "functions"),
+            ("routines", "functions"),
+            ("types", "types"),
+            ("schemas", "schemas"),
+        ];
+        let Some((_, found)) = KINDS.iter().find(|(word, _)| take_word(p, word)) else {
+            return p.expected_ref("TABLES", p.peek_token_ref());
+        };
+        kind = found;
+        Ok(GrantOn::Roles)
+    })?;
+    Ok((grant, kind))
+}
+
+fn read(
+    p: &mut Parser,
+    on: impl FnOnce(&mut Parser) -> Result<GrantOn, ParserError>,
+) -> Result<Grant, ParserError> {
     let revoke = take_word(p, "revoke");
     if !revoke {
         p.expect_keyword(K::GRANT)?;
     }
     let option_only = revoke && option_for(p)?;
     let (privileges, all_columns) = privileges(p)?;
-    let on = if take_word(p, "on") { objects(p)? } else { GrantOn::Roles };
+    let on = on(p)?;
     if revoke {
         p.expect_keyword(K::FROM)?;
     } else {
@@ -86,7 +116,7 @@ pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
         } else if revoke && take_word(p, "restrict") {
             grant.cascade = false;
         } else {
-            return Ok(Statement::Grant(Box::new(grant)));
+            return Ok(grant);
         }
     }
 }

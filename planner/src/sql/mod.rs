@@ -5,6 +5,7 @@ mod alter;
 mod ast;
 pub(crate) mod carried;
 mod comment;
+pub(crate) mod constraint;
 mod copy;
 mod cursor;
 mod depth;
@@ -20,8 +21,9 @@ mod like;
 pub(crate) mod locks;
 mod other;
 pub(crate) mod part;
-mod partition;
+pub(crate) mod partition;
 mod reserved;
+mod role;
 mod select_into;
 pub(crate) mod star;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 pub(crate) mod tokens;
 mod trigger;
 mod unsupported;
+mod view;
 pub(crate) mod window;
 mod words;
 
@@ -54,6 +57,9 @@ use depth::NESTING;
 pub(crate) use depth::too_deep;
 pub use dialect::CURRENT_OF;
 pub use grant::{Grant, GrantOn};
+pub use role::{
+    AlterDatabase, AlterRole, CreateRole, DefaultPrivileges, RoleOption, SettingChange,
+};
 
 /// One statement of a query string.
 #[derive(Clone, Debug)]
@@ -188,6 +194,9 @@ fn run<T>(
 
 fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     use Keyword as K;
+    if let Some(found) = of_roles(parser) {
+        return found;
+    }
     let word = |n: usize, parser: &Parser| match &parser.peek_nth_token_ref(n).token {
         Token::Word(w) => Some(w.keyword),
         _ => None,
@@ -212,6 +221,8 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
             }
             (K::DOMAIN, _, _) => alter::parse_create_domain(parser),
             (K::MATERIALIZED, Some(K::VIEW), _) => other::parse_create_materialized(parser),
+            (K::SCHEMA, _, _) => other::parse_create_schema(parser),
+            _ if view::begins(parser) => view::parse(parser),
             (K::INDEX, _, _) | (K::UNIQUE, Some(K::INDEX), _) => index::parse(parser),
             (K::FUNCTION | K::PROCEDURE, _, _)
             | (K::OR, Some(K::REPLACE), Some(K::FUNCTION | K::PROCEDURE)) => {
@@ -262,6 +273,34 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
         },
         _ => other::by_spelling(parser),
     }
+}
+
+/// Statements about roles and what they have.
+fn of_roles(p: &mut Parser) -> Option<Result<Statement, ParserError>> {
+    use alter::take_words;
+    for (kind, user) in [("role", false), ("group", false), ("user", true)] {
+        if take_words(p, &["create", kind]) {
+            return Some(role::parse_create(p, user));
+        }
+        if take_words(p, &["alter", kind]) {
+            return Some(role::parse_alter(p));
+        }
+    }
+    if take_words(p, &["alter", "database"]) {
+        return Some(role::parse_alter_database(p));
+    }
+    if take_words(p, &["alter", "default", "privileges"]) {
+        return Some(role::parse_default_privileges(p));
+    }
+    if other::is_word(p, "drop") && word_at(p, 1, "owned") {
+        p.next_token();
+        return Some(role::parse_owned(p, true));
+    }
+    take_words(p, &["reassign"]).then(|| role::parse_owned(p, false))
+}
+
+fn word_at(p: &Parser, at: usize, wanted: &str) -> bool {
+    matches!(&p.peek_nth_token_ref(at).token, Token::Word(w) if w.value.eq_ignore_ascii_case(wanted))
 }
 
 /// Leaves the statement to sqlparser.

@@ -54,6 +54,9 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
     }
     let no_data = take_data(&mut tokens);
     let partition_by = super::partition::take(&mut tokens)?;
+    let columns = take_columns(&mut tokens);
+    super::partition::fill_types(&mut tokens);
+    super::constraint::mark(&mut tokens);
     let likes = super::like::take(&mut tokens)?;
     super::identity::order_options(&mut tokens);
     let mut inner = Parser::new(&super::dialect::VicinityDialect)
@@ -65,12 +68,100 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
         return inner.expected("end of statement", next);
     }
     match statement {
-        ast::Statement::CreateTable(table) => {
+        ast::Statement::CreateTable(mut table) => {
+            table.columns.extend(columns.into_iter().map(|name| ast::ColumnDef {
+                name,
+                data_type: ast::DataType::Unspecified,
+                options: Vec::new(),
+            }));
             let table = Box::new(table);
             Ok(Statement::CreateTable { table, unlogged, no_data, likes, partition_by })
         }
         other => Ok(Statement::Sql(Box::new(other))),
     }
+}
+
+/// Takes the names out of `CREATE TABLE t (a, b) AS`: sqlparser wants columns with types there.
+fn take_columns(tokens: &mut Vec<TokenWithSpan>) -> Vec<ast::Ident> {
+    let Some(open) = tokens.iter().position(|t| t.token == Token::LParen) else {
+        return Vec::new();
+    };
+    let list = tokens.get(open + 1..).unwrap_or_default();
+    let Some(len) = list.iter().position(|t| t.token == Token::RParen) else { return Vec::new() };
+    let mut depth = 0;
+    let is_query = list.iter().skip(len).any(|t| {
+        match t.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        depth == -1 && word_is(t, "as")
+    });
+    let before = open.checked_sub(1).and_then(|at| tokens.get(at));
+    if !is_query || before.is_some_and(|t| word_is(t, "with") || word_is(t, "as")) {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    for (at, t) in list.iter().take(len).enumerate() {
+        match &t.token {
+            Token::Word(w) if at % 2 == 0 => names.push(w.clone().into_ident(t.span)),
+            Token::Comma if at % 2 == 1 => {}
+            _ => return Vec::new(),
+        }
+    }
+    tokens.drain(open..open + len + 2);
+    names
+}
+
+/// `CREATE SCHEMA`, with what is to be made in it.
+pub(super) fn parse_create_schema(p: &mut Parser) -> Result<Statement, ParserError> {
+    let mut parts: Vec<Vec<TokenWithSpan>> = vec![Vec::new()];
+    for (at, token) in rest(p).into_iter().enumerate() {
+        let before = parts.last().map_or(&[][..], |last| last);
+        let begins = at > 0 && (word_is(&token, "create") || word_is(&token, "grant"));
+        // `WITH GRANT OPTION`, `GRANT CREATE, USAGE`
+        let within = before
+            .last()
+            .is_some_and(|t| t.token == Token::Comma || word_is(t, "with") || word_is(t, "grant"));
+        if begins && !within && depth_of(before) == 0 {
+            parts.push(Vec::new());
+        }
+        if let Some(last) = parts.last_mut() {
+            last.push(token);
+        }
+    }
+    let mut parts = parts.into_iter().map(|tokens| {
+        Parser::new(&super::dialect::VicinityDialect)
+            .with_recursion_limit(super::depth::NESTING * 4)
+            .with_tokens_with_locations(tokens)
+    });
+    let Some(mut head) = parts.next() else { return super::sql(p) };
+    let schema = head.parse_statement()?;
+    let next = head.peek_token();
+    if next.token != Token::EOF {
+        return head.expected("end of statement", next);
+    }
+    let mut elements = Vec::new();
+    for mut inner in parts {
+        elements.push(super::statement(&mut inner)?);
+        let next = inner.peek_token();
+        if next.token != Token::EOF {
+            return inner.expected("end of statement", next);
+        }
+    }
+    if elements.is_empty() {
+        return Ok(Statement::Sql(Box::new(schema)));
+    }
+    Ok(Statement::CreateSchema { schema: Box::new(schema), elements })
+}
+
+/// How many parentheses are open at the end.
+fn depth_of(tokens: &[TokenWithSpan]) -> i32 {
+    tokens.iter().fold(0, |depth, t| match t.token {
+        Token::LParen => depth + 1,
+        Token::RParen => depth - 1,
+        _ => depth,
+    })
 }
 
 /// Takes `WITH [NO] DATA` off the end; whether there is to be none.
@@ -325,11 +416,11 @@ pub(super) fn by_spelling(p: &mut Parser) -> Result<Statement, ParserError> {
     if is_word(p, "refresh") {
         p.next_token();
         p.expect_keywords(&[K::MATERIALIZED, K::VIEW])?;
-        let _ = p.parse_keyword(K::CONCURRENTLY);
+        let concurrently = p.parse_keyword(K::CONCURRENTLY);
         let name = p.parse_object_name(false)?;
         let no_data = p.parse_keywords(&[K::WITH, K::NO, K::DATA]);
         let _ = !no_data && p.parse_keywords(&[K::WITH, K::DATA]);
-        return Ok(Statement::Refresh { name, no_data });
+        return Ok(Statement::Refresh { name, no_data, concurrently });
     }
     if take_word(p, "abort") {
         for word in ["work", "transaction"] {

@@ -47,6 +47,51 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Option<PartitionBy
     Ok(Some(PartitionBy { strategy, keys }))
 }
 
+/// Is the type of a column that a partition has from its table.
+const INHERITED: &str = "\u{1}inherited";
+
+/// Whether a column is one that a partition has anyway, with something more said of it.
+pub(crate) fn is_inherited(ty: &ast::DataType) -> bool {
+    matches!(ty, ast::DataType::Custom(name, _)
+        if name.0.first().and_then(|p| p.as_ident()).is_some_and(|i| i.value == INHERITED))
+}
+
+/// The columns of PARTITION OF have no type, which sqlparser wants: they get one.
+pub(super) fn fill_types(tokens: &mut Vec<TokenWithSpan>) {
+    let begins =
+        |at: usize| is_word(tokens.get(at), "partition") && is_word(tokens.get(at + 1), "of");
+    let Some(of) = (0..tokens.len()).find(|at| begins(*at)) else { return };
+    let behind = tokens.iter().skip(of).position(|t| t.token == Token::LParen);
+    let bound =
+        tokens.iter().skip(of).position(|t| is_word(Some(t), "for") || is_word(Some(t), "default"));
+    let Some(open) = behind.filter(|at| bound.is_none_or(|b| *at < b)).map(|at| of + at) else {
+        return;
+    };
+    let constraints = ["constraint", "primary", "unique", "check", "foreign", "exclude"];
+    let (mut depth, mut at, mut begins) = (0, open, false);
+    while let Some(t) = tokens.get(at).cloned() {
+        match t.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return;
+        }
+        if begins && !constraints.iter().any(|w| is_word(Some(&t), w)) {
+            let token = Token::make_word(INHERITED, Some('"'));
+            tokens.insert(at + 1, TokenWithSpan { token, span: t.span });
+            if is_word(tokens.get(at + 2), "with") && is_word(tokens.get(at + 3), "options") {
+                tokens.drain(at + 2..at + 4);
+            }
+            at += 1;
+        }
+        begins = depth == 1
+            && tokens.get(at).is_some_and(|t| matches!(t.token, Token::Comma | Token::LParen));
+        at += 1;
+    }
+}
+
 /// `ATTACH PARTITION`, `DETACH PARTITION`, `[NO] INHERIT`.
 pub(super) fn action(p: &mut Parser) -> Result<Option<AlterAction>, ParserError> {
     if take_words(p, &["attach", "partition"]) {

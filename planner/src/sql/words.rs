@@ -56,6 +56,7 @@ pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     }
     if is(&tokens, 0, &["set"]) {
         quote_on(&mut tokens);
+        plain_role(&mut tokens);
     }
     if is(&tokens, 0, &["reset"]) {
         one_word(&mut tokens);
@@ -78,6 +79,19 @@ fn one_word(tokens: &mut Vec<TokenWithSpan>) {
     {
         token.token = Token::make_word(name, None);
         tokens.drain(2..words.len() + 1);
+    }
+}
+
+/// `SET ROLE TO x` is the assignment of a setting, unlike `SET ROLE x`.
+fn plain_role(tokens: &mut [TokenWithSpan]) {
+    let at = 1 + usize::from(is(tokens, 1, &["local"]) || is(tokens, 1, &["session"]));
+    let assigned =
+        is(tokens, at + 1, &["to"]) || tokens.get(at + 1).is_some_and(|t| t.token == Token::Eq);
+    if is(tokens, at, &["role"])
+        && assigned
+        && let Some(token) = tokens.get_mut(at)
+    {
+        token.token = Token::make_word("role", Some('"'));
     }
 }
 

@@ -96,3 +96,17 @@ pub struct Acl {
     pub sub: i32,
     pub items: Vec<AclItem>,
 }
+
+/// `ALTER DEFAULT PRIVILEGES`: the list that what a role makes begins with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct DefaultAcl {
+    pub oid: Oid,
+    /// Who makes it.
+    pub role: Oid,
+    /// Where; 0 is anywhere, and replaces what the kind begins with; else it is added to that.
+    pub schema: Oid,
+    /// `pg_default_acl.defaclobjtype`: r, S, f, T or n.
+    pub kind: char,
+    pub items: Vec<AclItem>,
+}

@@ -22,6 +22,8 @@ pub(crate) enum Key {
     Role(Oid),
     Comment { class: Oid, object: Oid, sub: i32 },
     Acl { class: Oid, object: Oid, sub: i32 },
+    SessionDefaults { database: Oid, role: Oid },
+    DefaultAcl { role: Oid, schema: Oid, kind: char },
 }
 
 impl Key {
@@ -48,6 +50,12 @@ impl Key {
             Object::Role(o) => Key::Role(o.oid),
             Object::Comment(o) => Key::Comment { class: o.class, object: o.object, sub: o.sub },
             Object::Acl(o) => Key::Acl { class: o.class, object: o.object, sub: o.sub },
+            Object::SessionDefaults(o) => {
+                Key::SessionDefaults { database: o.database, role: o.role }
+            }
+            Object::DefaultAcl(o) => {
+                Key::DefaultAcl { role: o.role, schema: o.schema, kind: o.kind }
+            }
         }
     }
 
@@ -62,6 +70,7 @@ impl Key {
             | Key::Trigger(o)
             | Key::Role(o) => o,
             Key::Comment { object, .. } | Key::Acl { object, .. } => object,
+            Key::SessionDefaults { role, .. } | Key::DefaultAcl { role, .. } => role,
         }
     }
 }
@@ -106,6 +115,8 @@ fn same(a: &Option<Object>, b: &Option<Object>) -> bool {
         (Some(Object::Role(a)), Some(Object::Role(b))) => Arc::ptr_eq(a, b),
         (Some(Object::Comment(a)), Some(Object::Comment(b))) => Arc::ptr_eq(a, b),
         (Some(Object::Acl(a)), Some(Object::Acl(b))) => Arc::ptr_eq(a, b),
+        (Some(Object::SessionDefaults(a)), Some(Object::SessionDefaults(b))) => Arc::ptr_eq(a, b),
+        (Some(Object::DefaultAcl(a)), Some(Object::DefaultAcl(b))) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }
@@ -149,6 +160,12 @@ impl Catalog {
             }
             Key::Acl { class, object, sub } => {
                 Object::Acl(self.acls.get(&(object, class, sub))?.clone())
+            }
+            Key::SessionDefaults { database, role } => {
+                Object::SessionDefaults(self.session_defaults.get(&(database, role))?.clone())
+            }
+            Key::DefaultAcl { role, schema, kind } => {
+                Object::DefaultAcl(self.default_acls.get(&(role, schema, kind))?.clone())
             }
         })
     }
@@ -266,6 +283,12 @@ impl Catalog {
             Object::Acl(o) => {
                 self.acls.insert((o.object, o.class, o.sub), o);
             }
+            Object::SessionDefaults(o) => {
+                self.session_defaults.insert((o.database, o.role), o);
+            }
+            Object::DefaultAcl(o) => {
+                self.default_acls.insert((o.role, o.schema, o.kind), o);
+            }
         }
     }
 
@@ -349,7 +372,10 @@ impl Catalog {
             Object::Role(o) => {
                 self.role_names.remove(&o.name);
             }
-            Object::Comment(_) | Object::Acl(_) => {}
+            Object::Comment(_)
+            | Object::Acl(_)
+            | Object::SessionDefaults(_)
+            | Object::DefaultAcl(_) => {}
         }
     }
 
@@ -374,6 +400,14 @@ impl Catalog {
                 self.acls.remove(&(object, class, sub));
                 None
             }
+            Key::SessionDefaults { database, role } => {
+                self.session_defaults.remove(&(database, role));
+                None
+            }
+            Key::DefaultAcl { role, schema, kind } => {
+                self.default_acls.remove(&(role, schema, kind));
+                None
+            }
         };
         let Some(class) = class else { return };
         let oid = key.oid();
@@ -385,6 +419,19 @@ impl Catalog {
         let acls: Vec<_> = self.acls.range(about).map(|(k, _)| *k).collect();
         for key in acls {
             self.acls.remove(&key);
+        }
+        if let Key::Role(role) = *key {
+            let all: Vec<_> =
+                self.session_defaults.keys().filter(|k| k.1 == role).copied().collect();
+            for key in all {
+                self.session_defaults.remove(&key);
+            }
+        }
+        if let Key::Schema(schema) = *key {
+            let all: Vec<_> = self.default_acls.keys().filter(|k| k.1 == schema).copied().collect();
+            for key in all {
+                self.default_acls.remove(&key);
+            }
         }
     }
 
@@ -399,6 +446,7 @@ impl Catalog {
             last(self.extensions.get_max().map(|(k, _)| k)),
             last(self.triggers.get_max().map(|(k, _)| k)),
             last(self.roles.get_max().map(|(k, _)| k)),
+            self.default_acls.values().map(|d| d.oid).max().unwrap_or(0),
         ]
         .into_iter()
         .max()

@@ -7,8 +7,9 @@ use vicinity_types::{Kind, Oid, oid};
 
 use super::Catalog;
 use super::model::{
-    Acl, ArgMode, Comment, Constraint, ConstraintKind, Extension, ForeignKey, Function, IndexDef,
-    Relation, RelationKind, Role, Schema, SequenceDef, TableDef, Trigger, TypeDef, TypeKind,
+    Acl, ArgMode, Comment, Constraint, ConstraintKind, DefaultAcl, Extension, ForeignKey, Function,
+    IndexDef, Relation, RelationKind, Role, Schema, SequenceDef, SessionDefaults, TableDef,
+    Trigger, TypeDef, TypeKind,
 };
 
 impl Catalog {
@@ -240,6 +241,26 @@ impl Catalog {
     /// The list of rights of an object, if it was ever changed; classes and sub ids as for comments.
     pub fn acl(&self, class: Oid, object: Oid, sub: i32) -> Option<&Arc<Acl>> {
         self.acls.get(&(object, class, sub))
+    }
+
+    /// What sessions of a database and a role begin with; 0 is every one.
+    pub fn session_defaults(&self, database: Oid, role: Oid) -> Option<&Arc<SessionDefaults>> {
+        self.session_defaults.get(&(database, role))
+    }
+
+    /// All that sessions begin with.
+    pub fn all_session_defaults(&self) -> impl Iterator<Item = &Arc<SessionDefaults>> {
+        self.session_defaults.values()
+    }
+
+    /// The list that what a role makes begins with.
+    pub fn default_acl(&self, role: Oid, schema: Oid, kind: char) -> Option<&Arc<DefaultAcl>> {
+        self.default_acls.get(&(role, schema, kind))
+    }
+
+    /// All such lists.
+    pub fn default_acls(&self) -> impl Iterator<Item = &Arc<DefaultAcl>> {
+        self.default_acls.values()
     }
 
     /// All lists of rights.

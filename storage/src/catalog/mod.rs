@@ -17,7 +17,8 @@ use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use vicinity_types::Oid;
 
 use model::{
-    Acl, Comment, Extension, Function, Object, Relation, Role, Schema, Trigger, TypeDef, fixed,
+    Acl, Comment, DefaultAcl, Extension, Function, Object, Relation, Role, Schema, SessionDefaults,
+    Trigger, TypeDef, fixed,
 };
 
 /// The kinds of objects, for dropping and looking up.
@@ -50,6 +51,10 @@ pub struct Catalog {
     /// By object, class and sub id, so that an object's comments are neighbours.
     comments: OrdMap<(Oid, Oid, i32), Arc<Comment>>,
     acls: OrdMap<(Oid, Oid, i32), Arc<Acl>>,
+    /// By database and role.
+    session_defaults: OrdMap<(Oid, Oid), Arc<SessionDefaults>>,
+    /// By role, schema and kind.
+    default_acls: OrdMap<(Oid, Oid, char), Arc<DefaultAcl>>,
     schema_names: HashMap<String, Oid>,
     relation_names: HashMap<Name, Oid>,
     type_names: HashMap<Name, Oid>,
@@ -91,6 +96,8 @@ impl Catalog {
             roles: OrdMap::new(),
             comments: OrdMap::new(),
             acls: OrdMap::new(),
+            session_defaults: OrdMap::new(),
+            default_acls: OrdMap::new(),
             schema_names: HashMap::new(),
             relation_names: HashMap::new(),
             type_names: HashMap::new(),
@@ -126,6 +133,7 @@ impl Catalog {
             bypass_rls: false,
             connection_limit: -1,
             password: None,
+            valid_until: None,
             member_of: Vec::new(),
         };
         let superuser = Role {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vicinity_types::Oid;
 use vicinity_types::enums::Label;
 
-pub use super::acl::{Acl, AclItem, Privileges};
+pub use super::acl::{Acl, AclItem, DefaultAcl, Privileges};
 
 /// Fixed ids of PostgreSQL's own schemas and roles.
 pub mod fixed {
@@ -64,6 +64,8 @@ pub enum Object {
     Role(Arc<Role>),
     Comment(Arc<Comment>),
     Acl(Arc<Acl>),
+    SessionDefaults(Arc<SessionDefaults>),
+    DefaultAcl(Arc<DefaultAcl>),
 }
 
 /// A namespace.
@@ -91,7 +93,20 @@ pub struct Role {
     pub connection_limit: i32,
     /// SCRAM verifier in PostgreSQL's form, if it has a password.
     pub password: Option<String>,
+    /// `VALID UNTIL`: microseconds since 2000; the password is none after it.
+    pub valid_until: Option<i64>,
     pub member_of: Vec<Oid>,
+}
+
+/// `ALTER ROLE ... SET` and `ALTER DATABASE ... SET`: what a session begins with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionDefaults {
+    /// 0 is every database.
+    pub database: Oid,
+    /// 0 is everybody.
+    pub role: Oid,
+    /// Settings with their values, in the order they were first set.
+    pub values: Vec<(String, String)>,
 }
 
 /// Anything that has a row in `pg_class`. Names are unique within a schema.

@@ -58,6 +58,16 @@ impl Transaction {
         self.drop_key(Key::Acl { class, object, sub })
     }
 
+    /// `ALTER ROLE ... RESET ALL`
+    pub fn drop_session_defaults(&self, database: Oid, role: Oid) -> Result<()> {
+        self.drop_key(Key::SessionDefaults { database, role })
+    }
+
+    /// Drops a list that objects begin with.
+    pub fn drop_default_acl(&self, role: Oid, schema: Oid, kind: char) -> Result<()> {
+        self.drop_key(Key::DefaultAcl { role, schema, kind })
+    }
+
     fn drop_key(&self, key: Key) -> Result<()> {
         let Some(object) = self.catalog().get(&key) else {
             return Err(PgError::new(

@@ -30,7 +30,7 @@ pub(crate) const SEGMENT_HEADER: usize = 24;
 /// Bytes before a record's body.
 pub(crate) const RECORD_HEADER: usize = 8;
 /// Version of the serialised catalog changes.
-const CHANGES_VERSION: u8 = 4;
+const CHANGES_VERSION: u8 = 5;
 
 const KIND_CHUNK: u8 = 1;
 const KIND_COMMIT: u8 = 2;

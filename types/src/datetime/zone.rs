@@ -58,6 +58,11 @@ impl Zone {
         Zone::posix(name)
     }
 
+    /// All zones of the tz database, by name.
+    pub fn all() -> impl Iterator<Item = Zone> {
+        jiff::tz::db().available().filter_map(|name| Zone::named(name.as_str()))
+    }
+
     /// `SET timezone`: as [`Zone::named`], or a number of hours east of UTC.
     pub fn setting(value: &str) -> Result<Zone> {
         let trimmed = value.trim();

@@ -8,6 +8,7 @@ use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
 use crate::catalog::definition::{self, ArgumentStyle};
 use crate::catalog::{class_oid, lookup as system_table, lookup_oid, trigger};
 use crate::context::ExecContext;
+use crate::exec::stored;
 use crate::exec::viewtext::Style;
 use crate::partition;
 
@@ -17,14 +18,14 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_get_indexdef" => indexdef,
         "pg_get_indexdef_ext" => indexdef_ext,
         "pg_get_constraintdef" | "pg_get_constraintdef_ext" => constraintdef,
-        // What is stored is canonical SQL: there is no node tree to write back.
-        "pg_get_expr" => first,
-        "pg_get_expr_ext" => expr_ext,
+        "pg_get_expr" | "pg_get_expr_ext" => expr,
         "pg_get_viewdef" | "pg_get_viewdef_ext" | "pg_get_viewdef_wrap" => viewdef,
         "pg_get_viewdef_name" | "pg_get_viewdef_name_ext" => viewdef_named,
         "pg_get_functiondef" => functiondef,
         "pg_get_function_arguments" => function_arguments,
         "pg_get_function_identity_arguments" => function_identity_arguments,
+        "pg_get_function_arg_default" => argument_default,
+        "_pg_index_position" => index_position,
         "pg_get_function_result" => function_result,
         "pg_get_function_sqlbody" => null,
         "pg_get_triggerdef" | "pg_get_triggerdef_ext" => triggerdef,
@@ -43,19 +44,40 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     })
 }
 
-fn first(_: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    Ok(args.first().cloned().unwrap_or_default())
-}
-
 fn is_pretty(args: &[Datum], at: usize) -> bool {
     matches!(args.get(at), Some(Datum::Bool(true)))
 }
 
-fn expr_ext(_: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    Ok(match args.first() {
-        Some(Datum::Text(text)) if is_pretty(args, 2) => Datum::text(definition::shown(text, true)),
-        other => other.cloned().unwrap_or_default(),
-    })
+/// What is stored is SQL with names in full: there is no node tree to write back.
+fn expr(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let Some(Datum::Text(text)) = args.first() else { return Ok(Datum::Null) };
+    let relation = ctx.catalog.relation(oid_at(args, 1));
+    let table = match relation.and_then(|r| r.index()) {
+        Some(index) => ctx.catalog.relation(index.table),
+        None => relation,
+    };
+    Ok(Datum::text(stored::shown(ctx, table, text, is_pretty(args, 2))))
+}
+
+/// The default of one of a function's arguments, counted from one.
+fn argument_default(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let Some(at) = usize::try_from(int_at(args, 1)).ok().and_then(|n| n.checked_sub(1)) else {
+        return Ok(Datum::Null);
+    };
+    let Some(f) = ctx.catalog.function(oid_at(args, 0)) else { return Ok(Datum::Null) };
+    let text = f.args.get(at).and_then(|a| a.default.as_ref());
+    Ok(text_or_null(text.map(|text| stored::shown(ctx, None, text, false))))
+}
+
+/// The place of a column among an index's, one-based.
+fn index_position(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let index = ctx.catalog.relation(oid_at(args, 0)).and_then(|r| r.index());
+    let wanted = int_at(args, 1);
+    let keys = index
+        .into_iter()
+        .flat_map(|i| i.keys.iter().map(|k| k.column).chain(i.include.iter().copied()));
+    let at = keys.map(i64::from).position(|column| column == wanted);
+    Ok(at.and_then(|at| i32::try_from(at + 1).ok()).map_or(Datum::Null, Datum::Int4))
 }
 
 fn null(_: &ExecContext, _: &[Datum]) -> Result<Datum> {
@@ -77,7 +99,7 @@ fn format_type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 fn indexdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let relation = ctx.catalog.relation(oid_at(args, 0));
-    Ok(text_or_null(relation.and_then(|r| definition::index(&ctx.catalog, r, is_pretty(args, 2)))))
+    Ok(text_or_null(relation.and_then(|r| definition::index(ctx, r, is_pretty(args, 2)))))
 }
 
 fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
@@ -87,8 +109,7 @@ fn indexdef_ext(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     }
     let relation = ctx.catalog.relation(oid_at(args, 0));
     Ok(text_or_null(
-        relation
-            .and_then(|r| definition::index_column(&ctx.catalog, r, column, is_pretty(args, 2))),
+        relation.and_then(|r| definition::index_column(ctx, r, column, is_pretty(args, 2))),
     ))
 }
 
@@ -119,7 +140,7 @@ fn constraintdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         Some((relation, c)) => {
             Datum::text(definition::constraint(ctx, relation, c, is_pretty(args, 1)))
         }
-        None => Datum::Null,
+        None => text_or_null(definition::domain_check(ctx, oid_at(args, 0), is_pretty(args, 1))),
     })
 }
 

@@ -1,9 +1,12 @@
 //! Who, where and when: version, users, settings, encodings, sleeping, cancelling.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vicinity_functions::catalog as builtin;
+use vicinity_storage::LockInfo;
 use vicinity_storage::catalog::model::fixed;
+use vicinity_types::array::Array;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::{CatalogFn, int_at, oid_at, text_at, text_or_null};
@@ -29,6 +32,7 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "session_user" => |ctx, _| Ok(Datum::text(ctx.session.session_user())),
         "current_schema" => current_schema,
         "current_schemas" => current_schemas,
+        "pg_blocking_pids" => blocking_pids,
         "pg_backend_pid" => |ctx, _| Ok(Datum::Int4(ctx.session.pid())),
         "show_config_by_name" => show,
         "show_config_by_name_missing_ok" => show_missing_ok,
@@ -65,6 +69,28 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "pg_encoding_max_length_sql" => |_, _| Ok(Datum::Int4(4)),
         _ => return None,
     })
+}
+
+/// Whose locks a session waits for.
+fn blocking_pids(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let waiter = int_at(args, 0);
+    let locks = ctx.engine.db.locks();
+    let mut found: Vec<i32> = Vec::new();
+    for wanted in locks.iter().filter(|l| !l.granted && i64::from(l.pid) == waiter) {
+        let blocks = |l: &&LockInfo| {
+            l.granted
+                && l.target == wanted.target
+                && l.pid != wanted.pid
+                && l.mode.conflicts(wanted.mode)
+        };
+        for lock in locks.iter().filter(blocks) {
+            if !found.contains(&lock.pid) {
+                found.push(lock.pid);
+            }
+        }
+    }
+    let pids = found.into_iter().map(Datum::Int4).collect();
+    Ok(Datum::Array(Arc::new(Array::from_datums(oid::INT4, pids))))
 }
 
 fn no(_: &ExecContext, _: &[Datum]) -> Result<Datum> {

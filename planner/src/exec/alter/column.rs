@@ -59,11 +59,9 @@ pub(super) fn add(
                 identity = Some(sequence_options.clone().unwrap_or_default());
             }
             ColumnOption::Collation(collation) => table::check_collation(collation)?,
-            other => constraints.push(constraint::of_column(
-                other,
-                &own,
-                option.name.as_ref().map(name::ident),
-            )?),
+            other => {
+                constraints.push(constraint::of_column(other, &own, option.name.as_ref())?);
+            }
         }
     }
     let mut sequence = None;

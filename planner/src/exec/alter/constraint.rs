@@ -17,6 +17,7 @@ use super::super::{dml, foreign, name, rewrite, stored};
 use super::column::set_not_null;
 use super::{change_table, place};
 use crate::context::ExecContext;
+use crate::partition;
 
 pub(super) fn add(
     ctx: &ExecContext,
@@ -25,7 +26,15 @@ pub(super) fn add(
     c: &TableConstraint,
     validated: bool,
 ) -> Result<()> {
-    add_pending(ctx, r, def, &Pending { validated, ..table::pending(c)? })
+    let pending = table::pending(c)?;
+    let validated = validated && pending.validated;
+    if pending.no_inherit && partition::is_partitioned(r) {
+        return Err(table::invalid(format!(
+            "cannot add NO INHERIT constraint to partitioned table \"{}\"",
+            r.name
+        )));
+    }
+    add_pending(ctx, r, def, &Pending { validated, ..pending })
 }
 
 pub(super) fn add_pending(

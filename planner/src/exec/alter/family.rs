@@ -193,6 +193,9 @@ fn constraint_below(
         };
     }
     let made = added(&r)?;
+    if made.no_inherit {
+        return Ok(());
+    }
     let below = children(ctx, &r);
     if only && !below.is_empty() {
         return Err(invalid("constraint must be added to child tables too"));

@@ -17,7 +17,7 @@ pub(crate) use self::column::drop_column;
 pub(crate) use self::constraint::drop_constraint;
 use super::ddl::index::reread;
 use super::ddl::role;
-use super::ddl::{depend, inherit, partition};
+use super::ddl::{depend, inherit, owned, partition, parts};
 use super::name;
 use super::outcome::{Outcome, done};
 use crate::context::ExecContext;
@@ -123,11 +123,7 @@ fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -
         AlterAction::SetLogged(logged) => storage::set_logged(ctx, r, *logged),
         AlterAction::OwnerTo(to) => {
             let owner = role::new_owner(ctx, to)?;
-            change(ctx, r.oid, |r| {
-                r.owner = owner;
-                Ok(())
-            })
-            .map(drop)
+            owned::give(ctx, depend::Node::Relation(r.oid), owner)
         }
         AlterAction::AlterConstraint { name: own, deferrable, deferred } => {
             storage::constraint(ctx, r, own, *deferrable, *deferred)
@@ -139,7 +135,7 @@ fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -
             check_partitioned(r)?;
             partition::attach(ctx, r, part, bound)
         }
-        AlterAction::Attach { .. } => Err(PgError::unsupported("ALTER INDEX ... ATTACH PARTITION")),
+        AlterAction::Attach { name: part, bound: None } => parts::attach_index(ctx, r, part),
         AlterAction::Detach(part) => {
             check_partitioned(r)?;
             partition::detach(ctx, r, part)
@@ -212,11 +208,7 @@ fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> 
         }
         Op::OwnerTo { new_owner } => {
             let owner = role::owner(ctx, new_owner)?;
-            return change(ctx, r.oid, |r| {
-                r.owner = owner;
-                Ok(())
-            })
-            .map(drop);
+            return owned::give(ctx, depend::Node::Relation(r.oid), owner);
         }
         _ => {}
     }

@@ -3,24 +3,22 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{ConstraintKind, Object, Relation, RelationKind};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::super::ddl::sequence;
-use super::super::{name, rewrite};
+use super::super::{name, respell, rewrite};
 use super::{change, change_table, place};
 use crate::context::ExecContext;
 
 /// RENAME TO, of any relation.
 pub(crate) fn relation(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()> {
     name::check_free(ctx, r.schema, to)?;
-    if r.sequence().is_some() {
-        sequence::rename_in_defaults(ctx, r, r.schema, to)?;
-    }
-    rewrite::rename_in_views(ctx, r, r.schema, to)?;
     let before = r.name.clone();
-    change(ctx, r.oid, |r| {
-        r.name = to.to_owned();
-        Ok(())
+    respell::after(ctx, || {
+        change(ctx, r.oid, |r| {
+            r.name = to.to_owned();
+            Ok(())
+        })
+        .map(drop)
     })?;
     // The constraint an index holds up has the index's name.
     if let Some(def) = r.index() {
@@ -46,20 +44,15 @@ pub(super) fn column(ctx: &ExecContext, r: &Relation, from: &str, to: &str) -> R
             format!("column \"{to}\" of relation \"{}\" already exists", r.name),
         ));
     }
-    let catalog = ctx.txn.catalog();
-    let reads = |v: &Relation| match &v.kind {
-        RelationKind::View(v) => v.depends_on.contains(&r.oid) && rewrite::mentions(&v.query, from),
-        RelationKind::Table(t) => t
-            .materialized
-            .as_ref()
-            .is_some_and(|m| m.depends_on.contains(&r.oid) && rewrite::mentions(&m.query, from)),
-        _ => false,
-    };
-    let read = catalog.dependents_of(r.oid).any(|v| reads(v));
-    if read {
-        // Views are kept as text.
-        return Err(PgError::unsupported("renaming a column that a view may read"));
-    }
+    respell::after(ctx, || rename_column(ctx, r, at, (from, to)))
+}
+
+fn rename_column(
+    ctx: &ExecContext,
+    r: &Relation,
+    at: usize,
+    (from, to): (&str, &str),
+) -> Result<()> {
     change(ctx, r.oid, |r| {
         match &mut r.kind {
             RelationKind::Table(t) => {
@@ -110,21 +103,19 @@ pub(super) fn set_schema(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()
     let along = catalog.indexes_of(r.oid).chain(catalog.sequences_of(r.oid));
     let mut moved: Vec<Arc<Relation>> = along.cloned().collect();
     moved.extend(catalog.relation(r.oid).cloned());
-    for relation in moved {
-        if catalog.relation_named(schema, &relation.name).is_some() {
-            return Err(PgError::new(
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{}\" already exists in schema \"{to}\"", relation.name),
-            ));
-        }
-        if relation.sequence().is_some() {
-            sequence::rename_in_defaults(ctx, &relation, schema, &relation.name)?;
-        }
-        rewrite::rename_in_views(ctx, &relation, schema, &relation.name)?;
-        change(ctx, relation.oid, |r| {
-            r.schema = schema;
-            Ok(())
-        })?;
+    respell::after(ctx, || moved.iter().try_for_each(|r| move_relation(ctx, r, schema, to)))
+}
+
+fn move_relation(ctx: &ExecContext, relation: &Relation, schema: Oid, to: &str) -> Result<()> {
+    if ctx.txn.catalog().relation_named(schema, &relation.name).is_some() {
+        return Err(PgError::new(
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{}\" already exists in schema \"{to}\"", relation.name),
+        ));
     }
-    Ok(())
+    change(ctx, relation.oid, |r| {
+        r.schema = schema;
+        Ok(())
+    })
+    .map(drop)
 }

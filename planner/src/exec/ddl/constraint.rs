@@ -10,10 +10,12 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::super::{canon, name};
+use super::super::{canon, name, stored};
 use super::table::{Draft, invalid};
 use super::{foreign_key, opclass};
+use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::sql::constraint::{Tail, tail};
 
 /// A constraint as written, names not yet looked up.
 #[derive(Clone, Debug)]
@@ -23,11 +25,29 @@ pub(crate) struct Pending {
     pub(crate) deferrable: bool,
     pub(crate) deferred: bool,
     pub(crate) validated: bool,
+    pub(crate) no_inherit: bool,
 }
 
 impl Pending {
     pub(crate) fn new(name: Option<String>, kind: PendingKind) -> Pending {
-        Pending { name, kind, deferrable: false, deferred: false, validated: true }
+        let (deferrable, deferred, validated, no_inherit) = (false, false, true, false);
+        Pending { name, kind, deferrable, deferred, validated, no_inherit }
+    }
+
+    /// A constraint with what followed it.
+    fn named(name: Option<&Ident>, kind: PendingKind) -> Pending {
+        let (own, tail) = tail(name);
+        Pending::new(own, kind).followed(tail)
+    }
+
+    fn followed(mut self, tail: Tail) -> Pending {
+        self.validated &= !tail.not_valid;
+        self.no_inherit |= tail.no_inherit;
+        if let PendingKind::Key { nulls_not_distinct, include, .. } = &mut self.kind {
+            *nulls_not_distinct |= tail.nulls_not_distinct;
+            include.extend(tail.include);
+        }
+        self
     }
 
     /// `DEFERRABLE` and its kin, for constraints that can wait.
@@ -50,7 +70,7 @@ impl Pending {
 /// What a written constraint asks.
 #[derive(Clone, Debug)]
 pub(crate) enum PendingKind {
-    Key { columns: Vec<String>, primary: bool, nulls_not_distinct: bool },
+    Key { columns: Vec<String>, primary: bool, nulls_not_distinct: bool, include: Vec<String> },
     Check(Expr),
     Foreign(Box<foreign_key::Written>),
 }
@@ -129,8 +149,8 @@ fn key(
     nulls: &NullsDistinctOption,
 ) -> Pending {
     let nulls_not_distinct = matches!(nulls, NullsDistinctOption::NotDistinct);
-    let kind = PendingKind::Key { columns, primary, nulls_not_distinct };
-    Pending::new(name.map(name::ident), kind)
+    let kind = PendingKind::Key { columns, primary, nulls_not_distinct, include: Vec::new() };
+    Pending::named(name, kind)
 }
 
 /// A table constraint.
@@ -145,13 +165,12 @@ pub(crate) fn of_table(c: &TableConstraint) -> Result<Pending> {
             characteristics(&c.characteristics)?;
             Ok(key(c.name.as_ref(), key_columns(&c.columns)?, false, &c.nulls_distinct))
         }
-        TableConstraint::Check(c) => Ok(Pending::new(
-            c.name.as_ref().map(name::ident),
-            PendingKind::Check((*c.expr).clone()),
-        )),
+        TableConstraint::Check(c) => {
+            Ok(Pending::named(c.name.as_ref(), PendingKind::Check((*c.expr).clone())))
+        }
         TableConstraint::ForeignKey(f) => {
             let kind = PendingKind::Foreign(Box::new(foreign_key::written(f, None)?));
-            Pending::new(f.name.as_ref().map(name::ident), kind).timed(&f.characteristics)
+            Pending::named(f.name.as_ref(), kind).timed(&f.characteristics)
         }
         TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_) => {
             Err(PgError::unsupported("USING INDEX"))
@@ -164,10 +183,10 @@ pub(crate) fn of_table(c: &TableConstraint) -> Result<Pending> {
 pub(crate) fn of_column(
     option: &ColumnOption,
     column: &str,
-    constraint_name: Option<String>,
+    constraint_name: Option<&Ident>,
 ) -> Result<Pending> {
     let columns = vec![column.to_owned()];
-    let mut pending = match option {
+    let pending = match option {
         ColumnOption::PrimaryKey(c) => {
             characteristics(&c.characteristics)?;
             key(c.name.as_ref(), columns, true, &NullsDistinctOption::None)
@@ -177,16 +196,17 @@ pub(crate) fn of_column(
             key(c.name.as_ref(), columns, false, &c.nulls_distinct)
         }
         ColumnOption::Check(c) => {
-            Pending::new(c.name.as_ref().map(name::ident), PendingKind::Check((*c.expr).clone()))
+            Pending::named(c.name.as_ref(), PendingKind::Check((*c.expr).clone()))
         }
         ColumnOption::ForeignKey(f) => {
             let kind = PendingKind::Foreign(Box::new(foreign_key::written(f, Some(column))?));
-            Pending::new(f.name.as_ref().map(name::ident), kind).timed(&f.characteristics)?
+            Pending::named(f.name.as_ref(), kind).timed(&f.characteristics)?
         }
         other => return Err(PgError::unsupported(format!("column option {other}"))),
     };
-    pending.name = constraint_name.or(pending.name);
-    Ok(pending)
+    let (own, tail) = tail(constraint_name);
+    let name = own.or(pending.name.clone());
+    Ok(Pending { name, ..pending }.followed(tail))
 }
 
 /// An expression as the catalog keeps it.
@@ -203,9 +223,10 @@ pub(crate) fn default_text(
     if matches!(expr, Expr::Value(v) if v.value == sqlparser::ast::Value::Null) {
         return Ok(None);
     }
-    let catalog = ctx.txn.catalog();
-    let ty = crate::names::type_name(&catalog, column.type_oid, -1);
-    Ok(Some(canon::default(expr, &ty)))
+    let ctx = &ctx.next_statement();
+    let kind = ctx.catalog.kind_of(column.type_oid);
+    let ty = PgType::with_kind(column.type_oid, column.typmod, kind);
+    Ok(Some(stored::default(ctx, expr, ty)))
 }
 
 fn find(columns: &[Column], wanted: &str) -> Result<AttrNumber> {
@@ -340,7 +361,7 @@ pub(crate) fn check(
         validated: true,
         inherited: 0,
         local: true,
-        no_inherit: false,
+        no_inherit: pending.no_inherit,
     }
 }
 
@@ -370,7 +391,8 @@ pub(crate) fn key_constraint(
     pending: &Pending,
     taken: &dyn Fn(&str) -> bool,
 ) -> Result<(Constraint, KeyIndex)> {
-    let PendingKind::Key { columns: wanted, primary, nulls_not_distinct } = &pending.kind else {
+    let PendingKind::Key { columns: wanted, primary, nulls_not_distinct, include } = &pending.kind
+    else {
         return Err(PgError::internal("not a key constraint"));
     };
     let mut numbers: Vec<AttrNumber> = Vec::new();
@@ -397,7 +419,7 @@ pub(crate) fn key_constraint(
         }
         None if *primary => name::choose(ctx, schema, table, None, "pkey", taken),
         None => {
-            let joined = name::joined(wanted.iter().map(String::as_str));
+            let joined = name::joined(wanted.iter().chain(include).map(String::as_str));
             name::choose(ctx, schema, table, Some(&joined), "key", taken)
         }
     };
@@ -439,7 +461,7 @@ pub(crate) fn key_constraint(
         name: own,
         schema,
         keys,
-        include: Vec::new(),
+        include: include.iter().map(|c| find(columns, c)).collect::<Result<_>>()?,
         primary: *primary,
         nulls_not_distinct: *nulls_not_distinct,
     };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
-    Column, ConstraintKind, IndexDef, IndexMethod, Object, Relation, RelationKind, TypeKind,
+    Column, Constraint, ConstraintKind, IndexDef, IndexMethod, Object, Relation, RelationKind,
+    TypeKind,
 };
 use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
@@ -331,12 +332,19 @@ fn defaults_with(catalog: &Catalog, text: &str) -> Vec<(Oid, i16)> {
 
 /// Whether the index holds up a constraint of its table: its name, if so.
 pub(crate) fn constraint_of_index(catalog: &Catalog, index: &Relation) -> Option<String> {
+    held_constraint(catalog, index).map(|c| c.name.clone())
+}
+
+/// The constraint of its table that an index holds up.
+pub(crate) fn held_constraint<'c>(
+    catalog: &'c Catalog,
+    index: &Relation,
+) -> Option<&'c Constraint> {
     let table = catalog.relation(index.index()?.table)?;
-    let constraint = table.table()?.constraints.iter().find(|c| {
+    table.table()?.constraints.iter().find(|c| {
         matches!(&c.kind, ConstraintKind::PrimaryKey { index: i } | ConstraintKind::Unique { index: i }
             if *i == index.oid)
-    })?;
-    Some(constraint.name.clone())
+    })
 }
 
 /// An owned object cannot be dropped on its own.

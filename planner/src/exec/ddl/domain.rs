@@ -7,8 +7,9 @@ use vicinity_storage::catalog::model::{DomainCheck, Object, RelationKind, TypeDe
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name, types};
+use super::super::{canon, name, stored, types};
 use super::{object, typedef};
+use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::sql::{AlterDomain, CreateDomain, DomainAction};
 use crate::{domain, inner, names, sql};
@@ -32,7 +33,10 @@ fn check(
             (0..).map(|i| name::make(own, None, &label(i))).find(free).unwrap_or_default()
         }
     };
-    let expr = canon::expr(expr);
+    let now = ctx.next_statement();
+    let ty = PgType::with_kind(base.0, base.1, now.catalog.kind_of(base.0));
+    let text = stored::write_check(&now, ty, expr, &now.catalog, None);
+    let expr = text.unwrap_or_else(|| canon::expr(expr));
     Ok(DomainCheck { oid: ctx.txn.new_oid(), name: named, expr, validated: true })
 }
 

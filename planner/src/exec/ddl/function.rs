@@ -8,6 +8,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::outcome::{Outcome, done};
 use super::super::{canon, name, types};
+use super::default_acl;
 use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
@@ -71,8 +72,12 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         function.oid = before.oid;
         function.owner = before.owner;
     }
+    let made = same_signature(ctx, &function).is_none();
     let function = Arc::new(function);
     ctx.txn.put(Object::Function(function.clone()))?;
+    if made {
+        default_acl::begin(ctx, &Target::function(&function), function.schema)?;
+    }
     if ctx.session.setting("check_function_bodies").as_deref() != Some("off") {
         // The body may call the function itself: it is checked when it is there.
         crate::hooks::validate_function(&ctx.next_statement(), &function)?;

@@ -54,7 +54,7 @@ fn invalid(text: impl Into<String>) -> PgError {
     PgError::new(SqlState(*b"0LP01"), text.into())
 }
 
-fn grantee(ctx: &ExecContext, given: &Ident) -> Result<Oid> {
+pub(super) fn grantee(ctx: &ExecContext, given: &Ident) -> Result<Oid> {
     let own = name::ident(given);
     if own == "public" { Ok(0) } else { role::oid_of(ctx, &own) }
 }
@@ -66,7 +66,7 @@ fn with_rights(catalog: &Catalog, relation: &Relation) -> Vec<i16> {
     columns.filter_map(|a| i16::try_from(a.sub).ok()).collect()
 }
 
-fn privilege(word: &str, all: Privileges, what: &str) -> Result<Privileges> {
+pub(super) fn privilege(word: &str, all: Privileges, what: &str) -> Result<Privileges> {
     let temporary = if word == "temp" { "temporary" } else { word };
     let known = Privileges::ALL.iter().find(|(_, _, name)| name.eq_ignore_ascii_case(temporary));
     let Some((privilege, _, name)) = known else {
@@ -261,7 +261,7 @@ fn warn(ctx: &ExecContext, g: &Grant, target: &Target, none: bool) {
     ctx.session.notice(Notice::new(Severity::Warning, SqlState(code), text));
 }
 
-fn grant(items: &mut Vec<AclItem>, to: Oid, by: Oid, given: Privileges, option: bool) {
+pub(super) fn grant(items: &mut Vec<AclItem>, to: Oid, by: Oid, given: Privileges, option: bool) {
     let options = if option { given } else { Privileges::NONE };
     match items.iter_mut().find(|i| i.grantee == to && i.grantor == by) {
         Some(item) => {
@@ -272,7 +272,7 @@ fn grant(items: &mut Vec<AclItem>, to: Oid, by: Oid, given: Privileges, option: 
     }
 }
 
-fn revoke(
+pub(super) fn revoke(
     items: &mut Vec<AclItem>,
     from: Oid,
     by: Oid,
@@ -324,6 +324,13 @@ fn membership(ctx: &ExecContext, g: &Grant) -> Result<Outcome> {
         }
     }
     Ok(done(if g.revoke { "REVOKE ROLE" } else { "GRANT ROLE" }))
+}
+
+/// Makes a role a member of another, or no longer one.
+pub(super) fn join(ctx: &ExecContext, group: &Ident, member: &Ident, add: bool) -> Result<()> {
+    let own = name::ident(group);
+    let oid = role::oid_of(ctx, &own)?;
+    set_member(ctx, !add, (&own, oid), &name::ident(member))
 }
 
 fn set_member(

@@ -133,6 +133,7 @@ impl Copied {
                 columns: c.columns.iter().map(name).collect(),
                 primary,
                 nulls_not_distinct: def.is_some_and(|d| d.nulls_not_distinct),
+                include: def.map_or_else(Vec::new, |d| d.include.iter().map(name).collect()),
             };
             draft.constraints.push(Pending::new(None, kind));
         }

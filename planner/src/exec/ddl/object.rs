@@ -8,9 +8,10 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::super::name;
 use super::super::outcome::{Outcome, done};
-use super::{function, role, typedef};
+use super::super::{name, respell};
+use super::depend::Node;
+use super::{function, owned, role, typedef};
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::{AlterObject, ObjectAction};
@@ -25,10 +26,14 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
         let mut next: Function = (*found).clone();
         match &a.action {
             ObjectAction::Rename(to) => next.name = name::ident(to),
-            ObjectAction::Owner(to) => next.owner = role::new_owner(ctx, to)?,
+            ObjectAction::Owner(to) => {
+                let owner = role::new_owner(ctx, to)?;
+                owned::give(ctx, Node::Function(oid), owner)?;
+                return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
+            }
             ObjectAction::Schema(to) => next.schema = name::schema(ctx, &name::ident(to))?,
         }
-        ctx.txn.put(Object::Function(Arc::new(next)))?;
+        respell::after(ctx, || ctx.txn.put(Object::Function(Arc::new(next))))?;
         return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
     }
     let found = named_type(ctx, &a.name)?;
@@ -56,7 +61,9 @@ pub(crate) fn alter_type(ctx: &ExecContext, ty: &TypeDef, action: &ObjectAction)
             next.name = name::ident(to);
             typedef::free(ctx, ty.schema, &next.name)?;
         }
-        ObjectAction::Owner(to) => next.owner = role::new_owner(ctx, to)?,
+        ObjectAction::Owner(to) => {
+            return owned::give(ctx, Node::Type(ty.oid), role::new_owner(ctx, to)?);
+        }
         ObjectAction::Schema(to) => {
             let to = name::ident(to);
             next.schema = name::schema(ctx, &to)?;
@@ -68,6 +75,10 @@ pub(crate) fn alter_type(ctx: &ExecContext, ty: &TypeDef, action: &ObjectAction)
             }
         }
     }
+    respell::after(ctx, || put_type(ctx, ty, next))
+}
+
+fn put_type(ctx: &ExecContext, ty: &TypeDef, next: TypeDef) -> Result<()> {
     if let TypeKind::Composite { relation } = ty.kind
         && let Some(row) = ctx.txn.catalog().relation(relation).cloned()
         && matches!(row.kind, RelationKind::Composite(_))

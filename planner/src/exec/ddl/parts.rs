@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vicinity_storage::catalog::model::{
     Constraint, ConstraintKind, IndexDef, IndexKey, Object, Relation, RelationKind, Trigger,
 };
-use vicinity_types::{Oid, PgError, Result};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::dml::table_def;
 use super::super::foreign;
@@ -148,6 +148,67 @@ fn index_of(ctx: &ExecContext, whole: &Arc<Relation>, part: Oid) -> Result<()> {
     }
     index::build(ctx, oid)?;
     spread_index(ctx, &index::reread(ctx, oid)?)
+}
+
+/// `ALTER INDEX whole ATTACH PARTITION part`
+pub(crate) fn attach_index(
+    ctx: &ExecContext,
+    whole: &Arc<Relation>,
+    given: &sqlparser::ast::ObjectName,
+) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let Some(def) = whole.index() else { return Err(name::not_a(whole, "index")) };
+    let table = index::reread(ctx, def.table)?;
+    if !partition::is_partitioned(&table) {
+        let own = &whole.name;
+        let text =
+            format!("ALTER action ATTACH PARTITION cannot be performed on relation \"{own}\"");
+        return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, text)
+            .detail("This operation is not supported for indexes."));
+    }
+    let part = name::relation(ctx, given)?;
+    let Some(own) = part.index() else {
+        let text = format!("\"{}\" is not an index", part.name);
+        return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
+    };
+    if own.parent == Some(whole.oid) {
+        return Ok(());
+    }
+    let refuse = |code, detail: String| {
+        let text = format!(
+            "cannot attach index \"{}\" as a partition of index \"{}\"",
+            part.name, whole.name
+        );
+        Err(PgError::new(code, text).detail(detail))
+    };
+    let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
+    if own.parent.is_some() {
+        return refuse(
+            state,
+            format!("Index \"{}\" is already attached to another index.", part.name),
+        );
+    }
+    let place = catalog.children_of(def.table).find(|c| c.oid == own.table);
+    let Some(place) = place else {
+        let (part, table) = (&part.name, &table.name);
+        let text =
+            format!("Index \"{part}\" is not an index on any partition of table \"{table}\".");
+        return refuse(state, text);
+    };
+    if catalog.indexes_of(place.oid).any(|i| i.index().is_some_and(|d| d.parent == Some(whole.oid)))
+    {
+        let text = format!("Another index is already attached for partition \"{}\".", place.name);
+        return refuse(state, text);
+    }
+    if !fits(own, &part_of(ctx, def, place, whole.oid)?) {
+        let text = "The index definitions do not match.".to_owned();
+        return refuse(SqlState::INVALID_OBJECT_DEFINITION, text);
+    }
+    let mut next = (*part).clone();
+    if let RelationKind::Index(d) = &mut next.kind {
+        d.parent = Some(whole.oid);
+    }
+    ctx.txn.put(Object::Relation(Arc::new(next)))
 }
 
 fn push(ctx: &ExecContext, table: Oid, made: Constraint) -> Result<()> {

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{
-    AlterRoleOperation, CreateRole, Expr, ObjectName, Owner, Password, RoleOption, Value,
-};
+use sqlparser::ast::{Ident, ObjectName, Owner};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{Object, Role, fixed};
-use vicinity_types::{Oid, PgError, Result, SqlState};
+use vicinity_types::io::text_in;
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::super::name;
 use super::super::outcome::{Outcome, done};
+use super::{grant, owned, session_defaults};
 use crate::authority;
 use crate::context::ExecContext;
+use crate::sql::{AlterRole, CreateRole, RoleOption};
 
 fn missing(own: &str) -> PgError {
     PgError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{own}\" does not exist"))
@@ -81,7 +82,7 @@ pub(crate) fn owner(ctx: &ExecContext, owner: &Owner) -> Result<Oid> {
 
 /// Who is to own an object: an error unless the session's role could become that role, or objects
 /// that run with their owner's rights would lend them to whoever gives them away.
-pub(crate) fn new_owner(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Result<Oid> {
+pub(crate) fn new_owner(ctx: &ExecContext, given: &Ident) -> Result<Oid> {
     let own = name::ident(given);
     let oid = oid_of(ctx, &own)?;
     let catalog = ctx.txn.catalog();
@@ -93,75 +94,118 @@ pub(crate) fn new_owner(ctx: &ExecContext, given: &sqlparser::ast::Ident) -> Res
 
 /// What is kept of a password. One that was made a verifier already, as psql's `\password` does, is
 /// taken as it is.
-fn password(ctx: &ExecContext, given: Option<&Password>) -> Result<Option<String>> {
-    let keep = |text: &str| {
-        if text.starts_with("SCRAM-SHA-256$") {
-            return Ok(Some(text.to_owned()));
-        }
-        if text.is_empty() {
-            let empty = "empty string is not a valid password, clearing password";
-            name::notice(ctx, empty);
-            return Ok(None);
-        }
-        let made = ctx.engine.verifier(text);
-        made.map(Some).ok_or_else(|| PgError::unsupported("PASSWORD without a server"))
-    };
-    match given {
-        None | Some(Password::NullPassword) => Ok(None),
-        Some(Password::Password(e)) => match e {
-            Expr::Value(v) => match &v.value {
-                Value::SingleQuotedString(s) => keep(s),
-                _ => Err(PgError::unsupported("this form of PASSWORD")),
-            },
-            _ => Err(PgError::unsupported("this form of PASSWORD")),
-        },
+fn password(ctx: &ExecContext, given: Option<&str>) -> Result<Option<String>> {
+    let Some(text) = given else { return Ok(None) };
+    if text.starts_with("SCRAM-SHA-256$") {
+        return Ok(Some(text.to_owned()));
+    }
+    if text.is_empty() {
+        name::notice(ctx, "empty string is not a valid password, clearing password");
+        return Ok(None);
+    }
+    let made = ctx.engine.verifier(text);
+    made.map(Some).ok_or_else(|| PgError::unsupported("PASSWORD without a server"))
+}
+
+fn limit(given: i64) -> Result<i32> {
+    i32::try_from(given).ok().filter(|n| *n >= -1).ok_or_else(|| {
+        let text = format!("invalid connection limit: {given}");
+        PgError::new(SqlState::INVALID_PARAMETER_VALUE, text)
+    })
+}
+
+/// The moment of VALID UNTIL.
+fn moment(ctx: &ExecContext, text: &str) -> Result<Option<i64>> {
+    match text_in(oid::TIMESTAMPTZ, -1, text, &ctx.io())? {
+        Datum::TimestampTz(at) => Ok(Some(at)),
+        _ => Err(PgError::internal("no timestamp")),
     }
 }
 
-fn limit(given: Option<&Expr>) -> Result<i32> {
-    let Some(e) = given else { return Ok(-1) };
-    e.to_string().replace(' ', "").parse().ok().filter(|n| *n >= -1).ok_or_else(|| {
-        PgError::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid connection limit: {e}"))
+fn duplicate(own: &str) -> PgError {
+    PgError::new(SqlState::DUPLICATE_OBJECT, format!("role \"{own}\" already exists"))
+}
+
+/// Names that begin so are the server's.
+fn check_name(own: &str) -> Result<()> {
+    if own.starts_with("pg_") {
+        let text = format!("role name \"{own}\" is reserved");
+        return Err(PgError::new(SqlState::RESERVED_NAME, text)
+            .detail("Role names starting with \"pg_\" are reserved."));
+    }
+    Ok(())
+}
+
+/// Each option once.
+fn check_options(options: &[RoleOption]) -> Result<()> {
+    for (at, option) in options.iter().enumerate() {
+        let kind = std::mem::discriminant(option);
+        if options.iter().take(at).any(|o| std::mem::discriminant(o) == kind) {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
+        }
+    }
+    Ok(())
+}
+
+fn apply(ctx: &ExecContext, role: &mut Role, options: &[RoleOption]) -> Result<()> {
+    for option in options {
+        match option {
+            RoleOption::Superuser(on) => role.superuser = *on,
+            RoleOption::CreateDb(on) => role.create_db = *on,
+            RoleOption::CreateRole(on) => role.create_role = *on,
+            RoleOption::Inherit(on) => role.inherit = *on,
+            RoleOption::Login(on) => role.login = *on,
+            RoleOption::Replication(on) => role.replication = *on,
+            RoleOption::BypassRls(on) => role.bypass_rls = *on,
+            RoleOption::ConnectionLimit(n) => role.connection_limit = limit(*n)?,
+            RoleOption::Password(p) => role.password = password(ctx, p.as_deref())?,
+            RoleOption::ValidUntil(text) => role.valid_until = moment(ctx, text)?,
+            RoleOption::In(groups) => {
+                for group in groups {
+                    role.member_of.push(oid_of(ctx, &name::ident(group))?);
+                }
+            }
+            RoleOption::Members(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Who an option makes members.
+fn members(options: &[RoleOption]) -> impl Iterator<Item = &Ident> {
+    options.iter().flat_map(|o| match o {
+        RoleOption::Members(list) => list.as_slice(),
+        _ => &[],
     })
 }
 
 /// Runs CREATE ROLE (and USER, which may log in).
-pub(crate) fn create(ctx: &ExecContext, c: &CreateRole, user: bool) -> Result<Outcome> {
-    if c.valid_until.is_some() {
-        return Err(PgError::unsupported("VALID UNTIL"));
+pub(crate) fn create(ctx: &ExecContext, c: &CreateRole) -> Result<Outcome> {
+    let own = name::ident(&c.name);
+    check_name(&own)?;
+    check_options(&c.options)?;
+    if ctx.txn.catalog().role_named(&own).is_some() {
+        return Err(duplicate(&own));
     }
-    for given in &c.names {
-        let own = name::last(given);
-        if own.starts_with("pg_") {
-            return Err(PgError::new(
-                SqlState::RESERVED_NAME,
-                format!("role name \"{own}\" is reserved"),
-            )
-            .detail("Role names starting with \"pg_\" are reserved."));
-        }
-        if ctx.txn.catalog().role_named(&own).is_some() {
-            return Err(PgError::new(
-                SqlState::DUPLICATE_OBJECT,
-                format!("role \"{own}\" already exists"),
-            ));
-        }
-        let groups = c.in_role.iter().chain(&c.in_group);
-        let member_of = groups.map(|g| oid_of(ctx, &name::ident(g))).collect::<Result<Vec<_>>>()?;
-        let role = Role {
-            oid: ctx.txn.new_oid(),
-            name: own,
-            superuser: c.superuser.unwrap_or(false),
-            login: c.login.unwrap_or(user),
-            create_db: c.create_db.unwrap_or(false),
-            create_role: c.create_role.unwrap_or(false),
-            inherit: c.inherit.unwrap_or(true),
-            replication: c.replication.unwrap_or(false),
-            bypass_rls: c.bypassrls.unwrap_or(false),
-            connection_limit: limit(c.connection_limit.as_ref())?,
-            password: password(ctx, c.password.as_ref())?,
-            member_of,
-        };
-        ctx.txn.put(Object::Role(Arc::new(role)))?;
+    let mut role = Role {
+        oid: ctx.txn.new_oid(),
+        name: own,
+        superuser: false,
+        login: c.user,
+        create_db: false,
+        create_role: false,
+        inherit: true,
+        replication: false,
+        bypass_rls: false,
+        connection_limit: -1,
+        password: None,
+        valid_until: None,
+        member_of: Vec::new(),
+    };
+    apply(ctx, &mut role, &c.options)?;
+    ctx.txn.put(Object::Role(Arc::new(role)))?;
+    for member in members(&c.options) {
+        grant::join(ctx, &c.name, member, true)?;
     }
     Ok(done("CREATE ROLE"))
 }
@@ -170,50 +214,54 @@ fn refused_rename(text: &str) -> PgError {
     PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
 }
 
+fn found(ctx: &ExecContext, given: &Ident) -> Result<Arc<Role>> {
+    let own = name::ident(given);
+    let oid = oid_of(ctx, &own)?;
+    ctx.txn.catalog().role(oid).cloned().ok_or_else(|| missing(&own))
+}
+
 /// Runs ALTER ROLE.
-pub(crate) fn alter(ctx: &ExecContext, own: &str, op: &AlterRoleOperation) -> Result<Outcome> {
-    let oid = oid_of(ctx, own)?;
-    let found = ctx.txn.catalog().role(oid).cloned();
-    let Some(found) = found else { return Err(missing(own)) };
-    let mut next = (*found).clone();
-    match op {
-        AlterRoleOperation::RenameRole { role_name } => {
-            let to = name::ident(role_name);
-            let named = |user: &str| *user == *found.name;
-            if named(&ctx.session.session_user()) {
-                return Err(refused_rename("session user cannot be renamed"));
-            }
-            if named(&ctx.session.current_user()) {
-                return Err(refused_rename("current user cannot be renamed"));
-            }
-            if ctx.txn.catalog().role_named(&to).is_some() {
-                return Err(PgError::new(
-                    SqlState::DUPLICATE_OBJECT,
-                    format!("role \"{to}\" already exists"),
-                ));
-            }
-            next.name = to;
-        }
-        AlterRoleOperation::WithOptions { options } => {
-            for option in options {
-                match option {
-                    RoleOption::SuperUser(on) => next.superuser = *on,
-                    RoleOption::CreateDB(on) => next.create_db = *on,
-                    RoleOption::CreateRole(on) => next.create_role = *on,
-                    RoleOption::Inherit(on) => next.inherit = *on,
-                    RoleOption::Login(on) => next.login = *on,
-                    RoleOption::Replication(on) => next.replication = *on,
-                    RoleOption::BypassRLS(on) => next.bypass_rls = *on,
-                    RoleOption::ConnectionLimit(e) => next.connection_limit = limit(Some(e))?,
-                    RoleOption::Password(p) => next.password = password(ctx, Some(p))?,
-                    RoleOption::ValidUntil(_) => return Err(PgError::unsupported("VALID UNTIL")),
-                }
+pub(crate) fn alter(ctx: &ExecContext, a: &AlterRole) -> Result<Outcome> {
+    match a {
+        AlterRole::Rename { name: given, to } => rename(ctx, &*found(ctx, given)?, to)?,
+        AlterRole::Options { name: given, options } => {
+            check_options(options)?;
+            let mut next = (*found(ctx, given)?).clone();
+            apply(ctx, &mut next, options)?;
+            ctx.txn.put(Object::Role(Arc::new(next)))?;
+            for member in members(options) {
+                grant::join(ctx, given, member, true)?;
             }
         }
-        _ => return Err(PgError::unsupported("this form of ALTER ROLE")),
+        AlterRole::Members { group, members, add } => {
+            found(ctx, group)?;
+            for member in members {
+                grant::join(ctx, group, member, *add)?;
+            }
+        }
+        AlterRole::Setting { name: given, database, change } => {
+            let role = given.as_ref().map(|g| found(ctx, g).map(|r| r.oid)).transpose()?;
+            let database = database.as_ref().map(|d| session_defaults::database(d)).transpose()?;
+            session_defaults::change(ctx, database.unwrap_or(0), role.unwrap_or(0), change)?;
+        }
     }
-    ctx.txn.put(Object::Role(Arc::new(next)))?;
     Ok(done("ALTER ROLE"))
+}
+
+fn rename(ctx: &ExecContext, role: &Role, to: &Ident) -> Result<()> {
+    let to = name::ident(to);
+    let named = |user: &str| *user == *role.name;
+    if named(&ctx.session.session_user()) {
+        return Err(refused_rename("session user cannot be renamed"));
+    }
+    if named(&ctx.session.current_user()) {
+        return Err(refused_rename("current user cannot be renamed"));
+    }
+    check_name(&to)?;
+    if ctx.txn.catalog().role_named(&to).is_some() {
+        return Err(duplicate(&to));
+    }
+    ctx.txn.put(Object::Role(Arc::new(Role { name: to, ..role.clone() })))
 }
 
 /// Runs DROP ROLE.
@@ -232,15 +280,26 @@ pub(crate) fn drop(ctx: &ExecContext, given: &[ObjectName], if_exists: bool) -> 
         if own == *ctx.session.current_user() {
             return Err(PgError::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
         }
-        let owns = catalog.relations().any(|r| r.owner == role.oid)
-            || catalog.schemas().any(|s| s.owner == role.oid)
-            || catalog.functions().any(|f| f.owner == role.oid)
-            || catalog.acls().flat_map(|a| &a.items).any(|i| i.grantee == role.oid);
-        if owns || role.oid == fixed::SUPERUSER {
+        let depends = owned::dependents(ctx, role.oid);
+        if !depends.is_empty() {
+            let text = "role \"{}\" cannot be dropped because some objects depend on it";
             return Err(PgError::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("role \"{own}\" cannot be dropped because some objects depend on it"),
-            ));
+                text.replace("{}", &own),
+            )
+            .detail(depends.join("\n")));
+        }
+        if role.oid == fixed::SUPERUSER {
+            let text =
+                format!("cannot drop role {own} because it is required by the database system");
+            return Err(PgError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text));
+        }
+        let member = |r: &&Arc<Role>| r.member_of.contains(&role.oid);
+        let members: Vec<Arc<Role>> = catalog.roles().filter(member).cloned().collect();
+        for member in members {
+            let mut next = (*member).clone();
+            next.member_of.retain(|g| *g != role.oid);
+            ctx.txn.put(Object::Role(Arc::new(next)))?;
         }
         ctx.txn.drop_object(ObjectKind::Role, role.oid)?;
     }

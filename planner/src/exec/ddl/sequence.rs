@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{DataType, Expr, ObjectName, SequenceOptions};
-use vicinity_storage::catalog::model::{Object, Relation, RelationKind, SequenceDef, fixed};
+use vicinity_storage::catalog::model::{Object, Relation, RelationKind, SequenceDef};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
-use super::super::name;
 use super::super::outcome::{Outcome, done};
-use super::super::types;
+use super::super::{name, respell, types};
+use super::default_acl;
+use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::AlterSequence;
@@ -17,14 +18,10 @@ fn invalid(text: impl Into<String>) -> PgError {
     PgError::new(SqlState::INVALID_PARAMETER_VALUE, text)
 }
 
-/// The default expression of a serial column, as `pg_get_expr` prints it.
+/// The default expression of a serial column, as the catalog keeps it.
 pub(crate) fn nextval_text(ctx: &ExecContext, schema: Oid, sequence: &str) -> String {
-    let own = names::quote(sequence);
-    let full = if schema == fixed::PUBLIC || schema == ctx.session.temp_schema() {
-        own
-    } else {
-        format!("{}.{own}", names::quote(&name::schema_name_of(ctx, schema)))
-    };
+    let schema = names::quote(&name::schema_name_of(ctx, schema));
+    let full = format!("{schema}.{}", names::quote(sequence));
     format!("nextval('{}'::regclass)", full.replace('\'', "''"))
 }
 
@@ -166,7 +163,9 @@ pub(crate) fn create(ctx: &ExecContext, s: &Create<'_>) -> Result<Outcome> {
         owner: super::role::acting(ctx)?,
         kind: RelationKind::Sequence(def),
     };
+    let target = Target::relation(&relation);
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;
+    default_acl::begin(ctx, &target, schema)?;
     Ok(done("CREATE SEQUENCE"))
 }
 
@@ -224,7 +223,6 @@ pub(crate) fn alter(ctx: &ExecContext, s: &AlterSequence) -> Result<Outcome> {
     if let Some(to) = &s.rename_to {
         let to = name::ident(to);
         name::check_free(ctx, relation.schema, &to)?;
-        rename_in_defaults(ctx, &relation, relation.schema, &to)?;
         next.name = to;
     }
     if let Some(to) = &s.set_schema {
@@ -236,7 +234,7 @@ pub(crate) fn alter(ctx: &ExecContext, s: &AlterSequence) -> Result<Outcome> {
     }
     let (min, max, start) = (def.min, def.max, def.start);
     next.kind = RelationKind::Sequence(def);
-    ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    respell::after(ctx, || ctx.txn.put(Object::Relation(Arc::new(next))))?;
     if let Some(restart) = s.restart {
         let value = restart.unwrap_or(start);
         check_restart(value, min, max)?;
@@ -259,35 +257,6 @@ fn check_restart(value: i64, min: i64, max: i64) -> Result<()> {
         return Err(invalid(format!(
             "RESTART value ({value}) cannot be greater than MAXVALUE ({max})"
         )));
-    }
-    Ok(())
-}
-
-/// Defaults name their sequence in text: a renamed one is renamed there too.
-pub(crate) fn rename_in_defaults(
-    ctx: &ExecContext,
-    sequence: &Relation,
-    schema: Oid,
-    to: &str,
-) -> Result<()> {
-    let catalog = ctx.txn.catalog();
-    let before = nextval_text(ctx, sequence.schema, &sequence.name);
-    let after = nextval_text(ctx, schema, to);
-    let tables: Vec<_> = catalog.relations().filter(|r| r.table().is_some()).cloned().collect();
-    for table in tables {
-        let Some(def) = table.table() else { continue };
-        if !def.columns.iter().any(|c| c.default.as_deref() == Some(&before)) {
-            continue;
-        }
-        let mut next = (*table).clone();
-        if let RelationKind::Table(def) = &mut next.kind {
-            for c in &mut def.columns {
-                if c.default.as_deref() == Some(&before) {
-                    c.default = Some(after.clone());
-                }
-            }
-        }
-        ctx.txn.put(Object::Relation(Arc::new(next)))?;
     }
     Ok(())
 }

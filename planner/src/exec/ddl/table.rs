@@ -17,7 +17,8 @@ use super::super::outcome::{Outcome, done};
 use super::super::types::{self, Written};
 use super::super::{name, stored};
 use super::constraint::{self, Pending};
-use super::{foreign_key, index, inherit, like, partition, sequence};
+use super::{default_acl, foreign_key, index, inherit, like, partition, sequence};
+use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::{Like, PartitionBy};
@@ -107,8 +108,12 @@ pub(crate) fn create(
         for like in likes.iter().filter(|l| l.at == at) {
             copied.push(like::columns_into(ctx, &mut draft, like)?);
         }
-        if let Some(def) = table.columns.get(at) {
-            add_column(ctx, &mut draft, def)?;
+        match table.columns.get(at) {
+            Some(def) if crate::sql::partition::is_inherited(&def.data_type) => {
+                change_column(ctx, &mut draft, def, table.columns.iter().take(at))?;
+            }
+            Some(def) => add_column(ctx, &mut draft, def)?,
+            None => {}
         }
     }
     for c in &table.constraints {
@@ -174,7 +179,6 @@ pub(crate) fn exists(
 /// Clauses of other servers, and of PostgreSQL that are not there (invariant no-silence).
 pub(crate) fn refuse_clauses(t: &ast::CreateTable) -> Result<()> {
     let refused = [
-        (t.partition_of.is_some() && !t.columns.is_empty(), "columns of a PARTITION OF"),
         (t.clone.is_some(), "CLONE"),
         (t.external, "EXTERNAL"),
         (t.or_replace, "CREATE OR REPLACE TABLE"),
@@ -332,8 +336,7 @@ fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<(
         });
     }
     for option in &def.options {
-        let constraint_name = option.name.as_ref().map(name::ident);
-        column_option(ctx, draft, &mut column, at, &option.option, constraint_name)?;
+        column_option(ctx, draft, &mut column, at, &option.option, option.name.as_ref())?;
     }
     if written.serial && column.default.is_some() {
         return Err(PgError::new(
@@ -350,13 +353,43 @@ fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<(
     Ok(())
 }
 
+/// What a partition says of a column that it has from its table.
+fn change_column<'a>(
+    ctx: &ExecContext,
+    draft: &mut Draft,
+    def: &ColumnDef,
+    mut before: impl Iterator<Item = &'a ColumnDef>,
+) -> Result<()> {
+    let own = name::ident(&def.name);
+    if before.any(|d| name::ident(&d.name) == own) {
+        let text = format!("column \"{own}\" specified more than once");
+        return Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
+    }
+    let found = draft.columns.iter().position(|c| c.name == own);
+    let Some((at, column)) = found.and_then(|at| Some((at, draft.columns.get(at)?.clone()))) else {
+        let text = format!("column \"{own}\" does not exist");
+        return Err(PgError::new(SqlState::UNDEFINED_COLUMN, text));
+    };
+    let mut changed = column;
+    for option in &def.options {
+        if matches!(option.option, ColumnOption::Default(_)) {
+            changed.default = None;
+        }
+        column_option(ctx, draft, &mut changed, at, &option.option, option.name.as_ref())?;
+    }
+    if let Some(slot) = draft.columns.get_mut(at) {
+        *slot = changed;
+    }
+    Ok(())
+}
+
 fn column_option(
     ctx: &ExecContext,
     draft: &mut Draft,
     column: &mut Column,
     at: usize,
     option: &ColumnOption,
-    constraint_name: Option<String>,
+    constraint_name: Option<&ast::Ident>,
 ) -> Result<()> {
     let conflicting = |what: &str| {
         let (c, t) = (&column.name, &draft.name);
@@ -499,9 +532,10 @@ pub(crate) fn finish(
         kind: RelationKind::Table(def),
     };
     let relation = stored::rewrite_texts(ctx, relation)?;
-    txn.put(Object::Relation(Arc::new(relation)))?;
-    for sequence in sequences {
-        txn.put(Object::Relation(Arc::new(sequence)))?;
+    for made in std::iter::once(relation).chain(sequences) {
+        let (target, schema) = (Target::relation(&made), made.schema);
+        txn.put(Object::Relation(Arc::new(made)))?;
+        default_acl::begin(ctx, &target, schema)?;
     }
     for made in resolved.indexes {
         txn.put(Object::Relation(Arc::new(made.relation(oid, super::role::acting(ctx)?))))?;

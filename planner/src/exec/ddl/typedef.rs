@@ -11,10 +11,12 @@ use vicinity_types::enums::{Label, place_between};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{name, types};
-use super::table;
+use super::super::{name, respell, types};
+use super::{default_acl, object, table};
+use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
+use crate::sql::ObjectAction;
 
 pub(crate) fn free(ctx: &ExecContext, schema: Oid, own: &str) -> Result<()> {
     let catalog = ctx.txn.catalog();
@@ -45,7 +47,9 @@ pub(crate) fn put(
         array_oid: ctx.txn.new_oid(),
         kind,
     };
-    ctx.txn.put(Object::Type(Arc::new(def)))
+    let target = Target::user_type(&def);
+    ctx.txn.put(Object::Type(Arc::new(def)))?;
+    default_acl::begin(ctx, &target, schema)
 }
 
 /// Runs CREATE TYPE.
@@ -140,15 +144,9 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
     let mut next = (*ty).clone();
     match &a.operation {
         AlterTypeOperation::Rename(rename) => {
-            let to = name::ident(&rename.new_name);
-            free(ctx, ty.schema, &to)?;
-            if let TypeKind::Composite { relation } = ty.kind
-                && let Some(row) = catalog.relation(relation)
-            {
-                let row = Relation { name: to.clone(), ..(**row).clone() };
-                ctx.txn.put(Object::Relation(Arc::new(row)))?;
-            }
-            next.name = to;
+            let action = ObjectAction::Rename(rename.new_name.clone());
+            object::alter_type(ctx, &ty, &action)?;
+            return Ok(done("ALTER TYPE"));
         }
         AlterTypeOperation::AddValue(add) => {
             let TypeKind::Enum { labels } = &mut next.kind else { return Err(not_enum(&shown)) };
@@ -181,12 +179,36 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
             let made = [new_label(ctx, place, &label)?];
             *labels = [before, &made, after].concat().into();
         }
-        AlterTypeOperation::RenameValue(_) => {
-            // Defaults and checks are kept as text, with the labels in it.
-            return Err(PgError::unsupported("ALTER TYPE ... RENAME VALUE"));
+        AlterTypeOperation::RenameValue(rename) => {
+            let TypeKind::Enum { labels } = &mut next.kind else { return Err(not_enum(&shown)) };
+            let (from, to) = (&rename.from.value, &rename.to.value);
+            check_label(to)?;
+            let Some(at) = labels.iter().position(|l| *l.text == **from) else {
+                return Err(PgError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("\"{from}\" is not an existing enum label"),
+                ));
+            };
+            if labels.iter().any(|l| *l.text == **to) {
+                return Err(PgError::new(
+                    SqlState::DUPLICATE_OBJECT,
+                    format!("enum label \"{to}\" already exists"),
+                ));
+            }
+            let mut renamed = labels.to_vec();
+            if let Some(label) = renamed.get_mut(at) {
+                label.text = Arc::from(to.as_str());
+            }
+            *labels = renamed.into();
         }
     }
-    ctx.txn.put(Object::Type(Arc::new(next)))?;
+    let added = matches!(a.operation, AlterTypeOperation::AddValue(_));
+    let change = || ctx.txn.put(Object::Type(Arc::new(next)));
+    if added {
+        change()?
+    } else {
+        respell::after(ctx, change)?
+    }
     Ok(done("ALTER TYPE"))
 }
 

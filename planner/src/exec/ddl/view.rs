@@ -10,7 +10,8 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
 use super::super::{name, query, viewtext};
-use super::table;
+use super::{default_acl, table};
+use crate::authority::Target;
 use crate::context::ExecContext;
 
 /// Names of the WITH queries anywhere in a query: no relations.
@@ -159,7 +160,11 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
             options,
         }),
     };
+    let target = Target::relation(&relation);
     ctx.txn.put(Object::Relation(Arc::new(relation)))?;
+    if before.is_none() {
+        default_acl::begin(ctx, &target, schema)?;
+    }
     Ok(done("CREATE VIEW"))
 }
 
