@@ -279,6 +279,25 @@ async fn errors_name_what_they_are_about() {
         assert_eq!((error.schema(), error.datatype()), (Some("s"), Some("d")));
         assert_eq!(error.constraint(), constraint);
     }
+    // `^` is before the character that the error is about.
+    for marked in [
+        "values (1), (^1,2)",
+        "values (1), (^'a')",
+        "select case when true then 1 else ^'a' end",
+        "select 1 + ^'a'",
+        "select ^'a' + 1",
+        "select 1 ^+ now()",
+        "select coalesce(1, ^'a')",
+        "select greatest(1, ^'a')",
+        "select array[1, ^'a']",
+        "select 1 in (2, ^'a')",
+    ] {
+        let at = marked.find('^').unwrap() + 1;
+        let error = client.batch_execute(&marked.replace('^', "")).await.unwrap_err();
+        let found = error.as_db_error().and_then(|e| e.position()).cloned();
+        let wanted = tokio_postgres::error::ErrorPosition::Original(u32::try_from(at).unwrap());
+        assert_eq!(found, Some(wanted), "{marked}");
+    }
     let (mut raw, _) = Raw::start(server.address()).await;
     let long = "Abcde".repeat(14);
     let said = raw.ask(&query(&format!("select 1 as {long}"))).await;

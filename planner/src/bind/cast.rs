@@ -253,8 +253,16 @@ impl Binder<'_> {
     }
 
     /// All values as one type.
-    pub(super) fn coerce_all(&mut self, values: Vec<Typed>, ty: PgType) -> Result<Vec<Typed>> {
-        values.into_iter().map(|v| self.coerce(v, ty, Context::Implicit, None)).collect()
+    /// `places` is where the values stand.
+    pub(super) fn coerce_all(
+        &mut self,
+        values: Vec<Typed>,
+        ty: PgType,
+        places: &[Option<usize>],
+    ) -> Result<Vec<Typed>> {
+        let places = places.iter().copied().chain(std::iter::repeat(None));
+        let each = values.into_iter().zip(places);
+        each.map(|(v, place)| self.coerce(v, ty, Context::Implicit, place)).collect()
     }
 }
 

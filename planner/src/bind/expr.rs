@@ -170,7 +170,9 @@ impl Binder<'_> {
                 let ty = self.ty(common);
                 if plain_equality(common) {
                     let value = self.coerce(value, ty, Context::Implicit, place)?;
-                    let list = self.coerce_all(items, ty)?.into_iter().map(|i| i.expr).collect();
+                    let places: Vec<_> = list.iter().map(|e| self.place(e)).collect();
+                    let items = self.coerce_all(items, ty, &places)?;
+                    let list = items.into_iter().map(|i| i.expr).collect();
                     let expr = Expr::InList(InList::new(Box::new(value.expr), list, negated));
                     return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
                 }
@@ -246,7 +248,9 @@ impl Binder<'_> {
         let inputs: Vec<u32> = results.iter().map(|r| r.ty.oid).collect();
         let ty = require_common(&self.types, &inputs, "CASE")?;
         let ty = self.ty(ty);
-        let mut results = self.coerce_all(results, ty)?;
+        let written = otherwise.into_iter().chain(conditions.iter().map(|when| &when.result));
+        let places: Vec<_> = written.map(|e| self.place(e)).collect();
+        let mut results = self.coerce_all(results, ty, &places)?;
         let otherwise = if has_else {
             results.remove(0).expr
         } else {
@@ -275,9 +279,10 @@ impl Binder<'_> {
         }
         let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
         let common = require_common(&self.types, &inputs, "ARRAY")?;
+        let places: Vec<_> = array.elem.iter().map(|e| self.place(e)).collect();
         if let Some(elem) = self.types.element(common) {
             let ty = self.ty(common);
-            let values = self.coerce_all(values, ty)?;
+            let values = self.coerce_all(values, ty, &places)?;
             return Ok(special::array_ctor(values, ty, elem, true));
         }
         let array = self.types.array(common).ok_or_else(|| {
@@ -286,7 +291,7 @@ impl Binder<'_> {
                 format!("could not find array type for data type {}", self.types.name(common)),
             )
         })?;
-        let values = self.coerce_all(values, self.ty(common))?;
+        let values = self.coerce_all(values, self.ty(common), &places)?;
         Ok(special::array_ctor(values, self.ty(array), common, false))
     }
 

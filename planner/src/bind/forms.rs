@@ -13,6 +13,12 @@ fn plain(values: Vec<Typed>) -> Arguments {
     Arguments { values, names: Vec::new(), variadic: false, star: false }
 }
 
+/// Where arguments begin.
+fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
+    let FunctionArguments::List(list) = args else { return Vec::new() };
+    list.args.iter().map(|arg| super::position(ast::Spanned::span(arg))).collect()
+}
+
 impl Binder<'_> {
     fn builtin(&mut self, name: &str, values: Vec<Typed>) -> Result<Typed> {
         self.call(Some("pg_catalog"), name, plain(values))
@@ -62,7 +68,7 @@ impl Binder<'_> {
                 let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
                 let ty = require_common(&self.types, &inputs, &name.to_uppercase())?;
                 let ty = self.ty(ty);
-                let values = self.coerce_all(values, ty)?;
+                let values = self.coerce_all(values, ty, &argument_places(&f.args))?;
                 Ok(Some(special::greatest_least(values, ty, name == "greatest")))
             }
             "nullif" => self.nullif(&f.args).map(Some),
@@ -110,7 +116,7 @@ impl Binder<'_> {
         let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
         let ty = require_common(&self.types, &inputs, "COALESCE")?;
         let ty = self.ty(ty);
-        let mut values = self.coerce_all(values, ty)?;
+        let mut values = self.coerce_all(values, ty, &argument_places(args))?;
         let Some(last) = values.pop() else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""));
         };

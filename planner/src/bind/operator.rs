@@ -50,8 +50,18 @@ impl Binder<'_> {
             Err(e) => return Err(e.or_at(self.operator_place(left, op, right))),
         }
         let (bound_left, bound_right) = (self.expr(left)?, self.expr(right)?);
-        self.operation(schema.as_deref(), &name, bound_left, bound_right)
-            .map_err(|e| e.or_at(self.operator_place(left, op, right)))
+        let literal = match (bound_left.ty.oid, bound_right.ty.oid) {
+            (oid::UNKNOWN, _) => left,
+            _ => right,
+        };
+        self.operation(schema.as_deref(), &name, bound_left, bound_right).map_err(|e| {
+            // What cannot be read is the constant, not the operator.
+            let unreadable = e.code().as_str().starts_with("22");
+            e.or_at(match unreadable {
+                true => self.place(literal),
+                false => self.operator_place(left, op, right),
+            })
+        })
     }
 
     /// AND and OR: long chains become balanced trees, so that no walk over them goes deep.

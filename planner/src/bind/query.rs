@@ -249,7 +249,8 @@ impl Binder<'_> {
                 return Err(PgError::new(
                     SqlState::SYNTAX_ERROR,
                     "VALUES lists must all be the same length",
-                ));
+                )
+                .or_at(row.first().and_then(|e| self.place(e))));
             }
             rows.push(bound);
         }
@@ -270,10 +271,11 @@ impl Binder<'_> {
             types.push(ty);
         }
         let mut exprs = Vec::new();
-        for row in rows {
+        for (row, written) in rows.into_iter().zip(&values.rows) {
             let mut out = Vec::new();
-            for (value, ty) in row.into_iter().zip(&types) {
-                out.push(self.coerce(value, *ty, Context::Implicit, None)?.expr);
+            for ((value, ty), written) in row.into_iter().zip(&types).zip(written.iter()) {
+                let place = self.place(written);
+                out.push(self.coerce(value, *ty, Context::Implicit, place)?.expr);
             }
             exprs.push(out);
         }
