@@ -15,9 +15,6 @@ use vicinity_types::{PgError, Result};
 use crate::data::{self, Data};
 use crate::{cpu, resident};
 
-/// Neighbours that are looked for.
-const K: usize = 10;
-
 /// Recall and time of the vector indexes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -33,6 +30,9 @@ pub struct Args {
     /// Queries: a stored row with 8 dimensions changed by up to 10%.
     #[arg(long, default_value_t = 500)]
     queries: usize,
+    /// Neighbours that are looked for.
+    #[arg(long, default_value_t = 10)]
+    k: usize,
     /// `hnsw`, `ivfflat` or both.
     #[arg(long, value_delimiter = ',', default_values_t = ["ivfflat".to_owned(), "hnsw".to_owned()])]
     index: Vec<String>,
@@ -72,10 +72,11 @@ pub fn run(args: &Args) -> Result<()> {
         None => Data::document(args.rows, args.seed),
     };
     println!(
-        "{} x {}, {} queries, k = {K}, seed {}",
+        "{} x {}, {} queries, k = {}, seed {}",
         data.len(),
         data.dim,
         args.queries,
+        args.k,
         args.seed
     );
     for name in &args.index {
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn bench_index(args: &Args, name: &str, data: &Data) -> Result<()> {
     let queries = data.queries(args.queries, args.seed + 1);
     let first = data.ids(0..data.len());
-    let truth = data.truth(&queries, &first, K);
+    let truth = data.truth(&queries, &first, args.k);
     println!("\n{name}");
     let index = build(args, name, data, data.len())?;
     measure(args, name, "built", &index, data, &queries, &truth)?;
@@ -184,7 +185,7 @@ fn measure(
         let (mut hits, mut candidates) = (0, 0);
         let (start, cpu_before) = (Instant::now(), cpu());
         for (q, t) in queries.iter().zip(truth) {
-            let (found, seen) = search(index, data, q, extra)?;
+            let (found, seen) = search(index, data, q, args.k, extra)?;
             candidates += seen;
             hits += data::hits(found.iter().map(|f| f.0), t);
         }
@@ -194,7 +195,8 @@ fn measure(
         last = hits as f64 / all as f64;
         let per = candidates / queries.len();
         println!(
-            "  {label}: extra {extra:>3}: recall@{K} {last:.4}, {us:.0} us/query ({cpu_us:.0} of CPU), {per} candidates"
+            "  {label}: extra {extra:>3}: recall@{} {last:.4}, {us:.0} us/query ({cpu_us:.0} of CPU), {per} candidates",
+            args.k
         );
     }
     Ok(last)
@@ -205,17 +207,18 @@ fn search(
     index: &Arc<dyn VectorIndex>,
     data: &Data,
     query: &[f32],
+    k: usize,
     extra: i32,
 ) -> Result<(Vec<(f32, RowId)>, usize)> {
-    let params = SearchParams { limit: K, extra, filter: None };
+    let params = SearchParams { limit: k, extra, filter: None };
     let mut stream = Arc::clone(index).search(query, params)?;
     let mut batch = Vec::new();
-    while batch.len() < K && stream.next_batch(&mut batch) {}
+    while batch.len() < k && stream.next_batch(&mut batch) {}
     let mut found: Vec<(f32, RowId)> =
         batch.iter().map(|c| (data::l2(query, data.row(c.row)), c.row)).collect();
     found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     found.dedup();
-    found.truncate(K);
+    found.truncate(k);
     Ok((found, batch.len()))
 }
 
@@ -261,11 +264,11 @@ fn delete_half(
     let us = start.elapsed().as_secs_f64() * 1e6 / ordered.len() as f64;
     println!("  deleted half: {us:.0} us each, {} left", index.len());
     let left: Vec<RowId> = (0..data.len() as u64).filter(|r| r % 2 == 0).collect();
-    let truth = data.truth(queries, &left, K);
+    let truth = data.truth(queries, &left, args.k);
     measure(args, name, "half", index, data, queries, &truth)?;
     let mut back = 0;
     for q in queries {
-        back += search(index, data, q, 0)?.0.iter().filter(|f| gone.contains(&f.1)).count();
+        back += search(index, data, q, args.k, 0)?.0.iter().filter(|f| gone.contains(&f.1)).count();
     }
     println!("  deleted rows returned: {back}");
     let start = Instant::now();
@@ -275,7 +278,7 @@ fn delete_half(
     let us = start.elapsed().as_secs_f64() * 1e6 / ordered.len() as f64;
     let (old, new) = (before as f64 / 1e6, index.memory() as f64 / 1e6);
     println!("  inserted them again: {us:.0} us each; {old:.0} MB before, {new:.0} MB now");
-    let truth = data.truth(queries, &data.ids(0..data.len()), K);
+    let truth = data.truth(queries, &data.ids(0..data.len()), args.k);
     measure(args, name, "refilled", index, data, queries, &truth)?;
     Ok(())
 }
@@ -290,7 +293,7 @@ fn insert_again(args: &Args, name: &str, index: &Arc<dyn VectorIndex>, data: &Da
     let us = start.elapsed().as_secs_f64() * 1e6 / rows as f64;
     println!("  inserted {rows} again: {us:.0} us each, {:.0} MB", index.memory() as f64 / 1e6);
     let queries = more.queries(args.queries, args.seed + 2);
-    let truth = more.truth(&queries, &more.ids(0..more.len()), K);
+    let truth = more.truth(&queries, &more.ids(0..more.len()), args.k);
     let grown = measure(args, name, "grown", index, &more, &queries, &truth)?;
     let fresh = build(args, name, &more, more.len())?;
     let built = measure(args, name, "fresh", &fresh, &more, &queries, &truth)?;

@@ -19,6 +19,9 @@ const SCAN_SHARE: usize = 8;
 /// of the PASE document's data from 0.99 to 0.96.
 const LEAST_WIDTH: usize = 160;
 
+/// The far end of a pool has gaps: a search is that many times as wide as what it is likely to give.
+const SPARE: usize = 2;
+
 /// A pool wider than this costs more to keep in order than comparing every slot.
 const MOST_WIDTH: usize = 4096;
 
@@ -63,7 +66,7 @@ impl HnswStream {
             filter: params.filter,
             beam: Some(index.beam()),
             state: State::Begin,
-            width: ef.max(batch).max(LEAST_WIDTH),
+            width: ef.max(batch.saturating_mul(SPARE)).max(LEAST_WIDTH),
             batch,
             passed: 0,
             vertices: 0,
