@@ -26,13 +26,23 @@ pub(crate) fn tables(of: &ObjectName) -> &[ObjectNamePart] {
     }
 }
 
-/// A clause becomes one of those sqlparser knows; one for several tables becomes one for each.
+/// A clause becomes one of those sqlparser knows; one for several tables becomes one for each; those before LIMIT,
+/// OFFSET and FETCH go behind them.
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut at = 0;
+    let mut late: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
+    let (mut at, mut depth) = (0, 0_usize);
     while let Some(token) = tokens.get(at) {
         let rest = tokens.get(at..).unwrap_or_default();
         let Some((mode, key, length)) = lock_mode(rest) else {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => {
+                    out.extend(late.pop_if(|(of, _)| *of == depth).into_iter().flat_map(|l| l.1));
+                    depth = depth.saturating_sub(1);
+                }
+                _ => {}
+            }
             out.push(token.clone());
             at += 1;
             continue;
@@ -62,12 +72,22 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             clause.extend_from_slice(tail.get(..wait).unwrap_or_default());
             clause
         };
+        let mut clauses = Vec::new();
         if tables.is_empty() {
-            out.extend(clause(None));
+            clauses.extend(clause(None));
         }
-        tables.iter().for_each(|table| out.extend(clause(Some(table))));
+        tables.iter().for_each(|table| clauses.extend(clause(Some(table))));
+        let limits = ["limit", "offset", "fetch"];
+        match late.last_mut() {
+            Some((of, held)) if *of == depth => held.extend(clauses),
+            _ if tail.get(wait).is_some_and(|t| limits.iter().any(|w| word_is(t, w))) => {
+                late.push((depth, clauses));
+            }
+            _ => out.extend(clauses),
+        }
         at += length + more + wait;
     }
+    out.extend(late.into_iter().rev().flat_map(|(_, clauses)| clauses));
     out
 }
 
