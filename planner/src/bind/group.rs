@@ -312,7 +312,7 @@ fn repeated(plan: LogicalPlan, sets: &[Vec<usize>], ghosts: bool) -> Result<Logi
         }
         inputs.push(Arc::new(project(super::from::one_row()?, columns)?));
     }
-    let node = Arc::new(Append { inputs, schema });
+    let node = Arc::new(Append { inputs, schema, order: Vec::new() });
     Ok(LogicalPlan::Extension(Extension { node }))
 }
 

@@ -35,10 +35,11 @@ use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
 use super::unseen::{SharedSeen, Unseen, UnseenExec};
 use super::window::Window;
 use super::window_exec::{PhysicalWindowCall, Value, WindowExec, Work, offset_of};
-use crate::call::{PgType, Typed, datum_to_scalar, external, internal, with_context};
+use crate::call::{Typed, datum_to_scalar, external, internal, with_context};
 use crate::context::ExecContext;
 use crate::measure::Place;
 use crate::push::ScanNode;
+use crate::push::lower::scan_of;
 use crate::row::compile::parameter;
 use crate::row::number::as_i64;
 use crate::row::{Compiler, Frame, RowPlan, RowRef, Scope};
@@ -122,7 +123,7 @@ fn instantiate(
         })?;
         Ok(plan.update_data(|plan| match plan {
             LogicalPlan::Union(u) => {
-                let append = Append { inputs: u.inputs, schema: u.schema };
+                let append = Append { inputs: u.inputs, schema: u.schema, order: Vec::new() };
                 LogicalPlan::Extension(Extension { node: Arc::new(append) })
             }
             other => other,
@@ -216,15 +217,31 @@ struct Ours {
 
 impl Ours {
     fn scan(&self, node: &ScanNode) -> Result<Arc<dyn ExecutionPlan>> {
-        self.ctx.check()?;
-        let columns = node.spec.source.columns();
-        let types: Vec<PgType> =
-            node.spec.projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.ty).collect();
-        let outputs: Vec<OutputColumn> =
-            types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node.clone()) });
         let place = node.place.unwrap_or_else(|| Place::root(crate::measure::new_number()));
-        let compiled = RowPlan::compile(&plan, &outputs, &self.kinds, &self.ctx, place)?;
+        self.rows(&plan, node, place)
+    }
+
+    /// Scans merged in the order each of them has.
+    fn merged(&self, append: &Append) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(first) = append.inputs.first().and_then(|p| scan_of(p)) else { return Ok(None) };
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(append.clone()) });
+        // The scans count for themselves, and whoever wraps the node for the whole.
+        self.rows(&plan, first, Place::root(crate::measure::new_number())).map(Some)
+    }
+
+    /// A plan of the row lane as a leaf; its columns are those of a scan.
+    fn rows(
+        &self,
+        plan: &LogicalPlan,
+        node: &ScanNode,
+        place: Place,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.ctx.check()?;
+        let types = node.spec.types();
+        let outputs: Vec<OutputColumn> =
+            types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
+        let compiled = RowPlan::compile(plan, &outputs, &self.kinds, &self.ctx, place)?;
         let compiled = compiled.ok_or_else(|| {
             vicinity_types::PgError::unsupported(format!(
                 "a filter on table {}",
@@ -359,6 +376,9 @@ impl ExtensionPlanner for Ours {
             return self.scan(scan).map(Some).map_err(external);
         }
         if let Some(append) = node.as_any().downcast_ref::<Append>() {
+            if !append.order.is_empty() {
+                return self.merged(append).map_err(external);
+            }
             let schema = Arc::clone(append.schema.inner());
             return Ok(Some(Arc::new(AppendExec::new(inputs.to_vec(), schema))));
         }

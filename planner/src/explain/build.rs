@@ -75,6 +75,11 @@ impl<'l> At<'l> {
         At { node: self.node + by, ..self }
     }
 
+    /// The same node where it counts for itself, whatever is above it.
+    pub(super) fn alone(self) -> At<'l> {
+        At { row: None, ..self }
+    }
+
     /// The numbers of a node's children.
     fn children(self, plan: &LogicalPlan) -> Vec<At<'l>> {
         let mut next = 1;

@@ -2,7 +2,7 @@
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Limit, LogicalPlan, Sort, UserDefinedLogicalNodeCore,
+    Aggregate, Expr, Limit, LogicalPlan, Sort, SortExpr, UserDefinedLogicalNodeCore,
 };
 
 use super::build::{Ask, At, Builder, filtered, over};
@@ -10,6 +10,7 @@ use super::cost;
 use super::deparse::plain;
 use super::join::memory;
 use super::tree::{Item, PlanNode, Property, Relation, Shown, Style, Value};
+use crate::df::append::appended;
 use crate::df::window::{Window, WindowCall};
 use crate::measure::{SortSpace, Stage};
 use crate::names::quote;
@@ -284,9 +285,10 @@ impl Builder<'_> {
         at: At<'l>,
         children: &[At<'l>],
     ) -> PlanNode {
-        let mut node = PlanNode::new("Append");
+        let order = appended(plan).map_or(&[][..], |(_, order)| order);
+        let mut node = PlanNode::new(if order.is_empty() { "Append" } else { "Merge Append" });
         for (input, at) in plan.inputs().into_iter().zip(children) {
-            let mut child = self.node(input, Ask::all(input.schema()), *at);
+            let mut child = self.node(input, Ask::all(input.schema()), at.alone());
             child.relation = Relation::Member;
             node.rows += child.rows;
             node.total += child.total;
@@ -301,6 +303,15 @@ impl Builder<'_> {
         if let Some(parent) = parent {
             let column = |c: &Column| Some(self.columns_of(parent.table(), c));
             node.output = self.items(at, &ask.outputs, &column, true);
+            let key = |key: &SortExpr| {
+                let own = std::slice::from_ref(plain(&key.expr));
+                let items = self.items(at, own, &column, false);
+                let text = items.first().map(|i| i.reference(Style::Condition));
+                format!("{}{}", text.unwrap_or_default(), direction(key.asc, key.nulls_first))
+            };
+            if !order.is_empty() {
+                node.detail("Sort Key", Value::List(order.iter().map(key).collect()));
+            }
         } else if let Some(first) = node.children.first() {
             let find = over(plan.schema(), &first.output);
             node.output = self.items(at, &ask.outputs, &find, false);

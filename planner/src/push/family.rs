@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{EmptyRelation, LogicalPlan, SortExpr, TableScan, Union};
+use datafusion::logical_expr::{EmptyRelation, Extension, LogicalPlan, SortExpr, TableScan, Union};
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::Result;
 
 use super::lower::{Wanted, one};
 use crate::context::ExecContext;
+use crate::df::append::Append;
 use crate::df::source::StorageSource;
 use crate::partition::{self, Guard};
 
@@ -76,14 +77,27 @@ pub(super) fn place(
         }
         [only] => one(of(only)?, sort, ctx, wanted, (only.guards.clone(), None)),
         many => {
+            let scans = |sort: &[SortExpr], wanted| {
+                let scan = |(n, m): (usize, &Member)| {
+                    one(of(m)?, sort, ctx, wanted, (m.guards.clone(), Some(n)))
+                };
+                (1..).zip(many).map(scan).collect::<Result<Vec<_>>>()
+            };
+            let schema = scan.projected_schema.clone();
+            let inputs = |scans: Vec<(LogicalPlan, bool)>| {
+                scans.into_iter().map(|(plan, _)| Arc::new(plan)).collect()
+            };
+            if !sort.is_empty() {
+                let ordered = scans(sort, wanted)?;
+                if ordered.iter().all(|(_, ordered)| *ordered) {
+                    let append = Append { inputs: inputs(ordered), schema, order: sort.to_vec() };
+                    let node = Arc::new(append);
+                    return Ok((LogicalPlan::Extension(Extension { node }), true));
+                }
+            }
             // Which of them the first rows of an order are in is not known.
             let wanted = if sort.is_empty() { wanted } else { Wanted::default() };
-            let mut inputs = Vec::with_capacity(many.len());
-            for (n, m) in (1..).zip(many) {
-                let (plan, _) = one(of(m)?, &[], ctx, wanted, (m.guards.clone(), Some(n)))?;
-                inputs.push(Arc::new(plan));
-            }
-            let schema = scan.projected_schema.clone();
+            let inputs = inputs(scans(&[], wanted)?);
             Ok((LogicalPlan::Union(Union { inputs, schema }), false))
         }
     }

@@ -12,6 +12,7 @@ use super::access::{Choice, choose, conjuncts};
 use super::spec::{AccessSpec, ScanNode, ScanSource, ScanSpec};
 use crate::call::internal;
 use crate::context::ExecContext;
+use crate::df::append::appended;
 use crate::df::source::{StorageSource, VirtualSource};
 use crate::partition::Guard;
 
@@ -122,6 +123,9 @@ fn first_rows(n: usize, input: LogicalPlan) -> LogicalPlan {
 
 /// Whether a join stands between a plan and the table it takes its order from.
 fn is_joined(plan: &LogicalPlan) -> bool {
+    if appended(plan).is_some() {
+        return false;
+    }
     match plan.inputs().as_slice() {
         [only] => is_joined(only),
         inputs => !inputs.is_empty(),

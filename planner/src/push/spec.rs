@@ -11,6 +11,7 @@ use vicinity_storage::catalog::model::Relation;
 use vicinity_types::Oid;
 
 use super::spatial::SpatialFit;
+use crate::call::PgType;
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
 use crate::measure::Place;
 use crate::partition::Guard;
@@ -138,6 +139,14 @@ pub struct ScanSpec {
     pub(crate) guards: Vec<Guard>,
     /// Which of a family's scans it is, if there are several: EXPLAIN numbers their names.
     pub(crate) member: Option<usize>,
+}
+
+impl ScanSpec {
+    /// The types of what comes out.
+    pub(crate) fn types(&self) -> Vec<PgType> {
+        let columns = self.source.columns();
+        self.projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.ty).collect()
+    }
 }
 
 /// A scan as a node of a logical plan.

@@ -6,6 +6,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, SortExpr};
 use vicinity_types::{Datum, Kind, Result};
 
 use super::aggregate::{assemble, describe};
+use super::append;
 use super::compile::{Compiler, Scope};
 use super::lock::ScanLocks;
 use super::node::Node;
@@ -14,6 +15,7 @@ use super::scan::{CompiledScan, Origins};
 use super::walk::Walk;
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::df::append::appended;
 use crate::df::project_set::ProjectSet;
 use crate::measure::Place;
 use crate::push::lower::scan_of;
@@ -30,6 +32,25 @@ pub(super) fn compile_over(
 ) -> Result<Option<RowPlan>> {
     let mut walk = Walk::new(outputs);
     let at = walk.leaf(plan)?;
+    compile_at(at, &walk, types, params, ctx, place)
+}
+
+/// The same of a leaf, with what was met on the way down to it.
+pub(super) fn compile_at(
+    at: &LogicalPlan,
+    walk: &Walk,
+    types: &[PgType],
+    params: &[Kind],
+    ctx: &ExecContext,
+    place: Place,
+) -> Result<Option<RowPlan>> {
+    if !walk.filters.iter().all(crate::push::can_run_in_scan) {
+        return Ok(None);
+    }
+    if let Some(inputs) = appended(at) {
+        let places = (place, place.below(walk.nodes + 1));
+        return append::compile(inputs, walk, types, params, ctx, places);
+    }
     let mut compiler = Compiler::new(Scope::empty(), params.to_vec());
     let limit = walk.limit.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
     let offset = walk.offset.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
@@ -46,33 +67,15 @@ pub(super) fn compile_over(
     if walk.locks.is_some() && !table {
         return Ok(None);
     }
-    let mut parts = Vec::new();
-    for filter in &walk.filters {
-        if !crate::push::can_run_in_scan(filter) {
-            return Ok(None);
-        }
-        crate::push::access::conjuncts(filter, &mut parts);
-    }
-    let filter = compiler.conditions(&parts)?;
+    let filter = compiler.conditions(&walk.conditions())?;
     let sort = compiler.sort_keys(&walk.sort)?;
     let mut nodes = Vec::with_capacity(types.len());
     for (expr, ty) in walk.outputs.iter().zip(types) {
         nodes.push((compiler.compile(expr, ty.kind)?, *ty));
     }
     let cells = compiler.once_cells();
-    let plan = RowPlan {
-        leaf,
-        filter,
-        sort,
-        outputs: nodes,
-        limit,
-        offset,
-        cells,
-        hint: usize::MAX,
-        pace: usize::MAX,
-        locks,
-        place,
-    };
+    let plan =
+        RowPlan { filter, sort, limit, offset, locks, ..RowPlan::over(leaf, nodes, cells, place) };
     // rows that a LIMIT turns away must not be locked: those of a sort are
     let sorts = plan.order().is_some() && plan.is_limited();
     Ok((plan.locks.is_none() || !sorts).then_some(plan))

@@ -7,7 +7,9 @@ use vicinity_storage::pin;
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::aggregate;
+use super::append::{self, Parts};
 use super::lock;
+use super::merge::Merge;
 use super::node::{Frame, Node, RowRef};
 use super::plan::{Leaf, RowPlan};
 use super::scan::{CompiledScan, Lookup, OpenScan, Origins};
@@ -27,6 +29,8 @@ enum State {
     /// Finished rows: nothing left to compute.
     Done(std::vec::IntoIter<Vec<Datum>>),
     Set(vicinity_functions::Rows),
+    Parts(Parts),
+    Merge(Box<Merge>),
 }
 
 /// A row plan being run.
@@ -67,6 +71,16 @@ fn count(
 impl RowCursor {
     /// Begins.
     pub fn open(plan: Arc<RowPlan>, ctx: ExecContext, params: Vec<Datum>) -> Result<RowCursor> {
+        Self::open_for(plan, ctx, params, usize::MAX)
+    }
+
+    /// The same for somebody who will take no more than `most` rows.
+    pub(super) fn open_for(
+        plan: Arc<RowPlan>,
+        ctx: ExecContext,
+        params: Vec<Datum>,
+        most: usize,
+    ) -> Result<RowCursor> {
         let meter = ctx.measure.as_ref().map(|m| Meter::begin(m, plan.place));
         let once = plan.cells();
         let frame = Frame { ctx: &ctx, params: &params, once: &once, row: RowRef::None };
@@ -74,7 +88,7 @@ impl RowCursor {
         let skip = count(plan.offset.as_ref(), &frame, offset_code, "OFFSET")?.unwrap_or(0);
         let limit_code = SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE;
         let left = count(plan.limit.as_ref(), &frame, limit_code, "LIMIT")?.unwrap_or(u64::MAX);
-        let left = left.min(u64::try_from(plan.hint).unwrap_or(u64::MAX));
+        let left = left.min(u64::try_from(plan.hint.min(most)).unwrap_or(u64::MAX));
         let wanted = usize::try_from(left.saturating_add(skip)).unwrap_or(usize::MAX);
         let state = begin(&plan, &frame, wanted)?;
         let sorts = plan.order().is_some();
@@ -103,6 +117,9 @@ impl RowCursor {
     }
 
     fn fill_chunks(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+        if matches!(self.state, State::Parts(_)) {
+            return self.fill_parts(sink, max);
+        }
         let mut given = 0;
         while given < max {
             if self.left == 0 {
@@ -118,6 +135,31 @@ impl RowCursor {
             self.ctx.check()?;
         }
         Ok((given, self.left == 0))
+    }
+
+    /// The same of plans one behind the other, whose rows are this one's.
+    fn fill_parts(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+        let RowCursor { plan, ctx, params, state, skip, left, .. } = self;
+        let (Leaf::Append(append), State::Parts(parts)) = (&plan.leaf, state) else {
+            return Ok((0, true));
+        };
+        let mut given = 0;
+        while given < max && *left > 0 {
+            let Some(cursor) = parts.running(append, ctx, params)? else {
+                return Ok((given, true));
+            };
+            cursor.skip = *skip;
+            cursor.left = cursor.left.min(*left);
+            let (rows, done) = cursor.fill(sink, max - given)?;
+            *skip = cursor.skip;
+            *left -= rows as u64;
+            given += rows;
+            if done {
+                parts.ended();
+            }
+            ctx.check()?;
+        }
+        Ok((given, *left == 0))
     }
 
     /// The same under a clock; the first row alone, for its time.
@@ -231,6 +273,21 @@ impl RowCursor {
                 let mut seen = Seen { removed, found };
                 scan_rows(plan, scan, &frame, &mut seen, &mut |row| emit(row, skip))
             }
+            State::Merge(merge) => {
+                while let Some(row) = merge.next(merge_order(plan), &frame)? {
+                    let frame = frame.with_row(RowRef::Values(&row));
+                    if !passes(plan, &frame)? {
+                        *removed += 1;
+                        continue;
+                    }
+                    if !emit(RowRef::Values(&row), skip)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            // They give their rows themselves.
+            State::Parts(_) => Ok(true),
         }
     }
 
@@ -338,6 +395,17 @@ fn each_row(
                 offer(&row, seen.removed)?;
             }
         }
+        State::Merge(merge) => {
+            let mut rows = 0u32;
+            while let Some(row) = merge.next(merge_order(plan), frame)? {
+                offer(&row, seen.removed)?;
+                rows = rows.wrapping_add(1);
+                if rows.is_multiple_of(1024) {
+                    frame.ctx.check()?;
+                }
+            }
+        }
+        State::Parts(_) => {}
         State::Set(rows) => {
             for (i, row) in rows.enumerate() {
                 offer(&row?, seen.removed)?;
@@ -348,6 +416,14 @@ fn each_row(
         }
     }
     Ok(())
+}
+
+/// What merged rows are in order of.
+fn merge_order(plan: &RowPlan) -> &[SortNode] {
+    match &plan.leaf {
+        Leaf::Append(append) => &append.order,
+        _ => &[],
+    }
 }
 
 /// Where an order by the first key alone may stop: behind the rows that tie with the last one wanted.
@@ -398,6 +474,12 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
         Leaf::Set { function, args } => {
             let args: Vec<Datum> = args.iter().map(|a| a.eval(frame)).collect::<Result<_>>()?;
             State::Set(function.call(frame.ctx, &args)?)
+        }
+        Leaf::Append(append) if append.direct => State::Parts(Parts::default()),
+        Leaf::Append(append) => {
+            let all = plan.sort.is_empty() && plan.filter.is_none();
+            let most = if all { wanted } else { usize::MAX };
+            State::Merge(Box::new(append::merged(append, frame, most)?))
         }
         Leaf::Aggregate { inner, nodes, .. } => {
             let row = aggregate::run(inner, nodes, frame.ctx, frame.params)?;

@@ -5,11 +5,13 @@
 //! arithmetic on numbers has nodes of its own that never box a value ([`number`]).
 
 pub mod aggregate;
+pub mod append;
 mod build;
 pub mod compile;
 pub mod cursor;
 pub mod lock;
 mod map;
+mod merge;
 pub mod node;
 pub mod number;
 mod place;

@@ -7,6 +7,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use vicinity_types::{Datum, Kind, Result, SqlState};
 
 use super::aggregate::{self, AggregateNode};
+use super::append::Append;
 use super::build::compile_over;
 use super::cursor::RowCursor;
 use super::lock::ScanLocks;
@@ -33,6 +34,8 @@ pub enum Leaf {
         /// Its arguments.
         args: Vec<Node>,
     },
+    /// Several plans' rows.
+    Append(Append),
     /// Aggregates over another plan.
     Aggregate {
         /// The plan that gives the arguments.
@@ -43,6 +46,9 @@ pub enum Leaf {
         nodes: Vec<AggregateNode>,
     },
 }
+
+/// More plans than this behind each other may take any time.
+const FEW: usize = 64;
 
 /// A statement compiled for the row lane.
 pub struct RowPlan {
@@ -64,6 +70,28 @@ pub struct RowPlan {
 }
 
 impl RowPlan {
+    /// All rows of a leaf.
+    pub(super) fn over(
+        leaf: Leaf,
+        outputs: Vec<(Node, PgType)>,
+        cells: usize,
+        place: Place,
+    ) -> RowPlan {
+        RowPlan {
+            leaf,
+            filter: None,
+            sort: Vec::new(),
+            outputs,
+            limit: None,
+            offset: None,
+            cells,
+            hint: usize::MAX,
+            pace: usize::MAX,
+            locks: None,
+            place,
+        }
+    }
+
     /// Compiles a lowered plan; `None` if its shape is the batch lane's.
     pub fn compile(
         plan: &LogicalPlan,
@@ -86,14 +114,19 @@ impl RowPlan {
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
     pub fn is_short(&self) -> bool {
-        if self.locks.is_some() {
+        self.is_short_within(self.limit.is_some())
+    }
+
+    /// The same where a LIMIT above may stand for its own.
+    fn is_short_within(&self, limited: bool) -> bool {
+        if self.locks.is_some() || !self.sort.is_empty() || self.runs_statements() {
             return false;
         }
         match &self.leaf {
-            Leaf::One(_) => !self.runs_statements(),
-            Leaf::Scan(scan) => {
-                let few = scan.is_single() || self.limit.is_some();
-                few && scan.is_short() && self.sort.is_empty() && !self.runs_statements()
+            Leaf::One(_) => true,
+            Leaf::Scan(scan) => (scan.is_single() || limited) && scan.is_short(),
+            Leaf::Append(append) => {
+                append.parts.len() <= FEW && append.parts.iter().all(|p| p.is_short_within(limited))
             }
             Leaf::Set { .. } | Leaf::Aggregate { .. } => false,
         }
@@ -103,11 +136,21 @@ impl RowPlan {
     fn runs_statements(&self) -> bool {
         let scan = match &self.leaf {
             Leaf::Scan(scan) => scan.runs_statements(),
+            Leaf::Append(append) => append.parts.iter().any(|p| p.runs_statements()),
             _ => false,
         };
         let rest = [&self.filter, &self.limit, &self.offset];
         scan || rest.into_iter().flatten().any(Node::runs_statements)
             || self.outputs.iter().any(|(node, _)| node.runs_statements())
+    }
+
+    /// Whether it may have rows, as far as its guards can tell before it begins.
+    pub(super) fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
+        match &self.leaf {
+            // What is measured is shown, whether it was needed or not.
+            Leaf::Scan(scan) if frame.ctx.measure.is_none() => scan.is_needed(frame),
+            _ => Ok(true),
+        }
     }
 
     /// The keys its rows are sorted by, and whether they come in order of the first key already.

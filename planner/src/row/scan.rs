@@ -137,7 +137,8 @@ impl CompiledScan {
         keys || self.filter.as_ref().is_some_and(Node::runs_statements)
     }
 
-    fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
+    /// Whether the guards let it begin.
+    pub(super) fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
         for guard in &self.guards {
             if !guard.admits(frame)? {
                 return Ok(false);

@@ -43,6 +43,11 @@ impl Walk {
         }
     }
 
+    /// The same with filters that are known already.
+    pub(super) fn filtered(outputs: Vec<Expr>, filters: Vec<Expr>) -> Walk {
+        Walk { filters, ..Walk::new(outputs) }
+    }
+
     /// Goes down to the leaf.
     pub(super) fn leaf<'p>(&mut self, plan: &'p LogicalPlan) -> Result<&'p LogicalPlan> {
         let mut at = plan;
@@ -51,6 +56,13 @@ impl Walk {
             self.nodes += 1;
         }
         Ok(at)
+    }
+
+    /// What all filters ask, one by one.
+    pub(super) fn conditions(&self) -> Vec<Expr> {
+        let mut parts = Vec::new();
+        self.filters.iter().for_each(|f| crate::push::access::conjuncts(f, &mut parts));
+        parts
     }
 
     fn all(&self) -> impl Iterator<Item = &Expr> {
