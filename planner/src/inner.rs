@@ -64,7 +64,7 @@ impl Statement {
 
     /// An error for what a function cannot do.
     pub fn check_in_function(&self) -> Result<()> {
-        match &self.parsed.stmt {
+        match &*self.parsed.stmt {
             sql::Statement::Copy(copy) => copy::refuse_client(copy),
             _ => Ok(()),
         }
@@ -186,7 +186,7 @@ pub fn prepare_cursor(
     names: &dyn Variables,
 ) -> Result<Arc<Statement>> {
     let mut parsed = one(text)?;
-    let sql::Statement::Sql(stmt) = &parsed.stmt else {
+    let sql::Statement::Sql(stmt) = &*parsed.stmt else {
         return planned(ctx, parsed, types, names, false);
     };
     let ast::Statement::Query(query) = &**stmt else {
@@ -194,7 +194,7 @@ pub fn prepare_cursor(
     };
     if let Some(with_id) = cursor::with_row_id(query) {
         let stmt = Box::new(ast::Statement::Query(Box::new(with_id)));
-        let own = std::mem::replace(&mut parsed.stmt, sql::Statement::Sql(stmt));
+        let own = std::mem::replace(&mut parsed.stmt, Arc::new(sql::Statement::Sql(stmt)));
         if let Ok(found) = planned(ctx, parsed.clone(), types, names, true) {
             return Ok(found);
         }
@@ -236,7 +236,7 @@ fn plan(
 ) -> Result<(Kind, Vec<OutputColumn>)> {
     let params = ParamTypes::fixed(types);
     let mut binder = Binder::of(ctx, params).with_variables(names);
-    match &parsed.stmt {
+    match &*parsed.stmt {
         sql::Statement::Do { body, .. } => Ok((Kind::Do(body.clone()), Vec::new())),
         sql::Statement::Sql(stmt) => match &**stmt {
             write if dml::is_write(write) => {

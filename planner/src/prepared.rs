@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use vicinity_storage::Transaction;
-use vicinity_types::{Oid, PgError, Result, SqlState};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use crate::explain::{Explained, Options};
 use crate::hooks::DmlPlan;
 use crate::query::QueryPlan;
 use crate::rows::OutputColumn;
-use crate::sql::Parsed;
+use crate::sql::{Lifted, Parsed};
 use crate::uses::Uses;
 
 /// What a statement is, as far as running it goes.
@@ -53,6 +53,8 @@ pub struct Prepared {
     pub(crate) version: u64,
     pub(crate) path_key: u64,
     pub(crate) declared: Vec<Oid>,
+    /// Values of the plan's parameters, where the statement's own text has them: it has no parameters then.
+    pub(crate) given: Vec<Datum>,
 }
 
 impl Prepared {
@@ -69,6 +71,11 @@ impl Prepared {
     /// Takes the locks it needs in a transaction.
     pub(crate) fn lock(&self, txn: &Transaction) -> Result<()> {
         self.uses().map_or(Ok(()), |uses| uses.lock(txn))
+    }
+
+    /// The values of its plan's parameters: those given to it, unless its own text had them.
+    pub(crate) fn values(&self, params: Vec<Datum>) -> Vec<Datum> {
+        if self.given.is_empty() { params } else { self.given.clone() }
     }
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
@@ -185,6 +192,12 @@ pub struct PlanCache {
     seen: Box<[AtomicU64]>,
 }
 
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Default for PlanCache {
     fn default() -> PlanCache {
         let seen = (0..SEEN).map(|_| AtomicU64::new(0)).collect();
@@ -210,15 +223,26 @@ impl PlanCache {
 
     /// Keeps the plan of a statement that has come before.
     pub(crate) fn offer(&self, types: &[Oid], prepared: &Arc<Prepared>) {
-        let hash = {
-            let mut hasher = DefaultHasher::new();
-            (&prepared.parsed.text, types, prepared.path_key).hash(&mut hasher);
-            hasher.finish()
-        };
+        let hash = hash(&(&prepared.parsed.text, types, prepared.path_key));
         let slot = self.seen.get((hash as usize) % SEEN);
         if slot.is_some_and(|slot| slot.swap(hash, Ordering::Relaxed) == hash) {
             self.put(types, prepared);
         }
+    }
+
+    /// Whether a statement without its constants comes for the second time under a catalog: not before, and not
+    /// after.
+    pub(crate) fn again(&self, lifted: &Lifted, version: u64) -> bool {
+        let (once, twice) = (hash(&lifted.text), hash(&(&lifted.text, version)));
+        let Some(slot) = self.seen.get((once as usize) % SEEN) else { return false };
+        if slot.load(Ordering::Relaxed) == twice {
+            return false;
+        }
+        let second = slot.swap(once, Ordering::Relaxed) == once;
+        if second {
+            slot.store(twice, Ordering::Relaxed);
+        }
+        second
     }
 
     /// Keeps a plan.

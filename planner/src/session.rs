@@ -1,6 +1,7 @@
 //! A session: statements prepared and run, transactions begun and ended around them.
 
 mod block;
+mod lifted;
 mod statements;
 
 use std::sync::Arc;
@@ -134,7 +135,7 @@ impl Session {
 
     /// Splits a query string, whose statements run next.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Parsed>> {
-        let mut statements = crate::sql::parse(sql)?;
+        let mut statements = self.parse_knowing(sql)?;
         let notices = statements.iter_mut().flat_map(|s| std::mem::take(&mut s.notices));
         notices.for_each(|notice| self.state.notice(notice));
         self.several = statements.len() > 1;
@@ -230,7 +231,15 @@ impl Session {
             return None;
         }
         let version = self.engine.db.catalog().version();
-        let found = self.engine.plans.get(&parsed.text, types, self.state.path_key(), version)?;
+        let plans = &self.engine.plans;
+        let exact = match parsed.known {
+            true => None,
+            false => plans.get(&parsed.text, types, self.state.path_key(), version),
+        };
+        let found = match exact {
+            Some(found) => found,
+            None => self.known(parsed, types, version)?,
+        };
         let uses = found.uses().filter(|uses| !uses.is_empty() && self.block != Block::Failed);
         if let Some(uses) = uses {
             let txn = self.transaction().ok()?;
@@ -249,6 +258,8 @@ impl Session {
         if self.block == Block::Failed && !ends_block(&parsed.stmt) {
             return Err(transaction::aborted());
         }
+        let own = parsed.in_full()?;
+        let parsed = own.as_ref().unwrap_or(parsed);
         self.state.begin_statement();
         self.state.activity.plan(&parsed.text, self.state.statement_time());
         let alone = self.txn.is_none();
@@ -260,6 +271,7 @@ impl Session {
         let prepared = Arc::new(prepared?);
         if !private {
             self.engine.plans.offer(types, &prepared);
+            self.offer_lifted(types, &prepared);
         }
         Ok(prepared)
     }
@@ -294,9 +306,10 @@ impl Session {
             version: ctx.catalog.version(),
             path_key: self.state.path_key(),
             declared: types.to_vec(),
+            given: Vec::new(),
         };
-        let Statement::Sql(stmt) = &parsed.stmt else {
-            match &parsed.stmt {
+        let Statement::Sql(stmt) = &*parsed.stmt else {
+            match &*parsed.stmt {
                 Statement::Copy(_) => prepared.kind = Kind::Copy,
                 Statement::Fetch(fetch) if !fetch.moves => {
                     let portal = cursor::find(ctx, &crate::exec::name::ident(&fetch.name))?;
@@ -364,7 +377,8 @@ impl Session {
         if same || !prepared.kind.depends_on_catalog() {
             return Ok(prepared.clone());
         }
-        let private = ctx.txn.xid().is_some();
+        let is_lifted = !prepared.given.is_empty();
+        let private = ctx.txn.xid().is_some() || is_lifted;
         if !private
             && let Some(found) = self.engine.plans.get(
                 &prepared.parsed.text,
@@ -376,12 +390,16 @@ impl Session {
         {
             return Ok(found);
         }
-        let again = self.planned(ctx, &prepared.parsed, &prepared.params)?;
+        let types = if is_lifted { &prepared.declared } else { &prepared.params };
+        let again = self.planned(ctx, &prepared.parsed, types)?;
         if shape(&again) != shape(prepared) {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "cached plan must not change result type",
             ));
+        }
+        if is_lifted {
+            return Ok(Arc::new(again.with_values(&prepared.parsed, prepared.given.clone())));
         }
         let again = Arc::new(again);
         if !private {
@@ -403,6 +421,7 @@ impl Session {
             _ => {}
         }
         let (ctx, prepared) = self.locked_context(prepared)?;
+        let params = prepared.values(params);
         if prepared.kind.depends_on_catalog() {
             ctx.txn.settle();
         }
@@ -431,7 +450,7 @@ impl Session {
                 Ok(Execution::Rows { cursor, tag: RowsTag::Text("EXPLAIN".to_owned()) })
             }
             Kind::Copy => {
-                let Statement::Copy(stmt) = &prepared.parsed.stmt else {
+                let Statement::Copy(stmt) = &*prepared.parsed.stmt else {
                     return Err(PgError::internal("no COPY"));
                 };
                 Ok(match copy::start(&ctx, stmt)? {

@@ -104,7 +104,7 @@ fn catalog() -> (Arc<Catalog>, Arc<Database>, tempfile::TempDir) {
 fn described(catalog: &Arc<Catalog>, sql: &str) -> Result<Vec<String>> {
     let session = SessionState::new("postgres", "binder_t", 1);
     let parsed = sql::parse(sql)?;
-    let Statement::Sql(statement) = &parsed[0].stmt else { panic!("{sql}") };
+    let Statement::Sql(statement) = &*parsed[0].stmt else { panic!("{sql}") };
     let sqlparser::ast::Statement::Query(query) = statement.as_ref() else { panic!("{sql}") };
     let mut binder =
         Binder::new(catalog, &session, ParamTypes::declared(&[])).with_source(parsed[0].source());

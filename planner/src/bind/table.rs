@@ -206,7 +206,7 @@ impl Binder<'_> {
         let [parsed] = parsed.as_slice() else {
             return Err(PgError::internal(format!("view {} is damaged", relation.name)));
         };
-        let crate::sql::Statement::Sql(statement) = &parsed.stmt else {
+        let crate::sql::Statement::Sql(statement) = &*parsed.stmt else {
             return Err(PgError::internal(format!("view {} is damaged", relation.name)));
         };
         let sqlparser::ast::Statement::Query(query) = statement.as_ref() else {

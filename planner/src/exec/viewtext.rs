@@ -87,7 +87,9 @@ fn unnamed(plan: Option<String>) -> Option<String> {
 /// The query a text is.
 pub(crate) fn parsed(text: &str) -> Option<Query> {
     let first = crate::sql::parse(text).ok()?.into_iter().next()?;
-    let crate::sql::Statement::Sql(statement) = first.stmt else { return None };
+    let crate::sql::Statement::Sql(statement) = Arc::unwrap_or_clone(first.stmt) else {
+        return None;
+    };
     match *statement {
         ast::Statement::Query(query) => Some(*query),
         _ => None,

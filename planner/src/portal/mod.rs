@@ -152,8 +152,11 @@ impl Portal {
         if !matches!(self.run, Run::Walk(_)) {
             let run = std::mem::replace(&mut self.run, Run::Done);
             let columns = self.prepared.as_ref().and_then(|p| p.columns.clone());
-            let cursor = match (run, self.prepared.as_ref().map(|p| &p.kind)) {
-                (Run::Bound(params), Some(Kind::Query(plan))) => plan.open(ctx.clone(), params)?,
+            let prepared = self.prepared.as_deref();
+            let cursor = match (run, prepared.map(|p| (p, &p.kind))) {
+                (Run::Bound(params), Some((prepared, Kind::Query(plan)))) => {
+                    plan.open(ctx.clone(), prepared.values(params))?
+                }
                 (Run::Execution(Execution::Rows { cursor, tag: RowsTag::Count(_) }), _) => cursor,
                 (run, _) => {
                     self.run = run;

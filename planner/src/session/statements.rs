@@ -27,7 +27,7 @@ impl Session {
         own: &Parsed,
         _params: Vec<Datum>,
     ) -> Result<Execution> {
-        let Statement::Sql(stmt) = &own.stmt else { return Err(PgError::internal("no SQL")) };
+        let Statement::Sql(stmt) = &*own.stmt else { return Err(PgError::internal("no SQL")) };
         match &**stmt {
             ast::Statement::Prepare { name, data_types, statement } => {
                 let name = crate::exec::name::ident(name);
@@ -37,8 +37,9 @@ impl Session {
                     .map(|t| hooks::bind_type(&ctx, t).map(|t| t.oid))
                     .collect::<Result<_>>()?;
                 let text = statement.to_string();
-                let stmt = Statement::Sql(statement.clone());
-                let parsed = Parsed { stmt, text, offset: 0, notices: Vec::new() };
+                let stmt = Arc::new(Statement::Sql(statement.clone()));
+                let notices = Vec::new();
+                let parsed = Parsed { stmt, text, offset: 0, lifted: None, known: false, notices };
                 let prepared = Arc::new(self.planned(&ctx, &parsed, &types)?);
                 self.state.statements().insert(&name, prepared, Some(&own.text))?;
                 Ok(Execution::Done("PREPARE".to_owned()))

@@ -17,6 +17,7 @@ mod function;
 mod grant;
 mod identity;
 mod index;
+mod lift;
 mod like;
 pub(crate) mod locks;
 mod other;
@@ -34,6 +35,8 @@ mod unsupported;
 mod view;
 pub(crate) mod window;
 mod words;
+
+use std::sync::Arc;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -57,6 +60,7 @@ use depth::NESTING;
 pub(crate) use depth::too_deep;
 pub use dialect::CURRENT_OF;
 pub use grant::{Grant, GrantOn};
+pub(crate) use lift::{Constant, Lifted};
 pub use role::{
     AlterDatabase, AlterRole, CreateRole, DefaultPrivileges, RoleOption, SettingChange,
 };
@@ -66,13 +70,17 @@ pub use role::{
 pub struct Parsed {
     /// What it says. Its spans are `line` 1, `column` = one-based character position in the whole
     /// query string, the number an error's position field has.
-    pub stmt: Statement,
+    pub stmt: Arc<Statement>,
     /// Its own text, without the semicolon and surrounding space.
     pub text: String,
     /// Zero-based character position of `text` in the whole query string.
     pub offset: usize,
     /// What reading the query string has to say; the first statement has it.
     pub notices: Vec<Notice>,
+    /// The same without its constants; `None` if it has none, or needs them.
+    pub(crate) lifted: Option<Arc<Lifted>>,
+    /// `stmt` is what `lifted` says: its text was known.
+    pub(crate) known: bool,
 }
 
 /// A statement's text, where errors look for words no syntax tree has a place for.
@@ -98,6 +106,16 @@ impl Parsed {
 
 /// Reads a query string: any number of statements, the empty ones left out.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    parse_knowing(sql, &mut |_, _, _| None)
+}
+
+/// Tells the statement of a text at an offset, or of the same without its constants: which, and whether it is the
+/// latter.
+pub(crate) type Known<'a> =
+    dyn FnMut(&str, usize, Option<&Lifted>) -> Option<(Arc<Statement>, bool)> + 'a;
+
+/// The same where statements may be `known`: those are not parsed.
+pub(crate) fn parse_knowing(sql: &str, known: &mut Known<'_>) -> Result<Vec<Parsed>> {
     let (tokens, mut notices) = tokens::tokenize_noting(sql)?;
     let mut out = Vec::new();
     for (statement, semicolon) in split(tokens) {
@@ -106,6 +124,12 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let offset = position(first).saturating_sub(1);
         let end = usize::try_from(last.span.end.column).unwrap_or(1).saturating_sub(1);
         let text: String = sql.chars().skip(offset).take(end.saturating_sub(offset)).collect();
+        let lifted = lift::lift(&text, offset, &statement).map(Arc::new);
+        if let Some((stmt, known)) = known(&text, offset, lifted.as_deref()) {
+            let notices = std::mem::take(&mut notices);
+            out.push(Parsed { stmt, text, offset, lifted, known, notices });
+            continue;
+        }
         let parsed = unsupported::check(&statement)
             .and_then(|()| reserved::check(&statement))
             .and_then(|()| parse_tokens(rewrite(statement)));
@@ -118,7 +142,9 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             // `pg_cursors` shows the string it came in.
             declare.text = sql.to_owned();
         }
-        out.push(Parsed { stmt, text, offset, notices: std::mem::take(&mut notices) });
+        let notices = std::mem::take(&mut notices);
+        let stmt = Arc::new(stmt);
+        out.push(Parsed { stmt, text, offset, lifted, known: false, notices });
     }
     Ok(out)
 }

@@ -74,6 +74,6 @@ fn seed_statements_parse() {
     let parsed = parse(text).unwrap();
     assert_eq!(parsed.len(), 2);
     assert_eq!(parsed[1].text, "select /* c */ 'a;b'");
-    assert!(matches!(parsed[0].stmt, Statement::Sql(_)));
+    assert!(matches!(*parsed[0].stmt, Statement::Sql(_)));
     assert!(parse(&"(".repeat(100_000)).unwrap_err().code().as_str() == "54001");
 }

@@ -1,6 +1,7 @@
 //! COPY TO: rows of a query written in one of the formats.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use sqlparser::ast::{self, Ident, Statement as Ast};
@@ -54,7 +55,7 @@ fn table_query(ctx: &ExecContext, relation: &Relation, columns: &[String]) -> Re
     let list: Vec<String> = columns.iter().map(|c| quoted(c).to_string()).collect();
     let own = format!("{}.{}", quoted(&schema), quoted(&relation.name));
     let text = format!("SELECT {} FROM ONLY {own}", list.join(", "));
-    let parsed = crate::sql::parse(&text)?.into_iter().next().map(|p| p.stmt);
+    let parsed = crate::sql::parse(&text)?.into_iter().next().map(|p| Arc::unwrap_or_clone(p.stmt));
     match parsed {
         Some(crate::sql::Statement::Sql(stmt)) => match *stmt {
             Ast::Query(query) => Ok(*query),

@@ -72,7 +72,8 @@ pub(crate) fn refresh(
         return Err(name::not_a(&found, "materialized view"));
     };
     let parsed = crate::sql::parse(&m.query)?.into_iter().next();
-    let Some(crate::sql::Statement::Sql(statement)) = parsed.map(|p| p.stmt) else {
+    let Some(crate::sql::Statement::Sql(statement)) = parsed.map(|p| Arc::unwrap_or_clone(p.stmt))
+    else {
         return Err(PgError::internal("a materialized view without a query"));
     };
     let ast::Statement::Query(text) = *statement else {

@@ -86,6 +86,11 @@ impl DmlPlan {
         self.short && self.triggers().iter().all(|t| t.is_short(depth))
     }
 
+    /// Whether it would be short if nothing fired.
+    pub(crate) fn is_short_alone(&self) -> bool {
+        self.short
+    }
+
     fn triggers(&self) -> Vec<&Arc<Triggers>> {
         match &self.kind {
             Kind::Insert(i) => i.triggers().collect(),

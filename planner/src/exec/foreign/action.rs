@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use vicinity_storage::catalog::model::ReferentialAction;
 use vicinity_storage::concurrent_update;
@@ -115,7 +116,7 @@ fn refuse_newer(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Resu
 fn plan(ctx: &ExecContext, text: &str, types: &[PgType]) -> Result<DmlPlan> {
     let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
     let parsed = sql::parse(text)?.into_iter().next();
-    let Some(sql::Statement::Sql(statement)) = parsed.map(|p| p.stmt) else {
+    let Some(sql::Statement::Sql(statement)) = parsed.map(|p| Arc::unwrap_or_clone(p.stmt)) else {
         return Err(PgError::internal("an action is no statement"));
     };
     let binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::fixed(&oids));

@@ -1,5 +1,7 @@
 //! The queries that find the rows to be changed, as syntax.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{
     self, Expr, Ident, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
     Statement as Ast, TableFactor, TableWithJoins, WildcardAdditionalOptions,
@@ -15,7 +17,7 @@ pub(in super::super) fn select(
     from: Vec<TableWithJoins>,
     selection: Option<&Expr>,
 ) -> Result<Query> {
-    let parsed = sql::parse("select 1")?.pop().map(|p| p.stmt);
+    let parsed = sql::parse("select 1")?.pop().map(|p| Arc::unwrap_or_clone(p.stmt));
     let Some(Statement::Sql(stmt)) = parsed else {
         return Err(PgError::internal("no template"));
     };
