@@ -241,7 +241,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterRole) -> Result<Outcome> {
         }
         AlterRole::Setting { name: given, database, change } => {
             let role = given.as_ref().map(|g| found(ctx, g).map(|r| r.oid)).transpose()?;
-            let database = database.as_ref().map(|d| session_defaults::database(d)).transpose()?;
+            let database = database.as_ref().map(session_defaults::database).transpose()?;
             session_defaults::change(ctx, database.unwrap_or(0), role.unwrap_or(0), change)?;
         }
     }
