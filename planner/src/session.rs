@@ -329,7 +329,8 @@ impl Session {
             ast::Statement::Query(_)
             | ast::Statement::Insert(_)
             | ast::Statement::Update(_)
-            | ast::Statement::Delete(_) => {
+            | ast::Statement::Delete(_)
+            | ast::Statement::Merge(_) => {
                 let plan = hooks::prepare_dml(ctx, stmt, types)?;
                 prepared.columns = plan.columns().map(<[OutputColumn]>::to_vec);
                 prepared.params = plan.params().to_vec();

@@ -35,6 +35,7 @@ pub fn compare(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Oid(a), Datum::Oid(b)) => a.cmp(b),
         (Datum::Tid(a), Datum::Tid(b)) => a.cmp(b),
         (Datum::Jsonb(a), Datum::Jsonb(b)) => crate::jsonb::order::compare(a, b),
+        (Datum::Bits(a), Datum::Bits(b)) => a.compare(b),
         (Datum::Array(a), Datum::Array(b)) => arrays(a, b),
         (Datum::Record(a), Datum::Record(b)) => records(a, b),
         (Datum::Null, Datum::Null) => Ordering::Equal,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::array::Array;
+use crate::bits::Bits;
 use crate::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
 use crate::interval::Interval;
 use crate::jsonb::Jsonb;
@@ -87,6 +88,8 @@ pub enum Datum {
     Circle(Circle),
     /// `pase`
     Pase(Arc<Pase>),
+    /// `bit` and `varbit`
+    Bits(Arc<Bits>),
     /// An array of any element type; also `int2vector` and `oidvector`.
     Array(Arc<Array>),
     /// A row or composite value.
@@ -131,6 +134,7 @@ impl Datum {
             Datum::Line(_) => Kind::Line,
             Datum::Circle(_) => Kind::Circle,
             Datum::Pase(_) => Kind::Pase,
+            Datum::Bits(_) => Kind::Bits,
             Datum::Array(_) => Kind::Array,
             Datum::Record(_) => Kind::Record,
         })
@@ -176,6 +180,7 @@ pub enum Kind {
     Array,
     Record,
     Enum,
+    Bits,
 }
 
 impl Kind {
@@ -203,13 +208,14 @@ impl Kind {
             | Kind::Path
             | Kind::Polygon
             | Kind::Pase
+            | Kind::Bits
             | Kind::Array
             | Kind::Record => return None,
         })
     }
 
     /// Every kind, in the order of their codes. Appended to, never reordered: codes are in files.
-    pub const ALL: [Kind; 30] = [
+    pub const ALL: [Kind; 31] = [
         Kind::Bool,
         Kind::Int2,
         Kind::Int4,
@@ -240,6 +246,7 @@ impl Kind {
         Kind::Array,
         Kind::Record,
         Kind::Enum,
+        Kind::Bits,
     ];
 
     /// The kind's number in stored values.

@@ -58,6 +58,10 @@ fn body(value: &Datum, out: &mut Vec<u8>) {
         Datum::Oid(v) => out.extend_from_slice(&v.to_be_bytes()),
         Datum::Tid(v) => out.extend_from_slice(&v.to_be_bytes()),
         Datum::Jsonb(v) => crate::jsonb::order::encode_key(v, out),
+        Datum::Bits(v) => {
+            put_bytes(v.bytes(), out);
+            out.extend_from_slice(&u32::try_from(v.len()).unwrap_or(u32::MAX).to_be_bytes());
+        }
         Datum::Array(v) => array(v, out),
         Datum::Record(v) => record(v, out),
         Datum::Point(_)

@@ -14,6 +14,7 @@
 
 pub mod array;
 pub mod arrow;
+pub mod bits;
 pub mod compare;
 pub mod datetime;
 pub mod datum;

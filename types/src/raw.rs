@@ -6,6 +6,7 @@
 //! | kind | bytes |
 //! |---|---|
 //! | text, bytea | the bytes |
+//! | bit, varbit | number of bits (u32), the bits packed from the left |
 //! | jsonb | its text |
 //! | numeric | see [`crate::numeric::codec`] |
 //! | path | closed (u8), 7 bytes of 0, points |
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use bytes::BufMut;
 
 use crate::array::{Array, Dim, Elements};
+use crate::bits::Bits;
 use crate::datum::{Datum, Kind, Oid, TimeTz};
 use crate::error::{PgError, Result, SqlState};
 use crate::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
@@ -76,6 +78,10 @@ pub fn encode(value: &Datum, out: &mut Vec<u8>) {
             out.extend_from_slice(&p.extra.to_le_bytes());
             out.extend_from_slice(&p.ds.to_le_bytes());
             put_f32s(&p.values, out);
+        }
+        Datum::Bits(b) => {
+            put_u32(b.len(), out);
+            out.extend_from_slice(b.bytes());
         }
         Datum::Array(a) => encode_array(a, out),
         Datum::Record(r) => encode_record(r, out),
@@ -210,6 +216,10 @@ fn decode_at(kind: Kind, bytes: &[u8], depth: usize) -> Option<Datum> {
             let (extra, ds) = (r.i32()?, r.i32()?);
             let values = F32s::new(r.0)?.to_vec();
             Datum::Pase(Arc::new(Pase { values, extra, ds }))
+        }
+        Kind::Bits => {
+            let len = usize::try_from(r.u32()?).ok()?;
+            Datum::Bits(Arc::new(Bits::from_bytes(len, r.0)?))
         }
         Kind::Array => Datum::Array(Arc::new(decode_array(bytes, depth)?)),
         Kind::Record => Datum::Record(Arc::new(decode_record(r, depth)?)),

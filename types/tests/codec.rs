@@ -15,6 +15,7 @@ use num_bigint::BigInt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vicinity_types::array::{Array, Dim, Elements};
+use vicinity_types::bits::Bits;
 use vicinity_types::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
 use vicinity_types::interval::Interval;
 use vicinity_types::jsonb::{Jsonb, normalize};
@@ -156,6 +157,9 @@ fn value(kind: Kind) -> BoxedStrategy<Datum> {
         Kind::Uuid => any::<[u8; 16]>().prop_map(Datum::Uuid).boxed(),
         Kind::Oid => any::<u32>().prop_map(Datum::Oid).boxed(),
         Kind::Tid => any::<u64>().prop_map(Datum::Tid).boxed(),
+        Kind::Bits => vec(any::<bool>(), 0..40)
+            .prop_map(|bits| Datum::Bits(Arc::new(Bits::from_bits(bits.into_iter()))))
+            .boxed(),
         Kind::Enum => any::<i64>().prop_map(Datum::Enum).boxed(),
         Kind::Jsonb => json().prop_map(|v| Datum::Jsonb(Arc::new(Jsonb(normalize(v))))).boxed(),
         Kind::Point => point().prop_map(Datum::Point).boxed(),

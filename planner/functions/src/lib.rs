@@ -18,6 +18,7 @@ mod macros;
 
 mod aggregate;
 mod array;
+mod bits;
 mod call;
 pub mod catalog;
 mod datetime;
@@ -52,7 +53,7 @@ pub use catalog::{
 };
 pub use env::Env;
 pub use json::modify::store_path;
-pub use json::record::record_rows;
+pub use json::record::{gives_rows, record_rows};
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
 pub use system::keywords::{Keyword, keyword};

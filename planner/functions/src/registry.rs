@@ -67,12 +67,14 @@ const SCALARS: &[Table<ScalarFn>] = &[
     geo::path::PATH,
     geo::polygon::POLYGON,
     geo::circle::CIRCLE,
+    crate::bits::BITS,
     text::compare::COMPARE,
     text::basic::BASIC,
     text::convert::CONVERT,
     text::bytes::BYTES,
     text::like::LIKE,
     text::search::SEARCH,
+    text::normal::NORMAL,
     text::regexp::REGEXP,
 ];
 

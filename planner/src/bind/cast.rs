@@ -110,12 +110,12 @@ impl Binder<'_> {
                 let made = self.types.plain(proc.ret);
                 if made.kind != base.kind && !vicinity_functions::is_polymorphic(proc.ret) {
                     let call = cast_call(proc, source, made)?;
-                    let value = Typed::new(apply(call, value.expr, proc)?, made);
+                    let value = Typed::new(apply(call, value.expr, proc, target.typmod)?, made);
                     let name = self.types.name(target.oid);
                     return Ok(special::coerce_via_io(value, target, name));
                 }
                 let call = cast_call(proc, source, base)?;
-                Ok(Typed::new(apply(call, value.expr, proc)?, base).retype(target))
+                Ok(Typed::new(apply(call, value.expr, proc, target.typmod)?, base).retype(target))
             }
             CastPath::Io => {
                 let name = self.types.name(target.oid);
@@ -285,11 +285,12 @@ fn cast_call(proc: &'static Proc, source: PgType, target: PgType) -> Result<Arc<
     Ok(Arc::new(Builtin::new(proc, None, args, target, false)?))
 }
 
-fn apply(call: Arc<dyn Callable>, value: Expr, proc: &Proc) -> Result<Expr> {
+/// Calls a cast's function: it may ask for the modifier, and whether the cast is explicit.
+fn apply(call: Arc<dyn Callable>, value: Expr, proc: &Proc, typmod: i32) -> Result<Expr> {
     let mut args = vec![value];
     for ty in proc.args.iter().skip(1) {
         let extra = match *ty {
-            oid::INT4 => vicinity_types::Datum::Int4(-1),
+            oid::INT4 => vicinity_types::Datum::Int4(typmod),
             _ => vicinity_types::Datum::Bool(false),
         };
         args.push(literal(&extra, PgType::new(*ty))?);

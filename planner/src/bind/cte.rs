@@ -74,6 +74,10 @@ impl Binder<'_> {
     /// A data-modifying WITH query: a part of the statement that runs once; its rows are RETURNING's.
     fn write_cte(&mut self, name: &str, cte: &ast::Cte) -> Result<Option<Bound>> {
         let place = super::position(cte.alias.name.span);
+        if matches!(*cte.query.body, SetExpr::Merge(_)) {
+            let text = "MERGE not supported in WITH query";
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text).or_at(place));
+        }
         if self.levels.len() > 1 || self.ctx.is_none() {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -153,7 +157,10 @@ impl Binder<'_> {
 }
 
 pub(super) fn is_write(query: &ast::Query) -> bool {
-    matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_))
+    matches!(
+        *query.body,
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+    )
 }
 
 /// Whether a plan names columns of a query around it.

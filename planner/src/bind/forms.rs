@@ -1,5 +1,6 @@
 //! SQL's special forms: value functions, LIKE, AT TIME ZONE, EXTRACT, SUBSTRING and the like.
 
+use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, FunctionArguments, TrimWhereField};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -20,7 +21,7 @@ fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
 }
 
 impl Binder<'_> {
-    fn builtin(&mut self, name: &str, values: Vec<Typed>) -> Result<Typed> {
+    pub(super) fn builtin(&mut self, name: &str, values: Vec<Typed>) -> Result<Typed> {
         self.call(Some("pg_catalog"), name, plain(values))
     }
 
@@ -266,7 +267,14 @@ impl Binder<'_> {
                 }
                 self.expr(expr)
             }
-            E::IsNormalized { .. } => Err(PgError::unsupported("IS NORMALIZED").or_at(place)),
+            E::IsNormalized { expr, form, negated } => {
+                let value = self.expr(expr)?;
+                let form = form.map_or("NFC".to_owned(), |form| form.to_string());
+                let args = vec![value, self.text(&form)?];
+                let is = self.builtin("is_normalized", args).map_err(|e| e.or_at(place))?;
+                let not = |is: Typed| Typed::new(Expr::Not(Box::new(is.expr)), is.ty);
+                Ok(if *negated { not(is) } else { is })
+            }
             other => Err(PgError::unsupported(format!("expression {other}")).or_at(place)),
         }
     }

@@ -1,5 +1,7 @@
 //! FROM.
 
+use std::sync::Arc;
+
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, TableFactor, TableWithJoins};
 use vicinity_types::{PgError, Result, SqlState, oid};
@@ -9,7 +11,8 @@ use super::scope::{Item, Scope, ScopeColumn, column};
 use super::table::derived;
 use super::{Binder, Bound, fold, name_parts, name_position};
 use crate::call::{PgType, internal};
-use crate::df::{SetCall, project_set};
+use crate::df::{RecordSet, SetCall, SetCallable, project_set};
+use crate::resolve::function::Target;
 use crate::sql::from::ROWS_FROM;
 
 /// One row of no columns.
@@ -304,6 +307,8 @@ impl Binder<'_> {
             _ => (false, false),
         };
         let (plan, mut item) = self.function_source(calls, &visible, input, ordinality, outer)?;
+        // a list of columns names them all
+        let scalar = scalar && defined.is_none();
         item.scalar = scalar && !ordinality;
         // an alias names the one column of a function that returns plain values, unless the function
         // does
@@ -397,7 +402,14 @@ impl Binder<'_> {
         for CallInFrom { resolved, columns, .. } in calls {
             let names = columns.iter().map(|(name, ty)| add(name, *ty)).collect();
             let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
-            let function = if resolved.target.returns_set() {
+            let types: Vec<PgType> = resolved.args.iter().map(|a| a.ty).collect();
+            let records = match &resolved.target {
+                Target::Builtin(proc) => RecordSet::of(proc, &types, &columns),
+                Target::User(_) => None,
+            };
+            let function: Arc<dyn SetCallable> = if let Some(records) = records {
+                Arc::new(records)
+            } else if resolved.target.returns_set() {
                 self.set_function(&resolved, &columns)?
             } else {
                 let call = self.scalar_call(resolved)?;

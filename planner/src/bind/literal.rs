@@ -5,11 +5,19 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, Value};
+use vicinity_types::bits::Bits;
 use vicinity_types::{Datum, Io, NoNames, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, position, special};
 use crate::call::{PgType, Typed, literal, placeholder};
 use crate::names::SessionNames;
+
+/// `B'101'` and `X'1F'`
+fn bits(radix: &str, digits: &str, place: Option<usize>) -> Result<Typed> {
+    let ty = PgType::new(oid::BIT);
+    let value = Bits::parse(&format!("{radix}{digits}")).map_err(|e| e.or_at(place))?;
+    Ok(Typed::new(literal(&Datum::Bits(Arc::new(value)), ty)?, ty))
+}
 
 /// An unknown literal or NULL.
 pub(super) fn unknown(text: Option<&str>) -> Typed {
@@ -43,9 +51,8 @@ impl Binder<'_> {
                 let ty = self.ty(ty);
                 Ok(Typed::new(placeholder(number, ty), ty))
             }
-            Value::SingleQuotedByteStringLiteral(_) | Value::HexStringLiteral(_) => {
-                Err(PgError::unsupported("bit string constants").or_at(place))
-            }
+            Value::SingleQuotedByteStringLiteral(digits) => bits("b", digits, place),
+            Value::HexStringLiteral(digits) => bits("x", digits, place),
             _ => Err(PgError::unsupported("this constant").or_at(place)),
         }
     }

@@ -65,6 +65,7 @@ pub use params::{ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
 pub(crate) use store::Part;
 pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
+pub(crate) use typename::bit_length;
 
 pub use crate::rows::OutputColumn;
 

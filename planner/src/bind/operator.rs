@@ -37,8 +37,8 @@ impl Binder<'_> {
         match op {
             BinaryOperator::And | BinaryOperator::Or => return self.logical(left, op, right),
             BinaryOperator::Overlaps => {
-                let place = self.operator_place(left, op, right);
-                return Err(PgError::unsupported("OVERLAPS").or_at(place));
+                let bound = self.overlaps(left, right);
+                return bound.map_err(|e| e.or_at(self.operator_place(left, op, right)));
             }
             _ => {}
         }
@@ -62,6 +62,25 @@ impl Binder<'_> {
                 false => self.operator_place(left, op, right),
             })
         })
+    }
+
+    /// `(from, to) OVERLAPS (from, to)`
+    fn overlaps(&mut self, left: &ast::Expr, right: &ast::Expr) -> Result<Typed> {
+        let mut args = Vec::with_capacity(4);
+        for (row, side) in [(left, "left"), (right, "right")] {
+            let fields = written_row(row).filter(|fields| fields.len() == 2);
+            let Some(fields) = fields else {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("wrong number of parameters on {side} side of OVERLAPS expression"),
+                )
+                .or_at(self.place(row)));
+            };
+            for field in fields {
+                args.push(self.expr(field)?);
+            }
+        }
+        self.builtin("overlaps", args)
     }
 
     /// AND and OR: long chains become balanced trees, so that no walk over them goes deep.

@@ -486,6 +486,8 @@ impl Binder<'_> {
                 },
                 _ => None,
             },
+            E::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => strong("overlaps"),
+            E::IsNormalized { negated: false, .. } => strong("is_normalized"),
             E::Extract { .. } => strong("extract"),
             E::Position { .. } => strong("position"),
             E::Substring { shorthand: true, .. } => strong("substr"),

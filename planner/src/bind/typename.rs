@@ -34,6 +34,10 @@ impl Binder<'_> {
             | DataType::Nvarchar(len) => {
                 with(oid::VARCHAR, length(len.as_ref(), "character varying")?)
             }
+            DataType::Bit(len) => with(oid::BIT, bit_length(Some(len.unwrap_or(1)), "bit")?),
+            DataType::BitVarying(len) | DataType::VarBit(len) => {
+                with(oid::VARBIT, bit_length(*len, "varbit")?)
+            }
             DataType::Uuid => plain(oid::UUID),
             DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
                 with(oid::NUMERIC, numeric(*info)?)
@@ -124,6 +128,8 @@ impl Binder<'_> {
             (oid::BPCHAR | oid::VARCHAR, [n]) => {
                 n.parse::<i32>().map(|n| n + HEADER).map_err(|_| missing())?
             }
+            (oid::BIT, [n]) => bit_length(n.parse().ok(), "bit")?,
+            (oid::VARBIT, [n]) => bit_length(n.parse().ok(), "varbit")?,
             (oid::NUMERIC, [p]) => numeric(ExactNumberInfo::Precision(p.parse().unwrap_or(0)))?,
             (oid::NUMERIC, [p, s]) => numeric(ExactNumberInfo::PrecisionAndScale(
                 p.parse().unwrap_or(0),
@@ -197,6 +203,17 @@ fn length(len: Option<&CharacterLength>, name: &str) -> Result<i32> {
             Ok(i32::try_from(*length).unwrap_or(0) + HEADER)
         }
         Some(_) => Err(invalid(format!("length for type {} cannot exceed 10485760", short(name)))),
+    }
+}
+
+/// The modifier of `bit(n)` and `varbit(n)`.
+pub(crate) fn bit_length(len: Option<u64>, name: &str) -> Result<i32> {
+    const LONGEST: u64 = 10_485_760 * 8;
+    match len {
+        None => Ok(-1),
+        Some(0) => Err(invalid(format!("length for type {name} must be at least 1"))),
+        Some(len) if len <= LONGEST => Ok(i32::try_from(len).unwrap_or(i32::MAX)),
+        Some(_) => Err(invalid(format!("length for type {name} cannot exceed {LONGEST}"))),
     }
 }
 

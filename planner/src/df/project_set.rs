@@ -63,6 +63,12 @@ pub fn project_set(
 }
 
 impl ProjectSet {
+    /// Whether it is a function in FROM that names nothing to its left.
+    pub(crate) fn is_function_scan(&self) -> bool {
+        let named = self.schema.iter().last().is_some_and(|(qualifier, _)| qualifier.is_some());
+        named && matches!(*self.input, LogicalPlan::EmptyRelation(_))
+    }
+
     fn identity(&self) -> Vec<String> {
         self.calls.iter().map(|c| c.function.identity()).collect()
     }

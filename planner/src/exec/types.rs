@@ -5,6 +5,7 @@ use vicinity_types::typname::VARHDRSZ;
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
 
 use super::name;
+use crate::bind::bit_length;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::names;
@@ -86,6 +87,7 @@ fn scalar(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
     let bare_char = matches!(ty, DataType::Char(None) | DataType::Character(None));
     let typmod = match modifiers.is_empty() {
         true if bare_char => VARHDRSZ + 1,
+        true if matches!(ty, DataType::Bit(None)) => 1,
         true => -1,
         false => typmod(ctx, found, &modifiers)?,
     };
@@ -164,6 +166,10 @@ pub(crate) fn typmod(ctx: &ExecContext, ty: Oid, modifiers: &[String]) -> Result
                 1..=10_485_760 => Ok(n + VARHDRSZ),
                 _ => Err(invalid(format!("length for type {name} cannot exceed 10485760"))),
             }
+        }
+        (oid::BIT | oid::VARBIT, [n]) => {
+            let name = if ty == oid::BIT { "bit" } else { "varbit" };
+            bit_length(Some(u64::try_from(*n).unwrap_or(0)), name)
         }
         (oid::NUMERIC, [p]) => numeric(*p, 0),
         (oid::NUMERIC, [p, s]) => numeric(*p, *s),

@@ -3,6 +3,7 @@
 //! There is one kind, whoever made it: Bind, DECLARE, OPEN of PL/pgSQL. Those with a name are the
 //! session's ([`Portals`]), so that FETCH finds what Bind made and Execute what DECLARE made.
 
+mod back;
 mod named;
 mod walk;
 
@@ -204,13 +205,16 @@ impl Portal {
     }
 }
 
-/// Going back by running again: only the row lane gives the same rows in the same order. As in
-/// PostgreSQL, what reads no table does not go back.
+/// Going back without SCROLL, where PostgreSQL's plans would: by running again where that gives the
+/// same rows in the same order, which the row lane does; else by keeping the rows.
 fn again(ctx: &ExecContext, plan: &Arc<QueryPlan>, params: &[Datum]) -> Back {
     use crate::session_state::Lane;
-    let batch = plan.row_plan().is_none() || ctx.session.lane() == Lane::Batch;
-    if batch || plan.is_locking() || !plan.reads_data() {
+    if plan.is_locking() || !back::goes_back(&plan.logical) {
         return Back::No;
+    }
+    let batch = plan.row_plan().is_none() || ctx.session.lane() == Lane::Batch;
+    if batch || !plan.reads_data() {
+        return Back::Kept(Vec::new());
     }
     Back::Again {
         plan: plan.clone(),

@@ -1,8 +1,9 @@
 //! Going through the rows of a query, back and forth.
 //!
 //! A position is before the first row (0), on a row (its number), or behind the last. Rows come
-//! from a cursor that goes forward only. Where going back was asked for (SCROLL, WITH HOLD) rows
-//! are kept as they come; else the query is run again under the same snapshot, up to the place.
+//! from a cursor that goes forward only. Where going back was asked for (SCROLL, WITH HOLD), or the
+//! query would not give the same rows again, rows are kept as they come; else it is run again under
+//! the same snapshot, up to the place.
 
 use std::sync::Arc;
 

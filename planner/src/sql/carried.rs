@@ -83,12 +83,15 @@ fn rewrite_only(tokens: &mut Vec<TokenWithSpan>) {
     if is(tokens.first(), K::TRUNCATE) || is(tokens.first(), K::LOCK) {
         return;
     }
+    let merges = tokens.iter().any(|t| is(Some(t), K::MERGE));
     let mut at = 0;
     while let Some(found) = (at..tokens.len()).find(|i| is(tokens.get(*i), K::ONLY)) {
         at = found + 1;
         let begins = |t: &TokenWithSpan| {
             let words = [K::FROM, K::UPDATE, K::JOIN, K::USING];
-            t.token == Token::Comma || words.iter().any(|w| is(Some(t), *w))
+            t.token == Token::Comma
+                || words.iter().any(|w| is(Some(t), *w))
+                || merges && is(Some(t), K::INTO)
         };
         if !found.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(begins) {
             continue;

@@ -8,7 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
-use super::{part, reserved};
+use super::{call, merge, part, reserved};
 
 /// Precedence of every operator that is not arithmetic or a comparison.
 const OTHER: u8 = 70;
@@ -91,6 +91,12 @@ impl Dialect for VicinityDialect {
         match &parser.peek_token_ref().token {
             Token::Word(w) if w.keyword == Keyword::OPERATOR => Some(Ok(OTHER)),
             Token::Word(w) if is_null_word(w) => Some(Ok(PG.prec_value(Precedence::Is))),
+            // `substring(x SIMILAR y ESCAPE z)` has no TO
+            Token::Word(w)
+                if w.keyword == Keyword::SIMILAR && keyword_at(parser, 1) != Some(Keyword::TO) =>
+            {
+                Some(Ok(0))
+            }
             // these are ordinary column or alias names in PostgreSQL
             Token::Word(w)
                 if matches!(
@@ -106,6 +112,13 @@ impl Dialect for VicinityDialect {
                 Some(Ok(0))
             }
             _ => PG.get_next_precedence(parser),
+        }
+    }
+
+    fn parse_statement(&self, parser: &mut Parser) -> Option<Result<ast::Statement, ParserError>> {
+        match keyword_at(parser, 0) {
+            Some(Keyword::MERGE) => Some(merge::parse(parser)),
+            _ => None,
         }
     }
 
@@ -167,11 +180,15 @@ impl Dialect for VicinityDialect {
                 Some(parser.expected_ref("an expression", next))
             }
             Token::Word(w) if w.keyword == Keyword::TRIM && w.quote_style.is_none() => {
-                trim_from(parser)
+                call::trim(parser)
             }
             Token::Word(w) if w.keyword == Keyword::INTERVAL && w.quote_style.is_none() => {
                 precise_interval(parser)
             }
+            Token::Word(w) if w.keyword == Keyword::SUBSTRING && w.quote_style.is_none() => {
+                call::substring(parser)
+            }
+            Token::Word(w) if call::is_normalize(w) => call::normalize(parser),
             Token::Word(_) => typed_literal(parser),
             Token::LParen => values_subquery(parser),
             _ => None,
@@ -293,7 +310,7 @@ fn quantified(parser: &mut Parser, left: &Expr, op: BinaryOperator) -> Result<Ex
     })
 }
 
-fn keyword_at(parser: &Parser, n: usize) -> Option<Keyword> {
+pub(super) fn keyword_at(parser: &Parser, n: usize) -> Option<Keyword> {
     match &parser.peek_nth_token_ref(n).token {
         Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
         _ => None,
@@ -325,33 +342,6 @@ fn between(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>
     let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
     let both = Expr::BinaryOp { left: Box::new(plain), op, right: Box::new(turned) };
     Some(Ok(Expr::Nested(Box::new(both))))
-}
-
-/// `trim(FROM x)` and `trim(LEADING FROM x)`: blanks are trimmed.
-fn trim_from(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-    if parser.peek_nth_token_ref(1).token != Token::LParen {
-        return None;
-    }
-    let side = match keyword_at(parser, 2) {
-        Some(Keyword::LEADING) => Some(ast::TrimWhereField::Leading),
-        Some(Keyword::TRAILING) => Some(ast::TrimWhereField::Trailing),
-        Some(Keyword::BOTH) => Some(ast::TrimWhereField::Both),
-        _ => None,
-    };
-    let words = 2 + usize::from(side.is_some());
-    if keyword_at(parser, words) != Some(Keyword::FROM) {
-        return None;
-    }
-    (0..=words).for_each(|_| drop(parser.next_token()));
-    Some(parser.parse_expr().and_then(|expr| {
-        parser.expect_token(&Token::RParen)?;
-        Ok(Expr::Trim {
-            expr: Box::new(expr),
-            trim_where: side,
-            trim_what: None,
-            trim_characters: None,
-        })
-    }))
 }
 
 /// `interval(3) '1.5 s'`: sqlparser forgets the precision.

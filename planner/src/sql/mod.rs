@@ -3,6 +3,7 @@
 
 mod alter;
 mod ast;
+mod call;
 pub(crate) mod carried;
 mod comment;
 pub(crate) mod constraint;
@@ -20,6 +21,7 @@ mod index;
 mod lift;
 mod like;
 pub(crate) mod locks;
+mod merge;
 mod other;
 pub(crate) mod part;
 pub(crate) mod partition;
@@ -193,7 +195,7 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Cut> {
 
 /// Puts what sqlparser's grammar lacks into words it knows.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens = part::rewrite(tokens);
+    let tokens = merge::rewrite(part::rewrite(tokens));
     carried::rewrite(from::rewrite(locks::rewrite(star::rewrite(words::rewrite(tokens)))))
 }
 

@@ -71,7 +71,6 @@ const STATEMENTS: &[&str] = &[
     "drop user mapping",
     "import foreign schema",
     "load",
-    "merge",
     "prepare transaction",
     "rollback prepared",
     "security label",

@@ -7,6 +7,7 @@ use bytes::BufMut;
 use super::style::TypeShape;
 use super::{Io, array, is_reg, string, utf8};
 use crate::array::{Array, Dim, Elements};
+use crate::bits::Bits;
 use crate::datum::{Datum, Oid, TimeTz};
 use crate::error::{PgError, Result, SqlState};
 use crate::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
@@ -150,6 +151,7 @@ fn read_varying(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
     Ok(match ty {
         oid::BYTEA => Datum::Bytea(Arc::from(bytes)),
         oid::NUMERIC => Datum::Numeric(Arc::new(crate::numeric::codec::binary_in(bytes)?)),
+        oid::BIT | oid::VARBIT => bits(bytes)?,
         oid::TEXT
         | oid::VARCHAR
         | oid::BPCHAR
@@ -189,6 +191,22 @@ fn read_varying(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
         oid::OIDVECTOR => read_array(oid::OID, bytes, io)?,
         _ => return read_other(ty, bytes, io),
     })
+}
+
+/// How many bits, then the bits.
+fn bits(bytes: &[u8]) -> Result<Datum> {
+    let (len, packed) = bytes.split_first_chunk::<4>().ok_or_else(insufficient)?;
+    let len = usize::try_from(i32::from_be_bytes(*len))
+        .map_err(|_| malformed("invalid length in external bit string"))?;
+    if packed.len() != len.div_ceil(8) {
+        return Err(if packed.len() < len.div_ceil(8) {
+            insufficient()
+        } else {
+            malformed("incorrect binary data format")
+        });
+    }
+    let bits = Bits::from_bytes(len, packed).ok_or_else(insufficient)?;
+    Ok(Datum::Bits(Arc::new(bits)))
 }
 
 fn jsonb(text: &str) -> Result<Datum> {
@@ -352,6 +370,10 @@ pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
         }
         Datum::Text(v) => out.put_slice(v.as_bytes()),
         Datum::Bytea(v) => out.put_slice(v),
+        Datum::Bits(v) => {
+            out.put_u32(u32::try_from(v.len()).unwrap_or(u32::MAX));
+            out.put_slice(v.bytes());
+        }
         Datum::Uuid(v) => out.put_slice(v),
         Datum::TimeTz(v) => {
             out.put_i64(v.micros);

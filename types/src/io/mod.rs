@@ -26,6 +26,7 @@ pub use style::{
     TypeNames, TypeShape, UserType,
 };
 
+use crate::bits::{self, Bits};
 use crate::datetime;
 use crate::datum::{Datum, Oid};
 use crate::enums;
@@ -68,6 +69,7 @@ fn text_value(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         oid::NAME => Datum::text(string::truncate_name(string::checked(text)?)),
         oid::CHAR => Datum::text(string::parse_char(text)),
         oid::BYTEA => Datum::Bytea(Arc::from(bytea::parse(text)?)),
+        oid::BIT | oid::VARBIT => Datum::Bits(Arc::new(Bits::parse(text)?)),
         oid::UUID => Datum::Uuid(scalar::parse_uuid(text)?),
         oid::JSON => {
             crate::jsonb::parse::check_json(text)?;
@@ -171,6 +173,7 @@ pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) -> Resul
         Datum::Numeric(v) => crate::numeric::text::write(v, out),
         Datum::Text(v) => out.put_slice(v.as_bytes()),
         Datum::Bytea(v) => bytea::write(v, io.style.bytea_output, out),
+        Datum::Bits(v) => out.put_slice(v.text().as_bytes()),
         Datum::Uuid(v) => crate::raw::put_uuid(*v, out),
         Datum::Oid(v) if is_reg(ty) => scalar::write_reg(ty, *v, io, out),
         Datum::Oid(v) => out.put_slice(int.format(*v).as_bytes()),
@@ -240,6 +243,8 @@ pub fn apply_typmod(ty: Oid, typmod: i32, value: Datum, explicit: bool) -> Resul
         Datum::Text(text) if ty == oid::BPCHAR => {
             Datum::Text(string::fit_bpchar(&text, typmod, explicit)?)
         }
+        Datum::Bits(b) if ty == oid::BIT => Datum::Bits(bits::fit_bit(b, typmod, explicit)?),
+        Datum::Bits(b) => Datum::Bits(bits::fit_varbit(b, typmod, explicit)?),
         Datum::Numeric(n) => Datum::Numeric(Arc::new(crate::numeric::round::apply_typmod(
             Arc::unwrap_or_clone(n),
             typmod,

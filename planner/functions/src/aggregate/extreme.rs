@@ -17,9 +17,9 @@ pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
         ("min", _) => fold(min),
         ("bool_and" | "every", _) => fold(and),
         ("bool_or", _) => fold(or),
-        ("bit_and", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_and),
-        ("bit_or", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_or),
-        ("bit_xor", oid::INT2 | oid::INT4 | oid::INT8) => fold(bit_xor),
+        ("bit_and", oid::INT2 | oid::INT4 | oid::INT8 | oid::BIT) => fold(bit_and),
+        ("bit_or", oid::INT2 | oid::INT4 | oid::INT8 | oid::BIT) => fold(bit_or),
+        ("bit_xor", oid::INT2 | oid::INT4 | oid::INT8 | oid::BIT) => fold(bit_xor),
         _ => None,
     }
 }
@@ -96,6 +96,7 @@ macro_rules! bits {
                 (Datum::Int2(a), Datum::Int2(b)) => Ok(Datum::Int2(a $op b)),
                 (Datum::Int4(a), Datum::Int4(b)) => Ok(Datum::Int4(a $op b)),
                 (Datum::Int8(a), Datum::Int8(b)) => Ok(Datum::Int8(a $op b)),
+                (Datum::Bits(a), Datum::Bits(b)) => crate::bits::$name(a, b),
                 _ => Err(mismatch(&[stringify!($name)], &[state.clone(), value.clone()])),
             }
         }

@@ -70,10 +70,15 @@ fn row(
     json: &str,
     base: Option<&Record>,
 ) -> Result<Record> {
-    if shape(json) != Shape::Object {
+    let met = match shape(json) {
+        Shape::Object => None,
+        Shape::Array => Some("an array"),
+        _ => Some("a scalar"),
+    };
+    if let Some(met) = met {
         return Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            "cannot call populate_composite on a non-object",
+            format!("cannot call populate_composite on {met}"),
         ));
     }
     let found = members(json);
@@ -127,30 +132,29 @@ pub fn record_rows(
         }
         _ => return None,
     };
-    Some(rows(env, columns, base, doc, set))
+    Some(rows(env, src, columns, base, (doc, set)))
 }
 
 fn rows(
     env: &dyn Env,
+    src: &str,
     columns: &[Field],
     base: Option<&Record>,
-    doc: &Datum,
-    set: bool,
+    (doc, set): (&Datum, bool),
 ) -> Result<Rows> {
     let Some(json) = text_of(doc) else { return crate::registry::no_rows() };
     let documents = match (set, shape(&json)) {
         (false, _) => vec![json.as_str()],
         (true, Shape::Array) => items(&json),
-        (true, Shape::Object) => {
+        (true, other) => {
+            let met = match other {
+                _ if src.starts_with("jsonb") => "a non-array",
+                Shape::Object => "an object",
+                _ => "a scalar",
+            };
             return Err(PgError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
-                "cannot call populate_recordset on an object",
-            ));
-        }
-        (true, _) => {
-            return Err(PgError::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                "cannot call populate_recordset on a scalar",
+                format!("cannot call {src} on {met}"),
             ));
         }
     };
@@ -162,7 +166,7 @@ fn rows(
 }
 
 /// Whether [`record_rows`] knows a function.
-pub(crate) fn gives_rows(src: &str) -> bool {
+pub fn gives_rows(src: &str) -> bool {
     matches!(
         src,
         "json_to_record"

@@ -3,12 +3,14 @@
 //! Character classes and case follow the C locale, as `lc_ctype = C` does: only ASCII letters have
 //! a case. Positions and lengths count characters.
 
+mod are;
 pub(crate) mod basic;
 pub(crate) mod bytes;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod format;
 pub(crate) mod like;
+pub(crate) mod normal;
 pub(crate) mod pattern;
 pub(crate) mod regexp;
 pub(crate) mod search;

@@ -1,16 +1,15 @@
 //! `~` and the `regexp_*` functions.
 
-use regex::Captures;
 use vicinity_types::Datum::{self, Int4, Null, Text};
 use vicinity_types::array::Array;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
-use super::pattern::{Flags, Pattern, compile, next_char};
+use super::pattern::{Flags, Found, Pattern, compile, next_char};
 use super::{int4, length, like, offset, slice};
 use crate::registry::Rows;
 
 fn matches(text: &str, pattern: &str, flags: Flags) -> Result<bool> {
-    Ok(compile(pattern, flags)?.is_match(text))
+    compile(pattern, flags)?.is_match(text)
 }
 
 fn no_global(flags: &str, function: &str) -> Result<Flags> {
@@ -27,13 +26,13 @@ fn no_global(flags: &str, function: &str) -> Result<Flags> {
 /// `substring(text from pattern)`: the first group, or the whole match where there is none.
 fn substring(text: &str, pattern: &str) -> Result<Datum> {
     let pattern = compile(pattern, Flags::default())?;
-    let found = pattern.captures_at(text, 0);
+    let found = pattern.captures_at(text, 0)?;
     let part = found.and_then(|c| c.get(usize::from(pattern.groups() > 0)));
     Ok(part.map_or(Null, |m| Datum::text(m.as_str())))
 }
 
 /// A replacement's `\1`..`\9`, `\&` and `\\`.
-fn expand(out: &mut String, replacement: &str, captures: &Captures<'_>) {
+fn expand(out: &mut String, replacement: &str, captures: &Found<'_>) {
     let group = |n: usize| captures.get(n).map_or("", |m| m.as_str());
     let mut chars = replacement.chars();
     while let Some(c) = chars.next() {
@@ -68,7 +67,7 @@ fn replace(
     let mut out = String::with_capacity(text.len());
     let (mut copied, mut at, mut seen) = (0, from, 0);
     while at <= text.len() {
-        let Some(captures) = pattern.captures_at(text, at) else { break };
+        let Some(captures) = pattern.captures_at(text, at)? else { break };
         let Some(whole) = captures.get(0) else { break };
         seen += 1;
         if n == 0 || seen == n {
@@ -103,7 +102,7 @@ fn start_offset(text: &str, start: i32) -> Result<usize> {
 }
 
 /// The groups of a match, or the match itself where the pattern has none.
-fn groups(pattern: &Pattern, captures: &Captures<'_>) -> Datum {
+fn groups(pattern: &Pattern, captures: &Found<'_>) -> Datum {
     let text = |n: usize| captures.get(n).map_or(Null, |m| Datum::text(m.as_str()));
     let values = match pattern.groups() {
         0 => vec![text(0)],
@@ -122,16 +121,16 @@ fn first_match(text: &str, pattern: &str, flags: &str) -> Result<Datum> {
         .hint("Use the regexp_matches function instead."));
     }
     let pattern = compile(pattern, flags)?;
-    Ok(pattern.captures_at(text, 0).map_or(Null, |c| groups(&pattern, &c)))
+    Ok(pattern.captures_at(text, 0)?.map_or(Null, |c| groups(&pattern, &c)))
 }
 
 fn all_matches(text: &str, pattern: &str, flags: &str) -> Result<Rows> {
     let flags = Flags::parse(flags)?;
     let pattern = compile(pattern, flags)?;
     let found = if flags.global {
-        pattern.matches(text, 0)
+        pattern.matches(text, 0)?
     } else {
-        pattern.captures_at(text, 0).into_iter().collect()
+        pattern.captures_at(text, 0)?.into_iter().collect()
     };
     let rows: Vec<Datum> = found.iter().map(|c| groups(&pattern, c)).collect();
     Ok(Box::new(rows.into_iter().map(|row| Ok(vec![row]))))
@@ -142,7 +141,7 @@ fn split(text: &str, pattern: &str, flags: &str, function: &str) -> Result<Vec<D
     let pattern = compile(pattern, no_global(flags, function)?)?;
     let (mut pieces, mut begin, mut at) = (Vec::new(), 0, 0);
     while at <= text.len() {
-        let Some(whole) = pattern.captures_at(text, at).and_then(|c| c.get(0)) else { break };
+        let Some(whole) = pattern.captures_at(text, at)?.and_then(|c| c.get(0)) else { break };
         if whole.is_empty() && (whole.start() == begin || whole.start() == text.len()) {
             at = next_char(text, whole.end());
             continue;
@@ -167,7 +166,7 @@ fn split_table(text: &str, pattern: &str, flags: &str) -> Result<Rows> {
 fn count(text: &str, pattern: &str, start: i32, flags: &str) -> Result<i32> {
     let flags = no_global(flags, "regexp_count()")?;
     let from = start_offset(text, start)?;
-    Ok(int4(compile(pattern, flags)?.matches(text, from).len()))
+    Ok(int4(compile(pattern, flags)?.matches(text, from)?.len()))
 }
 
 /// What `regexp_instr` and `regexp_substr` look for.
@@ -188,7 +187,7 @@ impl Wanted<'_> {
         let pattern = compile(pattern, flags)?;
         let nth = usize::try_from(self.n - 1).unwrap_or(0);
         let group = usize::try_from(self.group).unwrap_or(0);
-        let found = pattern.matches(text, from).into_iter().nth(nth);
+        let found = pattern.matches(text, from)?.into_iter().nth(nth);
         Ok(found.and_then(|c| c.get(group)).map(|m| (m.start(), m.end())))
     }
 }

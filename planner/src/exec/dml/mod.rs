@@ -1,4 +1,4 @@
-//! INSERT, UPDATE and DELETE: prepared once, run many times.
+//! INSERT, UPDATE, DELETE and MERGE: prepared once, run many times.
 //!
 //! Values, conditions and RETURNING are compiled for the row lane: a statement that finds its row by
 //! a key plans nothing at run time. Where an expression is beyond the row lane (a subquery), the
@@ -15,6 +15,7 @@ mod index_expressions;
 mod insert;
 mod layout;
 pub(crate) mod leaf;
+mod merge;
 mod returning;
 mod route;
 mod rules;
@@ -58,6 +59,7 @@ pub struct DmlPlan {
 enum Kind {
     Insert(Box<insert::Insert>),
     Change(Box<change::Change>),
+    Merge(Box<merge::Merge>),
 }
 
 impl DmlPlan {
@@ -95,6 +97,7 @@ impl DmlPlan {
         match &self.kind {
             Kind::Insert(i) => i.triggers().collect(),
             Kind::Change(c) => c.triggers().into_iter().collect(),
+            Kind::Merge(m) => m.triggers().collect(),
         }
     }
 
@@ -114,11 +117,12 @@ impl DmlPlan {
         &self.parts
     }
 
-    /// `INSERT`, `UPDATE` or `DELETE`.
+    /// `INSERT`, `UPDATE`, `DELETE` or `MERGE`.
     pub fn verb(&self) -> &'static str {
         match &self.kind {
             Kind::Insert(_) => "INSERT",
             Kind::Change(c) => c.name(),
+            Kind::Merge(_) => "MERGE",
         }
     }
 
@@ -127,6 +131,7 @@ impl DmlPlan {
         match &self.kind {
             Kind::Insert(i) => i.relation(),
             Kind::Change(c) => &c.rules().relation,
+            Kind::Merge(m) => &m.rules().relation,
         }
     }
 }
@@ -134,11 +139,12 @@ impl DmlPlan {
 /// The write in a statement, with the WITH before it; `None` if it is none.
 fn write_of(stmt: &Ast) -> Option<(&Ast, Option<&ast::With>)> {
     match stmt {
-        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) => Some((stmt, None)),
+        Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) => Some((stmt, None)),
         Ast::Query(q) => match &*q.body {
-            ast::SetExpr::Insert(s) | ast::SetExpr::Update(s) | ast::SetExpr::Delete(s) => {
-                Some((s, q.with.as_ref()))
-            }
+            ast::SetExpr::Insert(s)
+            | ast::SetExpr::Update(s)
+            | ast::SetExpr::Delete(s)
+            | ast::SetExpr::Merge(s) => Some((s, q.with.as_ref())),
             _ => None,
         },
         _ => None,
@@ -160,6 +166,7 @@ pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<
         Ast::Insert(i) => insert::prepare(ctx, &mut binder, i),
         Ast::Update(u) => change::prepare_update(ctx, &mut binder, u),
         Ast::Delete(d) => change::prepare_delete(ctx, &mut binder, d),
+        Ast::Merge(m) => merge::prepare(ctx, &mut binder, m),
         _ => Err(PgError::internal("statement is not a write")),
     }?;
     let parts = Parts::plan(ctx, binder.take_parts(), &plan.params)?;
@@ -204,6 +211,10 @@ pub(crate) fn run_noting(
             let name = c.name();
             read_only(ctx, c.rules(), name)?;
             Ok(Tag::counted(name, c.run(ctx, params, sink, queue)?))
+        }
+        Kind::Merge(m) => {
+            read_only(ctx, m.rules(), "MERGE")?;
+            Ok(Tag::counted("MERGE", m.run(ctx, params, queue)?))
         }
     }
 }

@@ -76,7 +76,7 @@ pub(crate) struct ConflictShown<'p> {
 
 /// A write, described.
 pub(crate) struct Description<'p> {
-    /// `Insert`, `Update` or `Delete`.
+    /// `Insert`, `Update`, `Delete` or `Merge`.
     pub(crate) operation: &'static str,
     pub(crate) relation: &'p Arc<Relation>,
     pub(crate) alias: Option<&'p str>,
@@ -97,6 +97,7 @@ impl DmlPlan {
         let shown = match &self.kind {
             Kind::Insert(i) => &i.shown,
             Kind::Change(c) => c.shown(),
+            Kind::Merge(m) => m.shown(),
         };
         let (operation, rules, source, returning, conflict) = match &self.kind {
             Kind::Insert(i) => {
@@ -113,6 +114,7 @@ impl DmlPlan {
                 let operation = if c.name() == "DELETE" { "Delete" } else { "Update" };
                 (operation, c.rules(), Source::Queries(vec![c.plan()]), c.returned(), None)
             }
+            Kind::Merge(m) => ("Merge", m.rules(), Source::Queries(vec![m.plan()]), &[][..], None),
         };
         Description {
             operation,

@@ -17,18 +17,17 @@ use crate::row::{Frame, Node, RowRef};
 use crate::rows::{Collect, RowSink};
 
 /// One execution.
-pub(super) struct Changer<'a> {
-    pub(super) change: &'a Change,
-    pub(super) ctx: &'a ExecContext,
-    pub(super) params: &'a [Datum],
-    pub(super) table: Arc<Table>,
+pub(in super::super) struct Changer<'a> {
+    ctx: &'a ExecContext,
+    params: &'a [Datum],
+    table: Arc<Table>,
     /// Rows this execution wrote, where triggers may write to them before it does.
-    pub(super) mine: HashSet<(Oid, RowId)>,
-    pub(super) once: Vec<OnceCell<Datum>>,
-    pub(super) sink: &'a mut dyn RowSink,
+    mine: HashSet<(Oid, RowId)>,
+    once: Vec<OnceCell<Datum>>,
+    pub(in super::super) sink: &'a mut dyn RowSink,
     /// What the rows leave for the statement's end.
-    pub(super) queue: &'a mut Queue,
-    pub(super) count: u64,
+    pub(in super::super) queue: &'a mut Queue,
+    pub(in super::super) count: u64,
 }
 
 /// A BEFORE trigger wrote to the very row that is to be written.
@@ -47,10 +46,22 @@ fn modified_by_trigger(change: &Change) -> PgError {
     )
 }
 
-impl Changer<'_> {
+impl<'a> Changer<'a> {
+    /// `table` is the target itself, `once` holds what is computed once.
+    pub(in super::super) fn new(
+        ctx: &'a ExecContext,
+        params: &'a [Datum],
+        table: Arc<Table>,
+        once: Vec<OnceCell<Datum>>,
+        sink: &'a mut dyn RowSink,
+        queue: &'a mut Queue,
+    ) -> Changer<'a> {
+        Changer { ctx, params, table, mine: HashSet::new(), once, sink, queue, count: 0 }
+    }
+
     /// All rows are done. Gives their number.
-    pub(super) fn finish(self) -> Result<u64> {
-        if let Some(t) = self.change.triggers() {
+    pub(super) fn finish(self, change: &Change) -> Result<u64> {
+        if let Some(t) = change.triggers() {
             t.after_statement(self.ctx, self.queue)?;
         }
         Ok(self.count)
@@ -61,7 +72,7 @@ impl Changer<'_> {
     }
 
     /// The id of the row a cursor is on.
-    pub(super) fn current(&self, name: &Node) -> Result<RowId> {
+    pub(super) fn current(&self, change: &Change, name: &Node) -> Result<RowId> {
         let name = match name.eval(&self.frame(&[]))? {
             Datum::Text(name) => name,
             _ => return Err(PgError::new(SqlState::INVALID_CURSOR_NAME, "cursor has no name")),
@@ -70,40 +81,37 @@ impl Changer<'_> {
         let Some(portal) = portal.try_lock() else {
             return Err(crate::portal::cannot_be_run(&name));
         };
-        portal.current(&name, &self.change.leaf.rules.relation)
+        portal.current(&name, &change.leaf.rules.relation)
     }
 
     /// Changes one row that the query found.
-    pub(super) fn one(&mut self, found: Vec<Datum>) -> Result<()> {
+    pub(super) fn one(&mut self, change: &Change, found: Vec<Datum>) -> Result<()> {
         let Some(Datum::Tid(row)) = found.first() else { return Ok(()) };
         let row: RowId = *row;
-        let change = self.change;
         match (&change.family, found.get(1)) {
             (Some(family), Some(Datum::Oid(oid))) if *oid != change.leaf.rules.relation.oid => {
                 let leaf = family.leaves.get(self.ctx, *oid)?;
                 let table = self.ctx.engine.db.table(*oid, &self.ctx.catalog)?;
-                self.one_in(&At { leaf: &leaf, table: &table, row }, found)
+                self.one_in(change, &At { leaf: &leaf, table: &table, row }, found)
             }
             _ => {
                 let table = self.table.clone();
-                self.one_in(&At { leaf: &change.leaf, table: &table, row }, found)
+                self.one_in(change, &At { leaf: &change.leaf, table: &table, row }, found)
             }
         }
     }
 
-    fn one_in(&mut self, at: &At<'_>, mut found: Vec<Datum>) -> Result<()> {
+    fn one_in(&mut self, change: &Change, at: &At<'_>, mut found: Vec<Datum>) -> Result<()> {
         let mut snapshot = self.ctx.snapshot;
         loop {
-            match self.write(at, &snapshot, &found)? {
-                Write::AlreadyMine if self.is_foreign(at) => {
-                    return Err(modified_by_trigger(self.change));
-                }
-                Write::Done | Write::Gone | Write::AlreadyMine => return Ok(()),
+            match self.write(change, at, &snapshot, &found)? {
+                Write::AlreadyMine => return self.foreign(change, at).map_or(Ok(()), Err),
+                Write::Done | Write::Gone => return Ok(()),
                 Write::Concurrent => {}
             }
             // Somebody else committed a newer version: look at that one.
             snapshot = self.ctx.txn.snapshot();
-            match self.again(at, &snapshot, found)? {
+            match self.again(change, at, &snapshot, found)? {
                 Some(newer) => found = newer,
                 None => return Ok(()),
             }
@@ -111,24 +119,23 @@ impl Changer<'_> {
         }
     }
 
-    fn triggers<'l>(&self, leaf: &'l Leaf) -> Option<&'l Arc<Triggers>> {
-        if self.change.delete { leaf.delete.as_ref() } else { leaf.update.as_ref() }
-    }
-
-    /// Whether a row that was written since the statement began was written by a trigger.
-    fn is_foreign(&self, at: &At<'_>) -> bool {
-        let fires = self.triggers(at.leaf).is_some_and(|t| t.has_before_row());
-        fires && !self.mine.contains(&(at.leaf.rules.relation.oid, at.row))
+    /// The error for a row that was written since the statement began, if a trigger wrote it.
+    pub(in super::super) fn foreign(&self, change: &Change, at: &At<'_>) -> Option<PgError> {
+        let triggers = if change.delete { &at.leaf.delete } else { &at.leaf.update };
+        let fires = triggers.as_ref().is_some_and(|t| t.has_before_row());
+        let mine = self.mine.contains(&(at.leaf.rules.relation.oid, at.row));
+        (fires && !mine).then(|| modified_by_trigger(change))
     }
 
     /// Whether a newer version still passes; the query's row for it.
     fn again(
         &self,
+        change: &Change,
         at: &At<'_>,
         snapshot: &Snapshot,
         found: Vec<Datum>,
     ) -> Result<Option<Vec<Datum>>> {
-        if let Values::Row { recheck, filtered, .. } = &self.change.values
+        if let Values::Row { recheck, filtered, .. } = &change.values
             && (recheck.is_some() || !filtered)
         {
             let Some(condition) = recheck else { return Ok(Some(found)) };
@@ -137,8 +144,8 @@ impl Changer<'_> {
             return Ok(condition.passes(&self.frame(&values))?.then_some(found));
         }
         let ctx = ExecContext { snapshot: *snapshot, ..self.ctx.clone() };
-        let mut cursor = self.change.plan.open(ctx.clone(), self.params.to_vec())?;
-        let table = |r: &[Datum]| match (&self.change.family, r.get(1)) {
+        let mut cursor = change.plan.open(ctx.clone(), self.params.to_vec())?;
+        let table = |r: &[Datum]| match (&change.family, r.get(1)) {
             (Some(_), Some(Datum::Oid(oid))) => Some(*oid),
             _ => None,
         };
@@ -158,17 +165,24 @@ impl Changer<'_> {
         }
     }
 
-    fn write(&mut self, at: &At<'_>, snapshot: &Snapshot, found: &[Datum]) -> Result<Write> {
+    /// Changes a row as the newest version of it that the snapshot sees asks for.
+    pub(in super::super) fn write(
+        &mut self,
+        change: &Change,
+        at: &At<'_>,
+        snapshot: &Snapshot,
+        found: &[Datum],
+    ) -> Result<Write> {
         let Some(old) = at.fetch(snapshot) else { return Ok(Write::Gone) };
         let leaf = at.leaf;
-        if self.change.delete {
+        if change.delete {
             let Some(write) = self.delete(at, snapshot, &old)? else { return Ok(Write::Done) };
             if write == Write::Done {
-                self.done(leaf, at.row, old, found)?;
+                self.done(change, leaf, at.row, old, found)?;
             }
             return Ok(write);
         }
-        let mut new = self.new_values(at, &old, found)?;
+        let mut new = self.new_values(change, at, &old, found)?;
         if let Some(t) = &leaf.update {
             match t.before_update(self.ctx, &old, new)? {
                 Some(changed) => new = changed,
@@ -176,13 +190,13 @@ impl Changer<'_> {
             }
         }
         if !leaf.rules.holds(self.ctx, &new)? {
-            return self.moved(at, snapshot, &old, new, found);
+            return self.moved(change, at, snapshot, &old, new, found);
         }
         leaf.rules.apply(self.ctx, &mut new)?;
         let write = at.table.update(&self.ctx.txn, snapshot, at.row, &new)?;
         if write == Write::Done {
             self.wrote(at, leaf.update.as_ref(), &old, Some(&new))?;
-            self.done(leaf, at.row, new, found)?;
+            self.done(change, leaf, at.row, new, found)?;
         }
         Ok(write)
     }
@@ -204,19 +218,20 @@ impl Changer<'_> {
     /// A row goes to another partition: it is deleted here and inserted there.
     fn moved(
         &mut self,
+        change: &Change,
         at: &At<'_>,
         snapshot: &Snapshot,
         old: &[Datum],
         new: Vec<Datum>,
         found: &[Datum],
     ) -> Result<Write> {
-        let family = self.change.family.as_ref();
+        let family = change.family.as_ref();
         let Some((family, router)) = family.and_then(|f| Some((f, f.router.as_ref()?))) else {
             at.leaf.rules.check_partition(self.ctx, &new)?;
             return Ok(Write::Done);
         };
         let row = at.leaf.map.to_target(new);
-        self.change.leaf.rules.check_partition(self.ctx, &row)?;
+        change.leaf.rules.check_partition(self.ctx, &row)?;
         match self.delete(at, snapshot, old)? {
             None => return Ok(Write::Done),
             Some(Write::Done) => {}
@@ -237,7 +252,7 @@ impl Changer<'_> {
         let row = table.insert(&self.ctx.txn, &values)?;
         let (keys, fired) = (&leaf.rules.keys, leaf.insert.as_ref());
         self.queue.written(self.ctx, keys, fired, None, Some(&values))?;
-        self.done(&leaf, row, values, found)?;
+        self.done(change, &leaf, row, values, found)?;
         Ok(Write::Done)
     }
 
@@ -256,12 +271,19 @@ impl Changer<'_> {
     }
 
     /// The row's new values, as its table has them.
-    fn new_values(&self, at: &At<'_>, old: &[Datum], found: &[Datum]) -> Result<Vec<Datum>> {
+    fn new_values(
+        &self,
+        change: &Change,
+        at: &At<'_>,
+        old: &[Datum],
+        found: &[Datum],
+    ) -> Result<Vec<Datum>> {
         let mut new = at.leaf.map.to_target(old.to_vec());
-        let extended;
-        let (nodes, source) = match &self.change.values {
+        let mut extended;
+        let (nodes, source) = match &change.values {
             Values::Row { nodes, .. } => {
                 extended = at.extended(old.to_vec());
+                extended.extend_from_slice(change.beside(found));
                 (nodes, extended.as_slice())
             }
             Values::Query { nodes } => (nodes, found),
@@ -277,12 +299,19 @@ impl Changer<'_> {
     }
 
     /// Counts a row and gives it to RETURNING.
-    fn done(&mut self, leaf: &Leaf, row: RowId, values: Vec<Datum>, found: &[Datum]) -> Result<()> {
+    fn done(
+        &mut self,
+        change: &Change,
+        leaf: &Leaf,
+        row: RowId,
+        values: Vec<Datum>,
+        found: &[Datum],
+    ) -> Result<()> {
         self.count += 1;
-        if let Some(returning) = &self.change.returning {
+        if let Some(returning) = &change.returning {
             let mut values = leaf.map.to_target(values);
             extend(&mut values, row, leaf.rules.relation.oid);
-            values.extend_from_slice(found.get(self.change.beside.clone()).unwrap_or_default());
+            values.extend_from_slice(change.beside(found));
             returning.emit(self.ctx, self.params, &values, self.sink)?;
         }
         Ok(())
@@ -290,20 +319,20 @@ impl Changer<'_> {
 }
 
 /// A row, and the table it is in.
-struct At<'a> {
-    leaf: &'a Leaf,
-    table: &'a Arc<Table>,
-    row: RowId,
+pub(in super::super) struct At<'a> {
+    pub(in super::super) leaf: &'a Leaf,
+    pub(in super::super) table: &'a Arc<Table>,
+    pub(in super::super) row: RowId,
 }
 
 impl At<'_> {
-    fn fetch(&self, snapshot: &Snapshot) -> Option<Vec<Datum>> {
+    pub(in super::super) fn fetch(&self, snapshot: &Snapshot) -> Option<Vec<Datum>> {
         let guard = pin();
         self.table.fetch(self.row, snapshot, &guard).map(|r| r.values())
     }
 
     /// Values of the row as the target has them, with the system columns.
-    fn extended(&self, values: Vec<Datum>) -> Vec<Datum> {
+    pub(in super::super) fn extended(&self, values: Vec<Datum>) -> Vec<Datum> {
         let mut out = self.leaf.map.to_target(values);
         extend(&mut out, self.row, self.leaf.rules.relation.oid);
         out

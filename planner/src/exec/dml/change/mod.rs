@@ -6,7 +6,6 @@ mod prepare;
 mod select;
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::logical_expr::Expr as Plan;
@@ -14,7 +13,7 @@ use sqlparser::ast::{
     self, Assignment, Expr, FromTable, Ident, SelectItem, TableFactor, TableWithJoins,
     UpdateTableFromKind,
 };
-use vicinity_storage::catalog::model::Privileges;
+use vicinity_storage::catalog::model::{Privileges, Relation};
 use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
 use super::super::after::Queue;
@@ -37,15 +36,15 @@ use crate::row::{Compiler, Node};
 use crate::rows::{Collect, RowSink};
 use crate::sql;
 use crate::uses::Use;
-use changer::Changer;
+pub(super) use changer::{At, Changer};
 use prepare::Preparer;
-pub(super) use select::select;
+pub(super) use select::{aliases, all_of, select};
 
 /// Rows found before they are changed.
 const CHUNK: usize = 512;
 
 /// Where new values come from.
-enum Values {
+pub(super) enum Values {
     /// The row itself: the query gives only its id.
     Row { nodes: Vec<(usize, Node)>, recheck: Option<Node>, filtered: bool, cells: usize },
     /// The query's columns behind the id.
@@ -53,6 +52,11 @@ enum Values {
 }
 
 impl Values {
+    /// What a row itself gives its columns, and what the query gives beside it.
+    pub(super) fn of_row(nodes: Vec<(usize, Node)>) -> Values {
+        Values::Row { nodes, recheck: None, filtered: false, cells: 0 }
+    }
+
     /// Whether they may take any time.
     fn run_statements(&self) -> bool {
         let (Values::Row { nodes, .. } | Values::Query { nodes }) = self;
@@ -69,13 +73,13 @@ impl Values {
 /// A prepared UPDATE or DELETE.
 pub(super) struct Change {
     /// The target itself.
-    leaf: Leaf,
+    leaf: Arc<Leaf>,
     /// The tables that inherit from it, where they are meant too.
-    family: Option<Family>,
+    family: Option<Arc<Family>>,
     /// `WHERE CURRENT OF`: the cursor's name.
     cursor: Option<Node>,
     delete: bool,
-    plan: QueryPlan,
+    plan: Arc<QueryPlan>,
     values: Values,
     /// Columns of the query's rows that RETURNING may read, after the id and the new values.
     beside: std::ops::Range<usize>,
@@ -84,10 +88,21 @@ pub(super) struct Change {
 }
 
 /// The tables a change finds its rows in: the query gives the table behind the row's id.
-struct Family {
-    leaves: Leaves,
+pub(super) struct Family {
+    pub(super) leaves: Leaves,
     /// Where rows go that are not their partition's any more.
     router: Option<Router>,
+}
+
+impl Family {
+    pub(super) fn new(
+        ctx: &ExecContext,
+        relation: &Arc<Relation>,
+        assigned: &[usize],
+    ) -> Result<Family> {
+        let router = Router::of(ctx, relation)?;
+        Ok(Family { leaves: Leaves::new(relation, assigned), router })
+    }
 }
 
 /// What both statements have.
@@ -222,18 +237,15 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
         && (!whole || !may_wait_below(ctx, &relation));
     let columns = made.columns;
     let family = match whole {
-        true => Some(Family {
-            leaves: Leaves::new(&relation, &assigned),
-            router: Router::of(ctx, &relation)?,
-        }),
+        true => Some(Arc::new(Family::new(ctx, &relation, &assigned)?)),
         false => None,
     };
     let change = Change {
-        leaf: Leaf::over(ctx, rules, &assigned)?,
+        leaf: Arc::new(Leaf::over(ctx, rules, &assigned)?),
         family,
         cursor,
         delete: p.assignments.is_none(),
-        plan: made.plan,
+        plan: Arc::new(made.plan),
         values: made.values,
         beside: made.beside,
         returning: made.returning,
@@ -250,6 +262,32 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
 }
 
 impl Change {
+    /// One that is done to rows found elsewhere, by a query like `plan`.
+    pub(super) fn new(
+        leaf: Arc<Leaf>,
+        family: Option<Arc<Family>>,
+        delete: bool,
+        plan: Arc<QueryPlan>,
+        values: Values,
+        beside: std::ops::Range<usize>,
+    ) -> Change {
+        let (cursor, returning, shown) = (None, None, Shown::new(None));
+        Change { leaf, family, cursor, delete, plan, values, beside, returning, shown }
+    }
+
+    pub(super) fn deletes(&self) -> bool {
+        self.delete
+    }
+
+    pub(super) fn family(&self) -> Option<&Family> {
+        self.family.as_deref()
+    }
+
+    /// The values that a row of the query has beside the target's.
+    fn beside<'r>(&self, found: &'r [Datum]) -> &'r [Datum] {
+        found.get(self.beside.clone()).unwrap_or_default()
+    }
+
     pub(super) fn name(&self) -> &'static str {
         if self.delete { "DELETE" } else { "UPDATE" }
     }
@@ -289,16 +327,14 @@ impl Change {
             Values::Query { .. } => 0,
         };
         let once = vec![OnceCell::new(); cells];
-        let mine = HashSet::new();
-        let mut me =
-            Changer { change: self, ctx, params, table, queue, mine, once, sink, count: 0 };
+        let mut me = Changer::new(ctx, params, table, once, sink, queue);
         if let Some(t) = self.triggers() {
             t.before_statement(ctx)?;
         }
-        let current = self.cursor.as_ref().map(|name| me.current(name)).transpose()?;
+        let current = self.cursor.as_ref().map(|name| me.current(self, name)).transpose()?;
         if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
-            me.one(vec![Datum::Tid(*current)])?;
-            return me.finish();
+            me.one(self, vec![Datum::Tid(*current)])?;
+            return me.finish(self);
         }
         let mut cursor = self.plan.open(ctx.clone(), params.to_vec())?;
         loop {
@@ -307,11 +343,11 @@ impl Change {
             for row in found.rows {
                 let on_it = |id| matches!(row.first(), Some(Datum::Tid(found)) if *found == id);
                 if current.is_none_or(on_it) {
-                    me.one(row)?;
+                    me.one(self, row)?;
                 }
             }
             if done {
-                return me.finish();
+                return me.finish(self);
             }
             ctx.check()?;
         }

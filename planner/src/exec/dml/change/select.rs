@@ -31,7 +31,7 @@ pub(in super::super) fn select(
 }
 
 /// The names FROM's items go by.
-pub(super) fn aliases(from: &[TableWithJoins]) -> Result<Vec<Ident>> {
+pub(in super::super) fn aliases(from: &[TableWithJoins]) -> Result<Vec<Ident>> {
     fn factor(f: &TableFactor, out: &mut Vec<Ident>) -> Result<()> {
         match f {
             TableFactor::Table { alias: Some(a), .. }
@@ -64,7 +64,7 @@ pub(super) fn aliases(from: &[TableWithJoins]) -> Result<Vec<Ident>> {
 }
 
 /// `alias.*`
-pub(super) fn all_of(alias: &Ident) -> SelectItem {
+pub(in super::super) fn all_of(alias: &Ident) -> SelectItem {
     let own = ast::ObjectName(vec![ast::ObjectNamePart::Identifier(alias.clone())]);
     SelectItem::QualifiedWildcard(
         SelectItemQualifiedWildcardKind::ObjectName(own),

@@ -30,12 +30,11 @@ pub(super) fn refuse(i: &ast::Insert) -> Result<()> {
     }
 }
 
-/// The columns given values, in order.
-pub(super) fn columns_of(relation: &Relation, i: &ast::Insert) -> Result<Vec<Place>> {
-    let def = table_def(relation)?;
-    let mut given = i.columns.iter().filter(|c| overriding(c).is_none()).peekable();
+/// The columns given values, in order: all of them where none is listed.
+fn columns_of(relation: &Relation, listed: &[ast::ObjectName]) -> Result<Vec<Place>> {
+    let mut given = listed.iter().filter(|c| overriding(c).is_none()).peekable();
     if given.peek().is_none() {
-        let live = def.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
+        let live = table_def(relation)?.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
         let whole = |(at, c): (usize, &Column)| Place {
             at,
             name: c.name.clone(),
@@ -89,15 +88,65 @@ fn check_writable(relation: &Relation, at: usize, clause: Option<Overriding>) ->
 }
 
 /// The columns given values.
-pub(super) struct Target {
-    pub(super) columns: Vec<Place>,
+pub(in super::super) struct Listed {
+    pub(in super::super) columns: Vec<Place>,
     /// They were listed.
-    pub(super) explicit: bool,
-    pub(super) overriding: Option<Overriding>,
+    explicit: bool,
+    overriding: Option<Overriding>,
 }
 
-/// Rows of values, bound; `None` in place of a default.
-pub(super) type Bound = Vec<Vec<(usize, Option<Typed>)>>;
+impl Listed {
+    pub(in super::super) fn of(relation: &Relation, listed: &[ast::ObjectName]) -> Result<Listed> {
+        Ok(Listed {
+            columns: columns_of(relation, listed)?,
+            explicit: listed.iter().any(|c| overriding(c).is_none()),
+            overriding: listed.iter().find_map(overriding),
+        })
+    }
+
+    /// Binds one row of VALUES over names.
+    pub(in super::super) fn bind_row(
+        &self,
+        binder: &mut Binder<'_>,
+        relation: &Relation,
+        types: &[PgType],
+        row: &[Expr],
+        scope: &Scope,
+    ) -> Result<BoundRow> {
+        if row.len() > self.columns.len() {
+            let at = row.get(self.columns.len()).and_then(name::position);
+            return Err(too_many(true).or_at(at));
+        }
+        if self.explicit && row.len() < self.columns.len() {
+            return Err(too_many(false));
+        }
+        let mut cells: BoundRow = Vec::with_capacity(row.len());
+        for (expr, to) in row.iter().zip(&self.columns) {
+            let Some(ty) = types.get(to.at).copied() else { continue };
+            if is_default(expr) {
+                check_whole(to)?;
+                cells.push((to.at, None));
+                continue;
+            }
+            if !check_writable(relation, to.at, self.overriding)? {
+                cells.push((to.at, None));
+                continue;
+            }
+            let value = (binder.expr_over(expr, scope)?, name::position(expr));
+            let before = cells.iter().position(|(at, _)| *at == to.at);
+            let old = before.and_then(|i| cells.remove(i).1);
+            let value = placed(binder, to, ty, old, value, scope)?;
+            cells.push((to.at, Some(value)));
+        }
+        Ok(cells)
+    }
+}
+
+/// A row of values, bound; `None` in place of a default.
+pub(in super::super) type BoundRow = Vec<(usize, Option<Typed>)>;
+
+/// Rows of them.
+pub(super) type Bound = Vec<BoundRow>;
 
 /// Where the rows come from, bound.
 pub(super) enum BoundSource {
@@ -120,10 +169,9 @@ pub(super) fn bind_rows(
     binder: &mut Binder<'_>,
     relation: &Relation,
     types: &[PgType],
-    target: &Target,
+    target: &Listed,
     rows: &[Vec<Expr>],
 ) -> Result<Bound> {
-    let Target { columns, explicit, .. } = target;
     let width = rows.first().map_or(0, Vec::len);
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
@@ -133,32 +181,7 @@ pub(super) fn bind_rows(
                 "VALUES lists must all be the same length",
             ));
         }
-        if row.len() > columns.len() {
-            let at = row.get(columns.len()).and_then(name::position);
-            return Err(too_many(true).or_at(at));
-        }
-        if *explicit && row.len() < columns.len() {
-            return Err(too_many(false));
-        }
-        let mut cells = Vec::with_capacity(row.len());
-        for (expr, to) in row.iter().zip(columns) {
-            let Some(ty) = types.get(to.at).copied() else { continue };
-            if is_default(expr) {
-                check_whole(to)?;
-                cells.push((to.at, None));
-                continue;
-            }
-            if !check_writable(relation, to.at, target.overriding)? {
-                cells.push((to.at, None));
-                continue;
-            }
-            let value = (binder.expr_over(expr, &Scope::empty())?, name::position(expr));
-            let before = cells.iter().position(|(at, _)| *at == to.at);
-            let old = before.and_then(|i| cells.remove(i).1);
-            let value = placed(binder, to, ty, old, value, &Scope::empty())?;
-            cells.push((to.at, Some(value)));
-        }
-        out.push(cells);
+        out.push(target.bind_row(binder, relation, types, row, &Scope::empty())?);
     }
     Ok(out)
 }
@@ -167,10 +190,10 @@ pub(super) fn bind_query(
     binder: &mut Binder<'_>,
     relation: &Relation,
     types: &[PgType],
-    target: &Target,
+    target: &Listed,
     query: &ast::Query,
 ) -> Result<BoundSource> {
-    let Target { columns, explicit, .. } = target;
+    let Listed { columns, explicit, .. } = target;
     let wanted = |to: &Place, binder: &mut Binder<'_>| {
         let column = types.get(to.at).copied()?;
         Some(binder.part_type(column, &to.path, &Scope::empty()))

@@ -95,6 +95,21 @@ impl<'a> Inserter<'a> {
         self.put()
     }
 
+    /// The same, for the row that the INSERT's one row of values is over.
+    pub(in super::super) fn row_of(&mut self, source: &[Datum]) -> Result<()> {
+        match &self.insert.source {
+            super::Source::Rows(rows) => {
+                rows.iter().try_for_each(|nodes| self.one(nodes, RowRef::Values(source)))
+            }
+            super::Source::Queries(_) => Ok(()),
+        }
+    }
+
+    /// The number of rows, and what is to be done when all is over.
+    pub(in super::super) fn into_parts(self) -> (u64, Queue) {
+        (self.count, self.queue)
+    }
+
     /// The same, its evaluation under a clock.
     pub(super) fn measured(&mut self, nodes: &[(usize, Node)], meter: &mut Meter) -> Result<()> {
         meter.resume();

@@ -31,16 +31,16 @@ use crate::partition::descendants;
 use crate::query::QueryPlan;
 use crate::row::{Compiler, Node, RowRef};
 use crate::rows::RowSink;
-use crate::sql::carried::overriding;
 use crate::uses::Use;
-use bind::{BoundSource, Target, bind_query, bind_rows, columns_of, plain_values, refuse};
+pub(super) use bind::{BoundRow, Listed};
+use bind::{BoundSource, bind_query, bind_rows, plain_values, refuse};
 pub(super) use inserter::Inserter;
 use source::{Maker, Source};
 
 /// A prepared INSERT.
 pub(super) struct Insert {
     /// The target itself: what is written where it is not cut, and what fires for the statement.
-    pub(super) leaf: Leaf,
+    pub(super) leaf: Arc<Leaf>,
     /// Where rows go from there.
     router: Option<(Router, Leaves)>,
     source: Source,
@@ -64,21 +64,13 @@ pub(super) fn prepare(
     };
     let relation = target(ctx, given, "INSERT into")?;
     let rules = Rules::new(ctx, &relation)?;
-    let columns = columns_of(&relation, i)?;
+    let to = Listed::of(&relation, &i.columns)?;
     let numbers = |places: &[usize]| {
         places.iter().filter_map(|at| i16::try_from(at + 1).ok()).collect::<Vec<i16>>()
     };
-    let written = Use::write(
-        relation.oid,
-        Privileges::INSERT,
-        numbers(&columns.iter().map(|c| c.at).collect::<Vec<_>>()),
-    );
+    let columns: Vec<usize> = to.columns.iter().map(|c| c.at).collect();
+    let written = Use::write(relation.oid, Privileges::INSERT, numbers(&columns));
     binder.uses().add(written);
-    let to = Target {
-        columns,
-        explicit: i.columns.iter().any(|c| overriding(c).is_none()),
-        overriding: i.columns.iter().find_map(overriding),
-    };
     let source = match &i.source {
         None => BoundSource::Rows(vec![Vec::new()]),
         Some(query) => match (&*query.body, plain_values(query)) {
@@ -158,12 +150,12 @@ fn leaves(
     ctx: &ExecContext,
     rules: Rules,
     conflict: Option<&Conflict>,
-) -> Result<(Leaf, Option<(Router, Leaves)>)> {
+) -> Result<(Arc<Leaf>, Option<(Router, Leaves)>)> {
     let target = rules.relation.clone();
     let assigned = conflict.and_then(Conflict::assigned).unwrap_or_default();
     let router = Router::of(ctx, &target)?;
     let router = router.map(|router| (router, Leaves::new(&target, &assigned)));
-    Ok((Leaf::over(ctx, rules, &assigned)?, router))
+    Ok((Arc::new(Leaf::over(ctx, rules, &assigned)?), router))
 }
 
 impl Insert {
@@ -182,6 +174,31 @@ impl Insert {
         let (leaf, router) = leaves(ctx, rules, None)?;
         let (conflict, returning, shown) = (None, None, Shown::new(None));
         Ok(Insert { leaf, router, source, defaults, cells, conflict, returning, shown })
+    }
+
+    /// An INSERT of one row of values, which are over rows of `scope`.
+    pub(super) fn of_row(
+        ctx: &ExecContext,
+        leaf: &Arc<Leaf>,
+        row: BoundRow,
+        (kinds, params): (&[Kind], &[u32]),
+        scope: crate::row::Scope,
+    ) -> Result<Insert> {
+        let Rules { relation, types, .. } = &leaf.rules;
+        let maker = Maker { ctx, relation, types, params, kinds };
+        let mut compiler = Compiler::new(scope, kinds.to_vec());
+        let (rows, defaults) = maker.rows(&mut compiler, &vec![row])?;
+        let router = Router::of(ctx, relation)?.map(|r| (r, Leaves::new(relation, &[])));
+        Ok(Insert {
+            leaf: leaf.clone(),
+            router,
+            source: Source::Rows(rows),
+            defaults,
+            cells: compiler.once_cells(),
+            conflict: None,
+            returning: None,
+            shown: Shown::new(None),
+        })
     }
 
     /// What fires for the statement: for the rows it inserts, and for those it updates instead.

@@ -96,7 +96,8 @@ impl Maker<'_> {
         Ok(out)
     }
 
-    fn rows(
+    /// Compiles rows of values.
+    pub(super) fn rows(
         &self,
         compiler: &mut Compiler,
         rows: &Bound,
