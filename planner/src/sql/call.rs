@@ -72,31 +72,36 @@ fn parse_substring(parser: &mut Parser) -> Result<Expr, ParserError> {
         parser.expect_token(&Token::RParen)?;
         return Ok(function("substring", vec![expr, pattern, escape]));
     }
-    let (mut from, mut length) = (None, None);
     let special = parser.consume_token(&Token::Comma);
-    if special {
-        from = Some(Box::new(parser.parse_expr()?));
-        if parser.consume_token(&Token::Comma) {
-            length = Some(Box::new(parser.parse_expr()?));
-        }
-    }
-    while !special {
-        let (keyword, slot) = match keyword_at(parser, 0) {
-            Some(Keyword::FROM) if from.is_none() => (Keyword::FROM, &mut from),
-            Some(Keyword::FOR) if length.is_none() => (Keyword::FOR, &mut length),
-            _ => break,
-        };
-        parser.expect_keyword(keyword)?;
-        *slot = Some(Box::new(parser.parse_expr()?));
-    }
+    let (from, length) = if special {
+        let from = parser.parse_expr()?;
+        let more = parser.consume_token(&Token::Comma);
+        (Some(from), if more { Some(parser.parse_expr()?) } else { None })
+    } else {
+        from_and_for(parser)?
+    };
     parser.expect_token(&Token::RParen)?;
     Ok(Expr::Substring {
         expr: Box::new(expr),
-        substring_from: from,
-        substring_for: length,
+        substring_from: from.map(Box::new),
+        substring_for: length.map(Box::new),
         special,
         shorthand: false,
     })
+}
+
+/// `FROM x` and `FOR y`, in either order.
+fn from_and_for(parser: &mut Parser) -> Result<(Option<Expr>, Option<Expr>), ParserError> {
+    let (mut from, mut length) = (None, None);
+    loop {
+        if from.is_none() && parser.parse_keyword(Keyword::FROM) {
+            from = Some(parser.parse_expr()?);
+        } else if length.is_none() && parser.parse_keyword(Keyword::FOR) {
+            length = Some(parser.parse_expr()?);
+        } else {
+            return Ok((from, length));
+        }
+    }
 }
 
 /// Whether a word begins `normalize(x, NFD)`.
