@@ -1,4 +1,6 @@
 //! TLS and passwords, from a certificate made for the test to psql and a driver.
+// Whether a task that holds a server may change threads follows from every type of a plan.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::future::Future;

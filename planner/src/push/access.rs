@@ -341,6 +341,7 @@ fn nearest(catalog: &Catalog, source: &StorageSource, sort: &[SortExpr]) -> Opti
     Some(AccessSpec::Vector {
         index: index.clone(),
         query: query.clone(),
+        kind: callable.args().get(1)?.kind,
         order: first.expr.clone(),
         tuned: nearness.is_of(def.method),
     })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 use vicinity_storage::catalog::model::Relation;
-use vicinity_types::Oid;
+use vicinity_types::{Kind, Oid};
 
 use super::spatial::SpatialFit;
 use crate::call::PgType;
@@ -86,6 +86,8 @@ pub enum AccessSpec {
         index: Arc<Relation>,
         /// The query: a `pase`, or a `float4[]`.
         query: Expr,
+        /// Which of the two; a constant does not tell.
+        kind: Kind,
         /// The order as written, for EXPLAIN.
         order: Expr,
         /// Whether the query's `extra` is meant for this index's method.

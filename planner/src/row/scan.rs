@@ -236,12 +236,11 @@ fn access_plan(
     let Origins::Table(table) = origins else { return Ok(AccessPlan::Seq) };
     Ok(match &spec.access {
         AccessSpec::Seq => AccessPlan::Seq,
-        AccessSpec::Vector { index, query, tuned, .. } => {
+        AccessSpec::Vector { index, query, kind, tuned, .. } => {
             if !table.index_ready(index.oid) {
                 return Err(PgError::internal("vector index is not ready"));
             }
-            let kind = compiler.kind_of(query).unwrap_or(Kind::Pase);
-            let query = compiler.compile(query, kind)?;
+            let query = compiler.compile(query, *kind)?;
             AccessPlan::Vector { index: index.oid, query, tuned: *tuned }
         }
         AccessSpec::Spatial(fit) => {

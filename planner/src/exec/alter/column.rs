@@ -210,6 +210,7 @@ pub(super) fn alter(
             if written.serial {
                 return Err(names::no_type(&data_type.to_string().to_lowercase()));
             }
+            depend::check_type_may_change(ctx, r.oid, number(at), own)?;
             rewrite::change_type(ctx, r, at, (written.ty, written.ndims), using.as_ref())
         }
         AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {

@@ -290,8 +290,8 @@ fn reads(view: &Relation, oid: Oid) -> Option<&str> {
     on.contains(&oid).then_some(query)
 }
 
-/// Views that may read a column, foreign keys that refer to it, columns computed from it. Its own
-/// indexes and constraints go with it.
+/// Views that may read a column, triggers that are of it or look at it, foreign keys that refer to it,
+/// columns computed from it. Its own indexes and constraints go with it.
 fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<Edge>) {
     let Some(relation) = catalog.relation(table) else { return };
     let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
@@ -300,6 +300,12 @@ fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<E
     for view in catalog.dependents_of(table) {
         if reads(view, table).is_some_and(|query| rewrite::mentions(query, &column.name)) {
             push(Node::Relation(view.oid));
+        }
+    }
+    for trigger in catalog.triggers_of(table) {
+        let looks = |when: &String| rewrite::mentions(when, &column.name);
+        if trigger.columns.contains(&number) || trigger.when.as_ref().is_some_and(looks) {
+            push(Node::Trigger(trigger.oid));
         }
     }
     for (child, c, f) in catalog.references_to(table) {
@@ -315,6 +321,30 @@ fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<E
             push(Node::Column(table, other));
         }
     }
+}
+
+/// Error 0A000 if a view or a trigger keeps a column's type as it is.
+pub(crate) fn check_type_may_change(
+    ctx: &ExecContext,
+    table: Oid,
+    number: i16,
+    column: &str,
+) -> Result<()> {
+    let mut edges = Vec::new();
+    column_dependents(&ctx.txn.catalog(), table, number, &mut edges);
+    for Edge { node, .. } in edges {
+        let (of, rule) = match node {
+            Node::Relation(_) => ("by a view or rule", "rule _RETURN on "),
+            Node::Trigger(_) => ("in a trigger definition", ""),
+            _ => continue,
+        };
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot alter type of a column used {of}"),
+        )
+        .detail(format!("{rule}{} depends on column \"{column}\"", describe(ctx, node))));
+    }
+    Ok(())
 }
 
 fn defaults_with(catalog: &Catalog, text: &str) -> Vec<(Oid, i16)> {
