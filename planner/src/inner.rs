@@ -10,7 +10,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 use crate::bind::{Binder, ParamTypes, Variables};
 use crate::call::{PgType, Typed, literal};
 use crate::context::ExecContext;
-use crate::exec::{copy, cursor, dml, locking, utility};
+use crate::exec::{CallPlan, copy, cursor, dml, locking, utility};
 use crate::explain::{self, Explained, Options};
 use crate::portal::{About, CursorOptions, Portal};
 use crate::query::QueryPlan;
@@ -24,6 +24,7 @@ enum Kind {
     Query(Arc<QueryPlan>),
     Dml(Box<dml::DmlPlan>),
     Do(String),
+    Call(CallPlan),
     Explain(Options, Box<Explained>),
     Utility,
 }
@@ -90,6 +91,7 @@ impl Statement {
             Kind::Query(plan) => Some(plan.uses()),
             Kind::Dml(plan) => Some(plan.uses()),
             Kind::Explain(_, plan) => plan.uses(),
+            Kind::Call(plan) => Some(plan.uses()),
             Kind::Do(_) | Kind::Utility => None,
         }
     }
@@ -110,6 +112,14 @@ impl Statement {
                 Cow::Owned(ExecContext { catalog: catalog.clone(), ..ctx.clone() })
             }
             _ => Cow::Borrowed(ctx),
+        }
+    }
+
+    /// The CALL it is.
+    pub(crate) fn call(&self) -> Option<&CallPlan> {
+        match &self.kind {
+            Kind::Call(plan) => Some(plan),
+            _ => None,
         }
     }
 
@@ -253,6 +263,11 @@ fn plan(
                 let columns = bound.columns.clone();
                 Ok((Kind::Query(Arc::new(QueryPlan::of(ctx, bound)?)), columns))
             }
+            ast::Statement::Call(call) => {
+                let plan = CallPlan::new(ctx, binder, call)?;
+                let columns = plan.columns().to_vec();
+                Ok((Kind::Call(plan), columns))
+            }
             ast::Statement::Explain { .. } => {
                 let (options, inner) = explain::read(stmt)?;
                 let (plan, _) = explain::prepare(ctx, inner, types)?;
@@ -325,7 +340,14 @@ pub fn rows(
             Ok(outcome.tag.count.unwrap_or(0))
         }
         Kind::Do(body) => {
-            crate::plpgsql::run_do(ctx, body)?;
+            crate::plpgsql::run_do(ctx, body, None)?;
+            Ok(0)
+        }
+        Kind::Call(plan) => {
+            let row = plan.run(ctx, &params, None)?;
+            if !row.is_empty() {
+                f(row)?;
+            }
             Ok(0)
         }
         Kind::Explain(options, plan) => {

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use vicinity_storage::Transaction;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use crate::exec::CallPlan;
 use crate::explain::{Explained, Options};
 use crate::hooks::DmlPlan;
 use crate::query::QueryPlan;
@@ -22,6 +23,8 @@ pub enum Kind {
     Query(Arc<QueryPlan>),
     /// INSERT, UPDATE, DELETE.
     Dml(Arc<DmlPlan>),
+    /// CALL.
+    Call(Arc<CallPlan>),
     /// EXPLAIN of one of those.
     Explain(Options, Arc<Explained>),
     /// BEGIN, COMMIT, SAVEPOINT ...
@@ -36,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     pub(crate) fn depends_on_catalog(&self) -> bool {
-        matches!(self, Kind::Query(_) | Kind::Dml(_) | Kind::Explain(..))
+        matches!(self, Kind::Query(_) | Kind::Dml(_) | Kind::Call(_) | Kind::Explain(..))
     }
 }
 
@@ -63,6 +66,7 @@ impl Prepared {
         match &self.kind {
             Kind::Query(plan) => Some(plan.uses()),
             Kind::Dml(plan) => Some(plan.uses()),
+            Kind::Call(plan) => Some(plan.uses()),
             Kind::Explain(_, plan) => plan.uses(),
             _ => None,
         }

@@ -1,24 +1,27 @@
 //! A session: statements prepared and run, transactions begun and ended around them.
 
 mod block;
+mod ending;
 mod lifted;
 mod statements;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use sqlparser::ast;
 use vicinity_storage::{Interrupt, Isolation, Lsn, Savepoint, SnapshotPlace, Transaction};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+pub(crate) use ending::Transactions;
+
+use self::ending::Surroundings;
 use crate::activity::Doing;
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
 use crate::engine::Engine;
-use crate::exec::after::{self, Deferred};
+use crate::exec::after::Deferred;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction;
-use crate::exec::{Outcome, cursor, locking, temporary, utility};
+use crate::exec::{CallPlan, Outcome, cursor, locking, temporary, utility};
 use crate::explain;
 use crate::hooks;
 use crate::portal;
@@ -192,35 +195,25 @@ impl Session {
     }
 
     fn context_in(&self, txn: Arc<Transaction>) -> ExecContext {
-        ExecContext {
-            engine: self.engine.clone(),
-            session: self.state.clone(),
-            snapshot: txn.snapshot(),
-            catalog: txn.catalog(),
-            style: self.state.style(),
-            txn,
-            depth: 0,
-            measure: None,
-            results: None,
-            source: None,
-            trigger_depth: 0,
-            transition: None,
-        }
+        self.surroundings().context_in(txn)
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { engine: &self.engine, state: &self.state, interrupt: &self.interrupt }
     }
 
     fn begin(&mut self, isolation: Isolation, read_only: bool) -> Result<Arc<Transaction>> {
-        let place = match &self.place {
-            Some(place) => place,
-            None => self.place.insert(SnapshotPlace::open(&self.engine.db)?),
-        };
-        let txn = self.engine.db.begin_at(place, isolation, read_only);
-        txn.set_process(self.state.pid());
-        txn.set_interrupt(self.interrupt.clone());
-        txn.set_lock_timeout(self.state.lock_timeout());
-        let txn = Arc::new(txn);
-        self.state.begin_transaction();
+        let place = self.place()?;
+        let txn = self.surroundings().begin(&place, isolation, read_only);
         self.txn = Some(txn.clone());
         Ok(txn)
+    }
+
+    fn place(&mut self) -> Result<Arc<SnapshotPlace>> {
+        Ok(match &self.place {
+            Some(place) => place.clone(),
+            None => self.place.insert(SnapshotPlace::open(&self.engine.db)?).clone(),
+        })
     }
 
     /// A plan that is still good, if there is one: what [`Session::prepare`] would give at once.
@@ -335,6 +328,12 @@ impl Session {
                 prepared.columns = plan.columns().map(<[OutputColumn]>::to_vec);
                 prepared.params = plan.params().to_vec();
                 prepared.kind = Kind::Dml(Arc::new(plan));
+            }
+            ast::Statement::Call(call) => {
+                let plan = CallPlan::new(ctx, Binder::of(ctx, ParamTypes::declared(types)), call)?;
+                prepared.columns = Some(plan.columns().to_vec()).filter(|c| !c.is_empty());
+                prepared.params = plan.params().to_vec();
+                prepared.kind = Kind::Call(Arc::new(plan));
             }
             ast::Statement::Explain { .. } => {
                 let (options, inner) = explain::read(stmt)?;
@@ -460,11 +459,42 @@ impl Session {
                     Started::Done(tag) => Execution::Done(tag.to_string()),
                 })
             }
+            Kind::Call(plan) => {
+                let row = self.ending_transactions(&ctx, |t| plan.run(&ctx, &params, t))?;
+                if plan.columns().is_empty() {
+                    return Ok(Execution::Done("CALL".to_owned()));
+                }
+                let cursor = Cursor::memory(plan.columns().to_vec(), vec![row]);
+                Ok(Execution::Rows { cursor, tag: RowsTag::Text("CALL".to_owned()) })
+            }
             _ => {
-                let done = utility::run(&ctx, &prepared.parsed.stmt, self.in_block())?;
+                let stmt = &prepared.parsed.stmt;
+                let done = match stmt.as_ref() {
+                    Statement::Do { .. } => {
+                        self.ending_transactions(&ctx, |t| utility::run_do(&ctx, stmt, t))?
+                    }
+                    _ => utility::run(&ctx, stmt, self.in_block())?,
+                };
                 Ok(outcome(done, prepared.columns.as_deref()))
             }
         }
+    }
+
+    /// Runs what may end the transaction it is run in, outside of a block.
+    fn ending_transactions<T>(
+        &mut self,
+        ctx: &ExecContext,
+        run: impl FnOnce(Option<&Transactions>) -> Result<T>,
+    ) -> Result<T> {
+        if self.in_block() {
+            return run(None);
+        }
+        let place = self.place()?;
+        let transactions = Transactions::new(self.surroundings(), place, ctx.txn.clone());
+        let done = run(Some(&transactions));
+        self.txn = Some(transactions.current());
+        self.pending = transactions.pending().max(self.pending);
+        done
     }
 
     /// Ends what the statement left open: the implicit transaction is committed, or rolled back after
@@ -505,7 +535,7 @@ impl Session {
         match self.savepoints.last() {
             Some(savepoint) => txn.rollback_to(&savepoint.storage)?,
             None => {
-                self.end_advisory();
+                self.surroundings().end_advisory();
                 txn.rollback();
             }
         }
@@ -515,65 +545,13 @@ impl Session {
     fn commit(&mut self) -> Result<Option<Lsn>> {
         let Some(txn) = self.txn.take() else { return Ok(None) };
         self.savepoints.clear();
-        txn.set_synchronous(self.state.is_synchronous());
-        let held = self.end_portals();
-        self.end_advisory();
-        let checked = held.and_then(|()| self.before_commit(&txn));
-        self.state.forget_deferred();
-        match checked.and_then(|()| txn.commit()) {
-            Ok(ticket) => {
-                self.state.commit_settings();
-                Ok(ticket.lsn)
-            }
-            Err(e) => {
-                txn.rollback();
-                self.state.rollback_settings();
-                Err(e)
-            }
-        }
-    }
-
-    /// Advisory locks of the transaction go with it.
-    fn end_advisory(&self) {
-        if self.state.locks_advisory.load(Ordering::Relaxed) {
-            self.engine.advisory.end_transaction(self.state.pid());
-        }
-    }
-
-    /// Cursors WITH HOLD read what the transaction lets them see; all others end.
-    fn end_portals(&self) -> Result<()> {
-        let all = self.state.portals().all();
-        if all.is_empty() {
-            return Ok(());
-        }
-        let held = all.iter().try_for_each(|(_, portal)| portal.lock().commit());
-        self.state.portals().end();
-        held
-    }
-
-    /// What waited for the end of the transaction.
-    fn before_commit(&self, txn: &Arc<Transaction>) -> Result<()> {
-        if txn.xid().is_none() {
-            return Ok(());
-        }
-        if self.state.has_deferred() {
-            after::commit(&self.context_in(txn.clone()))?;
-        }
-        if !self.state.on_commit().is_empty() {
-            temporary::before_commit(&self.context_in(txn.clone()))?;
-        }
-        Ok(())
+        self.surroundings().commit(&txn)
     }
 
     fn abort(&mut self) -> Option<Lsn> {
         self.savepoints.clear();
-        self.state.portals().end();
-        self.state.forget_deferred();
-        self.end_advisory();
-        if let Some(txn) = self.txn.take() {
-            txn.rollback();
-        }
-        self.state.rollback_settings();
+        let txn = self.txn.take();
+        self.surroundings().abort(txn.as_deref());
         None
     }
 }

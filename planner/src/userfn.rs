@@ -14,6 +14,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, oid};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::resolve::{Types, polymorphic};
+use crate::session::Transactions;
 use crate::session_state::Acting;
 use crate::{plpgsql, sqlfn};
 
@@ -97,10 +98,10 @@ pub fn validate(ctx: &ExecContext, function: &Function) -> Result<()> {
         Language::PlPgSql if is_polymorphic(function) => {
             let assumed: Vec<Oid> =
                 function.input_types().into_iter().map(|ty| assumed(ty).unwrap_or(ty)).collect();
-            plpgsql::compile(ctx, &*concrete(ctx, function, &assumed)?).map(drop)
+            plpgsql::compile_checking(ctx, &*concrete(ctx, function, &assumed)?, true).map(drop)
         }
         Language::Sql => sqlfn::compile(ctx, function).map(drop),
-        Language::PlPgSql => plpgsql::compile(ctx, function).map(drop),
+        Language::PlPgSql => plpgsql::compile_checking(ctx, function, true).map(drop),
         Language::Internal | Language::C => Ok(()),
     }
 }
@@ -136,6 +137,22 @@ pub fn run_function(
     match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call(ctx, f, args),
         Compiled::PlPgSql(f) => plpgsql::call(ctx, f, args),
+    }
+}
+
+/// Runs a procedure, which may end `transactions`: its output arguments' values as a row, the value
+/// itself of a single one.
+pub(crate) fn run_procedure(
+    ctx: &ExecContext,
+    function: &Arc<Function>,
+    types: &[PgType],
+    args: &[Datum],
+    transactions: Option<&Transactions>,
+) -> Result<Datum> {
+    let _acting = acting(ctx, function);
+    match &*ctx.engine.functions.get(ctx, function, types)? {
+        Compiled::Sql(f) => sqlfn::call(ctx, f, args),
+        Compiled::PlPgSql(f) => plpgsql::call_procedure(ctx, f, args, transactions),
     }
 }
 

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Ident};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::scope::{Item, Scope, ScopeColumn};
-use super::{Binder, Outer, fold, position};
+use super::{Binder, Conflict, Outer, fold, position};
 use crate::call::{PgType, Typed, placeholder};
 
 impl Binder<'_> {
@@ -15,10 +15,14 @@ impl Binder<'_> {
         let place = idents.first().and_then(|i| position(i.span));
         let parts: Vec<String> = idents.iter().map(fold).collect();
         let variable = self.variable(&parts);
+        let conflict = self.variables.map(|v| v.conflict()).unwrap_or_default();
+        if let Some((number, ty)) = variable.filter(|_| conflict == Conflict::Variable) {
+            return Ok(Typed::new(placeholder(number, ty), ty));
+        }
         for level in (0..self.levels.len()).rev() {
             let Some(scope) = self.levels.get(level).map(|l| &l.scope) else { continue };
             let Some(found) = lookup(scope, &parts).map_err(|e| e.or_at(place))? else { continue };
-            if variable.is_some() {
+            if variable.is_some() && conflict == Conflict::Error {
                 return Err(ambiguous(parts.last().map_or("", String::as_str))
                     .detail("It could refer to either a PL/pgSQL variable or a table column.")
                     .or_at(place));

@@ -184,7 +184,7 @@ impl Binder<'_> {
         self.scalar_call(resolved)
     }
 
-    fn type_names(&self, args: &[Typed]) -> String {
+    pub(super) fn type_names(&self, args: &[Typed]) -> String {
         let names: Vec<String> = args.iter().map(|a| self.types.name(a.ty.oid)).collect();
         names.join(", ")
     }
@@ -435,7 +435,9 @@ fn column_name(name: &str, index: usize) -> String {
 fn inputs(
     function: &Function,
 ) -> impl Iterator<Item = &vicinity_storage::catalog::model::Argument> {
-    function.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table))
+    // CALL names what comes out of a procedure, too.
+    let own = function.procedure;
+    function.args.iter().filter(move |a| own || !matches!(a.mode, ArgMode::Out | ArgMode::Table))
 }
 
 fn has_clauses(args: &FunctionArguments) -> bool {

@@ -22,6 +22,7 @@ mod lock;
 mod operator;
 mod order;
 mod params;
+mod procedure;
 mod query;
 mod recursion;
 mod recursive;
@@ -61,7 +62,7 @@ use crate::sql::Source;
 use crate::uses::Uses;
 
 pub(crate) use inspect::Owner;
-pub use params::{ParamTypes, Variables};
+pub use params::{Conflict, ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
 pub(crate) use store::Part;
 pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};

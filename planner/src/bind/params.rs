@@ -15,6 +15,11 @@ pub trait Variables {
         None
     }
 
+    /// What a name means that a column has, too.
+    fn conflict(&self) -> Conflict {
+        Conflict::Column
+    }
+
     /// The columns of a transition table.
     fn transition(&self, _name: &str) -> Option<Vec<(String, PgType)>> {
         None
@@ -25,6 +30,18 @@ pub trait Variables {
     fn types(&self) -> Option<Vec<Oid>> {
         None
     }
+}
+
+/// How a name is understood that a variable and a column have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conflict {
+    /// Not at all (42702).
+    #[default]
+    Error,
+    /// As the variable.
+    Variable,
+    /// As the column.
+    Column,
 }
 
 /// The types of a statement's parameters.

@@ -11,6 +11,7 @@
 
 pub(crate) mod after;
 mod alter;
+mod call;
 mod canon;
 pub mod copy;
 pub(crate) mod cursor;
@@ -37,6 +38,8 @@ pub mod utility;
 pub(crate) mod viewtext;
 pub(crate) mod written;
 
+pub use call::CallPlan;
+pub(crate) use call::is_output;
 pub(crate) use ddl::depend::held_constraint;
 pub use ddl::session_defaults::of_session as session_defaults;
 pub(crate) use ddl::{create_as, grant};

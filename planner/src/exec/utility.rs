@@ -10,6 +10,7 @@ use super::ddl::{
 use super::outcome::{Outcome, done};
 use super::{after, alter, cursor, maintenance, name, rights, set};
 use crate::context::ExecContext;
+use crate::session::Transactions;
 use crate::sql::Statement;
 
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
@@ -69,25 +70,38 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::Refresh { name, no_data, concurrently } => {
             materialized::refresh(ctx, name, *no_data, *concurrently)
         }
-        Statement::Do { language, body } if language == "plpgsql" => {
-            crate::plpgsql::run_do(ctx, body)?;
-            Ok(done("DO"))
-        }
-        Statement::Do { language, .. } => Err(match language.as_str() {
-            "sql" | "internal" | "c" => PgError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("language \"{language}\" does not support inline code execution"),
-            ),
-            _ => PgError::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("language \"{language}\" does not exist"),
-            ),
-        }),
+        Statement::Do { .. } => run_do(ctx, stmt, None),
         Statement::Grant(g) => grant::run(ctx, g),
         Statement::Copy(c) => super::copy::run(ctx, c),
         Statement::Declare(d) => cursor::declare(ctx, d, in_block),
         Statement::Fetch(f) => cursor::fetch(ctx, f),
         Statement::Close(name) => cursor::close(ctx, name.as_ref()),
+    }
+}
+
+/// Runs DO, which may end `transactions`.
+pub(crate) fn run_do(
+    ctx: &ExecContext,
+    stmt: &Statement,
+    transactions: Option<&Transactions>,
+) -> Result<Outcome> {
+    let Statement::Do { language, body, body_at } = stmt else {
+        return Err(PgError::internal("not a DO"));
+    };
+    match language.as_str() {
+        "plpgsql" => {
+            crate::plpgsql::run_do(ctx, body, transactions)
+                .map_err(|e| function::in_query(e, body, *body_at))?;
+            Ok(done("DO"))
+        }
+        "sql" | "c" | "internal" => Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("language \"{language}\" does not support inline code execution"),
+        )),
+        _ => Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("language \"{language}\" does not exist"),
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use vicinity_types::{Severity, SqlState};
 
 use super::expr::Plans;
+use crate::bind::Conflict;
 
 /// The place of a variable in the frame.
 pub(super) type Slot = usize;
@@ -54,12 +55,54 @@ pub(super) enum VariableKind {
 #[derive(Debug)]
 pub(super) struct Sql {
     pub(super) text: String,
-    /// The line of the body it begins on.
-    pub(super) line: usize,
+    pub(super) form: Form,
+    /// How a name is understood that a variable and a column have.
+    pub(super) conflict: Conflict,
     /// Which variables can be seen from here, innermost last.
     pub(super) scope: std::sync::Arc<Scope>,
     /// The plans made of it so far, by the shapes of the records it mentions.
     pub(super) planned: Plans,
+}
+
+/// What a piece of SQL is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Form {
+    /// Runs as it is written.
+    Statement,
+    /// What SELECT gives of it is its value.
+    Expression,
+    /// The same; errors show what it is assigned to.
+    Assigned(Box<str>),
+}
+
+impl Sql {
+    /// What makes a query of it.
+    pub(super) fn prefix(&self) -> &'static str {
+        if self.form == Form::Statement { "" } else { "SELECT " }
+    }
+
+    /// What stands before it where it is shown.
+    pub(super) fn lead(&self) -> &str {
+        match &self.form {
+            Form::Assigned(lead) => lead,
+            _ => "",
+        }
+    }
+
+    /// As errors show it.
+    pub(super) fn shown(&self) -> String {
+        format!("{}{}", self.lead(), self.text)
+    }
+
+    /// As CONTEXT lines call it.
+    pub(super) fn described(&self) -> String {
+        let what = match self.form {
+            Form::Statement => "SQL statement",
+            Form::Expression => "SQL expression",
+            Form::Assigned(_) => "PL/pgSQL assignment",
+        };
+        format!("{what} \"{}\"", self.shown())
+    }
 }
 
 /// Names in sight.
@@ -73,8 +116,8 @@ pub(super) struct Scope {
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) label: Option<String>,
-    /// Slots to (re)initialise on entry, with their defaults.
-    pub(super) inits: Vec<(Slot, Option<Sql>)>,
+    /// Slots to (re)initialise on entry, with their lines and defaults.
+    pub(super) inits: Vec<(Slot, usize, Option<Sql>)>,
     pub(super) body: Vec<Statement>,
     pub(super) handlers: Vec<Handler>,
     /// Slots of SQLSTATE and SQLERRM inside handlers.
@@ -169,11 +212,15 @@ pub(super) enum StatementKind {
         label: Option<String>,
         target: Target,
         query: Query,
+        /// A statement of the body may end the transaction: rows are kept.
+        held: bool,
         body: Vec<Statement>,
     },
     ForEach {
         label: Option<String>,
-        target: Slot,
+        target: Target,
+        /// Dimensions of the slices that are taken; 0: elements.
+        slice: usize,
         array: Sql,
         body: Vec<Statement>,
     },
@@ -221,6 +268,13 @@ pub(super) enum StatementKind {
         into: Option<Into>,
     },
     Perform(Sql),
+    /// `CALL`, with the targets of its output arguments.
+    Call(Call),
+    /// COMMIT or ROLLBACK, AND CHAIN.
+    Transaction {
+        commit: bool,
+        chain: bool,
+    },
     Diagnostics {
         stacked: bool,
         items: Vec<(Place, String)>,
@@ -247,6 +301,14 @@ pub(super) enum Where {
 pub(super) struct Into {
     pub(super) target: Target,
     pub(super) strict: bool,
+}
+
+/// `CALL name(arguments)`
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) sql: Sql,
+    /// Names of the arguments, and the variables they are.
+    pub(super) args: Vec<(Option<String>, Option<Place>)>,
 }
 
 /// RAISE.

@@ -5,13 +5,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::Guard;
+use smallvec::SmallVec;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
-use super::ast::{Query, Scope, Slot, Sql, VariableKind};
+use vicinity_storage::catalog::model::Function;
+
+use super::ast::{Form, Query, Scope, Slot, Sql, VariableKind};
 use super::cast;
 use super::frame::{Frame, Row, Value};
 use super::run::Interpreter;
-use crate::bind::Variables;
+use crate::bind::{Conflict, Variables};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::inner::{self, Statement};
@@ -93,6 +96,7 @@ enum Use {
 struct Lookup<'a, 'f> {
     ctx: &'a crate::context::ExecContext,
     scope: &'a Scope,
+    conflict: Conflict,
     frame: &'a Frame<'f>,
     uses: RefCell<Vec<Use>>,
     shapes: RefCell<Vec<Shape>>,
@@ -178,6 +182,10 @@ impl Variables for Lookup<'_, '_> {
         row.names.iter().map(field).collect()
     }
 
+    fn conflict(&self) -> Conflict {
+        self.conflict
+    }
+
     fn transition(&self, name: &str) -> Option<Vec<(String, PgType)>> {
         self.ctx.transition.as_ref()?.columns(name).map(<[_]>::to_vec)
     }
@@ -191,15 +199,14 @@ impl Variables for Lookup<'_, '_> {
     }
 }
 
-/// The plan of a piece of SQL that fits the records as they are now. `prefix` makes an expression
-/// a query.
-fn plan(me: &Interpreter<'_>, sql: &Sql, prefix: &str) -> Result<InUse> {
-    plan_by(me, sql, prefix, inner::prepare)
+/// The plan of a piece of SQL that fits the records as they are now.
+fn plan(me: &Interpreter<'_>, sql: &Sql) -> Result<InUse> {
+    plan_by(me, sql, inner::prepare)
 }
 
 type Prepare = fn(&ExecContext, &str, &[Oid], &dyn Variables) -> Result<Arc<Statement>>;
 
-fn plan_by(me: &Interpreter<'_>, sql: &Sql, prefix: &str, prepare: Prepare) -> Result<InUse> {
+fn plan_by(me: &Interpreter<'_>, sql: &Sql, prepare: Prepare) -> Result<InUse> {
     let fits =
         |p: &Planned| p.statement.is_current(&me.ctx) && p.shapes.iter().all(|s| s.fits(&me.frame));
     if let Some(found) = InUse::find(sql, fits)
@@ -210,13 +217,14 @@ fn plan_by(me: &Interpreter<'_>, sql: &Sql, prefix: &str, prepare: Prepare) -> R
     let lookup = Lookup {
         ctx: &me.ctx,
         scope: &sql.scope,
+        conflict: sql.conflict,
         frame: &me.frame,
         uses: RefCell::default(),
         shapes: RefCell::default(),
     };
-    let text = format!("{prefix}{}", sql.text);
+    let text = format!("{}{}", sql.prefix(), sql.text);
     let statement = prepare(&me.ctx, &text, &[], &lookup)
-        .map_err(|e| unassigned(me, sql, e).unwrap_or_else(|e| inside(e, &text)))?;
+        .map_err(|e| unassigned(me, sql, e).unwrap_or_else(|e| inside_piece(e, sql)))?;
     let planned = Arc::new(Planned {
         statement,
         uses: lookup.uses.into_inner(),
@@ -278,20 +286,34 @@ fn inside(mut error: PgError, text: &str) -> PgError {
     error
 }
 
-fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Vec<Datum>> {
-    planned
-        .uses
-        .iter()
-        .map(|u| match u {
-            Use::Whole(slot, _) => me.frame.datum(*slot),
-            Use::Field(slot, at, _) => me.frame.field(&me.ctx, *slot, *at),
-        })
-        .collect()
+/// The same for a piece of the body, as it is shown.
+fn inside_piece(error: PgError, sql: &Sql) -> PgError {
+    let known = error.report().internal_query.is_some();
+    let mut error = inside(error, &sql.shown());
+    let report = error.report_mut();
+    if !known && let Some(place) = &mut report.internal_position {
+        *place = (*place + sql.lead().chars().count()).saturating_sub(sql.prefix().len());
+    }
+    error
+}
+
+/// The parameters of a plan: most have few.
+type Params = SmallVec<[Datum; 4]>;
+
+fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Params> {
+    let mut values = Params::with_capacity(planned.uses.len());
+    for u in &planned.uses {
+        values.push(match u {
+            Use::Whole(slot, _) => me.frame.datum(*slot)?,
+            Use::Field(slot, at, _) => me.frame.field(&me.ctx, *slot, *at)?,
+        });
+    }
+    Ok(values)
 }
 
 /// The value of an expression, with its type.
 pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType)> {
-    let planned = plan(me, sql, "SELECT ")?;
+    let planned = plan(me, sql)?;
     let Some(column) = planned.statement.columns().first() else {
         return Err(PgError::new(SqlState::SYNTAX_ERROR, "missing expression"));
     };
@@ -299,8 +321,8 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
         return Err(PgError::new(
             SqlState::SYNTAX_ERROR,
             format!(
-                "query \"SELECT {}\" returned {} columns",
-                sql.text,
+                "query \"{}\" returned {} columns",
+                sql.shown(),
                 planned.statement.columns().len()
             ),
         ));
@@ -316,18 +338,20 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
     }
     let mut result = Datum::Null;
     let mut rows = 0;
-    inner::rows(&me.ctx, &planned.statement, values, &mut |row| {
+    inner::rows(&me.ctx, &planned.statement, values.into_vec(), &mut |row| {
         rows += 1;
         if rows == 1 {
             result = row.into_iter().next().unwrap_or_default();
         }
         Ok(rows < 2)
-    })?;
+    })
+    .map_err(|e| while_running(e, sql))?;
     if rows > 1 {
         return Err(PgError::new(
             SqlState::CARDINALITY_VIOLATION,
-            format!("query \"SELECT {}\" returned more than one row", sql.text),
-        ));
+            "query returned more than one row",
+        )
+        .context(format!("query: {}", sql.shown())));
     }
     Ok((result, ty))
 }
@@ -358,7 +382,8 @@ pub(super) fn text(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<String>
 pub(super) fn equals_any(me: &mut Interpreter<'_>, operand: &Sql, list: &Sql) -> Result<bool> {
     let condition = Sql {
         text: format!("({}) IN ({})", operand.text, list.text),
-        line: list.line,
+        form: Form::Expression,
+        conflict: list.conflict,
         scope: list.scope.clone(),
         planned: Plans::default(),
     };
@@ -367,8 +392,26 @@ pub(super) fn equals_any(me: &mut Interpreter<'_>, operand: &Sql, list: &Sql) ->
 
 /// Runs a query for its effect; gives the number of rows.
 pub(super) fn run(me: &mut Interpreter<'_>, sql: &Sql) -> Result<u64> {
-    let planned = plan(me, sql, "")?;
+    let planned = plan(me, sql)?;
     run_planned(me, sql, &planned)
+}
+
+/// What a CALL gave: the procedure, its output and the types of that.
+type Called = (Arc<Function>, Vec<Datum>, Vec<PgType>);
+
+/// Runs a CALL; `None` if it has no output.
+pub(super) fn call(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<Called>> {
+    let planned = plan(me, sql)?;
+    let statement = planned.statement.clone();
+    let Some(plan) = statement.call() else {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "not a CALL"));
+    };
+    let values = params(me, &planned)?;
+    drop(planned);
+    me.renew();
+    let row = plan.run(&me.ctx, &values, me.transactions).map_err(|e| while_running(e, sql))?;
+    let types = plan.columns().iter().map(|c| c.ty).collect();
+    Ok((!row.is_empty()).then(|| (plan.function().clone(), row, types)))
 }
 
 fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result<u64> {
@@ -376,7 +419,7 @@ fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result
     let values = params(me, planned)?;
     me.renew();
     let mut rows = 0;
-    let affected = inner::rows(&me.ctx, &planned.statement, values, &mut |_| {
+    let affected = inner::rows(&me.ctx, &planned.statement, values.into_vec(), &mut |_| {
         rows += 1;
         Ok(true)
     });
@@ -386,7 +429,7 @@ fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result
 
 /// An error of a statement that could be planned: CONTEXT shows the statement.
 fn while_running(error: PgError, sql: &Sql) -> PgError {
-    error.context(format!("SQL statement \"{}\"", sql.text))
+    error.context(sql.described())
 }
 
 /// Whether a piece of SQL was planned, and is done quickly.
@@ -399,7 +442,7 @@ pub(super) fn is_short(sql: &Sql, depth: u32) -> bool {
 pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, bool)> {
     match query {
         Query::Static(sql) => {
-            let planned = plan(me, sql, "")?;
+            let planned = plan(me, sql)?;
             let gives = !planned.statement.columns().is_empty();
             if gives {
                 return Ok((0, true));
@@ -433,9 +476,9 @@ pub(super) fn open(
 ) -> Result<Portal> {
     let (statement, values) = match query {
         Query::Static(sql) => {
-            let planned = plan_by(me, sql, "", inner::prepare_cursor)?;
+            let planned = plan_by(me, sql, inner::prepare_cursor)?;
             let values = params(me, &planned)?;
-            (planned.statement.clone(), values)
+            (planned.statement.clone(), values.into_vec())
         }
         Query::Dynamic { text, using } => {
             let (text, values) = dynamic_text(me, text, using)?;
@@ -462,9 +505,9 @@ pub(super) fn for_each<'i>(
 ) -> Result<()> {
     let (statement, values) = match query {
         Query::Static(sql) => {
-            let planned = plan(me, sql, "")?;
+            let planned = plan(me, sql)?;
             let values = params(me, &planned)?;
-            (planned.statement.clone(), values)
+            (planned.statement.clone(), values.into_vec())
         }
         Query::Dynamic { text, using } => {
             let (text, values) = dynamic_text(me, text, using)?;

@@ -35,6 +35,8 @@ pub(super) struct Lexeme {
     pub(super) token: Token,
     pub(super) start: usize,
     pub(super) end: usize,
+    /// The character it begins with, from one.
+    pub(super) column: usize,
 }
 
 /// Splits a body.
@@ -49,17 +51,19 @@ pub(super) fn lex(body: &str) -> Result<Vec<Lexeme>> {
     let mut found: Vec<Lexeme> = Vec::new();
     for TokenWithSpan { token, span } in tokenize(body)? {
         let (start, end) = (byte(span.start.column), byte(span.end.column));
+        let column = usize::try_from(span.start.column).unwrap_or(1);
         let token = own(token)?;
         match found.last_mut() {
             Some(last)
                 if token == Token::Symbol(".") && last.token == token && last.end == start =>
             {
-                *last = Lexeme { token: Token::Symbol(".."), start: last.start, end };
+                *last = Lexeme { token: Token::Symbol(".."), end, ..last.clone() };
             }
-            _ => found.push(Lexeme { token, start, end }),
+            _ => found.push(Lexeme { token, start, end, column }),
         }
     }
-    found.push(Lexeme { token: Token::End, start: body.len(), end: body.len() });
+    let (end, column) = (body.len(), bytes.len());
+    found.push(Lexeme { token: Token::End, start: end, end, column });
     Ok(found)
 }
 
@@ -90,6 +94,7 @@ fn symbol(token: &Sql) -> Option<&'static str> {
         Sql::RBracket => "]",
         Sql::Period => ".",
         Sql::Eq => "=",
+        Sql::RArrow => "=>",
         Sql::Mod => "%",
         Sql::Colon => ":",
         Sql::Mul => "*",

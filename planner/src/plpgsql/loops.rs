@@ -1,10 +1,13 @@
 //! LOOP, WHILE, FOR and FOREACH.
 
+use std::sync::Arc;
+
+use vicinity_types::array::Array;
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
-use super::ast::{Place, Slot, Sql, Statement, StatementKind};
+use super::ast::{Place, Slot, Sql, Statement, StatementKind, Target, VariableKind};
 use super::expr;
-use super::frame::Value;
+use super::frame::{self, Value};
 use super::run::{Flow, Interpreter};
 use crate::call::PgType;
 
@@ -36,10 +39,10 @@ impl Interpreter<'_> {
                 let range = self.range(from, to, by.as_ref(), *reverse)?;
                 self.for_integer(label.as_deref(), *slot, &range, body)
             }
-            StatementKind::ForQuery { label, target, query, body } => {
+            StatementKind::ForQuery { label, target, query, held, body } => {
                 let mut left = Flow::Next;
                 let mut any = false;
-                expr::for_each(self, query, &mut |me, row| {
+                let mut take = |me: &mut Self, row| {
                     any = true;
                     me.store(target, Some(row))?;
                     match me.round(label.as_deref(), body)? {
@@ -49,15 +52,31 @@ impl Interpreter<'_> {
                             Ok(false)
                         }
                     }
-                })?;
+                };
+                if *held && self.transactions.is_some() {
+                    // What is read later must be what there was in the transaction of now.
+                    let mut rows = Vec::new();
+                    expr::for_each(self, query, &mut |_, row| {
+                        rows.push(row);
+                        Ok(true)
+                    })?;
+                    for row in rows {
+                        self.ctx.check()?;
+                        if !take(self, row)? {
+                            break;
+                        }
+                    }
+                } else {
+                    expr::for_each(self, query, &mut take)?;
+                }
                 self.frame.set_found(any);
                 Ok(left)
             }
             StatementKind::ForCursor { label, record, cursor, args, body } => {
                 self.for_cursor(label.as_deref(), *record, *cursor, args, body)
             }
-            StatementKind::ForEach { label, target, array, body } => {
-                self.for_each_element(label.as_deref(), *target, array, body)
+            StatementKind::ForEach { label, target, slice, array, body } => {
+                self.for_each_element(label.as_deref(), target, *slice, array, body)
             }
             _ => Err(PgError::internal("not a loop")),
         }
@@ -126,7 +145,8 @@ impl Interpreter<'_> {
     fn for_each_element(
         &mut self,
         label: Option<&str>,
-        target: Slot,
+        target: &Target,
+        slice: usize,
         array: &Sql,
         body: &[Statement],
     ) -> Result<Flow> {
@@ -145,12 +165,23 @@ impl Interpreter<'_> {
                 )
             });
         };
-        let elem = PgType::with_kind(array.elem, -1, self.ctx.catalog.kind_of(array.elem));
+        let (elements, elem) = if slice == 0 {
+            let elem = PgType::with_kind(array.elem, -1, self.ctx.catalog.kind_of(array.elem));
+            if self.holds_array(target, ty)? {
+                return Err(mismatch("FOREACH loop variable must not be of an array type"));
+            }
+            (array.iter().collect(), elem)
+        } else {
+            if !self.holds_array(target, ty)? {
+                return Err(mismatch("FOREACH ... SLICE loop variable must be of an array type"));
+            }
+            (slices(&array, slice)?, ty)
+        };
         let mut any = false;
-        for element in array.iter() {
+        for element in elements {
             self.ctx.check()?;
             any = true;
-            self.frame.assign(&self.ctx, &Place::Variable(target), element, elem)?;
+            self.store_element(target, element, elem)?;
             if let Round::Leave(flow) = self.round(label, body)? {
                 self.frame.set_found(true);
                 return Ok(flow);
@@ -159,6 +190,57 @@ impl Interpreter<'_> {
         self.frame.set_found(any);
         Ok(Flow::Next)
     }
+}
+
+impl Interpreter<'_> {
+    /// Whether a FOREACH's variable is an array as the expression's type is.
+    fn holds_array(&self, target: &Target, ty: PgType) -> Result<bool> {
+        let Target::Scalars(places) = target else { return Ok(false) };
+        let [Place::Variable(slot)] = places.as_slice() else { return Ok(false) };
+        let VariableKind::Scalar(own) = self.frame.variable(*slot)?.kind else { return Ok(false) };
+        let catalog = &self.ctx.catalog;
+        Ok(catalog.element_of(own.oid).is_some() && catalog.element_of(ty.oid).is_some())
+    }
+
+    fn store_element(&mut self, target: &Target, element: Datum, ty: PgType) -> Result<()> {
+        match target {
+            Target::Scalars(places) if places.len() == 1 => {
+                let Some(place) = places.first() else { return Ok(()) };
+                self.frame.assign(&self.ctx, place, element, ty)
+            }
+            _ => {
+                let row = match frame::record_value(&self.ctx, element, None)? {
+                    Value::Row(row) => row,
+                    Value::Scalar(_) => None,
+                };
+                self.store(target, row)
+            }
+        }
+    }
+}
+
+fn mismatch(text: &str) -> PgError {
+    PgError::new(SqlState::DATATYPE_MISMATCH, text)
+}
+
+/// An array cut into arrays of its last dimensions.
+fn slices(array: &Array, dimensions: usize) -> Result<Vec<Datum>> {
+    let have = array.dims.len();
+    let Some(cut) = have.checked_sub(dimensions) else {
+        return Err(PgError::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            format!("slice dimension ({dimensions}) is out of the valid range 0..{have}"),
+        ));
+    };
+    let dims = array.dims.get(cut..).unwrap_or_default();
+    let size = dims.iter().try_fold(1_usize, |n, d| n.checked_mul(usize::try_from(d.len).ok()?));
+    let values: Vec<Datum> = array.iter().collect();
+    let piece = |part: &[Datum]| {
+        let mut made = Array::from_datums(array.elem, part.to_vec());
+        made.dims = dims.to_vec();
+        Datum::Array(Arc::new(made))
+    };
+    Ok(values.chunks(size.unwrap_or(1).max(1)).map(piece).collect())
 }
 
 /// `FOR i IN [REVERSE] first..last BY step`

@@ -13,6 +13,7 @@ mod lexer;
 mod loops;
 mod parse;
 mod part;
+mod procedure;
 mod raise;
 mod run;
 mod trigger;
@@ -20,17 +21,18 @@ mod types;
 
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{ArgMode, Function as Declared};
+use vicinity_storage::catalog::model::{ArgMode, Argument, Function as Declared};
 use vicinity_types::record::Record;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use self::ast::{Block, Slot, Variable, VariableKind};
 use self::frame::{Frame, Value};
-use self::parse::Parser;
+use self::parse::{Gives, Parser};
 use self::run::{Flow, Interpreter, Returns};
 use self::types::CatalogTypes;
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::session::Transactions;
 
 /// A compiled function.
 #[derive(Debug)]
@@ -66,8 +68,16 @@ pub type SetRows = Vec<Vec<Datum>>;
 
 /// Compiles a function's body for the catalog of `ctx`.
 pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
+    compile_checking(ctx, declared, false)
+}
+
+/// Compiles a body; CREATE FUNCTION wants the syntax of all SQL in it checked.
+pub fn compile_checking(ctx: &ExecContext, declared: &Declared, checks: bool) -> Result<Function> {
     let types = CatalogTypes { ctx };
     let mut parser = Parser::new(&declared.body, &types)?;
+    parser.gives = gives(declared);
+    parser.checks = checks;
+    check_names(declared)?;
     let label = Some(declared.name.as_str());
     let mut inputs = Vec::new();
     let mut outs = Vec::new();
@@ -94,7 +104,10 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     } else {
         None
     };
-    let body = parser.function().map_err(|e| compile_error(e, &declared.name))?;
+    let body = match parser.function() {
+        Ok(body) => body,
+        Err(e) => return Err(compile_error(e, &declared.name, &declared.body, parser.line())),
+    };
     Ok(Function {
         plain: trigger::is_plain(&body),
         trigger,
@@ -115,8 +128,45 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     })
 }
 
-fn compile_error(error: PgError, name: &str) -> PgError {
-    error.context(format!("compilation of PL/pgSQL function \"{name}\""))
+/// An error of a body shows where in the body, or near which line.
+fn compile_error(mut error: PgError, name: &str, body: &str, line: usize) -> PgError {
+    let report = error.report_mut();
+    match report.position.take() {
+        None => {
+            error.context(format!("compilation of PL/pgSQL function \"{name}\" near line {line}"))
+        }
+        place => {
+            report.internal_position = place;
+            report.internal_query = Some(body.to_owned());
+            error
+        }
+    }
+}
+
+fn gives(declared: &Declared) -> Gives {
+    let is_out = |a: &Argument| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table);
+    let outs = declared.args.iter().any(is_out);
+    match declared.returns {
+        _ if declared.returns_set => Gives::Set { outs },
+        oid::VOID if declared.procedure => Gives::Procedure,
+        oid::VOID => Gives::Nothing,
+        _ if outs => Gives::Outs,
+        _ => Gives::Value,
+    }
+}
+
+/// A name is one argument's.
+fn check_names(declared: &Declared) -> Result<()> {
+    let mut names = declared.args.iter().filter_map(|a| a.name.as_deref()).collect::<Vec<_>>();
+    names.sort_unstable();
+    match names.windows(2).find_map(|w| w.first().filter(|n| w.last() == Some(n))) {
+        None => Ok(()),
+        Some(name) => Err(PgError::new(
+            SqlState::INVALID_FUNCTION_DEFINITION,
+            format!("parameter name \"{name}\" used more than once"),
+        )
+        .context(format!("compilation of PL/pgSQL function \"{}\" near line 1", declared.name))),
+    }
 }
 
 /// FOUND is a variable every function has.
@@ -151,22 +201,41 @@ fn returns(ctx: &ExecContext, declared: &Declared) -> Returns {
 pub(crate) use trigger::call as call_trigger;
 
 /// Runs a DO block.
-pub fn run_do(ctx: &ExecContext, body: &str) -> Result<()> {
+pub(crate) fn run_do(
+    ctx: &ExecContext,
+    body: &str,
+    transactions: Option<&Transactions>,
+) -> Result<()> {
     let types = CatalogTypes { ctx };
     let mut parser = Parser::new(body, &types)?;
+    parser.checks = ctx.session.setting("check_function_bodies").as_deref() != Some("off");
     let found = found_slot(&mut parser);
-    let block = parser.function().map_err(|e| compile_error(e, "inline_code_block"))?;
+    let block = match parser.function() {
+        Ok(block) => block,
+        Err(e) => return Err(compile_error(e, "inline_code_block", body, parser.line())),
+    };
     let variables = parser.variables;
     let mut frame = Frame::new(&variables, found);
     frame.set_found(false);
     let (void, name) = (Returns::Void, "inline_code_block");
-    let mut interpreter = Interpreter::new(ctx.deeper()?, frame, void, name);
+    let mut interpreter =
+        Interpreter { transactions, ..Interpreter::new(ctx.deeper()?, frame, void, name) };
     check_end(interpreter.block(&block)?, Returns::Void, true)
 }
 
 /// Calls a function for one value.
 pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
-    let done = run(ctx, function, args)?;
+    call_procedure(ctx, function, args, None)
+}
+
+/// The same for what may end `transactions`.
+pub(crate) fn call_procedure(
+    ctx: &ExecContext,
+    function: &Function,
+    args: &[Datum],
+    transactions: Option<&Transactions>,
+) -> Result<Datum> {
+    let done = run(ctx, function, args, transactions)?;
     if !function.outs.is_empty() {
         return out_value(function, done.out_values()?);
     }
@@ -184,7 +253,7 @@ fn out_value(function: &Function, mut values: Vec<Datum>) -> Result<Datum> {
 
 /// Calls a set-returning function for all its rows.
 pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<SetRows> {
-    let done = run(ctx, function, args)?;
+    let done = run(ctx, function, args, None)?;
     if function.returns_set {
         return Ok(done.rows);
     }
@@ -197,7 +266,12 @@ pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Resul
     }])
 }
 
-fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<Interpreter<'a>> {
+fn run<'a>(
+    ctx: &ExecContext,
+    function: &'a Function,
+    args: &[Datum],
+    transactions: Option<&'a Transactions>,
+) -> Result<Interpreter<'a>> {
     if function.trigger.is_some() {
         return Err(trigger::not_a_call(function));
     }
@@ -218,8 +292,8 @@ fn run<'a>(ctx: &ExecContext, function: &'a Function, args: &[Datum]) -> Result<
         }
     }
     let mut interpreter = Interpreter {
-        returns_set: function.returns_set,
         outs: &function.outs,
+        transactions,
         ..Interpreter::new(ctx, frame, function.returns, &function.signature)
     };
     let flow = interpreter.block(&function.body)?;
@@ -240,18 +314,7 @@ fn check_end(flow: Flow, returns: Returns, free: bool) -> Result<()> {
                 _ => "control reached end of function without RETURN",
             },
         )),
-        Flow::Exit(Some(label)) | Flow::Continue(Some(label)) => Err(PgError::new(
-            SqlState::SYNTAX_ERROR,
-            format!(
-                "there is no label \"{label}\" attached to any block or loop enclosing this statement"
-            ),
-        )),
-        Flow::Exit(None) => Err(PgError::new(
-            SqlState::SYNTAX_ERROR,
-            "EXIT cannot be used outside a loop, unless it has a label",
-        )),
-        Flow::Continue(None) => {
-            Err(PgError::new(SqlState::SYNTAX_ERROR, "CONTINUE cannot be used outside a loop"))
-        }
+        // The function's own name is a label, too.
+        Flow::Exit(_) | Flow::Continue(_) => Err(PgError::internal("a label without its loop")),
     }
 }

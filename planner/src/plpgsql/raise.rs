@@ -199,6 +199,10 @@ pub(super) fn describe(kind: &StatementKind) -> &'static str {
         StatementKind::Execute { query: Query::Static(_), .. } => "SQL statement",
         StatementKind::Execute { .. } => "EXECUTE",
         StatementKind::Perform(_) => "PERFORM",
+        StatementKind::Call(_) => "CALL",
+        StatementKind::Transaction { commit: true, .. } => "COMMIT",
+        StatementKind::Transaction { commit: false, .. } => "ROLLBACK",
+        StatementKind::Diagnostics { stacked: true, .. } => "GET STACKED DIAGNOSTICS",
         StatementKind::Diagnostics { .. } => "GET DIAGNOSTICS",
         StatementKind::Null => "NULL",
     }

@@ -8,6 +8,7 @@ use super::frame::{Frame, Row, Value};
 use super::raise;
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::session::Transactions;
 
 /// Where control goes after a statement.
 pub(super) enum Flow {
@@ -35,13 +36,12 @@ pub(super) struct Interpreter<'a> {
     pub(super) ctx: ExecContext,
     pub(super) frame: Frame<'a>,
     pub(super) returns: Returns,
-    /// Whether the function gives a set: rows gather in `rows`.
-    pub(super) returns_set: bool,
     /// Slots of OUT parameters, whose values are the result.
     pub(super) outs: &'a [Slot],
     pub(super) result: Datum,
     /// What a trigger's function returns.
     pub(super) answer: Option<Row>,
+    /// Rows of a set.
     pub(super) rows: Vec<Vec<Datum>>,
     /// The error being handled, for a bare RAISE and GET STACKED DIAGNOSTICS.
     pub(super) handling: Option<PgError>,
@@ -49,6 +49,10 @@ pub(super) struct Interpreter<'a> {
     pub(super) row_count: u64,
     /// The function's name for CONTEXT lines.
     pub(super) name: &'a str,
+    /// Those it may end.
+    pub(super) transactions: Option<&'a Transactions>,
+    /// The error on its way says where it was.
+    pub(super) located: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -63,7 +67,6 @@ impl<'a> Interpreter<'a> {
             ctx,
             frame,
             returns,
-            returns_set: false,
             outs: &[],
             result: Datum::Null,
             answer: None,
@@ -71,6 +74,8 @@ impl<'a> Interpreter<'a> {
             handling: None,
             row_count: 0,
             name,
+            transactions: None,
+            located: false,
         }
     }
 }
@@ -83,7 +88,14 @@ impl Interpreter<'_> {
         let savepoint = self.ctx.txn.savepoint();
         let portals = self.ctx.session.portals().mark();
         let deferred = self.ctx.session.mark_deferred();
-        match self.block_body(block) {
+        if let Some(transactions) = self.transactions {
+            transactions.enter_savepoint();
+        }
+        let ran = self.block_body(block);
+        if let Some(transactions) = self.transactions {
+            transactions.leave_savepoint();
+        }
+        match ran {
             Ok(flow) => {
                 self.ctx.txn.release(savepoint);
                 Ok(flow)
@@ -100,6 +112,7 @@ impl Interpreter<'_> {
                 self.ctx.txn.rollback_to(&savepoint)?;
                 self.ctx.txn.release(savepoint);
                 self.renew();
+                self.located = false;
                 if let Some((state, message)) = block.error_slots {
                     self.set_text(state, error.code().as_str());
                     self.set_text(message, error.message());
@@ -117,23 +130,28 @@ impl Interpreter<'_> {
     }
 
     fn block_body(&mut self, block: &Block) -> Result<Flow> {
-        for (slot, default) in &block.inits {
-            let (value, ty) = match default {
-                Some(sql) => expr::eval(self, sql)?,
-                None => (Datum::Null, PgType::new(oid::UNKNOWN)),
-            };
-            if default.is_some() {
-                self.frame.assign(&self.ctx, &super::ast::Place::Variable(*slot), value, ty)?;
-            } else {
-                let empty = match self.frame.variable(*slot)?.kind {
-                    super::ast::VariableKind::Scalar(_) => Value::Scalar(Datum::Null),
-                    _ => Value::Row(None),
-                };
-                self.frame.set_raw(*slot, empty);
-            }
+        for (slot, line, default) in &block.inits {
+            self.initialise(*slot, default.as_ref()).map_err(|e| {
+                let place =
+                    format!("line {line} during statement block local variable initialization");
+                self.located(e, &place)
+            })?;
         }
         let flow = self.statements(&block.body)?;
         self.close_label(flow, block.label.as_deref())
+    }
+
+    fn initialise(&mut self, slot: Slot, default: Option<&Sql>) -> Result<()> {
+        let Some(sql) = default else {
+            let empty = match self.frame.variable(slot)?.kind {
+                super::ast::VariableKind::Scalar(_) => Value::Scalar(Datum::Null),
+                _ => Value::Row(None),
+            };
+            self.frame.set_raw(slot, empty);
+            return Ok(());
+        };
+        let (value, ty) = expr::eval(self, sql)?;
+        self.frame.assign(&self.ctx, &super::ast::Place::Variable(slot), value, ty)
     }
 
     /// EXIT with a block's own label ends there.
@@ -160,14 +178,17 @@ impl Interpreter<'_> {
         Ok(Flow::Next)
     }
 
-    fn with_context(&self, error: PgError, statement: &Statement) -> PgError {
+    fn with_context(&mut self, error: PgError, statement: &Statement) -> PgError {
         let what = raise::describe(&statement.kind);
-        // An inner statement already said where: PostgreSQL has one line a function.
-        let prefix = format!("PL/pgSQL function {} line ", self.name);
-        match &error.report().context {
-            Some(c) if c.lines().last().is_some_and(|l| l.starts_with(&prefix)) => error,
-            _ => error.context(format!("{prefix}{} at {what}", statement.line)),
+        self.located(error, &format!("line {} at {what}", statement.line))
+    }
+
+    /// An error says once a call where it was: the innermost statement.
+    fn located(&mut self, error: PgError, place: &str) -> PgError {
+        if std::mem::replace(&mut self.located, true) {
+            return error;
         }
+        error.context(format!("PL/pgSQL function {} {place}", self.name))
     }
 
     fn statement(&mut self, kind: &StatementKind) -> Result<Flow> {
@@ -221,6 +242,10 @@ impl Interpreter<'_> {
                 self.row_count = count;
                 Ok(Flow::Next)
             }
+            StatementKind::Call(call) => self.call(call).map(|()| Flow::Next),
+            StatementKind::Transaction { commit, chain } => {
+                self.end_transaction(*commit, *chain).map(|()| Flow::Next)
+            }
             StatementKind::Diagnostics { stacked, items } => {
                 raise::diagnostics(self, *stacked, items).map(|()| Flow::Next)
             }
@@ -273,13 +298,6 @@ impl Interpreter<'_> {
 
     fn return_value(&mut self, value: Option<&Sql>) -> Result<Flow> {
         let Some(sql) = value else { return Ok(Flow::Return) };
-        if self.returns_set {
-            return Err(PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                "RETURN cannot have a parameter in function returning set",
-            )
-            .hint("Use RETURN NEXT or RETURN QUERY."));
-        }
         let (value, ty) = expr::eval(self, sql)?;
         self.result = match self.returns {
             Returns::Void => Datum::Null,
@@ -299,12 +317,6 @@ impl Interpreter<'_> {
     }
 
     fn return_next(&mut self, value: Option<&Sql>) -> Result<Flow> {
-        if !self.returns_set {
-            return Err(PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                "cannot use RETURN NEXT in a non-SETOF function",
-            ));
-        }
         let row = match value {
             None => self.out_values()?,
             Some(sql) => {
@@ -325,12 +337,6 @@ impl Interpreter<'_> {
     }
 
     fn return_query(&mut self, query: &Query) -> Result<Flow> {
-        if !self.returns_set {
-            return Err(PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                "cannot use RETURN QUERY in a non-SETOF function",
-            ));
-        }
         let mut found: Vec<Row> = Vec::new();
         expr::for_each(self, query, &mut |_, row| {
             found.push(row);

@@ -6,7 +6,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::ast::{Block, Query, Slot, Statement, StatementKind, Step, VariableKind};
 use super::frame::{Frame, Row, Value};
-use super::parse::Parser;
+use super::parse::{Gives, Parser};
 use super::run::Interpreter;
 use super::{Function, Returns, cast, check_end, expr, frame};
 use crate::call::PgType;
@@ -61,7 +61,7 @@ pub(super) fn declare(parser: &mut Parser<'_>, declared: &Declared) -> Result<Sl
         .hint("The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead.")
         .context(format!("compilation of PL/pgSQL function \"{}\" near line 1", declared.name)));
     }
-    parser.trigger = true;
+    parser.gives = Gives::Trigger;
     let label = Some(declared.name.as_str());
     let mut row = |name| {
         let known = parser.mentions(name);
@@ -232,7 +232,7 @@ impl Function {
 }
 
 fn is_short_block(block: &Block, depth: u32) -> bool {
-    let mut inits = block.inits.iter().filter_map(|(_, default)| default.as_ref());
+    let mut inits = block.inits.iter().filter_map(|(_, _, default)| default.as_ref());
     inits.all(|d| expr::is_short(d, depth)) && are_short(&block.body, depth)
 }
 

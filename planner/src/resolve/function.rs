@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vicinity_functions::{PG_CATALOG, Proc};
-use vicinity_storage::catalog::model::{ArgMode, Function, fixed};
+use vicinity_storage::catalog::model::{ArgMode, Argument, Function, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::select::{matching, select};
@@ -209,8 +209,9 @@ fn builtin(proc: &'static Proc, rank: usize) -> Shape {
 }
 
 fn user(f: Arc<Function>, rank: usize) -> Shape {
-    let inputs: Vec<_> =
-        f.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table)).collect();
+    // CALL names what comes out of a procedure, too.
+    let is_input = |a: &&Argument| f.procedure || !matches!(a.mode, ArgMode::Out | ArgMode::Table);
+    let inputs: Vec<_> = f.args.iter().filter(is_input).collect();
     let variadic = inputs
         .last()
         .filter(|a| a.mode == ArgMode::Variadic)

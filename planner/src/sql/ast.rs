@@ -95,6 +95,8 @@ pub enum Statement {
         language: String,
         /// The block.
         body: String,
+        /// Where it stands in the query string.
+        body_at: Option<usize>,
     },
     /// `CREATE INDEX`
     CreateIndex(Box<CreateIndex>),
@@ -404,6 +406,8 @@ pub struct CreateFunction {
     pub language: Option<String>,
     /// `AS 'body'`
     pub body: Option<String>,
+    /// Where the body stands in the query string: characters before it.
+    pub body_at: Option<usize>,
     /// `AS 'file', 'symbol'`
     pub symbol: Option<String>,
     /// `RETURN expression`

@@ -7,7 +7,7 @@ use sqlparser::tokenizer::Token;
 
 use super::ast::{ArgMode, CreateFunction, FunctionArg, Returns, Statement};
 use super::index::fold;
-use super::other::take_word;
+use super::other::{body_place, take_word};
 
 pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
     p.expect_keyword(K::CREATE)?;
@@ -114,6 +114,7 @@ fn clause(p: &mut Parser, f: &mut CreateFunction) -> Result<bool, ParserError> {
     match word.as_str() {
         "language" => f.language = Some(name_or_string(p)?),
         "as" => {
+            f.body_at = body_place(p);
             f.body = Some(p.parse_literal_string()?);
             if p.consume_token(&Token::Comma) {
                 f.symbol = Some(p.parse_literal_string()?);

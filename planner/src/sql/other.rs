@@ -23,10 +23,23 @@ pub(super) fn take_word(p: &mut Parser, word: &str) -> bool {
     found
 }
 
+/// Where the text of the string that comes next begins in the query string: behind `'`, or `$tag$`;
+/// unknown where it has escapes.
+pub(super) fn body_place(p: &Parser) -> Option<usize> {
+    let next = p.peek_token_ref();
+    let Token::SingleQuotedString(text) = &next.token else { return None };
+    let (start, end) = (next.span.start.column, next.span.end.column);
+    let around = (end - start).checked_sub(text.chars().count() as u64)?;
+    // The quotes of `'it''s'` are written twice; `$$` is four characters, too.
+    let doubled = around > 4 && around == text.matches('\'').count() as u64 + 2;
+    let plain = around >= 2 && around.is_multiple_of(2) && !doubled;
+    usize::try_from(start - 1 + around / 2).ok().filter(|_| plain)
+}
+
 pub(super) fn parse_do(p: &mut Parser) -> Result<Statement, ParserError> {
     p.expect_keyword(K::DO)?;
     let mut language = None;
-    let mut body = None;
+    let (mut body, mut body_at) = (None, None);
     loop {
         if p.parse_keyword(K::LANGUAGE) {
             language = Some(match p.peek_token().token {
@@ -34,6 +47,7 @@ pub(super) fn parse_do(p: &mut Parser) -> Result<Statement, ParserError> {
                 _ => fold(&p.parse_identifier()?),
             });
         } else if matches!(p.peek_token_ref().token, Token::SingleQuotedString(_)) {
+            body_at = body_place(p);
             body = Some(p.parse_literal_string()?);
         } else {
             break;
@@ -42,7 +56,7 @@ pub(super) fn parse_do(p: &mut Parser) -> Result<Statement, ParserError> {
     let Some(body) = body else {
         return p.expected_ref("a block", p.peek_token_ref());
     };
-    Ok(Statement::Do { language: language.unwrap_or_else(|| "plpgsql".to_owned()), body })
+    Ok(Statement::Do { language: language.unwrap_or_else(|| "plpgsql".to_owned()), body, body_at })
 }
 
 /// `CREATE [TEMP | UNLOGGED] TABLE ...`: UNLOGGED and WITH [NO] DATA are ours, the rest sqlparser's.

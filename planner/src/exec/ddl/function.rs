@@ -80,9 +80,23 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
     }
     if ctx.session.setting("check_function_bodies").as_deref() != Some("off") {
         // The body may call the function itself: it is checked when it is there.
-        crate::hooks::validate_function(&ctx.next_statement(), &function)?;
+        crate::hooks::validate_function(&ctx.next_statement(), &function)
+            .map_err(|e| in_query(e, &function.body, c.body_at))?;
     }
     Ok(tag)
+}
+
+/// An error in a body, shown where the body stands in the query string.
+pub(crate) fn in_query(mut error: PgError, body: &str, at: Option<usize>) -> PgError {
+    let report = error.report_mut();
+    if let (Some(at), Some(place)) = (at, report.internal_position)
+        && report.internal_query.as_deref() == Some(body)
+    {
+        report.internal_query = None;
+        report.internal_position = None;
+        report.position = Some(at + place);
+    }
+    error
 }
 
 fn number(text: Option<&str>, what: &str) -> Result<Option<f32>> {

@@ -7,7 +7,7 @@ use vicinity_types::{PgError, Result, SqlState, oid};
 use super::Parser;
 use crate::call::PgType;
 use crate::plpgsql::ast::{
-    BoundCursor, Place, Query, Scope, Slot, Sql, StatementKind, Variable, VariableKind, Where,
+    BoundCursor, Form, Place, Query, Scope, Slot, Sql, StatementKind, Variable, VariableKind, Where,
 };
 use crate::plpgsql::lexer::Token;
 use crate::sql::{ALL, Direction};
@@ -30,18 +30,19 @@ impl Parser<'_> {
         &mut self,
         name: String,
         label: Option<&str>,
+        from: usize,
     ) -> Result<(Slot, Option<Sql>)> {
-        let start = self.lexeme(0).map_or(0, |l| l.start);
         let scroll = self.scroll();
         self.expect_word("cursor")?;
-        self.scopes.push(Scope::default());
+        self.enter_scope(Scope::default());
         let mut args = Vec::new();
         if self.symbol("(") {
             loop {
+                let from = self.at;
                 let own = self.word()?;
                 let kind = self.variable_type()?;
                 let slot = self.add_variable(Variable::plain(&own, kind));
-                self.enter(&own, None, slot)?;
+                self.enter(&own, None, slot, from)?;
                 args.push((own, slot));
                 if !self.symbol(",") {
                     break;
@@ -52,15 +53,15 @@ impl Parser<'_> {
         if !self.keyword("is") {
             self.expect_word("for")?;
         }
-        let query = Query::Static(self.sql_until(&[], &[";"])?);
+        let query = Query::Static(self.query_until(&[], &[";"])?);
         self.expect_symbol(";")?;
-        self.scopes.pop();
+        self.leave_scope();
         // The variable begins with its own name: the portal's.
         let text = format!("'{}'", name.replace('\'', "''"));
-        let default = self.sql(text, start);
+        let default = self.sql(text, Form::Expression, self.column(from))?;
         let cursor = Some(Arc::new(BoundCursor { args, scroll, query }));
         let slot = self.add_variable(Variable { cursor, ..Variable::plain(&name, refcursor()) });
-        self.enter(&name, label, slot)?;
+        self.enter(&name, label, slot, from)?;
         Ok((slot, Some(default)))
     }
 
@@ -74,7 +75,8 @@ impl Parser<'_> {
             Some(v) => Err(PgError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!("variable \"{}\" must be of type cursor or refcursor", v.name),
-            )),
+            )
+            .at(self.column(self.at))),
             None => {
                 self.at = at;
                 Err(self.unexpected())
@@ -89,16 +91,15 @@ impl Parser<'_> {
     /// `[(name := value, ...)]`, each argument once.
     fn cursor_args(&mut self, slot: Slot) -> Result<Vec<(Slot, Sql)>> {
         let name = self.variables.get(slot).map_or("", |v| v.name.as_str()).to_owned();
-        let wrong = |message: String| PgError::new(SqlState::SYNTAX_ERROR, message);
         let wanted = self.bound(slot).map(|c| c.args.clone()).unwrap_or_default();
         if !self.symbol("(") {
             if wanted.is_empty() {
                 return Ok(Vec::new());
             }
-            return Err(wrong(format!("cursor \"{name}\" has arguments")));
+            return Err(self.wrong(format!("cursor \"{name}\" has arguments")));
         }
         if wanted.is_empty() {
-            return Err(wrong(format!("cursor \"{name}\" has no arguments")));
+            return Err(self.wrong(format!("cursor \"{name}\" has no arguments")));
         }
         let mut given: Vec<(Slot, Sql)> = Vec::new();
         loop {
@@ -109,15 +110,15 @@ impl Parser<'_> {
                 self.symbol(":=");
                 let found = wanted.iter().find(|(n, _)| *n == own).map(|(_, slot)| *slot);
                 found.ok_or_else(|| {
-                    wrong(format!("cursor \"{name}\" has no argument named \"{own}\""))
+                    self.wrong(format!("cursor \"{name}\" has no argument named \"{own}\""))
                 })?
             } else {
                 let next = wanted.get(given.len()).map(|(_, slot)| *slot);
-                next.ok_or_else(|| wrong(format!("too many arguments for cursor \"{name}\"")))?
+                next.ok_or_else(|| self.wrong(format!("too many arguments for cursor \"{name}\"")))?
             };
             if given.iter().any(|(slot, _)| *slot == arg) {
                 let own = wanted.iter().find(|(_, s)| *s == arg).map_or("", |(n, _)| n.as_str());
-                return Err(wrong(format!(
+                return Err(self.wrong(format!(
                     "value for parameter \"{own}\" of cursor \"{name}\" specified more than once"
                 )));
             }
@@ -128,7 +129,7 @@ impl Parser<'_> {
         }
         self.expect_symbol(")")?;
         if given.len() < wanted.len() {
-            return Err(wrong(format!("not enough arguments for cursor \"{name}\"")));
+            return Err(self.wrong(format!("not enough arguments for cursor \"{name}\"")));
         }
         Ok(given)
     }
@@ -146,7 +147,7 @@ impl Parser<'_> {
         let query = if self.keyword("execute") {
             self.dynamic(&[])?.0
         } else {
-            Query::Static(self.sql_until(&[], &[";"])?)
+            Query::Static(self.query_until(&[], &[";"])?)
         };
         self.expect_symbol(";")?;
         Ok(StatementKind::Open { cursor, args: Vec::new(), query: Some((scroll, query)) })
@@ -265,9 +266,9 @@ impl Parser<'_> {
         if let Some(label) = &label {
             scope.labels.entry(label.clone()).or_default().insert(name, record);
         }
-        self.scopes.push(scope);
+        self.enter_scope(scope);
         let body = self.loop_body(label.as_deref())?;
-        self.scopes.pop();
+        self.leave_scope();
         Ok(StatementKind::ForCursor { label, record, cursor, args, body })
     }
 }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::ast::{Block, Condition, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind};
+use super::ast::{
+    Block, Condition, Form, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind,
+};
 use super::expr::Plans;
 use super::lexer::{Lexeme, Token, lex};
+use crate::bind::Conflict;
 use crate::call::PgType;
 
 /// Finds types by the text of their names: the binder does that with the catalog at hand.
@@ -27,17 +30,51 @@ pub(super) trait TypeLookup {
 /// Most nested blocks and loops a body may have.
 const MAX_DEPTH: usize = 200;
 
+/// What RETURN may say in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gives {
+    /// One value.
+    Value,
+    /// Rows; with OUT parameters it is they that are the row.
+    Set {
+        /// There are OUT parameters.
+        outs: bool,
+    },
+    /// The values of OUT parameters.
+    Outs,
+    /// Nothing: a DO block or a function returning `void`.
+    Nothing,
+    /// Nothing: a procedure.
+    Procedure,
+    /// The row of a trigger.
+    Trigger,
+}
+
+/// A block or loop around what is being read.
+struct Around {
+    label: Option<String>,
+    is_loop: bool,
+}
+
 pub(super) struct Parser<'a> {
     body: &'a str,
     tokens: Vec<Lexeme>,
     at: usize,
     depth: usize,
     types: &'a dyn TypeLookup,
-    /// It is the body of a trigger's function.
-    pub(super) trigger: bool,
+    /// What RETURN may say.
+    pub(super) gives: Gives,
+    /// Whether the syntax of the SQL in it is looked at now.
+    pub(super) checks: bool,
+    conflict: Conflict,
     pub(super) variables: Vec<Variable>,
     /// Scopes from the function's arguments inwards.
     scopes: Vec<Scope>,
+    /// Names in sight, until more are declared.
+    visible: Option<Arc<Scope>>,
+    around: Vec<Around>,
+    /// Statements read that may end the transaction.
+    ends: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -48,9 +85,14 @@ impl<'a> Parser<'a> {
             at: 0,
             depth: 0,
             types,
-            trigger: false,
+            gives: Gives::Nothing,
+            checks: false,
+            conflict: Conflict::Error,
             variables: Vec::new(),
             scopes: vec![Scope::default()],
+            visible: None,
+            around: Vec::new(),
+            ends: 0,
         })
     }
 
@@ -63,6 +105,7 @@ impl<'a> Parser<'a> {
     ) -> Slot {
         let name = names.first().copied().unwrap_or("").to_owned();
         let slot = self.add_variable(Variable::plain(&name, kind));
+        self.visible = None;
         if let Some(scope) = self.scopes.last_mut() {
             for name in names {
                 scope.names.insert((*name).to_owned(), slot);
@@ -81,9 +124,7 @@ impl<'a> Parser<'a> {
     /// The whole body: one block.
     pub(super) fn function(&mut self) -> Result<Block> {
         while self.symbol("#") {
-            // Compiler options such as `#variable_conflict error`.
-            self.word()?;
-            self.word()?;
+            self.option()?;
         }
         let block = self.block()?;
         self.symbol(";");
@@ -91,6 +132,28 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected());
         }
         Ok(block)
+    }
+
+    /// `#variable_conflict use_column` and the like.
+    fn option(&mut self) -> Result<()> {
+        let values: &[&str] = match self.token() {
+            Token::Word(w) if w == "variable_conflict" => &["error", "use_variable", "use_column"],
+            Token::Word(w) if w == "print_strict_params" => &["on", "off"],
+            Token::Word(w) if w == "option" => &["dump"],
+            _ => return Err(self.unexpected()),
+        };
+        self.advance();
+        let Some(value) = values.iter().find(|v| self.is_word(v)) else {
+            return Err(self.unexpected());
+        };
+        self.conflict = match *value {
+            "error" => Conflict::Error,
+            "use_variable" => Conflict::Variable,
+            "use_column" => Conflict::Column,
+            _ => self.conflict,
+        };
+        self.advance();
+        Ok(())
     }
 
     fn add_variable(&mut self, variable: Variable) -> Slot {
@@ -168,19 +231,32 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self) -> PgError {
-        let message = match self.lexeme(0) {
-            Some(Lexeme { token: Token::End, .. }) | None => {
-                "syntax error at end of input".to_owned()
-            }
-            Some(l) => {
-                let text = self.body.get(l.start..l.end).unwrap_or("");
-                format!("syntax error at or near \"{text}\"")
-            }
-        };
-        PgError::new(SqlState::SYNTAX_ERROR, message)
+        self.complaint("syntax error")
     }
 
-    fn line(&self) -> usize {
+    /// What is wrong with the next token.
+    fn complaint(&self, what: &str) -> PgError {
+        let message = match self.lexeme(0) {
+            Some(Lexeme { token: Token::End, .. }) | None => format!("{what} at end of input"),
+            Some(l) => {
+                let text = self.body.get(l.start..l.end).unwrap_or("");
+                format!("{what} at or near \"{text}\"")
+            }
+        };
+        self.wrong(message)
+    }
+
+    /// An error at the next token.
+    fn wrong(&self, message: impl Into<String>) -> PgError {
+        PgError::new(SqlState::SYNTAX_ERROR, message).at(self.column(self.at))
+    }
+
+    /// The character a token begins with, from one.
+    fn column(&self, token: usize) -> usize {
+        self.tokens.get(token).or(self.tokens.last()).map_or(1, |l| l.column)
+    }
+
+    pub(super) fn line(&self) -> usize {
         let start = self.lexeme(0).map_or(0, |l| l.start);
         self.line_of(start)
     }
@@ -191,19 +267,31 @@ impl<'a> Parser<'a> {
 
     // Pieces of SQL.
 
-    /// SQL up to, not including, a word of `words` or a symbol of `symbols` outside parentheses.
+    /// An expression up to, not including, a word of `words` or a symbol of `symbols` outside
+    /// parentheses.
     fn sql_until(&mut self, words: &[&str], symbols: &[&str]) -> Result<Sql> {
+        self.piece_until(words, symbols, Form::Expression)
+    }
+
+    /// A query up to the same.
+    fn query_until(&mut self, words: &[&str], symbols: &[&str]) -> Result<Sql> {
+        self.piece_until(words, symbols, Form::Statement)
+    }
+
+    fn piece_until(&mut self, words: &[&str], symbols: &[&str], form: Form) -> Result<Sql> {
         let from = self.at;
         let mut depth = 0_usize;
         // CASE ... END inside an expression has THEN and END of its own.
         let mut cases = 0_usize;
         loop {
             match self.token() {
-                Token::End => return Err(self.unexpected()),
                 Token::Symbol("(" | "[") => depth += 1,
                 Token::Symbol(")" | "]") if depth > 0 => depth -= 1,
                 Token::Symbol(s) if depth == 0 && cases == 0 && symbols.contains(s) => break,
-                Token::Symbol(";") => return Err(self.unexpected()),
+                Token::Symbol(")" | "]") => return Err(self.complaint("mismatched parentheses")),
+                Token::Symbol(";") | Token::End => {
+                    return Err(self.missing(depth > 0, words, symbols, &form));
+                }
                 Token::Word(w) if depth == 0 && cases == 0 && words.contains(&w.as_str()) => break,
                 Token::Word(w) if w == "case" => cases += 1,
                 Token::Word(w) if w == "end" && cases > 0 => cases -= 1,
@@ -211,42 +299,59 @@ impl<'a> Parser<'a> {
             }
             self.advance();
         }
-        self.sql_between(from, self.at)
+        if self.at == from {
+            return Err(self.complaint(match form {
+                Form::Statement => "missing SQL statement",
+                _ => "missing expression",
+            }));
+        }
+        let text = self.text_between(from, self.at).to_owned();
+        self.sql(text, form, self.column(from))
     }
 
-    fn sql_between(&self, from: usize, to: usize) -> Result<Sql> {
-        let (Some(first), Some(last)) =
-            (self.tokens.get(from), to.checked_sub(1).and_then(|l| self.tokens.get(l)))
-        else {
-            return Err(self.unexpected());
-        };
-        if to <= from {
-            return Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                format!("missing expression, {}", self.unexpected().message()),
-            ));
+    /// The piece ends where it should not.
+    fn missing(&self, inside: bool, words: &[&str], symbols: &[&str], form: &Form) -> PgError {
+        if inside {
+            return self.complaint("mismatched parentheses");
         }
-        let text = self.body.get(first.start..last.end).unwrap_or("").to_owned();
-        Ok(self.sql(text, first.start))
+        let words = words.iter().map(|w| w.to_uppercase());
+        let symbols = symbols.iter().map(|s| (*s).to_owned());
+        let wanted: Vec<String> = words.chain(symbols).collect();
+        let piece = if *form == Form::Statement { "statement" } else { "expression" };
+        self.wrong(format!("missing \"{}\" at end of SQL {piece}", wanted.join(" or ")))
     }
 
-    fn sql(&self, text: String, start: usize) -> Sql {
-        Sql {
-            text,
-            line: self.line_of(start),
-            scope: Arc::new(self.visible()),
-            planned: Plans::default(),
+    /// A piece of SQL whose text begins at a character of the body.
+    fn sql(&mut self, text: String, form: Form, column: usize) -> Result<Sql> {
+        let conflict = self.conflict;
+        let sql = Sql { text, form, conflict, scope: self.visible(), planned: Plans::default() };
+        if self.checks {
+            check_syntax(&sql, column)?;
         }
+        Ok(sql)
     }
 
     /// All names in sight, inner ones over outer ones.
-    fn visible(&self) -> Scope {
+    fn visible(&mut self) -> Arc<Scope> {
+        if let Some(known) = &self.visible {
+            return known.clone();
+        }
         let mut all = Scope::default();
         for scope in &self.scopes {
             all.names.extend(scope.names.iter().map(|(n, s)| (n.clone(), *s)));
             all.labels.extend(scope.labels.iter().map(|(l, n)| (l.clone(), n.clone())));
         }
-        all
+        self.visible.insert(Arc::new(all)).clone()
+    }
+
+    fn enter_scope(&mut self, scope: Scope) {
+        self.visible = None;
+        self.scopes.push(scope);
+    }
+
+    fn leave_scope(&mut self) {
+        self.visible = None;
+        self.scopes.pop();
     }
 
     /// Whether a name occurs in the body.
@@ -283,7 +388,8 @@ impl<'a> Parser<'a> {
 
     fn block_after_label(&mut self, label: Option<String>) -> Result<Block> {
         self.deeper()?;
-        self.scopes.push(Scope::default());
+        self.enter_scope(Scope::default());
+        self.around.push(Around { label: label.clone(), is_loop: false });
         let inits =
             if self.keyword("declare") { self.declarations(label.as_deref())? } else { Vec::new() };
         self.expect_word("begin")?;
@@ -291,7 +397,7 @@ impl<'a> Parser<'a> {
         let mut error_slots = None;
         let mut handlers = Vec::new();
         if self.keyword("exception") {
-            self.scopes.push(Scope::default());
+            self.enter_scope(Scope::default());
             let text = || VariableKind::Scalar(PgType::new(vicinity_types::oid::TEXT));
             error_slots = Some((
                 self.predeclare(&["sqlstate"], None, text()),
@@ -300,11 +406,12 @@ impl<'a> Parser<'a> {
             while self.keyword("when") {
                 handlers.push(self.handler()?);
             }
-            self.scopes.pop();
+            self.leave_scope();
         }
         self.expect_word("end")?;
         self.end_label(label.as_deref())?;
-        self.scopes.pop();
+        self.leave_scope();
+        self.around.pop();
         self.depth -= 1;
         Ok(Block { label, inits, body, handlers, error_slots })
     }
@@ -325,18 +432,14 @@ impl<'a> Parser<'a> {
         if !matches!(self.token(), Token::Word(_) | Token::Quoted(_)) {
             return Ok(());
         }
+        let at = self.column(self.at);
         let found = self.word()?;
-        match label {
-            Some(l) if l == found => Ok(()),
-            Some(l) => Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                format!("end label \"{found}\" differs from block's label \"{l}\""),
-            )),
-            None => Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                format!("end label \"{found}\" specified for unlabeled block"),
-            )),
-        }
+        let message = match label {
+            Some(l) if l == found => return Ok(()),
+            Some(l) => format!("end label \"{found}\" differs from block's label \"{l}\""),
+            None => format!("end label \"{found}\" specified for unlabeled block"),
+        };
+        Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(at))
     }
 
     fn handler(&mut self) -> Result<Handler> {
@@ -366,9 +469,10 @@ impl<'a> Parser<'a> {
     /// A quoted SQLSTATE.
     fn sqlstate(&mut self) -> Result<SqlState> {
         let Token::Text(code) = self.token().clone() else { return Err(self.unexpected()) };
+        let state =
+            SqlState::parse(&code).ok_or_else(|| self.complaint("invalid SQLSTATE code"))?;
         self.advance();
-        SqlState::parse(&code)
-            .ok_or_else(|| PgError::new(SqlState::SYNTAX_ERROR, "invalid SQLSTATE code"))
+        Ok(state)
     }
 
     /// Statements up to one of `ends`, which is not taken.
@@ -378,6 +482,20 @@ impl<'a> Parser<'a> {
             found.push(self.statement()?);
         }
         Ok(found)
+    }
+}
+
+/// The syntax of a piece of SQL, not its names; places in errors are those in the body.
+fn check_syntax(sql: &Sql, column: usize) -> Result<()> {
+    let prefix = sql.prefix().len();
+    match crate::sql::parse(&format!("{}{}", sql.prefix(), sql.text)) {
+        Err(mut e) if e.code() == SqlState::SYNTAX_ERROR => {
+            let report = e.report_mut();
+            let place = report.position.map(|p| (p + column).saturating_sub(prefix + 1));
+            report.position = place.or(Some(column));
+            Err(e)
+        }
+        _ => Ok(()),
     }
 }
 

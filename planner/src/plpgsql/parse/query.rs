@@ -3,14 +3,13 @@
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::Parser;
-use crate::plpgsql::ast::{Into, Place, Query, Sql, StatementKind, Target, VariableKind};
+use crate::plpgsql::ast::{Form, Into, Place, Query, Sql, StatementKind, Target, VariableKind};
 use crate::plpgsql::lexer::Token;
 
 impl Parser<'_> {
     /// A SQL statement: its text with the INTO clause cut out.
     pub(super) fn sql_statement(&mut self) -> Result<StatementKind> {
         let from = self.at;
-        let start = self.lexeme(0).map_or(0, |l| l.start);
         // INTO belongs to the statement itself in INSERT INTO and MERGE INTO.
         let mut previous = String::new();
         let mut into = None;
@@ -18,8 +17,8 @@ impl Parser<'_> {
         let mut depth = 0_usize;
         loop {
             match self.token().clone() {
-                Token::End => return Err(self.unexpected()),
-                Token::Symbol(";") => break,
+                Token::End => return Err(self.complaint("unexpected end of function definition")),
+                Token::Symbol(";") if depth == 0 => break,
                 Token::Symbol("(") => depth += 1,
                 Token::Symbol(")") => depth = depth.saturating_sub(1),
                 Token::Word(w)
@@ -43,19 +42,29 @@ impl Parser<'_> {
             };
             self.advance();
         }
-        let sql = match cut {
-            None => self.sql_between(from, self.at)?,
-            Some((begin, after)) => {
-                let head = self.text_between(from, begin);
-                let tail = self.text_between(after, self.at);
-                self.sql(format!("{head} {tail}"), start)
-            }
-        };
+        let mut text = self.text_between(from, self.at).to_owned();
+        if let Some((begin, after)) = cut {
+            // Blanks in its place: what follows stays where it was.
+            let start = self.tokens.get(from).map_or(0, |l| l.start);
+            let (begin, after) = (self.edge(begin, true) - start, self.edge(after, false) - start);
+            let out = text.get(begin..after).unwrap_or("");
+            let blank: String = out.chars().map(|_| ' ').collect();
+            text.replace_range(begin..after, &blank);
+            text.truncate(text.trim_end().len());
+        }
+        let sql = self.sql(text, Form::Statement, self.column(from))?;
         self.expect_symbol(";")?;
         Ok(StatementKind::Execute { query: Query::Static(sql), into })
     }
 
-    fn text_between(&self, from: usize, to: usize) -> &str {
+    /// The byte a token begins at, or the one before it ends at.
+    fn edge(&self, token: usize, begins: bool) -> usize {
+        let token = if begins { Some(token) } else { token.checked_sub(1) };
+        let found = token.and_then(|t| self.tokens.get(t));
+        found.map_or(0, |l| if begins { l.start } else { l.end })
+    }
+
+    pub(super) fn text_between(&self, from: usize, to: usize) -> &str {
         let first = self.tokens.get(from).map_or(0, |l| l.start);
         let last = to.checked_sub(1).and_then(|l| self.tokens.get(l)).map_or(first, |l| l.end);
         self.body.get(first..last.max(first)).unwrap_or("")
@@ -69,18 +78,55 @@ impl Parser<'_> {
 
     /// A row variable, or a list of scalars.
     pub(super) fn target(&mut self) -> Result<Target> {
+        let from = self.at;
         let first = self.place()?;
-        if let Place::Variable(slot) = first {
-            let kind = self.variables.get(slot).map(|v| &v.kind);
-            if matches!(kind, Some(VariableKind::Record | VariableKind::Row(_))) {
-                return Ok(Target::Row(slot));
+        self.check_constant(&first, from)?;
+        if let Some(slot) = self.row_of(&first) {
+            if matches!(self.token(), Token::Symbol(",")) {
+                return Err(self.wrong("record variable cannot be part of multiple-item INTO list"));
             }
+            return Ok(Target::Row(slot));
         }
         let mut places = vec![first];
         while self.symbol(",") {
-            places.push(self.place()?);
+            let from = self.at;
+            let next = self.place()?;
+            self.check_constant(&next, from)?;
+            if self.row_of(&next).is_some() {
+                let name = self.text_between(from, self.at);
+                let message = format!("\"{name}\" is not a scalar variable");
+                return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(self.column(from)));
+            }
+            places.push(next);
         }
         Ok(Target::Scalars(places))
+    }
+
+    /// The slot of a variable that holds a row.
+    fn row_of(&self, place: &Place) -> Option<usize> {
+        let Place::Variable(slot) = place else { return None };
+        match self.variables.get(*slot)?.kind {
+            VariableKind::Record | VariableKind::Row(_) => Some(*slot),
+            VariableKind::Scalar(_) => None,
+        }
+    }
+
+    /// Whether the next word is a variable.
+    pub(super) fn is_known(&self) -> bool {
+        let dotted = matches!(self.token_at(1), Token::Symbol("."));
+        match self.token() {
+            Token::Word(name) | Token::Quoted(name) => dotted || self.find(name).is_some(),
+            Token::Param(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A number written out.
+    pub(super) fn whole_number(&mut self) -> Result<usize> {
+        let Token::Number(text) = self.token() else { return Err(self.unexpected()) };
+        let number = text.parse().map_err(|_| self.unexpected())?;
+        self.advance();
+        Ok(number)
     }
 
     /// `variable`, `label.variable`, `record.field`.
@@ -107,6 +153,7 @@ impl Parser<'_> {
         place.ok_or_else(|| {
             let text = self.text_between(position, self.at);
             PgError::new(SqlState::SYNTAX_ERROR, format!("\"{text}\" is not a known variable"))
+                .at(self.column(position))
         })
     }
 
