@@ -14,6 +14,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, ScalarValue};
 pub use datafusion::logical_expr::Volatility;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
@@ -414,6 +415,12 @@ impl ScalarUDFImpl for PgCall {
 
     fn return_type(&self, _args: &[DataType]) -> datafusion::common::Result<DataType> {
         Ok(self.callable.ret().arrow())
+    }
+
+    /// Any value of the type. DataFusion's own answer has no type: comparisons with it fail, and an
+    /// order by them is not seen to be one.
+    fn evaluate_bounds(&self, _inputs: &[&Interval]) -> datafusion::common::Result<Interval> {
+        Interval::make_unbounded(&self.callable.ret().arrow())
     }
 
     fn invoke_with_args(

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use datafusion::logical_expr::{Case, Expr, expr::InList};
+use datafusion::logical_expr::{Case, Expr, Operator as Native, binary_expr, expr::InList};
 use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
@@ -156,11 +156,7 @@ impl Binder<'_> {
         let place = self.place(expr);
         let rows = matches!(expr, ast::Expr::Tuple(_));
         let word = if negated { "<>" } else { "=" };
-        let native_op = if negated {
-            datafusion::logical_expr::Operator::And
-        } else {
-            datafusion::logical_expr::Operator::Or
-        };
+        let native_op = if negated { Native::And } else { Native::Or };
         if !rows {
             let value = self.expr(expr)?;
             let items = list.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>()?;
@@ -172,8 +168,8 @@ impl Binder<'_> {
                     let value = self.coerce(value, ty, Context::Implicit, place)?;
                     let places: Vec<_> = list.iter().map(|e| self.place(e)).collect();
                     let items = self.coerce_all(items, ty, &places)?;
-                    let list = items.into_iter().map(|i| i.expr).collect();
-                    let expr = Expr::InList(InList::new(Box::new(value.expr), list, negated));
+                    let items = items.into_iter().map(|i| i.expr).collect();
+                    let expr = among(value.expr, items, negated);
                     return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
                 }
             }
@@ -501,6 +497,39 @@ impl Binder<'_> {
             PgError::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer")
                 .or_at(place)
         })
+    }
+}
+
+/// `value [NOT] IN (items)`, of one type whose equality is Arrow's. Constants are looked up as a list,
+/// before any other item is compared on its own: DataFusion takes a list for constant if it gives
+/// constants over no rows, as a CASE of columns may.
+fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Expr {
+    let (equal, joined) =
+        if negated { (Native::NotEq, Native::And) } else { (Native::Eq, Native::Or) };
+    let mut tests = Vec::new();
+    let mut others = items;
+    if others.iter().filter(|item| is_listed(item, negated)).count() > 1 {
+        let (listed, rest) = others.into_iter().partition(|item| is_listed(item, negated));
+        tests.push(Expr::InList(InList::new(Box::new(value.clone()), listed, negated)));
+        others = rest;
+    }
+    tests.extend(others.into_iter().map(|item| binary_expr(value.clone(), equal, item)));
+    super::operator::balanced(tests, joined)
+}
+
+/// Whether an item is a constant, or will be one: a parameter, or a call of constants. Not a NULL that
+/// leaves nothing NOT IN: DataFusion drops it as it joins lists.
+fn is_listed(item: &Expr, negated: bool) -> bool {
+    match item {
+        Expr::Literal(value, _) => !negated || !value.is_null(),
+        Expr::Placeholder(_) => true,
+        Expr::Cast(cast) => is_listed(&cast.expr, negated),
+        Expr::Negative(inner) => is_listed(inner, negated),
+        Expr::ScalarFunction(call) => {
+            crate::push::access::is_row_free(item)
+                && call.args.iter().all(|arg| is_listed(arg, negated))
+        }
+        _ => false,
     }
 }
 

@@ -14,7 +14,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode, lit,
+    AggregateUDF, Case, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode, lit,
 };
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
@@ -196,8 +196,21 @@ fn bind(
             }
             Transformed::yes(Expr::AggregateFunction(f))
         }
+        Expr::IsTrue(e) => Transformed::yes(truth(e, true)),
+        Expr::IsNotTrue(e) => Transformed::yes(truth(e, false)),
+        Expr::IsFalse(e) => Transformed::yes(truth(Box::new(Expr::Not(e)), true)),
+        Expr::IsNotFalse(e) => Transformed::yes(truth(Box::new(Expr::Not(e)), false)),
+        Expr::IsUnknown(e) => Transformed::yes(Expr::IsNull(e)),
+        Expr::IsNotUnknown(e) => Transformed::yes(Expr::IsNotNull(e)),
         other => Transformed::no(other),
     })
+}
+
+/// Whether a condition is true, or is not. DataFusion's own tests are never NULL in a logical plan and
+/// may be in the physical one, which fails where the two are compared.
+fn truth(condition: Box<Expr>, wanted: bool) -> Expr {
+    let pairs = vec![(condition, Box::new(lit(wanted)))];
+    Expr::Case(Case::new(None, pairs, Some(Box::new(lit(!wanted)))))
 }
 
 fn bind_aggregate(udaf: &AggregateUDF, ctx: &ExecContext) -> Result<Option<Arc<AggregateUDF>>> {
