@@ -48,6 +48,29 @@ pub struct ExecContext {
 }
 
 impl ExecContext {
+    /// The surroundings of a statement that begins now, called by nothing.
+    pub fn new(
+        engine: Arc<Engine>,
+        session: Arc<SessionState>,
+        catalog: Arc<Catalog>,
+        txn: Arc<Transaction>,
+    ) -> ExecContext {
+        ExecContext {
+            snapshot: txn.snapshot(),
+            style: session.style(),
+            engine,
+            session,
+            txn,
+            catalog,
+            depth: 0,
+            measure: None,
+            results: None,
+            source: None,
+            trigger_depth: 0,
+            transition: None,
+        }
+    }
+
     /// Whether the statement may go on: cancel requests, `statement_timeout`, the session's end.
     #[inline]
     pub fn check(&self) -> Result<()> {

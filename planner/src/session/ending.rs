@@ -24,20 +24,8 @@ pub(super) struct Surroundings<'s> {
 impl Surroundings<'_> {
     /// The surroundings for a statement that begins now.
     pub(super) fn context_in(&self, txn: Arc<Transaction>) -> ExecContext {
-        ExecContext {
-            engine: self.engine.clone(),
-            session: self.state.clone(),
-            snapshot: txn.snapshot(),
-            catalog: txn.catalog(),
-            style: self.state.style(),
-            txn,
-            depth: 0,
-            measure: None,
-            results: None,
-            source: None,
-            trigger_depth: 0,
-            transition: None,
-        }
+        let catalog = txn.catalog();
+        ExecContext::new(self.engine.clone(), self.state.clone(), catalog, txn)
     }
 
     pub(super) fn begin(

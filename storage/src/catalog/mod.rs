@@ -121,21 +121,6 @@ impl Catalog {
         let schema = |oid, name: &str| {
             Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner: fixed::SUPERUSER }))
         };
-        let group = |oid, name: &str| Role {
-            oid,
-            name: name.to_owned(),
-            superuser: false,
-            login: false,
-            create_db: false,
-            create_role: false,
-            inherit: true,
-            replication: false,
-            bypass_rls: false,
-            connection_limit: -1,
-            password: None,
-            valid_until: None,
-            member_of: Vec::new(),
-        };
         let superuser = Role {
             superuser: true,
             login: true,
@@ -143,7 +128,7 @@ impl Catalog {
             create_role: true,
             replication: true,
             bypass_rls: true,
-            ..group(fixed::SUPERUSER, "postgres")
+            ..Role::new(fixed::SUPERUSER, "postgres")
         };
         let plpgsql = Extension {
             oid: 13501,
@@ -162,8 +147,8 @@ impl Catalog {
             schema(fixed::PUBLIC, "public"),
             schema(fixed::INFORMATION_SCHEMA, "information_schema"),
             Object::Role(Arc::new(superuser)),
-            Object::Role(Arc::new(group(3375, "pg_read_all_stats"))),
-            Object::Role(Arc::new(group(4200, "pg_signal_backend"))),
+            Object::Role(Arc::new(Role::new(3375, "pg_read_all_stats"))),
+            Object::Role(Arc::new(Role::new(4200, "pg_signal_backend"))),
             Object::Extension(Arc::new(plpgsql)),
             comment(2615, fixed::PG_CATALOG, "system catalog schema"),
             comment(2615, fixed::PG_TOAST, "reserved schema for TOAST tables"),

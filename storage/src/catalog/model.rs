@@ -98,6 +98,27 @@ pub struct Role {
     pub member_of: Vec<Oid>,
 }
 
+impl Role {
+    /// What `CREATE ROLE name` makes: it inherits, and may nothing else.
+    pub fn new(oid: Oid, name: impl Into<String>) -> Role {
+        Role {
+            oid,
+            name: name.into(),
+            superuser: false,
+            login: false,
+            create_db: false,
+            create_role: false,
+            inherit: true,
+            replication: false,
+            bypass_rls: false,
+            connection_limit: -1,
+            password: None,
+            valid_until: None,
+            member_of: Vec::new(),
+        }
+    }
+}
+
 /// `ALTER ROLE ... SET` and `ALTER DATABASE ... SET`: what a session begins with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionDefaults {

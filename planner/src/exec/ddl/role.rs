@@ -187,21 +187,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateRole) -> Result<Outcome> {
     if ctx.txn.catalog().role_named(&own).is_some() {
         return Err(duplicate(&own));
     }
-    let mut role = Role {
-        oid: ctx.txn.new_oid(),
-        name: own,
-        superuser: false,
-        login: c.user,
-        create_db: false,
-        create_role: false,
-        inherit: true,
-        replication: false,
-        bypass_rls: false,
-        connection_limit: -1,
-        password: None,
-        valid_until: None,
-        member_of: Vec::new(),
-    };
+    let mut role = Role { login: c.user, ..Role::new(ctx.txn.new_oid(), own) };
     apply(ctx, &mut role, &c.options)?;
     ctx.txn.put(Object::Role(Arc::new(role)))?;
     for member in members(&c.options) {

@@ -43,20 +43,7 @@ impl Surroundings {
         let engine =
             self.engine.upgrade().ok_or_else(|| PgError::internal("the server is stopping"))?;
         let txn = Arc::new(engine.db.begin(Isolation::ReadCommitted, true)?);
-        Ok(ExecContext {
-            engine,
-            session: self.session.clone(),
-            snapshot: txn.snapshot(),
-            catalog: self.catalog.clone(),
-            style: self.session.style(),
-            txn,
-            depth: 0,
-            measure: None,
-            results: None,
-            source: None,
-            trigger_depth: 0,
-            transition: None,
-        })
+        Ok(ExecContext::new(engine, self.session.clone(), self.catalog.clone(), txn))
     }
 }
 
