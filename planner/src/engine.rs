@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use vicinity_storage::Database;
 
 use crate::advisory::Advisory;
+use crate::partition::Families;
 use crate::prepared::PlanCache;
 use crate::session_state::SessionState;
 use crate::userfn;
@@ -18,6 +19,8 @@ pub struct Engine {
     pub plans: PlanCache,
     /// Compiled functions.
     pub functions: userfn::Cache,
+    /// Bounds of partitioned tables.
+    pub(crate) families: Families,
     /// Locks of applications.
     pub advisory: Advisory,
     sessions: Mutex<Vec<Weak<SessionState>>>,
@@ -34,6 +37,7 @@ impl Engine {
             db,
             plans: PlanCache::default(),
             functions: userfn::Cache::default(),
+            families: Families::default(),
             advisory: Advisory::default(),
             sessions: Mutex::new(Vec::new()),
             started: vicinity_types::datetime::clock(),

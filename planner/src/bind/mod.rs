@@ -325,6 +325,14 @@ impl<'a> Binder<'a> {
         })
     }
 
+    /// Binds something only to look at it: the names it gives to tables are free again.
+    pub(crate) fn looking<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let names = self.aliases.clone();
+        let seen = look(self);
+        self.aliases = names;
+        seen
+    }
+
     /// Binds an expression over names. Aggregates, window functions and sets are errors.
     pub fn expr_over(&mut self, expr: &ast::Expr, scope: &Scope) -> Result<Typed> {
         self.expr_in(expr, scope, "this expression")

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -35,10 +35,11 @@ use super::unary::{AppendExec, PhysicalCall, ProjectSetExec};
 use super::unseen::{SharedSeen, Unseen, UnseenExec};
 use super::window::Window;
 use super::window_exec::{PhysicalWindowCall, Value, WindowExec, Work, offset_of};
-use crate::call::{Typed, datum_to_scalar, external, internal, with_context};
+use crate::call::{PgType, Typed, datum_to_scalar, external, internal, with_context};
 use crate::context::ExecContext;
 use crate::measure::Place;
 use crate::push::ScanNode;
+use crate::push::family_scan::FamilyScan;
 use crate::push::lower::scan_of;
 use crate::row::compile::parameter;
 use crate::row::number::as_i64;
@@ -243,6 +244,19 @@ impl Ours {
         self.rows(&plan, first, Place::root(crate::measure::new_number())).map(Some)
     }
 
+    /// A family's scan, whose tables are found when it begins.
+    fn family(&self, family: &FamilyScan) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(family.clone()) });
+        let scan = &family.whole.scan;
+        let leaf = RowLeaf {
+            types: family.types(),
+            name: family.whole.source.relation().name.clone(),
+            schema: Arc::clone(scan.projected_schema.inner()),
+            rows: (None, None),
+        };
+        self.leaf(&plan, leaf, Place::root(crate::measure::new_number()))
+    }
+
     /// A plan of the row lane as a leaf; its columns are those of a scan.
     fn rows(
         &self,
@@ -250,26 +264,46 @@ impl Ours {
         node: &ScanNode,
         place: Place,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let leaf = RowLeaf {
+            types: node.spec.types(),
+            name: node.spec.source.name().to_owned(),
+            schema: Arc::clone(node.schema.inner()),
+            rows: (node.spec.limit, node.spec.pace),
+        };
+        self.leaf(plan, leaf, place)
+    }
+
+    fn leaf(
+        &self,
+        plan: &LogicalPlan,
+        leaf: RowLeaf,
+        place: Place,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.ctx.check()?;
-        let types = node.spec.types();
         let outputs: Vec<OutputColumn> =
-            types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
+            leaf.types.iter().map(|ty| OutputColumn::computed("", *ty)).collect();
         let compiled = RowPlan::compile(plan, &outputs, &self.kinds, &self.ctx, place)?;
         let compiled = compiled.ok_or_else(|| {
-            vicinity_types::PgError::unsupported(format!(
-                "a filter on table {}",
-                node.spec.source.name()
-            ))
+            vicinity_types::PgError::unsupported(format!("a filter on table {}", leaf.name))
         })?;
-        let schema = Arc::clone(node.schema.inner());
+        let (most, pace) = leaf.rows;
         Ok(Arc::new(RowExec::new(
-            Arc::new(compiled.with_rows(node.spec.limit, node.spec.pace)),
+            Arc::new(compiled.with_rows(most, pace)),
             self.ctx.clone(),
             self.params.clone(),
-            schema,
-            node.spec.source.name().to_owned(),
+            leaf.schema,
+            leaf.name,
         )))
     }
+}
+
+/// What is known of a leaf that the row lane runs.
+struct RowLeaf {
+    types: Vec<PgType>,
+    name: String,
+    schema: SchemaRef,
+    /// How many rows are asked for at most, and how many at first.
+    rows: (Option<usize>, Option<usize>),
 }
 
 /// What turns logical expressions into physical ones.
@@ -387,6 +421,9 @@ impl ExtensionPlanner for Ours {
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
         if let Some(scan) = node.as_any().downcast_ref::<ScanNode>() {
             return self.scan(scan).map(Some).map_err(external);
+        }
+        if let Some(family) = node.as_any().downcast_ref::<FamilyScan>() {
+            return self.family(family).map(Some).map_err(external);
         }
         if let Some(append) = node.as_any().downcast_ref::<Append>() {
             if !append.order.is_empty() {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use vicinity_types::Datum;
+use vicinity_types::{Datum, Kind};
 
 use super::cost;
 use super::cte::Given;
@@ -28,6 +28,7 @@ use crate::df::unseen::Unseen;
 use crate::df::window::Window;
 use crate::measure::{Figures, Measure, Place, Stage};
 use crate::parts::PartId;
+use crate::push::family_scan::family_of;
 use crate::push::lower::{scan_of, substitute};
 use crate::query::QueryPlan;
 use crate::row::RowPlan;
@@ -41,6 +42,10 @@ pub(super) struct Builder<'a> {
     /// More than one table is around.
     pub(super) several: bool,
     pub(super) subplans: RefCell<Subplans>,
+    /// Plans are shown as they are made for all parameters.
+    pub(super) generic: bool,
+    /// What the target of a write is called if it has a family.
+    pub(super) family: RefCell<Option<String>>,
     /// What the queries of WITH give.
     pub(super) ctes: RefCell<HashMap<PartId, Given>>,
 }
@@ -51,6 +56,8 @@ pub(super) struct Level {
     joins: HashMap<u32, JoinMethod>,
     /// Texts of its parameters.
     params: Vec<Option<String>>,
+    /// Their values, as far as they are known, and how they are held.
+    given: (Vec<Datum>, Vec<Kind>),
     /// Queries that run once, shown at its top.
     pub(super) inits: RefCell<Vec<PlanNode>>,
 }
@@ -199,6 +206,9 @@ impl<'a> Builder<'a> {
             types: around.types,
             several: around.tables > 1,
             subplans: RefCell::default(),
+            generic: ctx.session.setting("plan_cache_mode").as_deref()
+                == Some("force_generic_plan"),
+            family: RefCell::default(),
             ctes: RefCell::default(),
         }
     }
@@ -228,6 +238,7 @@ impl<'a> Builder<'a> {
         let ctes = self.with(plan.parts(), values, &texts);
         let row = plan.row_now(self.ctx);
         let mut level = Level::of(plan.place(), texts);
+        level.given = (values.to_vec(), plan.param_kinds().to_vec());
         if row.is_none() {
             let mut values = values.to_vec();
             values.resize(plan.param_kinds().len(), Datum::Null);
@@ -401,6 +412,9 @@ impl<'a> Builder<'a> {
         if let Some(scan) = scan_of(plan) {
             return self.scan(scan, &ask, at);
         }
+        if let Some(family) = family_of(plan) {
+            return self.family(family, ask, at);
+        }
         if let Some(window) = extension::<Window>(plan) {
             return self.window(window, &ask, at);
         }
@@ -452,9 +466,9 @@ impl<'a> Builder<'a> {
             }
             LogicalPlan::Limit(l) => self.limit(l, ask, at),
             LogicalPlan::Sort(s) => self.sort(s, ask, at),
-            LogicalPlan::Union(_) => self.append(plan, &ask, at, &at.children(plan)),
+            LogicalPlan::Union(_) => self.append(plan, &ask, at, (&at.children(plan), 0)),
             LogicalPlan::Extension(e) if e.node.as_any().is::<Append>() => {
-                self.append(plan, &ask, at, &at.children(plan))
+                self.append(plan, &ask, at, (&at.children(plan), 0))
             }
             other => {
                 let mut node = PlanNode::new(other.display().to_string());
@@ -470,7 +484,21 @@ impl<'a> Builder<'a> {
 impl Level {
     /// A query at a place, with its parameters' texts.
     pub(super) fn of(place: Place, params: Vec<Option<String>>) -> Level {
-        Level { place, joins: HashMap::new(), params, inits: RefCell::default() }
+        let given = (Vec::new(), Vec::new());
+        Level { place, joins: HashMap::new(), params, given, inits: RefCell::default() }
+    }
+
+    /// The same query, with figures elsewhere.
+    pub(super) fn beside(&self, place: Place) -> Level {
+        Level { given: self.given.clone(), ..Level::of(place, self.params.clone()) }
+    }
+
+    pub(super) fn values(&self) -> &[Datum] {
+        &self.given.0
+    }
+
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.given.1
     }
 }
 

@@ -8,12 +8,14 @@ mod build;
 mod cost;
 mod cte;
 pub(crate) mod deparse;
+mod family;
 mod join;
 mod options;
 mod print;
 mod resolve;
 mod scan;
 mod subplan;
+mod targets;
 mod tree;
 mod upper;
 mod write;
@@ -255,7 +257,10 @@ fn tree(
             let kind = ctx.catalog.kind_of(*ty);
             Some(builder.constant(value, PgType::with_kind(*ty, -1, kind)))
         };
-        params.iter().zip(&explained.params).map(text).collect::<Vec<_>>()
+        match builder.generic {
+            true => Vec::new(),
+            false => params.iter().zip(&explained.params).map(text).collect::<Vec<_>>(),
+        }
     };
     let query = |plan: &QueryPlan| {
         let plans: Vec<_> = plan.parts().queries().chain([&plan.logical]).collect();
@@ -275,7 +280,9 @@ fn tree(
             plans.extend(plan.parts().queries());
             // The target of an INSERT is a table beside those its rows come from.
             let given: Vec<Expr> = write.given.iter().map(|(_, v)| v.expr.clone()).collect();
-            let tables = if write.operation == "Insert" { 2 } else { 0 };
+            // So is a family beside its own.
+            let family = ctx.catalog.has_children(write.relation.oid);
+            let tables = if write.operation == "Insert" || family { 2 } else { 0 };
             let builder = builder(&plans, &given, tables);
             let texts = texts(&builder);
             let ctes = builder.with(plan.parts(), params, &texts);

@@ -11,6 +11,7 @@ use super::cost;
 use crate::bind::{LateralQuery, SubPlan, SubQuery};
 use crate::call::{PgType, callable_of};
 use crate::df::project_set::ProjectSet;
+use crate::push::family_scan::family_of;
 use crate::push::lower::scan_of;
 
 /// Tables and types.
@@ -39,6 +40,15 @@ impl Around {
                 self.learn(table.as_deref(), &column.name, column.ty);
             }
             scan.spec.filter.iter().for_each(|e| self.see_expr(e));
+        }
+        if let Some(family) = family_of(plan) {
+            // The table and those it is about.
+            self.tables += 2;
+            let scan = &family.whole.scan;
+            for column in family.whole.source.columns() {
+                self.learn(Some(scan.table_name.table()), &column.name, column.ty);
+            }
+            scan.filters.iter().for_each(|e| self.see_expr(e));
         }
         match plan {
             LogicalPlan::Values(_) | LogicalPlan::SubqueryAlias(_) => self.tables += 1,

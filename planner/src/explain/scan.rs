@@ -41,6 +41,8 @@ impl Builder<'_> {
         let alias = alias.unwrap_or(name);
         let alias = match spec.member {
             Some(n) => format!("{alias}_{n}"),
+            // One is left of a write's family.
+            None if self.family.borrow().as_deref() == Some(alias) => format!("{alias}_1"),
             None => alias.to_owned(),
         };
         let title = if alias == name { full } else { format!("{full} {}", quote(&alias)) };

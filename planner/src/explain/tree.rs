@@ -8,6 +8,8 @@ pub(crate) enum Value {
     Text(String),
     List(Vec<String>),
     Int(u64),
+    /// Each of the name given, and what is said of it.
+    Groups(&'static str, Vec<Vec<(&'static str, String)>>),
 }
 
 /// Where a property is shown.

@@ -50,11 +50,22 @@ impl Builder<'_> {
     }
 
     pub(super) fn sort<'l>(&self, sort: &Sort, ask: Ask<'l>, at: At<'l>) -> PlanNode {
+        let input = |below: Ask<'l>| self.node(&sort.input, below, at.child(1));
+        self.sorted((&sort.expr, sort.fetch), ask, at, input)
+    }
+
+    /// What `input` makes of what is asked of it, sorted.
+    pub(super) fn sorted<'l>(
+        &self,
+        (keys, fetch): (&[SortExpr], Option<usize>),
+        ask: Ask<'l>,
+        at: At<'l>,
+        input: impl FnOnce(Ask<'l>) -> PlanNode,
+    ) -> PlanNode {
         let limited = ask.limited;
         let mut below = ask;
         // Keys that are no columns of the result are computed with them.
-        let places: Vec<usize> = sort
-            .expr
+        let places: Vec<usize> = keys
             .iter()
             .map(|key| {
                 let key = plain(&key.expr);
@@ -65,12 +76,11 @@ impl Builder<'_> {
                 })
             })
             .collect();
-        let input = self.node(&sort.input, below.inside(), at.child(1));
+        let input = input(below.inside());
         let mut node = passing("Sort", &input);
-        cost::sort(&mut node, &input, sort.fetch.map(|n| n as f64));
+        cost::sort(&mut node, &input, fetch.map(|n| n as f64));
         node.figures = self.figures(at, Stage::Sort);
-        let keys: Vec<String> = sort
-            .expr
+        let keys: Vec<String> = keys
             .iter()
             .zip(places)
             .map(|(key, i)| {
@@ -79,9 +89,9 @@ impl Builder<'_> {
             })
             .collect();
         node.detail("Sort Key", Value::List(keys));
-        self.sort_space(&mut node, &input, sort.fetch.is_some());
+        self.sort_space(&mut node, &input, fetch.is_some());
         node.children = vec![input];
-        match sort.fetch {
+        match fetch {
             // A sort that keeps the first rows only is PostgreSQL's Limit over Sort.
             Some(n) if !limited => {
                 let figures = self.figures(at, Stage::Top);
@@ -283,7 +293,7 @@ impl Builder<'_> {
         plan: &LogicalPlan,
         ask: &Ask<'l>,
         at: At<'l>,
-        children: &[At<'l>],
+        (children, removed): (&[At<'l>], usize),
     ) -> PlanNode {
         let order = appended(plan).map_or(&[][..], |(_, order)| order);
         let mut node = PlanNode::new(if order.is_empty() { "Append" } else { "Merge Append" });
@@ -316,6 +326,10 @@ impl Builder<'_> {
             let find = over(plan.schema(), &first.output);
             node.output = self.items(at, &ask.outputs, &find, false);
         }
+        // The text says so only where there are any.
+        let shown = if removed > 0 { Shown::Everywhere } else { Shown::Structured };
+        let value = Value::Int(u64::try_from(removed).unwrap_or(u64::MAX));
+        node.details.push(Property { label: "Subplans Removed", value, shown });
         self.measured(&mut node, ask, at);
         node
     }

@@ -6,6 +6,7 @@ use vicinity_types::{Datum, Result};
 
 use super::build::{At, Builder, Level};
 use super::cost;
+use super::targets::Target;
 use super::tree::{Item, PlanNode, Value};
 use crate::call::Typed;
 use crate::exec::dml::{Cell, Description, Source, bare_name};
@@ -23,6 +24,11 @@ impl Builder<'_> {
     ) -> Result<PlanNode> {
         let level = Level::of(write.place, texts.clone());
         let at = At::top(&level);
+        let targets = self.targets(write, values);
+        *self.family.borrow_mut() = (!targets.is_empty()).then(|| match write.alias {
+            Some(alias) => alias.to_owned(),
+            None => write.relation.name.clone(),
+        });
         let mut sources = match &write.source {
             Source::Rows(rows) => vec![self.rows(write, *rows, at.child(1))?],
             Source::Queries(plans) => {
@@ -37,10 +43,16 @@ impl Builder<'_> {
             ("Insert", Source::Queries(plans)) if plans.len() == 1 => {
                 self.with_defaults(write, source, at)?
             }
+            ("Update" | "Delete", _) if !targets.is_empty() => {
+                let values: Vec<Expr> = write.given.iter().map(|(_, v)| v.expr.clone()).collect();
+                let source = self.target_rows(source, &values, write, at);
+                if write.operation == "Update" { self.over_children(write, source) } else { source }
+            }
             ("Update", _) => self.with_new_values(write, source, at),
             _ => source,
         };
-        let mut node = self.modify(write, at);
+        let mut node = self.modify(write, targets.first(), at);
+        self.show_targets(&mut node, write, &targets);
         (node.startup, node.total) = (source.startup, source.total);
         if !write.returning.is_empty() {
             (node.rows, node.width) = (source.rows, source.width);
@@ -54,7 +66,7 @@ impl Builder<'_> {
     }
 
     /// The node itself.
-    fn modify(&self, write: &Description<'_>, at: At<'_>) -> PlanNode {
+    fn modify(&self, write: &Description<'_>, target: Option<&Target>, at: At<'_>) -> PlanNode {
         let name = &write.relation.name;
         let alias = write.alias.unwrap_or(name);
         let schema = self.ctx.catalog.schema(write.relation.schema).map(|s| s.name.clone());
@@ -73,7 +85,15 @@ impl Builder<'_> {
             node.facts.push(("Schema", Value::Text(schema)));
         }
         node.facts.push(("Alias", Value::Text(alias.to_owned())));
-        node.output = self.items(at, write.returning, &|c| Some(self.written(write, c)), true);
+        let column = |c: &Column| match (&c.relation, target) {
+            // The first of a family stands for all.
+            (Some(table), Some(target)) if table.table() == alias => {
+                let own = Column::new_unqualified(bare_name(&c.name));
+                Some(self.columns_of(&target.alias, &own))
+            }
+            _ => Some(self.written(write, c)),
+        };
+        node.output = self.items(at, write.returning, &column, true);
         node
     }
 

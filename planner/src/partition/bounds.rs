@@ -1,7 +1,6 @@
 //! A partitioned table's key and the partitions it places rows in.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 
 use vicinity_functions::ScalarFn;
 use vicinity_storage::Catalog;
@@ -16,9 +15,10 @@ use crate::context::ExecContext;
 const SEED: i64 = 0x7A5B_2236_7996_DCFD;
 
 /// Above every value of a column.
-const ABOVE: u8 = 0xFF;
+pub(super) const ABOVE: u8 = 0xFF;
 
 /// A range: keys from `low`, before `high`.
+#[derive(Clone)]
 struct Range {
     low: Vec<u8>,
     high: Vec<u8>,
@@ -26,6 +26,7 @@ struct Range {
 }
 
 /// A hash partition.
+#[derive(Clone)]
 struct Slice {
     modulus: u64,
     remainder: u64,
@@ -33,16 +34,20 @@ struct Slice {
 }
 
 /// Where the rows of a partitioned table go.
+#[derive(Clone)]
 pub(crate) struct Bounds {
     pub(crate) strategy: Strategy,
     /// How the columns of the key are held.
     pub(crate) kinds: Vec<Kind>,
     /// In order.
     ranges: Vec<Range>,
-    lists: HashMap<Vec<u8>, Oid>,
+    lists: BTreeMap<Vec<u8>, Oid>,
+    /// In order.
     slices: Vec<Slice>,
     hashes: Vec<ScalarFn>,
     pub(crate) default: Option<Oid>,
+    /// Where each comes among the others.
+    places: HashMap<Oid, Vec<u8>>,
 }
 
 /// The types of a partition key's columns.
@@ -96,7 +101,7 @@ fn hash_of(opclass: Oid) -> Result<ScalarFn> {
 
 impl Bounds {
     /// Those of a partitioned table.
-    pub(crate) fn of(catalog: &Catalog, relation: &Relation) -> Result<Bounds> {
+    pub(super) fn new(catalog: &Catalog, relation: &Relation) -> Result<Bounds> {
         let by = relation.table().and_then(|t| t.partitioning.as_ref());
         let by = by.ok_or_else(|| PgError::internal("table is not partitioned"))?;
         let types = key_types(relation, by);
@@ -104,17 +109,18 @@ impl Bounds {
             strategy: by.strategy,
             kinds: types.iter().map(|(ty, _)| catalog.kind_of(*ty)).collect(),
             ranges: Vec::new(),
-            lists: HashMap::new(),
+            lists: BTreeMap::new(),
             slices: Vec::new(),
             hashes: Vec::new(),
             default: None,
+            places: HashMap::new(),
         };
         if by.strategy == Strategy::Hash {
             made.hashes = by.keys.iter().map(|k| hash_of(k.opclass)).collect::<Result<_>>()?;
         }
         for child in catalog.children_of(relation.oid) {
             if let Some(bound) = child.table().and_then(|t| t.bound.as_ref()) {
-                made.add(child.oid, bound)?;
+                made.put(child.oid, bound, false)?;
             }
         }
         made.ranges.sort_by(|a, b| a.low.cmp(&b.low));
@@ -122,26 +128,58 @@ impl Bounds {
         Ok(made)
     }
 
-    fn add(&mut self, child: Oid, bound: &PartitionBound) -> Result<()> {
-        match bound {
-            PartitionBound::Default => self.default = Some(child),
-            PartitionBound::List(values) => {
-                for bytes in self.list_keys(values)? {
-                    self.lists.insert(bytes, child);
-                }
+    /// One more partition.
+    pub(super) fn add(&mut self, child: Oid, bound: &PartitionBound) -> Result<()> {
+        self.put(child, bound, true)
+    }
+
+    fn put(&mut self, child: Oid, bound: &PartitionBound, in_order: bool) -> Result<()> {
+        let place = match bound {
+            PartitionBound::Default => {
+                self.default = Some(child);
+                vec![ABOVE, ABOVE]
             }
-            PartitionBound::Range { from, to } => self.ranges.push(Range {
-                low: limit_bytes(from, &self.kinds)?,
-                high: limit_bytes(to, &self.kinds)?,
-                child,
-            }),
-            PartitionBound::Hash { modulus, remainder } => self.slices.push(Slice {
-                modulus: u64::from(*modulus),
-                remainder: u64::from(*remainder),
-                child,
-            }),
-        }
+            PartitionBound::List(values) => {
+                let keys = self.list_keys(values)?;
+                let first = keys.iter().min().cloned().unwrap_or_default();
+                self.lists.extend(keys.into_iter().map(|key| (key, child)));
+                first
+            }
+            PartitionBound::Range { from, to } => {
+                let low = limit_bytes(from, &self.kinds)?;
+                let range = Range { high: limit_bytes(to, &self.kinds)?, low: low.clone(), child };
+                let behind = self.ranges.partition_point(|r| in_order && r.low < low);
+                self.ranges.insert(if in_order { behind } else { self.ranges.len() }, range);
+                low
+            }
+            PartitionBound::Hash { modulus, remainder } => {
+                let (modulus, remainder) = (u64::from(*modulus), u64::from(*remainder));
+                let before = |s: &Slice| (s.modulus, s.remainder) < (modulus, remainder);
+                let behind = self.slices.partition_point(|s| in_order && before(s));
+                let at = if in_order { behind } else { self.slices.len() };
+                self.slices.insert(at, Slice { modulus, remainder, child });
+                [modulus.to_be_bytes(), remainder.to_be_bytes()].concat()
+            }
+        };
+        self.places.insert(child, place);
         Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Puts partitions in PostgreSQL's order, each once: by their ranges or values, the default last.
+    pub(super) fn in_order(&self, mut parts: Vec<Oid>) -> Vec<Oid> {
+        parts.sort_by(|a, b| self.places.get(a).cmp(&self.places.get(b)).then(a.cmp(b)));
+        parts.dedup();
+        parts
+    }
+
+    /// All of them, in that order.
+    pub(crate) fn all(&self) -> Vec<Oid> {
+        self.in_order(self.places.keys().copied().collect())
     }
 
     /// The keys of a list's values.
@@ -194,16 +232,40 @@ impl Bounds {
         Ok(row)
     }
 
-    /// Whether a partition's range has keys in another one: from `low`, up to `high` and, unless
-    /// `before` it, what begins with it.
-    pub(crate) fn overlaps(&self, child: Oid, low: &[u8], high: &[u8], before: bool) -> bool {
-        let mut up_to = high.to_vec();
-        if !before {
-            up_to.push(ABOVE);
-        }
-        let of = |r: &&Range| r.child == child;
-        let shared = |r: &Range| low < r.high.as_slice() && (r.low < up_to);
-        self.ranges.iter().find(of).is_none_or(shared)
+    /// The partitions that may have keys from `low` up to `high`, not that itself. `known`: what is asked of all columns
+    /// of the key, so that none of them is NULL.
+    pub(super) fn between(&self, low: &[u8], high: &[u8], known: bool) -> Vec<Oid> {
+        let mut out = match self.strategy {
+            Strategy::Hash => return self.places.keys().copied().collect(),
+            Strategy::List => {
+                let nulls = key_bytes(&[Datum::Null]);
+                let high = if known { high.min(nulls.as_slice()) } else { high };
+                if low >= high { Vec::new() } else { self.listed(low, high) }
+            }
+            Strategy::Range => {
+                let first = self.ranges.partition_point(|r| r.high.as_slice() <= low);
+                let mut covered = low;
+                let mut gap = !known;
+                let mut out = Vec::new();
+                let ranges = self.ranges.iter().skip(first);
+                for r in ranges.take_while(|r| r.low.as_slice() < high) {
+                    gap |= r.low.as_slice() > covered;
+                    covered = &r.high;
+                    out.push(r.child);
+                }
+                if !gap && covered >= high {
+                    return out;
+                }
+                out
+            }
+        };
+        out.extend(self.default);
+        out
+    }
+
+    fn listed(&self, low: &[u8], high: &[u8]) -> Vec<Oid> {
+        use std::ops::Bound::{Excluded, Included};
+        self.lists.range::<[u8], _>((Included(low), Excluded(high))).map(|(_, c)| *c).collect()
     }
 
     /// Whether nothing is in a range.
@@ -236,21 +298,6 @@ impl Bounds {
         })
     }
 
-    /// Which comes when: by their ranges or values, the default last.
-    pub(crate) fn places(&self) -> HashMap<Oid, usize> {
-        let mut lists: Vec<(&Vec<u8>, Oid)> = self.lists.iter().map(|(k, c)| (k, *c)).collect();
-        lists.sort();
-        let ranges = self.ranges.iter().map(|r| r.child);
-        let slices = self.slices.iter().map(|s| s.child);
-        let mut out = HashMap::new();
-        let all = ranges.chain(lists.into_iter().map(|(_, c)| c)).chain(slices);
-        for child in all.chain(self.default) {
-            let next = out.len();
-            out.entry(child).or_insert(next);
-        }
-        out
-    }
-
     /// The moduli, with their partitions, of the hash partitions before and after a new one.
     pub(crate) fn beside(
         &self,
@@ -261,16 +308,6 @@ impl Bounds {
         let of = |at: usize| self.slices.get(at).map(|s| (s.modulus, s.child));
         (at.checked_sub(1).and_then(of), of(at))
     }
-}
-
-/// A table's children in PostgreSQL's order: partitions by their bounds, others as they were made.
-pub(crate) fn children(catalog: &Catalog, relation: &Relation) -> Result<Vec<Arc<Relation>>> {
-    let mut children: Vec<Arc<Relation>> = catalog.children_of(relation.oid).cloned().collect();
-    if super::is_partitioned(relation) {
-        let places = Bounds::of(catalog, relation)?.places();
-        children.sort_by_key(|c| places.get(&c.oid).copied().unwrap_or(usize::MAX));
-    }
-    Ok(children)
 }
 
 /// The access method whose operator classes a strategy's keys have.

@@ -1,15 +1,18 @@
 //! Partitions: which rows are whose.
 //!
-//! A partitioned table's [`Bounds`] place a row's key in one of its partitions: ranges by binary
-//! search over memcomparable keys, lists and hashes by lookup. Writes are routed by them
-//! (`exec/dml/route.rs`), scans are cut down to the partitions a filter leaves ([`Guard`]), at plan
-//! time where the filter's values are known and when the scan begins otherwise.
+//! A partitioned table's [`Bounds`] place a row's key in one of its partitions: ranges by binary search over memcomparable
+//! keys, lists and hashes by lookup. They are kept for all sessions ([`Families`]). Writes are routed by them
+//! (`exec/dml/route.rs`), scans are cut down to the partitions a filter leaves ([`Pruning`]), at plan time where the
+//! filter's values are known and when the scan begins otherwise.
 
 mod bounds;
 mod family;
-mod guard;
+mod kept;
+mod prune;
 pub(crate) mod show;
 
-pub(crate) use bounds::{Bounds, access_method, children, key_types};
+pub(crate) use bounds::{Bounds, access_method, key_types};
 pub(crate) use family::{ancestors, descendants, is_partitioned};
-pub(crate) use guard::{CompiledGuard, Guard};
+pub(crate) use kept::Families;
+pub(crate) use kept::{bounds, children};
+pub(crate) use prune::{Pruning, literal};

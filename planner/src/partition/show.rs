@@ -6,8 +6,9 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::io::to_text;
 use vicinity_types::{Datum, Oid, Result, oid, raw};
 
-use super::bounds::{Bounds, children, key_types};
+use super::bounds::key_types;
 use super::family::ancestors;
+use super::kept::{bounds, children};
 use crate::context::ExecContext;
 use crate::names;
 
@@ -260,11 +261,11 @@ impl LevelText<'_> {
 
     /// Of the default partition: none of the others.
     fn other(&self, parent: &Relation, strategy: Strategy) -> Result<Vec<String>> {
-        let siblings = children(&self.ctx.catalog, parent)?;
-        let bounds = siblings.iter().filter_map(|s| s.table()?.bound.as_ref());
+        let siblings = children(&self.ctx.engine, &self.ctx.catalog, parent)?;
+        let given = siblings.iter().filter_map(|s| s.table()?.bound.as_ref());
         if strategy == Strategy::List {
             let mut values: Vec<Option<Vec<u8>>> = Vec::new();
-            for bound in bounds {
+            for bound in given {
                 if let PartitionBound::List(more) = bound {
                     values.extend(more.iter().cloned());
                 }
@@ -272,7 +273,7 @@ impl LevelText<'_> {
             if values.is_empty() {
                 return Ok(Vec::new());
             }
-            let keys = Bounds::of(&self.ctx.catalog, parent)?.list_keys(&values)?;
+            let keys = bounds(&self.ctx.engine, &self.ctx.catalog, parent)?.list_keys(&values)?;
             let mut sorted: Vec<_> = keys.into_iter().zip(values).collect();
             sorted.sort();
             let values: Vec<_> = sorted.into_iter().map(|(_, v)| v).collect();
@@ -284,7 +285,7 @@ impl LevelText<'_> {
             return Ok(vec![format!("(NOT {joined})")]);
         }
         let mut ways = Vec::new();
-        for bound in bounds {
+        for bound in given {
             if let PartitionBound::Range { from, to } = bound {
                 let ends = self.ends(from, to);
                 ways.push(match ends.as_slice() {

@@ -4,6 +4,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::df::append::Append;
 use crate::df::project_set::ProjectSet;
+use crate::push::family_scan::family_of;
 use crate::push::spec::{AccessSpec, ScanNode};
 
 /// Scans, sorts and limits do, joins and aggregates do not.
@@ -17,6 +18,7 @@ pub(super) fn goes_back(plan: &LogicalPlan) -> bool {
         | LogicalPlan::Projection(_)
         | LogicalPlan::SubqueryAlias(_)
         | LogicalPlan::Union(_) => inputs(plan),
+        plan if family_of(plan).is_some() => true,
         LogicalPlan::Extension(node) => {
             let any = node.node.as_any();
             if let Some(scan) = any.downcast_ref::<ScanNode>() {

@@ -14,7 +14,6 @@ use crate::call::internal;
 use crate::context::ExecContext;
 use crate::df::append::appended;
 use crate::df::source::{StorageSource, VirtualSource};
-use crate::partition::Guard;
 
 /// What is known from above about the rows wanted.
 #[derive(Clone, Copy, Default)]
@@ -248,9 +247,9 @@ fn place(
     if let Ok(storage) = any.downcast::<StorageSource>()
         && storage.is_family(&ctx.catalog)
     {
-        return super::family::place(scan, &storage, sort, ctx, wanted);
+        return super::family::place(scan, storage, sort, ctx, wanted);
     }
-    one(scan, sort, ctx, wanted, (Vec::new(), None))
+    one(scan, sort, ctx, wanted, None)
 }
 
 /// The scan node of one table.
@@ -259,7 +258,7 @@ pub(super) fn one(
     sort: &[SortExpr],
     ctx: &ExecContext,
     wanted: Wanted,
-    (guards, member): (Vec<Guard>, Option<usize>),
+    member: Option<usize>,
 ) -> Result<(LogicalPlan, bool)> {
     let columns = scan.source.schema().fields().len();
     let projection = scan.projection.clone().unwrap_or_else(|| (0..columns).collect());
@@ -290,7 +289,6 @@ pub(super) fn one(
         order: if partly { sort.to_vec() } else { Vec::new() },
         limit: wanted.rows.filter(|_| in_order),
         pace: wanted.pace.filter(|_| choice.ordered && sort.len() == 1),
-        guards,
         member,
     };
     let node =

@@ -14,7 +14,6 @@ use super::spatial::SpatialFit;
 use crate::call::PgType;
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
 use crate::measure::Place;
-use crate::partition::Guard;
 
 /// What is scanned.
 #[derive(Clone)]
@@ -137,8 +136,6 @@ pub struct ScanSpec {
     pub limit: Option<usize>,
     /// How many to look for at first, where it is not known how many are needed.
     pub pace: Option<usize>,
-    /// Of a partition: whether it is needed is asked when the scan begins.
-    pub(crate) guards: Vec<Guard>,
     /// Which of a family's scans it is, if there are several: EXPLAIN numbers their names.
     pub(crate) member: Option<usize>,
 }

@@ -30,7 +30,7 @@ pub struct Append {
     pub(super) direct: bool,
 }
 
-/// Compiles scans behind each other; `place` is the place of the first.
+/// Compiles scans behind each other; `at` is the place of each.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn compile(
     (inputs, order): (&[Arc<LogicalPlan>], &[SortExpr]),
@@ -38,10 +38,10 @@ pub(super) fn compile(
     types: &[PgType],
     params: &[Kind],
     ctx: &ExecContext,
-    (place, below): (Place, Place),
+    (place, at): (Place, &dyn Fn(u32) -> Place),
 ) -> Result<Option<RowPlan>> {
-    let Some(first) = inputs.first().and_then(|p| scan_of(p)) else { return Ok(None) };
-    if walk.locks.is_some() {
+    let first = inputs.first().map(|p| scan_of(p));
+    if first.is_some_and(|scan| scan.is_none()) || walk.locks.is_some() {
         return Ok(None);
     }
     let direct = walk.sort.is_empty() && order.is_empty();
@@ -55,16 +55,19 @@ pub(super) fn compile(
             let columns = scan.schema.iter().map(|(q, f)| Expr::Column((q, f).into()));
             (Walk::new(columns.collect()), own.as_slice())
         };
-        let part = compile_at(input, &part, types, params, ctx, below.below(n))?;
+        let part = compile_at(input, &part, types, params, ctx, at(n))?;
         let Some(part) = part else { return Ok(None) };
         parts.push(Arc::new(part.with_rows(scan.spec.limit, scan.spec.pace)));
     }
     let mut compiler = Compiler::new(Scope::empty(), params.to_vec());
     let limit = walk.limit.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
     let offset = walk.offset.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;
-    let own = first.spec.types();
-    let columns = first.schema.iter().zip(&own).map(|((q, f), ty)| (q, f.name().as_str(), ty.kind));
-    compiler.set_scope(Scope::values(columns));
+    if let Some(first) = first.flatten() {
+        let own = first.spec.types();
+        let columns = first.schema.iter().zip(&own);
+        let columns = columns.map(|((q, f), ty)| (q, f.name().as_str(), ty.kind));
+        compiler.set_scope(Scope::values(columns));
+    }
     let order = compiler.sort_keys(order)?;
     let sort = compiler.sort_keys(&walk.sort)?;
     let (filter, outputs) = if direct {
@@ -79,20 +82,6 @@ pub(super) fn compile(
     let cells = compiler.once_cells();
     let leaf = Leaf::Append(Append { parts, order, direct });
     Ok(Some(RowPlan { filter, sort, limit, offset, ..RowPlan::over(leaf, outputs, cells, place) }))
-}
-
-impl Append {
-    /// Those that may have rows.
-    pub(super) fn needed<'a>(
-        &'a self,
-        frame: &'a Frame<'_>,
-    ) -> impl Iterator<Item = Result<&'a Arc<RowPlan>>> {
-        self.parts.iter().filter_map(|part| match part.is_needed(frame) {
-            Ok(true) => Some(Ok(part)),
-            Ok(false) => None,
-            Err(e) => Some(Err(e)),
-        })
-    }
 }
 
 /// One behind the other, under way.
@@ -113,12 +102,8 @@ impl Parts {
         while self.running.is_none() {
             let Some(part) = append.parts.get(self.next) else { return Ok(None) };
             self.next += 1;
-            let once = part.cells();
-            let frame = Frame { ctx, params, once: &once, row: super::RowRef::None };
-            if part.is_needed(&frame)? {
-                let cursor = RowCursor::open(part.clone(), ctx.clone(), params.to_vec())?;
-                self.running = Some(Box::new(cursor));
-            }
+            let cursor = RowCursor::open(part.clone(), ctx.clone(), params.to_vec())?;
+            self.running = Some(Box::new(cursor));
         }
         Ok(self.running.as_deref_mut())
     }
@@ -132,9 +117,9 @@ impl Parts {
 /// The merged rows of an append, begun; no more than `most` will be taken.
 pub(super) fn merged(append: &Append, frame: &Frame<'_>, most: usize) -> Result<Merge> {
     let mut cursors = Vec::new();
-    for part in append.needed(frame) {
+    for part in &append.parts {
         let (ctx, params) = (frame.ctx.clone(), frame.params.to_vec());
-        cursors.push(RowCursor::open_for(part?.clone(), ctx, params, most)?);
+        cursors.push(RowCursor::open_for(part.clone(), ctx, params, most)?);
     }
     Ok(Merge::new(cursors))
 }

@@ -8,6 +8,7 @@ use vicinity_types::{Datum, Kind, Result};
 use super::aggregate::{assemble, describe};
 use super::append;
 use super::compile::{Compiler, Scope};
+use super::family;
 use super::lock::ScanLocks;
 use super::node::Node;
 use super::plan::{Leaf, RowPlan};
@@ -18,6 +19,7 @@ use crate::context::ExecContext;
 use crate::df::append::appended;
 use crate::df::project_set::ProjectSet;
 use crate::measure::Place;
+use crate::push::family_scan::family_of;
 use crate::push::lower::scan_of;
 use crate::push::{AccessSpec, ScanNode, ScanSource, ScanSpec};
 
@@ -48,8 +50,12 @@ pub(super) fn compile_at(
         return Ok(None);
     }
     if let Some(inputs) = appended(at) {
-        let places = (place, place.below(walk.nodes + 1));
-        return append::compile(inputs, walk, types, params, ctx, places);
+        let first = place.below(walk.nodes + 1);
+        let at = |n| first.below(n);
+        return append::compile(inputs, walk, types, params, ctx, (place, &at));
+    }
+    if let Some(scan) = family_of(at) {
+        return family::compile(scan, walk, types, params, ctx, place);
     }
     let mut compiler = Compiler::new(Scope::empty(), params.to_vec());
     let limit = walk.limit.as_ref().map(|e| compiler.compile(e, Kind::Int8)).transpose()?;

@@ -81,6 +81,10 @@ impl RowCursor {
         params: Vec<Datum>,
         most: usize,
     ) -> Result<RowCursor> {
+        if let Leaf::Family(family) = &plan.leaf {
+            let most = most.min(plan.hint);
+            return Self::open_for(family.plan(&ctx, &params, plan.place)?, ctx, params, most);
+        }
         let meter = ctx.measure.as_ref().map(|m| Meter::begin(m, plan.place));
         let once = plan.cells();
         let frame = Frame { ctx: &ctx, params: &params, once: &once, row: RowRef::None };
@@ -481,6 +485,8 @@ fn begin(plan: &Arc<RowPlan>, frame: &Frame<'_>, wanted: usize) -> Result<State>
             let most = if all { wanted } else { usize::MAX };
             State::Merge(Box::new(append::merged(append, frame, most)?))
         }
+        // Opened for the tables it is about.
+        Leaf::Family(_) => State::One(false),
         Leaf::Aggregate { inner, nodes, .. } => {
             let row = aggregate::run(inner, nodes, frame.ctx, frame.params)?;
             State::Rows(vec![row].into_iter())

@@ -9,6 +9,7 @@ pub mod append;
 mod build;
 pub mod compile;
 pub mod cursor;
+pub mod family;
 pub mod lock;
 mod map;
 mod merge;
@@ -20,6 +21,7 @@ pub mod scan;
 pub mod sort;
 mod walk;
 
+pub(crate) use compile::parameter;
 pub use compile::{Compiler, Scope};
 pub use cursor::RowCursor;
 pub use node::{Frame, Node, RowRef};

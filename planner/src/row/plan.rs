@@ -10,6 +10,7 @@ use super::aggregate::{self, AggregateNode};
 use super::append::Append;
 use super::build::compile_over;
 use super::cursor::RowCursor;
+use super::family::Family;
 use super::lock::ScanLocks;
 use super::node::{Frame, Node, RowRef};
 use super::scan::CompiledScan;
@@ -36,6 +37,8 @@ pub enum Leaf {
     },
     /// Several plans' rows.
     Append(Append),
+    /// A family's rows, of the tables they are found to be in when it begins.
+    Family(Box<Family>),
     /// Aggregates over another plan.
     Aggregate {
         /// The plan that gives the arguments.
@@ -118,7 +121,7 @@ impl RowPlan {
     }
 
     /// The same where a LIMIT above may stand for its own.
-    fn is_short_within(&self, limited: bool) -> bool {
+    pub(super) fn is_short_within(&self, limited: bool) -> bool {
         if self.locks.is_some() || !self.sort.is_empty() || self.runs_statements() {
             return false;
         }
@@ -128,29 +131,22 @@ impl RowPlan {
             Leaf::Append(append) => {
                 append.parts.len() <= FEW && append.parts.iter().all(|p| p.is_short_within(limited))
             }
+            Leaf::Family(family) => family.is_short_within(limited),
             Leaf::Set { .. } | Leaf::Aggregate { .. } => false,
         }
     }
 
     /// Whether an expression of it may take any time.
-    fn runs_statements(&self) -> bool {
+    pub(super) fn runs_statements(&self) -> bool {
         let scan = match &self.leaf {
             Leaf::Scan(scan) => scan.runs_statements(),
             Leaf::Append(append) => append.parts.iter().any(|p| p.runs_statements()),
+            Leaf::Family(family) => family.runs_statements,
             _ => false,
         };
         let rest = [&self.filter, &self.limit, &self.offset];
         scan || rest.into_iter().flatten().any(Node::runs_statements)
             || self.outputs.iter().any(|(node, _)| node.runs_statements())
-    }
-
-    /// Whether it may have rows, as far as its guards can tell before it begins.
-    pub(super) fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
-        match &self.leaf {
-            // What is measured is shown, whether it was needed or not.
-            Leaf::Scan(scan) if frame.ctx.measure.is_none() => scan.is_needed(frame),
-            _ => Ok(true),
-        }
     }
 
     /// The keys its rows are sorted by, and whether they come in order of the first key already.

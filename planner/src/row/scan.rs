@@ -16,7 +16,6 @@ use super::place::SpatialPlan;
 use super::sort::SortNode;
 use crate::context::ExecContext;
 use crate::df::source::{Origin, VirtualSource};
-use crate::partition::CompiledGuard;
 use crate::push::{AccessSpec, ScanSource, ScanSpec};
 
 /// Where rows come from.
@@ -81,8 +80,6 @@ pub struct CompiledScan {
     pub filter: Option<Node>,
     /// The order rows are to have where the index gives only its first key; else empty.
     pub order: Vec<SortNode>,
-    /// Of a partition: whether it can have rows that are wanted.
-    guards: Vec<CompiledGuard>,
 }
 
 impl CompiledScan {
@@ -111,8 +108,7 @@ impl CompiledScan {
         };
         let access = access_plan(spec, ctx, &origins, compiler)?;
         let single = access.is_single(&origins);
-        let guards = spec.guards.iter().map(|g| g.compile(compiler)).collect::<Result<_>>()?;
-        Ok(CompiledScan { origins, oid, access, single, filter, order, guards })
+        Ok(CompiledScan { origins, oid, access, single, filter, order })
     }
 
     /// Whether it is over quickly however big the table is, provided few rows are asked for.
@@ -137,16 +133,6 @@ impl CompiledScan {
         keys || self.filter.as_ref().is_some_and(Node::runs_statements)
     }
 
-    /// Whether the guards let it begin.
-    pub(super) fn is_needed(&self, frame: &Frame<'_>) -> Result<bool> {
-        for guard in &self.guards {
-            if !guard.admits(frame)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Whether at most one row comes out.
     pub fn is_single(&self) -> bool {
         self.single
@@ -158,9 +144,6 @@ impl CompiledScan {
         let AccessPlan::Btree { index, keys, kinds, equal, .. } = &self.access else {
             return Err(PgError::internal("a lookup without a key"));
         };
-        if !self.is_needed(frame)? {
-            return Ok(None);
-        }
         let mut values: SmallVec<[Datum; 2]> = SmallVec::new();
         for (node, kind) in equal.iter().flatten().zip(kinds) {
             match to_key(node.eval(frame)?, *kind) {
@@ -180,9 +163,6 @@ impl CompiledScan {
         frame: &Frame<'_>,
         limit: usize,
     ) -> Result<OpenScan> {
-        if !self.is_needed(frame)? {
-            return Ok(OpenScan::empty(table, snapshot));
-        }
         let mut ranges = VecDeque::new();
         let (index, reverse) = match &self.access {
             AccessPlan::Seq => {

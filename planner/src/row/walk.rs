@@ -10,6 +10,7 @@ use crate::df::lock_rows::lock_rows_of;
 use crate::push::lower::substitute;
 
 /// What was met on the way down to the leaf.
+#[derive(Clone)]
 pub(super) struct Walk {
     pub(super) outputs: Vec<Expr>,
     pub(super) sort: Vec<SortExpr>,

@@ -243,10 +243,12 @@ impl Catalog {
     /// Puts an object in place of the one with its key, unchecked.
     pub(crate) fn put(&mut self, object: Object) {
         let key = Key::of(&object);
-        if let Some(old) = self.get(&key) {
-            self.unlink(&old);
+        let old = self.get(&key);
+        if let Some(old) = &old {
+            self.unlink(old);
         }
         self.version = next_version();
+        self.note_partition(old.as_ref(), Some(&object));
         match object {
             Object::Schema(o) => {
                 self.schema_names.insert(o.name.clone(), o.oid);
@@ -384,9 +386,13 @@ impl Catalog {
         let Some(old) = self.get(key) else { return };
         self.unlink(&old);
         self.version = next_version();
+        self.note_partition(Some(&old), None);
         let class = match *key {
             Key::Schema(o) => self.schemas.remove(&o).map(|_| 2615),
-            Key::Relation(o) => self.relations.remove(&o).map(|_| 1259),
+            Key::Relation(o) => {
+                self.partitions.remove(&o);
+                self.relations.remove(&o).map(|_| 1259)
+            }
             Key::Type(o) => self.types.remove(&o).map(|_| 1247),
             Key::Function(o) => self.functions.remove(&o).map(|_| 1255),
             Key::Extension(o) => self.extensions.remove(&o).map(|_| 3079),

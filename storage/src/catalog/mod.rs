@@ -9,12 +9,15 @@ pub mod acl;
 pub mod change;
 mod lookup;
 pub mod model;
+mod partitions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use vicinity_types::Oid;
+
+pub use partitions::Partitions;
 
 use model::{
     Acl, Comment, DefaultAcl, Extension, Function, Object, Relation, Role, Schema, SessionDefaults,
@@ -66,6 +69,8 @@ pub struct Catalog {
     sequences_of: HashMap<Oid, Vector<Oid>>,
     /// Table -> the tables that inherit from it, its partitions among them.
     children_of: HashMap<Oid, OrdSet<Oid>>,
+    /// Partitioned table -> the state of its partitions.
+    partitions: HashMap<Oid, Partitions>,
     /// Relation or type -> the relations that read it, refer to it or have a column of it.
     dependents: HashMap<Oid, Vector<Oid>>,
     /// Constraint -> its table.
@@ -108,6 +113,7 @@ impl Catalog {
             triggers_of: HashMap::new(),
             sequences_of: HashMap::new(),
             children_of: HashMap::new(),
+            partitions: HashMap::new(),
             dependents: HashMap::new(),
             constraints: HashMap::new(),
             row_types: HashMap::new(),

@@ -221,7 +221,7 @@ fn check_free(
     bound: &PartitionBound,
 ) -> Result<()> {
     let catalog = ctx.txn.catalog();
-    let bounds = Bounds::of(&catalog, parent)?;
+    let bounds = partition::bounds(&ctx.engine, &catalog, parent)?;
     if let PartitionBound::Range { from, to } = bound
         && bounds.is_empty_range(from, to)?
     {
@@ -311,7 +311,9 @@ pub(crate) fn new_bound(
 /// The rows of the default partition that are a new partition's are an error.
 fn check_default(ctx: &ExecContext, parent: &Arc<Relation>, part: Oid) -> Result<()> {
     let catalog = ctx.txn.catalog();
-    let Some(default) = Bounds::of(&catalog, parent)?.default.filter(|d| *d != part) else {
+    let Some(default) =
+        partition::bounds(&ctx.engine, &catalog, parent)?.default.filter(|d| *d != part)
+    else {
         return Ok(());
     };
     let Some(default) = catalog.relation(default) else { return Ok(()) };

@@ -41,7 +41,7 @@ pub(crate) fn spread_index(ctx: &ExecContext, index: &Arc<Relation>) -> Result<(
     let catalog = ctx.txn.catalog();
     let table = catalog.relation(def.table).filter(|t| partition::is_partitioned(t));
     let Some(table) = table else { return Ok(()) };
-    for part in partition::children(&catalog, table)? {
+    for part in partition::children(&ctx.engine, &catalog, table)? {
         index_of(ctx, index, part.oid)?;
     }
     Ok(())

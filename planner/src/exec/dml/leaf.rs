@@ -10,7 +10,7 @@ use super::layout::{Layout, extend, table_def};
 use super::rules::{RowExpr, Rules, binder};
 use crate::context::ExecContext;
 use crate::exec::triggers::{Event, Triggers};
-use crate::partition::Bounds;
+use crate::partition::{self, Bounds};
 use crate::sql;
 
 /// Where a table's columns are in the row of another one that has the same, by their names.
@@ -107,7 +107,7 @@ enum KeyPart {
 /// A partitioned table's key over the rows of one of its family, and where it leads.
 pub(crate) struct Level {
     pub(super) relation: Arc<Relation>,
-    bounds: Bounds,
+    bounds: Arc<Bounds>,
     key: Vec<KeyPart>,
 }
 
@@ -140,7 +140,7 @@ impl Level {
                 }
             });
         }
-        let bounds = Bounds::of(&ctx.catalog, partitioned)?;
+        let bounds = partition::bounds(&ctx.engine, &ctx.catalog, partitioned)?;
         Ok(Level { relation: partitioned.clone(), bounds, key })
     }
 
@@ -171,7 +171,7 @@ impl Level {
         );
         let mut error = match self.key_of(ctx, row) {
             Ok(key) => {
-                let shown = crate::partition::show::key_values(ctx, &self.relation, &key);
+                let shown = partition::show::key_values(ctx, &self.relation, &key);
                 error.detail(format!("Partition key of the failing row contains {shown}."))
             }
             Err(_) => error,

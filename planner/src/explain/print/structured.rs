@@ -45,6 +45,12 @@ fn field(value: &Value) -> Field {
         Value::Text(text) => Field::Text(text.clone()),
         Value::List(list) => Field::List(list.clone()),
         Value::Int(n) => Field::Number(n.to_string()),
+        Value::Groups(name, groups) => {
+            let text = |(label, text): &(&'static str, String)| {
+                (label.to_string(), Field::Text(text.clone()))
+            };
+            Field::Groups(name, groups.iter().map(|g| g.iter().map(text).collect()).collect())
+        }
     }
 }
 

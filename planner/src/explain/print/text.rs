@@ -62,6 +62,8 @@ fn node(plan: &PlanNode, options: &Options, indent: usize, lines: &mut Vec<Strin
             Value::Text(text) => text.clone(),
             Value::List(list) => list.join(", "),
             Value::Int(n) => n.to_string(),
+            // Lines of their own say it.
+            Value::Groups(..) => continue,
         };
         match property.shown {
             Shown::Line => lines.push(format!("{pad}{value}")),

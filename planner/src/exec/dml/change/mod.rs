@@ -213,7 +213,9 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
         return Err(PgError::unsupported("WHERE CURRENT OF a table that others inherit from"));
     }
     let cursor = p.cursor.map(|name| cursor_name(binder, name));
-    let made = if p.from.is_empty() { me.by_row(binder, &layout)? } else { None };
+    // If it comes to nothing, the names are the next one's.
+    let by_row = |binder: &mut Binder<'_>| me.by_row(binder, &layout);
+    let made = if p.from.is_empty() { binder.looking(by_row)? } else { None };
     let made = match made {
         Some(made) => made,
         None => me.by_query(binder, layout)?,

@@ -130,7 +130,7 @@ impl Preparer<'_> {
         if p.returning.is_some() {
             for alias in aliases(&p.from)? {
                 let probe = select(vec![all_of(&alias)], self.from(), None)?;
-                let columns = binder.query_into(&probe, &[])?.columns;
+                let columns = binder.looking(|binder| binder.query_into(&probe, &[]))?.columns;
                 let columns: Vec<(String, PgType)> =
                     columns.into_iter().map(|c| (c.name, c.ty)).collect();
                 end += columns.len();

@@ -142,7 +142,8 @@ pub(super) fn may_wait_below(ctx: &ExecContext, target: &Arc<Relation>) -> bool 
         own.iter().any(|c| c.local && matches!(c.kind, ConstraintKind::Check { .. }))
     };
     let waits = |r: &Arc<Relation>| ctx.catalog.triggers_of(r.oid).next().is_some() || checks(r);
-    descendants(&ctx.catalog, target).iter().skip(1).any(waits)
+    let any = || descendants(&ctx.catalog, target).iter().skip(1).any(waits);
+    ctx.engine.families.waits(&ctx.catalog, target.oid, any)
 }
 
 /// The target as a table rows are in, and how they get on where it is cut.

@@ -210,7 +210,7 @@ pub(in super::super) fn prepare(
             .detail("The name is used both as MERGE target table and data source."));
         }
         let probe = select(vec![all_of(&alias)], vec![from.clone()], None)?;
-        let columns = binder.query_into(&probe, &[])?.columns;
+        let columns = binder.looking(|binder| binder.query_into(&probe, &[]))?.columns;
         let columns: Vec<_> = columns.into_iter().map(|c| (c.name, c.ty)).collect();
         both.add_columns(&name::ident(&alias), &columns);
         source.add_columns(&name::ident(&alias), &columns);
