@@ -36,46 +36,10 @@ impl Binder<'_> {
         name: &str,
     ) -> Result<Typed> {
         let windowed = f.over.is_some();
+        if windowed {
+            self.window_allowed()?;
+        }
         let level = self.level();
-        if !windowed {
-            if let Some(clause) = level.no_aggregates {
-                return Err(PgError::new(
-                    SqlState::GROUPING_ERROR,
-                    format!("aggregate functions are not allowed in {clause}"),
-                ));
-            }
-            if level.recursing {
-                return Err(PgError::new(
-                    SqlState::INVALID_RECURSION,
-                    "aggregate functions are not allowed in a recursive query's recursive term",
-                )
-                .or_at(super::name_position(&f.name)));
-            }
-            if level.in_aggregate {
-                return Err(PgError::new(
-                    SqlState::GROUPING_ERROR,
-                    "aggregate function calls cannot be nested",
-                ));
-            }
-        }
-        if windowed && level.in_aggregate {
-            return Err(PgError::new(
-                SqlState::GROUPING_ERROR,
-                "aggregate function calls cannot contain window function calls",
-            ));
-        }
-        if windowed && level.in_window {
-            return Err(PgError::new(
-                SqlState::WINDOWING_ERROR,
-                "window function calls cannot be nested",
-            ));
-        }
-        if windowed && let Some(clause) = level.no_windows {
-            return Err(PgError::new(
-                SqlState::WINDOWING_ERROR,
-                format!("window functions are not allowed in {clause}"),
-            ));
-        }
         let (aggregate, window) = (level.in_aggregate, level.in_window);
         level.in_aggregate = !windowed;
         level.in_window = windowed;
@@ -100,7 +64,8 @@ impl Binder<'_> {
         match proc.kind {
             b'a' => {
                 let ty = self.ty(ret);
-                Ok(Typed::new(df::aggregate_expr(proc, ty, args, distinct, order, filter)?, ty))
+                let call = df::aggregate_expr(proc, ty, args, distinct, order, filter)?;
+                self.aggregate_of(Typed::new(call, ty), aggregate, f)
             }
             b'w' => Err(lacks_over(name)),
             _ => Err(PgError::new(
@@ -108,6 +73,87 @@ impl Binder<'_> {
                 format!("{name} is not an aggregate function"),
             )),
         }
+    }
+
+    fn window_allowed(&mut self) -> Result<()> {
+        let level = self.level();
+        if level.in_aggregate {
+            return Err(PgError::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate function calls cannot contain window function calls",
+            ));
+        }
+        if level.in_window {
+            return Err(PgError::new(
+                SqlState::WINDOWING_ERROR,
+                "window function calls cannot be nested",
+            ));
+        }
+        match level.no_windows {
+            Some(clause) => Err(PgError::new(
+                SqlState::WINDOWING_ERROR,
+                format!("window functions are not allowed in {clause}"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// An aggregate call at the level it is of: the innermost that it names columns of. Inside of an inner query it is
+    /// a value of the outer one, like a column.
+    fn aggregate_of(&mut self, call: Typed, nested: bool, f: &ast::Function) -> Result<Typed> {
+        let own = self.levels.len().saturating_sub(1);
+        let at = self.level_of(&call.expr)?.unwrap_or(own);
+        let Some(level) = self.levels.get(at) else { return Ok(call) };
+        if let Some(clause) = level.no_aggregates {
+            return Err(PgError::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregate functions are not allowed in {clause}"),
+            ));
+        }
+        if level.recursing {
+            return Err(PgError::new(
+                SqlState::INVALID_RECURSION,
+                "aggregate functions are not allowed in a recursive query's recursive term",
+            )
+            .or_at(super::name_position(&f.name)));
+        }
+        let mut nested = if at == own { nested } else { level.in_aggregate };
+        let there = match at == own {
+            true => call.expr,
+            false => {
+                let there = call.expr.transform_up(|e| {
+                    let Some(outer) = self.outer_of(&e).filter(|outer| outer.level == at) else {
+                        return Ok(Transformed::no(e));
+                    };
+                    nested |= contains_aggregate(&outer.expr);
+                    Ok(Transformed::yes(outer.expr.clone()))
+                });
+                there.map_err(internal)?.data
+            }
+        };
+        if nested {
+            return Err(PgError::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate function calls cannot be nested",
+            ));
+        }
+        Ok(self.outer_value(at, Typed::new(there, call.ty)))
+    }
+
+    /// The innermost level whose columns an expression names.
+    fn level_of(&self, expr: &Expr) -> Result<Option<usize>> {
+        let own = self.levels.len().saturating_sub(1);
+        let mut innermost = None;
+        expr.apply(|e| {
+            let level = match e {
+                Expr::Column(_) => Some(own),
+                e => self.outer_of(e).map(|outer| outer.level),
+            };
+            innermost = innermost.max(level);
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(internal)?;
+        Ok(innermost)
     }
 
     #[allow(clippy::type_complexity)]

@@ -60,7 +60,8 @@ impl Binder<'_> {
         self.outer_value(level, found.typed())
     }
 
-    fn outer_value(&mut self, level: usize, value: Typed) -> Typed {
+    /// A value of a level: as it is in the innermost, as a parameter in the others.
+    pub(super) fn outer_value(&mut self, level: usize, value: Typed) -> Typed {
         if level + 1 == self.levels.len() {
             return value;
         }
@@ -75,6 +76,12 @@ impl Binder<'_> {
             Expr::Placeholder(Placeholder { id, field: Some(std::sync::Arc::new(field)) }),
             value.ty,
         )
+    }
+
+    /// What an expression stands for, if it is a parameter for an outer query's value.
+    pub(super) fn outer_of(&self, expr: &Expr) -> Option<&Outer> {
+        let Expr::Placeholder(p) = expr else { return None };
+        self.outers.get(p.id.strip_prefix("$outer")?.parse::<usize>().ok()?)
     }
 
     /// A row of an item as one value.

@@ -508,8 +508,8 @@ fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Expr {
         if negated { (Native::NotEq, Native::And) } else { (Native::Eq, Native::Or) };
     let mut tests = Vec::new();
     let mut others = items;
-    if others.iter().filter(|item| is_listed(item, negated)).count() > 1 {
-        let (listed, rest) = others.into_iter().partition(|item| is_listed(item, negated));
+    if others.iter().filter(|item| is_listed(item)).count() > 1 {
+        let (listed, rest) = others.into_iter().partition(is_listed);
         tests.push(Expr::InList(InList::new(Box::new(value.clone()), listed, negated)));
         others = rest;
     }
@@ -517,17 +517,14 @@ fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Expr {
     super::operator::balanced(tests, joined)
 }
 
-/// Whether an item is a constant, or will be one: a parameter, or a call of constants. Not a NULL that
-/// leaves nothing NOT IN: DataFusion drops it as it joins lists.
-fn is_listed(item: &Expr, negated: bool) -> bool {
+/// Whether an item is a constant, or will be one: a parameter, or a call of constants.
+fn is_listed(item: &Expr) -> bool {
     match item {
-        Expr::Literal(value, _) => !negated || !value.is_null(),
-        Expr::Placeholder(_) => true,
-        Expr::Cast(cast) => is_listed(&cast.expr, negated),
-        Expr::Negative(inner) => is_listed(inner, negated),
+        Expr::Literal(..) | Expr::Placeholder(_) => true,
+        Expr::Cast(cast) => is_listed(&cast.expr),
+        Expr::Negative(inner) => is_listed(inner),
         Expr::ScalarFunction(call) => {
-            crate::push::access::is_row_free(item)
-                && call.args.iter().all(|arg| is_listed(arg, negated))
+            crate::push::access::is_row_free(item) && call.args.iter().all(is_listed)
         }
         _ => false,
     }

@@ -41,6 +41,8 @@ mod table;
 mod typename;
 mod window;
 
+pub(crate) use operator::balanced;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -123,6 +125,10 @@ struct Level {
     recursing: bool,
     /// FOR UPDATE and the like.
     locks: Vec<lock::Locking>,
+    /// Queries inside of its expressions, as they are written.
+    subqueries: Vec<subquery::BoundOnce>,
+    /// The same as plans, each with what its parameters are.
+    closed: Vec<(Arc<subplan::SubQuery>, Vec<Expr>)>,
 }
 
 /// Calls that are columns of nodes yet to be placed.

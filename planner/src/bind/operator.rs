@@ -305,7 +305,7 @@ pub(super) fn written_row(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
 }
 
 /// A tree of a logical operator, as flat as can be.
-pub(super) fn balanced(mut exprs: Vec<Expr>, op: Native) -> Expr {
+pub(crate) fn balanced(mut exprs: Vec<Expr>, op: Native) -> Expr {
     if exprs.len() <= 1 {
         return exprs.pop().unwrap_or_else(|| datafusion::logical_expr::lit(op == Native::And));
     }

@@ -136,10 +136,7 @@ impl Binder<'_> {
                     self.column_fields(input, input.schema().index_of_column(column).ok()?)
                 })
             }
-            Expr::Placeholder(p) => {
-                let number = p.id.strip_prefix("$outer")?.parse::<usize>().ok()?;
-                self.traced(&self.outers.get(number)?.expr, None)
-            }
+            Expr::Placeholder(_) => self.traced(&self.outer_of(expr)?.expr, None),
             other => {
                 let (call, _) = callable_of(other)?;
                 self.call_fields(&**call)

@@ -509,11 +509,12 @@ pub(super) fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Ty
     let types = args.iter().map(|a| a.ty).collect();
     Special::new(name, types, ty, move |_, args| {
         let values = args.iter().filter(|a| !a.is_null());
-        let best = if greatest {
-            values.max_by(|a, b| vicinity_types::compare(a, b))
-        } else {
-            values.min_by(|a, b| vicinity_types::compare(a, b))
-        };
+        // The first of equal values: 1.0 and 1 are.
+        let best = values.reduce(|best, value| {
+            let order = vicinity_types::compare(value, best);
+            let better = if greatest { order.is_gt() } else { order.is_lt() };
+            if better { value } else { best }
+        });
         Ok(best.cloned().unwrap_or(Datum::Null))
     })
     .lenient()

@@ -275,7 +275,12 @@ impl Callable for SubPlan {
     }
 
     fn identity(&self) -> String {
-        format!("subplan {}", self.query.id)
+        let of = match &self.kind {
+            SubPlanKind::Quantified { call, any, .. } => format!("{any} {}", call.identity()),
+            SubPlanKind::Array { elem, nested } => format!("array {elem} {nested}"),
+            kind => format!("{kind:?}"),
+        };
+        format!("subplan {} {of}", self.query.id)
     }
 
     fn deparse(&self, args: &[String]) -> String {

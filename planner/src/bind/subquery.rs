@@ -22,10 +22,27 @@ use crate::call::{PgType, Typed, call_expr, internal, placeholder};
 use crate::df::SetCallable;
 use crate::resolve::Context;
 
+/// A query inside of an expression that was bound before.
+pub(super) struct BoundOnce {
+    query: ast::Query,
+    /// How many tables it could name columns of.
+    tables: usize,
+    bound: Bound,
+}
+
 impl Binder<'_> {
-    /// Binds a query one level below the present one.
+    /// Binds a query one level below the present one. What is written twice over the same tables is the same query,
+    /// so that a grouped one is found in the select list.
     fn inner(&mut self, query: &ast::Query) -> Result<Bound> {
-        self.bind_query(query)
+        let tables = self.level().scope.items.len();
+        let same = |known: &&BoundOnce| known.tables == tables && known.query == *query;
+        if let Some(known) = self.level().subqueries.iter().find(same) {
+            return Ok(known.bound.clone());
+        }
+        let bound = self.bind_query(query)?;
+        let once = BoundOnce { query: query.clone(), tables, bound: bound.clone() };
+        self.level().subqueries.push(once);
+        Ok(bound)
     }
 
     /// Makes a bound query stand alone: its parameters are renumbered, and what they stand for is
@@ -82,9 +99,14 @@ impl Binder<'_> {
             .map_err(internal)?
             .data;
         let volatile = super::has_effects(&plan)?;
+        let same = |known: &&(Arc<SubQuery>, Vec<Expr>)| known.0.plan == plan && known.1 == args;
+        if !volatile && let Some(known) = self.level().closed.iter().find(same) {
+            return Ok(known.clone());
+        }
         let columns = bound.columns.iter().map(|c| c.ty).collect();
-        let query = SubQuery::new(plan, columns, params, outer_ones, volatile);
-        Ok((Arc::new(query), args))
+        let query = Arc::new(SubQuery::new(plan, columns, params, outer_ones, volatile));
+        self.level().closed.push((query.clone(), args.clone()));
+        Ok((query, args))
     }
 
     fn subplan(
@@ -346,13 +368,7 @@ impl Binder<'_> {
         plan.apply_with_subqueries(|node| {
             node.apply_expressions(|expr| {
                 expr.apply(|e| {
-                    if let Expr::Placeholder(p) = e
-                        && let Some(n) =
-                            p.id.strip_prefix("$outer").and_then(|n| n.parse::<usize>().ok())
-                        && self.outers.get(n).is_some_and(|o| o.level == level)
-                    {
-                        found = true;
-                    }
+                    found |= self.outer_of(e).is_some_and(|outer| outer.level == level);
                     Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
                 })
             })

@@ -14,6 +14,8 @@ pub mod project_set;
 mod record_set;
 pub mod run;
 pub mod set;
+pub(crate) mod simplify;
+mod simplify_logic;
 pub mod source;
 pub mod stream;
 pub mod unary;

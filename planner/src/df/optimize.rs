@@ -11,6 +11,7 @@ use datafusion::optimizer::{
 };
 use vicinity_types::{PgError, Result};
 
+use super::simplify::Simplify;
 use crate::call::{external, internal};
 use crate::context::{self, ExecContext};
 use crate::push;
@@ -25,9 +26,13 @@ const LEFT_OUT: &[&str] = &[
     "filter_null_join_keys",
 ];
 
+/// DataFusion's rule that ours stands for.
+const REPLACED: &str = "simplify_expressions";
+
 static OPTIMIZER: LazyLock<Optimizer> = LazyLock::new(|| {
     let rules = Optimizer::new().rules.into_iter();
     let rules = rules.filter(|r| !LEFT_OUT.contains(&r.name()));
+    let rules = rules.map(|r| if r.name() == REPLACED { Arc::new(Simplify) } else { r });
     Optimizer::with_rules(rules.map(|rule| Arc::new(Stoppable(rule)) as _).collect())
 });
 

@@ -8,16 +8,19 @@ use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, Result as DfResult};
+use datafusion::common::{DFSchema, DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     AggregateUDF, Case, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNode, lit,
 };
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
@@ -144,6 +147,30 @@ fn one_zero(key: &mut Expr, schema: &DFSchema) {
     *key = value + zero;
 }
 
+/// Constants are looked up by their bits, which -0 and 0 have of their own.
+pub(super) fn one_zero_among(mut list: InList) -> InList {
+    let mut zero = None;
+    for item in &mut list.list {
+        let Expr::Literal(value, _) = item else { continue };
+        match value {
+            ScalarValue::Float32(v) => {
+                *v = v.map(|v| v + 0.0);
+                zero = Some(lit(0f32));
+            }
+            ScalarValue::Float64(v) => {
+                *v = v.map(|v| v + 0.0);
+                zero = Some(lit(0f64));
+            }
+            _ => {}
+        }
+    }
+    if let Some(zero) = zero {
+        let value = std::mem::take(&mut *list.expr);
+        *list.expr = value + zero;
+    }
+    list
+}
+
 #[derive(Clone, Copy)]
 enum Count {
     Limit,
@@ -197,6 +224,7 @@ fn bind(
             }
             Transformed::yes(Expr::AggregateFunction(f))
         }
+        Expr::InList(list) => Transformed::yes(Expr::InList(one_zero_among(list))),
         Expr::IsTrue(e) => Transformed::yes(truth(e, true)),
         Expr::IsNotTrue(e) => Transformed::yes(truth(e, false)),
         Expr::IsFalse(e) => Transformed::yes(truth(Box::new(Expr::Not(e)), true)),
@@ -365,6 +393,7 @@ impl Ours {
             ctx: self.ctx.clone(),
             schema: Arc::clone(UserDefinedLogicalNode::schema(node).inner()),
         };
+        let (input, sort) = keyed(input, sort)?;
         let sort = LexOrdering::new(sort);
         let input = match &sort {
             Some(sort) => Arc::new(SortExec::new(sort.clone(), input)),
@@ -372,6 +401,27 @@ impl Ours {
         };
         Ok(Arc::new(WindowExec::new(input, Arc::new(work), sort)))
     }
+}
+
+/// Rows with what they are to be sorted by as columns behind their own: DataFusion does not see that rows are in the
+/// order of an expression if it can say nothing of the values of a part, as of CASE.
+fn keyed(
+    input: Arc<dyn ExecutionPlan>,
+    mut sort: Vec<PhysicalSortExpr>,
+) -> DfResult<(Arc<dyn ExecutionPlan>, Vec<PhysicalSortExpr>)> {
+    let schema = input.schema();
+    let own = schema.fields().iter().enumerate();
+    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> =
+        own.map(|(i, f)| (Arc::new(Column::new(f.name(), i)) as _, f.name().clone())).collect();
+    for key in sort.iter_mut().filter(|key| !key.expr.is::<Column>()) {
+        let name = format!("key {}", columns.len());
+        let column = Arc::new(Column::new(&name, columns.len()));
+        columns.push((std::mem::replace(&mut key.expr, column), name));
+    }
+    if columns.len() == schema.fields().len() {
+        return Ok((input, sort));
+    }
+    Ok((Arc::new(ProjectionExec::try_new(columns, input)?), sort))
 }
 
 impl Ours {

@@ -290,6 +290,8 @@ impl Gathered {
         let arrow = |e: arrow::error::ArrowError| crate::call::internal(e.into());
         let input = arrow::compute::concat_batches(&first.schema(), &slices).map_err(arrow)?;
         let mut columns = input.columns().to_vec();
+        // Behind the rows' own columns are those that only their sort needs.
+        columns.truncate(self.work.schema.fields().len().saturating_sub(self.work.calls.len()));
         for (i, call) in self.work.calls.iter().enumerate() {
             let missing = || PgError::internal("a window call without arguments");
             let args = args.get(i).ok_or_else(missing)?;

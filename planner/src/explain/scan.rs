@@ -455,7 +455,7 @@ impl Builder<'_> {
     }
 }
 
-/// An OR that an index answers is a list of values the optimiser wrote out.
+/// An OR that an index answers is a list of values to it.
 fn any_of(condition: &Expr) -> Expr {
     fn values(e: &Expr, out: &mut Vec<(Expr, Expr)>) -> bool {
         match e {

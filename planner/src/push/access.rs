@@ -152,7 +152,6 @@ fn match_key(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Ma
             let bound = |e: &Expr| KeyBound { value: e.clone(), inclusive: true };
             return key.is(source, &b.expr).then(|| Match::Both(bound(&b.low), bound(&b.high)));
         }
-        // The optimiser writes short IN lists as ORs.
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
             let mut values = Vec::new();
             return any_of(source, expr, key, &mut values).then_some(Match::Equal(values));

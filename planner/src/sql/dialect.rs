@@ -179,6 +179,13 @@ impl Dialect for VicinityDialect {
             {
                 Some(parser.expected_ref("an expression", next))
             }
+            Token::Word(w)
+                if w.keyword == Keyword::NOT && keyword_at(parser, 1) == Some(Keyword::EXISTS) =>
+            {
+                parser.next_token();
+                let operand = parser.parse_subexpr(PG.prec_value(Precedence::UnaryNot));
+                Some(operand.map(not_exists))
+            }
             Token::Word(w) if w.keyword == Keyword::TRIM && w.quote_style.is_none() => {
                 call::trim(parser)
             }
@@ -201,7 +208,11 @@ impl Dialect for VicinityDialect {
         expr: &Expr,
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
-        match &parser.peek_token_ref().token {
+        let next = parser.peek_token_ref();
+        match &next.token {
+            token if comparison(token).is_some() && is_comparison(expr) => {
+                Some(parser.expected_ref("no other comparison", next))
+            }
             // sqlparser takes the left side into what it makes itself, and lends it here: what this
             // made of a long chain would copy all before it, again for every operator.
             Token::CustomBinaryOperator(name) if is_quantifier(parser, 1) => {
@@ -275,6 +286,13 @@ fn comparison(token: &Token) -> Option<BinaryOperator> {
         Token::GtEq => BinaryOperator::GtEq,
         _ => return None,
     })
+}
+
+/// Comparisons do not associate: `a = b = c` is an error.
+fn is_comparison(expr: &Expr) -> bool {
+    use BinaryOperator as O;
+    let Expr::BinaryOp { op, .. } = expr else { return false };
+    matches!(op, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq)
 }
 
 /// `ISNULL` is no keyword of sqlparser's.
@@ -358,6 +376,14 @@ fn precise_interval(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let value = parser.parse_value()?;
         Ok(Expr::TypedString(ast::TypedString { data_type, value, uses_odbc_syntax: false }))
     }))
+}
+
+/// `NOT` over what begins with EXISTS: all of `EXISTS (..) IS NULL` if that is there.
+fn not_exists(operand: Expr) -> Expr {
+    match operand {
+        Expr::Exists { subquery, negated } => Expr::Exists { subquery, negated: !negated },
+        operand => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(operand) },
+    }
 }
 
 /// `(VALUES (1))` as a value.
