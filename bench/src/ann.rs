@@ -13,7 +13,7 @@ use vicinity_indexes::{
 use vicinity_types::{PgError, Result};
 
 use crate::data::{self, Data};
-use crate::{cpu, resident};
+use crate::process::{cpu, resident};
 
 /// Recall and time of the vector indexes.
 #[derive(clap::Args, Debug)]

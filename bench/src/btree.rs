@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use vicinity_indexes::Btree;
 
-use crate::cpu;
+use crate::process::cpu;
 
 /// Point lookups, inserts and memory of the ordered index.
 #[derive(clap::Args, Debug)]

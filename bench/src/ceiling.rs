@@ -5,6 +5,8 @@
 //! shape: `select 1`, a row by key, `limit 100` rows, or `INSERT 0 1`.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,17 +33,37 @@ pub struct Args {
 
 /// Serves until interrupted.
 pub fn run(args: &Args) -> Result<()> {
-    serve(args).map_err(|e| PgError::new(SqlState::IO_ERROR, e.to_string()))
+    let Err(e) = serve(args.listen, args.workers, |at| println!("canned answers on {at}"));
+    Err(failed(e))
 }
 
-fn serve(args: &Args) -> std::io::Result<()> {
-    let threads = Threads { count: args.workers, stack: None, blocking: 64 };
+fn failed(e: io::Error) -> PgError {
+    PgError::new(SqlState::IO_ERROR, e.to_string())
+}
+
+/// Serves on a free port of this machine as long as the process lives.
+pub(crate) fn background() -> Result<SocketAddr> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::spawn(move || {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let Err(e) = serve(listen, workers, |at| drop(tell.send(Ok(at))));
+        drop(tell.send(Err(e)));
+    });
+    told.recv().map_err(|e| PgError::internal(e.to_string()))?.map_err(failed)
+}
+
+fn serve(
+    listen: SocketAddr,
+    workers: usize,
+    ready: impl FnOnce(SocketAddr),
+) -> io::Result<Infallible> {
+    let threads = Threads { count: workers, stack: None, blocking: 64 };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let service = Arc::new(Canned);
-        let server =
-            Server::bind(&[args.listen], service, Limits::default(), None, &threads).await?;
+        let server = Server::bind(&[listen], service, Limits::default(), None, &threads).await?;
         let handle = server.start()?;
-        println!("canned answers on {:?}", handle.addresses());
+        handle.addresses().first().copied().map(ready);
         std::future::pending().await
     })
 }

@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 use vicinity_indexes::RowId;
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result};
 
+use crate::client::{Place, block_on, failed};
 use crate::data::{self, Data};
-use crate::resident;
+use crate::process::resident;
 
 /// Neighbours that are looked for.
 const K: usize = 10;
@@ -24,12 +25,8 @@ const AT_ONCE: usize = 500;
 /// Recall and time of vector searches over SQL.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Host of the server.
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// Its port.
-    #[arg(long, default_value_t = 5432)]
-    port: u16,
+    #[command(flatten)]
+    place: Place,
     /// Its process, whose memory is told.
     #[arg(long)]
     pid: Option<u32>,
@@ -71,19 +68,10 @@ pub struct Args {
     seed: u64,
 }
 
-fn failed(e: tokio_postgres::Error) -> PgError {
-    let text = e.as_db_error().map_or_else(|| e.to_string(), |d| d.message().to_owned());
-    PgError::new(SqlState::IO_ERROR, text)
-}
-
 /// Runs it.
 pub fn run(args: &Args) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| PgError::internal(e.to_string()))?;
-    runtime.block_on(async {
-        let login = format!("host={} port={} user=postgres", args.host, args.port);
-        let (client, connection) = tokio_postgres::connect(&login, NoTls).await.map_err(failed)?;
-        tokio::spawn(connection);
+    block_on(async {
+        let client = args.place.connect().await?;
         let data = match &args.tsv {
             Some(path) => Data::read(path, args.dim)?,
             None => Data::document(args.rows, args.seed),

@@ -9,8 +9,8 @@ use vicinity_indexes::Points;
 use vicinity_indexes::spatial::{Entry, Nearest, Region};
 use vicinity_types::Result;
 
-use crate::cpu;
 use crate::data::{self, At};
+use crate::process::cpu;
 
 /// Inserts, moves, nearest searches and memory of the spatial index.
 #[derive(clap::Args, Debug)]

@@ -105,11 +105,11 @@ struct Timer {
 
 impl Timer {
     fn start() -> Timer {
-        Timer { start: Instant::now(), cpu: crate::cpu() }
+        Timer { start: Instant::now(), cpu: crate::process::cpu() }
     }
 
     fn report(self, what: &str, n: u64) {
-        Timer::print(what, n, self.start.elapsed(), crate::cpu() - self.cpu);
+        Timer::print(what, n, self.start.elapsed(), crate::process::cpu() - self.cpu);
     }
 
     fn print(what: &str, n: u64, time: Duration, cpu: f64) {
@@ -120,9 +120,7 @@ impl Timer {
 }
 
 fn resident_mb() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    crate::process::resident("self") / (1 << 20) as f64
 }
 
 fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
@@ -146,7 +144,7 @@ fn load(db: &Arc<Database>, args: &Args) -> Result<Arc<Table>> {
             db.wal().wait_durable(lsn)?;
         }
         time += timer.start.elapsed();
-        cpu += crate::cpu() - timer.cpu;
+        cpu += crate::process::cpu() - timer.cpu;
         next = end;
     }
     Timer::print("insert, 10,000 a transaction, with its key", args.rows, time, cpu);

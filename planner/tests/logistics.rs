@@ -18,22 +18,11 @@ struct Server {
     _dir: tempfile::TempDir,
 }
 
+/// The tables of the pgbench scripts, as the bench makes them.
+const SCRIPTED: &str = include_str!("../../bench/sql/couriers.sql");
+
+/// The document's others.
 const TABLES: &[&str] = &[
-    "create table cainiao (uid int, pos point, crt_date date, crt_time time(0))",
-    "create table cainiao_0_2 (like cainiao)",
-    "create table cainiao_0_3 (like cainiao)",
-    "create unlogged table cainiao_trace_realtime (uid int primary key, pos point, crt_date date, crt_time time(0))",
-    "create index idx_cainiao_trace_realtime_pos on cainiao_trace_realtime using gist (pos)",
-    "create function ins_cainiao() returns trigger as $$
-     declare
-     begin
-       insert into cainiao_trace_realtime(uid,pos,crt_date,crt_time)
-         values (NEW.uid, NEW.pos, NEW.crt_date, NEW.crt_time)
-         on conflict (uid) do update set pos=excluded.pos,crt_date=excluded.crt_date,crt_time=excluded.crt_time;
-       return null;
-     end;
-     $$ language plpgsql strict",
-    "create trigger tg after insert on cainiao_0_2 for each row execute procedure ins_cainiao()",
     "create index idx on cainiao_0_2 (uid)",
     "create type trace as (pos point, crt_time time)",
     "create table cainiao_trace_agg (crt_date date, uid int, trace_arr trace[], primary key (crt_date, uid))",
@@ -123,6 +112,7 @@ impl Server {
         let db = Database::open(dir.path(), options).unwrap();
         let state = Arc::new(SessionState::new("postgres", "postgres", 1));
         let mut server = Server { session: Session::new(Engine::new(db), state), _dir: dir };
+        server.run(SCRIPTED);
         TABLES.iter().for_each(|sql| _ = server.run(sql));
         server
     }

@@ -1,0 +1,159 @@
+//! A server that is measured: runs of pgbench on it, and the CPU it takes for them.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use vicinity_types::Result;
+
+use super::failed;
+use super::scripts::Script;
+use crate::data::At;
+use crate::process::{self, Listener};
+
+/// How scripts are run on all of them.
+pub(super) struct How {
+    pub(super) user: String,
+    pub(super) dbname: String,
+    pub(super) seconds: u32,
+    /// Statements of one transaction.
+    pub(super) each: u32,
+}
+
+/// Statements a second, and how many they were in all.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rate {
+    pub(super) tps: f64,
+    pub(super) count: f64,
+}
+
+/// What scripts that ran at once gave.
+pub(super) struct Run {
+    pub(super) rates: Vec<Rate>,
+    /// Microseconds of the server's CPU for a statement.
+    pub(super) cpu: Option<f64>,
+}
+
+/// Whose CPU is looked at.
+enum Watched {
+    Nobody,
+    Listener(Listener),
+    /// This process: it does nothing else meanwhile.
+    Own,
+}
+
+/// A server.
+pub(super) struct Side<'a> {
+    host: &'a str,
+    port: u16,
+    watched: Watched,
+    how: &'a How,
+}
+
+impl<'a> Side<'a> {
+    /// Of `host:port`.
+    pub(super) fn new(address: &'a str, how: &'a How) -> Result<Side<'a>> {
+        let split = address.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse::<u16>().ok()?)));
+        let (host, port) = split.ok_or_else(|| failed(format!("{address} is not host:port")))?;
+        let watched = Listener::find(host, port).map_or(Watched::Nobody, Watched::Listener);
+        Ok(Side { host, port, watched, how })
+    }
+
+    /// The one this process runs on a port.
+    pub(super) fn own(port: u16, how: &'a How) -> Side<'a> {
+        Side { host: "127.0.0.1", port, watched: Watched::Own, how }
+    }
+
+    fn tool(&self, name: &str) -> Command {
+        let mut tool = Command::new(name);
+        tool.args(["-h", self.host, "-p", &self.port.to_string(), "-U", &self.how.user]);
+        tool
+    }
+
+    fn psql(&self, sql: &str) -> Result<()> {
+        let mut psql = self.tool("psql");
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.how.dbname]);
+        let mut child = psql.stdin(Stdio::piped()).spawn().map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(sql.as_bytes()).map_err(failed)?;
+        }
+        let status = child.wait().map_err(failed)?;
+        let at = (self.host, self.port);
+        if status.success() { Ok(()) } else { Err(failed(format!("loading {at:?} failed"))) }
+    }
+
+    /// Makes the tables and fills them; seconds the filling took.
+    pub(super) fn load(&self, couriers: u32, cities: &[At]) -> Result<f64> {
+        let place = |[x, y]: &At| format!("(point({x},{y}))");
+        let places: Vec<String> = cities.iter().map(place).collect();
+        let (places, around) = match places.is_empty() {
+            true => ("(point(0,0))".to_owned(), 1_000_000),
+            false => (places.join(","), 4_000),
+        };
+        self.psql(&format!(
+            "drop table if exists cainiao_0_2, cainiao_0_3, cainiao_trace_realtime, city;\n{}
+             create table city (id serial primary key, pos point);
+             insert into city (pos) values {places};",
+            include_str!("../../sql/couriers.sql")
+        ))?;
+        let start = Instant::now();
+        self.psql(&format!(
+            "insert into cainiao_trace_realtime (uid, pos) \
+             select i, c.pos + point((random()-0.5)*{around}, (random()-0.5)*{around}) \
+             from generate_series(1,{couriers}) i join city c on c.id = 1 + i % (select count(*) from city) \
+             on conflict (uid) do update set pos=excluded.pos;"
+        ))?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.psql("vacuum analyze cainiao_trace_realtime;")?;
+        Ok(seconds)
+    }
+
+    fn begin(&self, script: &Script<'_>, files: &[PathBuf]) -> Result<Child> {
+        let mut pgbench = self.tool("pgbench");
+        let jobs = script.clients.min(2).to_string();
+        pgbench.args(["-M", "prepared", "-n", "-j", &jobs, "-c", &script.clients.to_string()]);
+        pgbench.args(["-T", &self.how.seconds.to_string()]);
+        for file in files {
+            pgbench.arg("-f").arg(file);
+        }
+        pgbench.arg(&self.how.dbname);
+        pgbench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)
+    }
+
+    fn rate(&self, run: Child) -> Result<Rate> {
+        let output = run.wait_with_output().map_err(failed)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = |before: &str| {
+            let line = text.lines().find_map(|l| l.strip_prefix(before))?;
+            line.split([' ', '/']).next()?.parse::<f64>().ok()
+        };
+        let each = f64::from(self.how.each);
+        match (number("tps = "), number("number of transactions actually processed: ")) {
+            (Some(tps), Some(count)) if output.status.success() => {
+                Ok(Rate { tps: tps * each, count: count * each })
+            }
+            _ => Err(failed(String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+
+    fn cpu(&self) -> Option<f64> {
+        match &self.watched {
+            Watched::Nobody => None,
+            Watched::Listener(listener) => Some(listener.cpu()),
+            Watched::Own => Some(process::cpu()),
+        }
+    }
+
+    /// Runs scripts at once.
+    pub(super) fn run(&self, scripts: &[(Script<'_>, Vec<PathBuf>)]) -> Result<Run> {
+        let before = self.cpu();
+        let begun: Result<Vec<Child>> =
+            scripts.iter().map(|(script, files)| self.begin(script, files)).collect();
+        let rates: Result<Vec<Rate>> = begun?.into_iter().map(|run| self.rate(run)).collect();
+        let (rates, after) = (rates?, self.cpu());
+        let count: f64 = rates.iter().map(|r| r.count).sum();
+        let cpu = before.zip(after).map(|(b, a)| (a - b) * 1e6 / count.max(1.0));
+        Ok(Run { rates, cpu })
+    }
+}
