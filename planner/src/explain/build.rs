@@ -182,6 +182,10 @@ impl Names for Around<'_> {
         self.level.params.get(index).cloned().flatten()
     }
 
+    fn value(&self, index: usize) -> Option<Datum> {
+        self.level.values().get(index).cloned()
+    }
+
     fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
         self.builder.subplans.borrow_mut().text(plan, args)
     }
@@ -237,8 +241,7 @@ impl<'a> Builder<'a> {
     ) -> PlanNode {
         let ctes = self.with(plan.parts(), values, &texts);
         let row = plan.row_now(self.ctx);
-        let mut level = Level::of(plan.place(), texts);
-        level.given = (values.to_vec(), plan.param_kinds().to_vec());
+        let mut level = Level::of(plan.place(), texts).given(values, plan.param_kinds());
         if row.is_none() {
             let mut values = values.to_vec();
             values.resize(plan.param_kinds().len(), Datum::Null);
@@ -486,6 +489,11 @@ impl Level {
     pub(super) fn of(place: Place, params: Vec<Option<String>>) -> Level {
         let given = (Vec::new(), Vec::new());
         Level { place, joins: HashMap::new(), params, given, inits: RefCell::default() }
+    }
+
+    /// The same, its parameters' values being known.
+    pub(super) fn given(self, values: &[Datum], kinds: &[Kind]) -> Level {
+        Level { given: (values.to_vec(), kinds.to_vec()), ..self }
     }
 
     /// The same query, with figures elsewhere.

@@ -5,7 +5,9 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use vicinity_types::{Datum, Kind, format_type, io::to_text, oid};
 
 use crate::bind::SubPlan;
-use crate::call::{Builtin, Callable, GroupKey, PgType, callable_of, scalar_kind, scalar_to_datum};
+use crate::call::{
+    Builtin, Callable, GroupKey, PgType, Volatility, callable_of, scalar_kind, scalar_to_datum,
+};
 use crate::context::ExecContext;
 use crate::df::aggregate::aggregate_of;
 use crate::row::compile::parameter;
@@ -22,6 +24,10 @@ pub(crate) trait Names {
     fn column_type(&self, column: &Column) -> Option<PgType>;
     /// A parameter's text; `None` if it stays one.
     fn parameter(&self, index: usize) -> Option<String>;
+    /// A parameter's value, where it is known.
+    fn value(&self, _index: usize) -> Option<Datum> {
+        None
+    }
     /// A subquery's, and that of the value it is compared with.
     fn subplan(&self, plan: &SubPlan, args: &[String]) -> String;
 }
@@ -72,6 +78,10 @@ impl Names for Outer<'_> {
 
     fn parameter(&self, index: usize) -> Option<String> {
         self.0.parameter(index)
+    }
+
+    fn value(&self, index: usize) -> Option<Datum> {
+        self.0.value(index)
     }
 
     fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
@@ -129,11 +139,32 @@ impl Deparse<'_> {
             let names = &Outer(self.names);
             return self.names.subplan(plan, &texts(&Deparse { ctx: self.ctx, names }));
         }
+        if let Some(value) = self.folded(callable, args) {
+            return self.constant(&value, Some(callable.ret()));
+        }
         let texts = texts(self);
         match texts.as_slice() {
             [one] if is_cast(callable) => format!("({one})::{}", self.name(callable.ret())),
             _ => callable.deparse(&texts),
         }
+    }
+
+    /// What a call of known values comes to: PostgreSQL plans with values, and has nothing to compute then.
+    fn folded(&self, callable: &dyn Callable, args: &[Expr]) -> Option<Datum> {
+        if callable.volatility() != Volatility::Immutable || callable.as_any().is::<SubPlan>() {
+            return None;
+        }
+        let value = |(arg, ty): (&Expr, &PgType)| match arg {
+            Expr::Literal(value, _) => scalar_to_datum(ty.kind, value).ok(),
+            Expr::Placeholder(p) => self.names.value(parameter(&p.id)?),
+            other => {
+                let (inner, args) = callable_of(other)?;
+                self.folded(&**inner, args)
+            }
+        };
+        let values: Option<Vec<Datum>> = args.iter().zip(callable.args()).map(value).collect();
+        let values = values.filter(|v| !v.is_empty())?;
+        callable.call(self.ctx, &values).ok()
     }
 
     fn aggregate(&self, expr: &Expr) -> Option<String> {

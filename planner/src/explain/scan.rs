@@ -133,7 +133,7 @@ impl Builder<'_> {
                 let backward = if *reverse { " Backward" } else { "" };
                 let using = quote(&index.name);
                 node.title = Some(format!("Index Scan{backward} using {using} on {on}"));
-                self.index_facts(node, &index.name, *reverse);
+                self.index_facts(node, &index.name, Some(*reverse));
                 let conditions: Vec<Expr> = conditions.iter().map(any_of).collect();
                 if let Some(text) = self.scan_condition(at, &name.alias, &conditions) {
                     node.text("Index Cond", text);
@@ -153,13 +153,13 @@ impl Builder<'_> {
             }
             AccessSpec::Vector { index, order, .. } => {
                 node.title = Some(format!("Index Scan using {} on {on}", quote(&index.name)));
-                self.index_facts(node, &index.name, false);
+                self.index_facts(node, &index.name, None);
                 self.order_by(node, spec, order, name, at);
                 cost::nearest(node, size, kept);
             }
             AccessSpec::Spatial(fit) => {
                 node.title = Some(format!("Index Scan using {} on {on}", quote(&fit.index.name)));
-                self.index_facts(node, &fit.index.name, false);
+                self.index_facts(node, &fit.index.name, None);
                 let shown: Vec<Expr> = fit.conditions.iter().map(|c| c.shown.clone()).collect();
                 if let Some(text) = self.scan_condition(at, &name.alias, &shown) {
                     node.text("Index Cond", text);
@@ -194,9 +194,14 @@ impl Builder<'_> {
         node.text("Order By", keys.join(", "));
     }
 
-    fn index_facts(&self, node: &mut PlanNode, index: &str, reverse: bool) {
+    /// `reverse` says in which direction a btree is walked; others have none.
+    fn index_facts(&self, node: &mut PlanNode, index: &str, reverse: Option<bool>) {
         node.kind = "Index Scan".to_owned();
-        let direction = if reverse { "Backward" } else { "Forward" };
+        let direction = match reverse {
+            Some(true) => "Backward",
+            Some(false) => "Forward",
+            None => "NoMovement",
+        };
         node.facts.push(("Scan Direction", Value::Text(direction.to_owned())));
         node.facts.push(("Index Name", Value::Text(index.to_owned())));
     }

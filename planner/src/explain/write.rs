@@ -22,7 +22,7 @@ impl Builder<'_> {
         texts: Vec<Option<String>>,
         written: Option<Figures>,
     ) -> Result<PlanNode> {
-        let level = Level::of(write.place, texts.clone());
+        let level = Level::of(write.place, texts.clone()).given(values, &[]);
         let at = At::top(&level);
         let targets = self.targets(write, values);
         *self.family.borrow_mut() = (!targets.is_empty()).then(|| match write.alias {

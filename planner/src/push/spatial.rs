@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Expr, SortExpr};
-use vicinity_functions::{Operator, operator_by_oid, proc_by_oid};
+use datafusion::logical_expr::{Expr, Operator as Native, SortExpr};
+use vicinity_functions::{Operator, operator_by_oid, proc_by_oid, procs_named};
 use vicinity_indexes::spatial::Region;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::geo::{Circle, EPSILON, Point, Polygon};
@@ -63,7 +63,9 @@ impl SpatialFit {
         let (mut conditions, mut used) = (Vec::new(), Vec::new());
         let mut circles = 0;
         for (i, part) in parts.iter().enumerate() {
-            let Some(mut found) = condition(part, kind, &|e| is(e).is_some()) else { continue };
+            let is = |e: &Expr| is(e).is_some();
+            let found = condition(part, kind, &is).or_else(|| within(part, kind, &is));
+            let Some(mut found) = found else { continue };
             // The index looks at one circle; rows are checked against others.
             circles += usize::from(found.kind == Kind::Circle);
             found.exact &= found.kind != Kind::Circle || circles == 1;
@@ -120,6 +122,30 @@ fn condition(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<Spat
         kind: ty.kind,
         shown,
         exact,
+    })
+}
+
+/// `column <-> point < distance`, and with `<=`: what lies in the circle, and is looked at again.
+fn within(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<SpatialCondition> {
+    let Expr::BinaryExpr(comparison) = expr else { return None };
+    let (distance, radius) = match comparison.op {
+        Native::Lt | Native::LtEq => (&comparison.left, &comparison.right),
+        Native::Gt | Native::GtEq => (&comparison.right, &comparison.left),
+        _ => return None,
+    };
+    if kind != Kind::Point || !is_row_free(radius) {
+        return None;
+    }
+    let (point, _) = nearness(distance, is)?;
+    let proc = procs_named("circle").find(|p| p.src == "cr_circle")?;
+    let (types, ret) = (proc.args.iter().copied().map(PgType::new), PgType::new(proc.ret));
+    let circle = Builtin::new(proc, None, types.collect(), ret, false).ok()?;
+    Some(SpatialCondition {
+        operator: "<->",
+        value: call_expr(Arc::new(circle), vec![point, (**radius).clone()]),
+        kind: Kind::Circle,
+        shown: expr.clone(),
+        exact: false,
     })
 }
 
@@ -234,7 +260,9 @@ pub fn around(value: &Datum) -> [f64; 4] {
 pub fn narrow(region: Region, operator: &str, value: &Datum) -> Region {
     match (operator, value) {
         ("<@", Datum::Box(b)) => region.in_box([b.low.x, b.low.y], [b.high.x, b.high.y]),
-        ("<@", Datum::Circle(c)) => {
+        // Every distance is below NaN.
+        ("<->", Datum::Circle(c)) if c.radius.is_nan() => region,
+        ("<@" | "<->", Datum::Circle(c)) => {
             let reached = region.in_circle([c.center.x, c.center.y], c.radius);
             reached.unwrap_or(region)
         }
