@@ -27,6 +27,7 @@ mod env;
 mod formatting;
 mod geo;
 mod in_range;
+mod io;
 mod json;
 mod number;
 mod numeric;
@@ -54,6 +55,7 @@ pub use catalog::{
 pub use env::Env;
 pub use json::modify::store_path;
 pub use json::record::{gives_rows, record_rows};
+pub use order::{lacks, lacks_order};
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
 pub use system::keywords::{Keyword, keyword};

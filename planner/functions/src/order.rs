@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use vicinity_types::Datum::Array as Arr;
 use vicinity_types::array::Array;
-use vicinity_types::{compare, equal};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, compare, equal, oid};
 
 /// An `oidvector` is first ordered by its length.
 fn vectors(a: &Array, b: &Array) -> Ordering {
@@ -12,16 +12,73 @@ fn vectors(a: &Array, b: &Array) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| order().unwrap_or(Ordering::Equal))
 }
 
+/// Types with neither a btree nor a hash operator class: their values cannot be told apart or sorted.
+pub fn lacks_order(ty: Oid) -> bool {
+    matches!(
+        ty,
+        oid::JSON
+            | oid::XML
+            | oid::POINT
+            | oid::LSEG
+            | oid::PATH
+            | oid::BOX
+            | oid::POLYGON
+            | oid::LINE
+            | oid::CIRCLE
+            | oid::PASE
+    )
+}
+
+/// `could not identify an equality operator for type point`
+pub fn lacks(what: &str, ty: &str) -> PgError {
+    PgError::new(SqlState::UNDEFINED_FUNCTION, format!("could not identify {what} for type {ty}"))
+}
+
+fn elements(a: &Array, what: &str) -> Result<()> {
+    if lacks_order(a.elem) {
+        return Err(lacks(what, &vicinity_types::typname::format_type(a.elem, -1)));
+    }
+    Ok(())
+}
+
+/// The elements of an array can be told apart, or it is an error.
+pub(crate) fn distinguishable(a: &Array) -> Result<()> {
+    elements(a, "an equality operator")
+}
+
+fn arrays_equal(a: &Datum, b: &Datum) -> Result<bool> {
+    if let Arr(array) = a {
+        distinguishable(array)?;
+    }
+    Ok(equal(a, b))
+}
+
+fn arrays(a: &Datum, b: &Datum) -> Result<Ordering> {
+    if let Arr(array) = a {
+        elements(array, "a comparison function")?;
+    }
+    Ok(compare(a, b))
+}
+
 scalars! { pub(crate) COMPARE, env;
-    "date_eq" | "time_eq" | "timetz_eq" | "timestamp_eq" | "interval_eq" | "uuid_eq" | "pg_lsn_eq" | "array_eq" | "record_eq" | "jsonb_eq" | "record_image_eq" | "xid8eq" | "tideq" [a, b] => equal(a, b);
-    "date_ne" | "time_ne" | "timetz_ne" | "timestamp_ne" | "interval_ne" | "uuid_ne" | "pg_lsn_ne" | "array_ne" | "record_ne" | "jsonb_ne" | "record_image_ne" | "xid8ne" | "tidne" [a, b] => !equal(a, b);
-    "date_lt" | "time_lt" | "timetz_lt" | "timestamp_lt" | "interval_lt" | "uuid_lt" | "pg_lsn_lt" | "array_lt" | "record_lt" | "jsonb_lt" | "record_image_lt" | "xid8lt" | "tidlt" [a, b] => compare(a, b).is_lt();
-    "date_le" | "time_le" | "timetz_le" | "timestamp_le" | "interval_le" | "uuid_le" | "pg_lsn_le" | "array_le" | "record_le" | "jsonb_le" | "record_image_le" | "xid8le" | "tidle" [a, b] => compare(a, b).is_le();
-    "date_gt" | "time_gt" | "timetz_gt" | "timestamp_gt" | "interval_gt" | "uuid_gt" | "pg_lsn_gt" | "array_gt" | "record_gt" | "jsonb_gt" | "record_image_gt" | "xid8gt" | "tidgt" [a, b] => compare(a, b).is_gt();
-    "date_ge" | "time_ge" | "timetz_ge" | "timestamp_ge" | "interval_ge" | "uuid_ge" | "pg_lsn_ge" | "array_ge" | "record_ge" | "jsonb_ge" | "record_image_ge" | "xid8ge" | "tidge" [a, b] => compare(a, b).is_ge();
-    "date_cmp" | "time_cmp" | "timetz_cmp" | "timestamp_cmp" | "interval_cmp" | "uuid_cmp" | "pg_lsn_cmp" | "jsonb_cmp" | "xid8cmp" | "bttidcmp" | "btarraycmp" | "btrecordcmp" | "btrecordimagecmp" [a, b] => compare(a, b) as i32;
-    "date_larger" | "time_larger" | "timetz_larger" | "timestamp_larger" | "interval_larger" | "pg_lsn_larger" | "array_larger" | "xid8_larger" | "tidlarger" [a, b] => if compare(a, b).is_gt() { a.clone() } else { b.clone() };
-    "date_smaller" | "time_smaller" | "timetz_smaller" | "timestamp_smaller" | "interval_smaller" | "pg_lsn_smaller" | "array_smaller" | "xid8_smaller" | "tidsmaller" [a, b] => if compare(a, b).is_lt() { a.clone() } else { b.clone() };
+    "array_eq" [a, b] => arrays_equal(a, b);
+    "array_ne" [a, b] => !arrays_equal(a, b)?;
+    "array_lt" [a, b] => arrays(a, b)?.is_lt();
+    "array_le" [a, b] => arrays(a, b)?.is_le();
+    "array_gt" [a, b] => arrays(a, b)?.is_gt();
+    "array_ge" [a, b] => arrays(a, b)?.is_ge();
+    "btarraycmp" [a, b] => arrays(a, b)? as i32;
+    "array_larger" [a, b] => if arrays(a, b)?.is_gt() { a.clone() } else { b.clone() };
+    "array_smaller" [a, b] => if arrays(a, b)?.is_lt() { a.clone() } else { b.clone() };
+    "date_eq" | "time_eq" | "timetz_eq" | "timestamp_eq" | "interval_eq" | "uuid_eq" | "pg_lsn_eq" | "record_eq" | "jsonb_eq" | "record_image_eq" | "xid8eq" | "tideq" [a, b] => equal(a, b);
+    "date_ne" | "time_ne" | "timetz_ne" | "timestamp_ne" | "interval_ne" | "uuid_ne" | "pg_lsn_ne" | "record_ne" | "jsonb_ne" | "record_image_ne" | "xid8ne" | "tidne" [a, b] => !equal(a, b);
+    "date_lt" | "time_lt" | "timetz_lt" | "timestamp_lt" | "interval_lt" | "uuid_lt" | "pg_lsn_lt" | "record_lt" | "jsonb_lt" | "record_image_lt" | "xid8lt" | "tidlt" [a, b] => compare(a, b).is_lt();
+    "date_le" | "time_le" | "timetz_le" | "timestamp_le" | "interval_le" | "uuid_le" | "pg_lsn_le" | "record_le" | "jsonb_le" | "record_image_le" | "xid8le" | "tidle" [a, b] => compare(a, b).is_le();
+    "date_gt" | "time_gt" | "timetz_gt" | "timestamp_gt" | "interval_gt" | "uuid_gt" | "pg_lsn_gt" | "record_gt" | "jsonb_gt" | "record_image_gt" | "xid8gt" | "tidgt" [a, b] => compare(a, b).is_gt();
+    "date_ge" | "time_ge" | "timetz_ge" | "timestamp_ge" | "interval_ge" | "uuid_ge" | "pg_lsn_ge" | "record_ge" | "jsonb_ge" | "record_image_ge" | "xid8ge" | "tidge" [a, b] => compare(a, b).is_ge();
+    "date_cmp" | "time_cmp" | "timetz_cmp" | "timestamp_cmp" | "interval_cmp" | "uuid_cmp" | "pg_lsn_cmp" | "jsonb_cmp" | "xid8cmp" | "bttidcmp" | "btrecordcmp" | "btrecordimagecmp" [a, b] => compare(a, b) as i32;
+    "date_larger" | "time_larger" | "timetz_larger" | "timestamp_larger" | "interval_larger" | "pg_lsn_larger" | "xid8_larger" | "tidlarger" [a, b] => if compare(a, b).is_gt() { a.clone() } else { b.clone() };
+    "date_smaller" | "time_smaller" | "timetz_smaller" | "timestamp_smaller" | "interval_smaller" | "pg_lsn_smaller" | "xid8_smaller" | "tidsmaller" [a, b] => if compare(a, b).is_lt() { a.clone() } else { b.clone() };
     "oidvectoreq" [Arr(a), Arr(b)] => vectors(a, b).is_eq();
     "oidvectorne" [Arr(a), Arr(b)] => vectors(a, b).is_ne();
     "oidvectorlt" [Arr(a), Arr(b)] => vectors(a, b).is_lt();

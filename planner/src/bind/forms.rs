@@ -2,6 +2,7 @@
 
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, FunctionArguments, TrimWhereField};
+use vicinity_functions::{lacks, lacks_order};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
@@ -15,7 +16,7 @@ fn plain(values: Vec<Typed>) -> Arguments {
 }
 
 /// Where arguments begin.
-fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
+pub(super) fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
     let FunctionArguments::List(list) = args else { return Vec::new() };
     list.args.iter().map(|arg| super::position(ast::Spanned::span(arg))).collect()
 }
@@ -68,6 +69,9 @@ impl Binder<'_> {
                 let values = self.arguments(&f.args)?.values;
                 let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
                 let ty = require_common(&self.types, &inputs, &name.to_uppercase())?;
+                if lacks_order(ty) {
+                    return Err(lacks("a comparison function", &self.types.name(ty)));
+                }
                 let ty = self.ty(ty);
                 let values = self.coerce_all(values, ty, &argument_places(&f.args))?;
                 Ok(Some(special::greatest_least(values, ty, name == "greatest")))

@@ -394,7 +394,11 @@ impl Binder<'_> {
         let types: Vec<PgType> = resolved.args.iter().map(|a| a.ty).collect();
         let outputs: Vec<PgType> = columns.iter().map(|(_, ty)| *ty).collect();
         Ok(match &resolved.target {
-            Target::Builtin(proc) => builtin_set(proc, types, outputs)?,
+            Target::Builtin(proc) => {
+                let composite =
+                    proc.out_columns().is_empty() && self.types.fields(resolved.ret).is_some();
+                builtin_set(proc, types, outputs, composite)?
+            }
             Target::User(function) => Arc::new(UserSet::new(function.clone(), types, outputs)),
         })
     }
@@ -404,11 +408,13 @@ fn builtin_set(
     proc: &'static Proc,
     types: Vec<PgType>,
     outputs: Vec<PgType>,
+    composite: bool,
 ) -> Result<Arc<dyn SetCallable>> {
     if let Some(search) = VectorSearch::of(proc, &types, &outputs) {
         return Ok(Arc::new(search));
     }
-    Ok(Arc::new(BuiltinSet::new(proc, types, outputs)?))
+    let set = BuiltinSet::new(proc, types, outputs)?;
+    Ok(Arc::new(if composite { set.of_rows() } else { set }))
 }
 
 /// Why a call is not one.

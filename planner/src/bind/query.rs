@@ -239,8 +239,10 @@ impl Binder<'_> {
 
     /// VALUES
     fn values(&mut self, values: &ast::Values, targets: &[PgType]) -> Result<Bound> {
+        let lists: Vec<_> =
+            values.rows.iter().map(|row| self.spread(row)).collect::<Result<_>>()?;
         let mut rows: Vec<Vec<Typed>> = Vec::new();
-        for row in &values.rows {
+        for row in &lists {
             let mut bound = Vec::new();
             for expr in row.iter() {
                 bound.push(self.expr(expr)?);
@@ -271,7 +273,7 @@ impl Binder<'_> {
             types.push(ty);
         }
         let mut exprs = Vec::new();
-        for (row, written) in rows.into_iter().zip(&values.rows) {
+        for (row, written) in rows.into_iter().zip(&lists) {
             let mut out = Vec::new();
             for ((value, ty), written) in row.into_iter().zip(&types).zip(written.iter()) {
                 let place = self.place(written);

@@ -1,9 +1,12 @@
 //! SELECT.
 
+use std::borrow::Cow;
+
 use datafusion::common::Column;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Distinct, OrderByExpr, SelectItem};
+use vicinity_functions::{lacks, lacks_order};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::from::no_string;
@@ -178,6 +181,28 @@ impl Binder<'_> {
         Ok(list)
     }
 
+    /// A list of expressions with `row.*` written out.
+    pub(crate) fn spread<'e>(&mut self, list: &'e [ast::Expr]) -> Result<Cow<'e, [ast::Expr]>> {
+        if !list.iter().any(|e| matches!(e, ast::Expr::QualifiedWildcard(..))) {
+            return Ok(Cow::Borrowed(list));
+        }
+        let mut out = Vec::with_capacity(list.len());
+        for expr in list {
+            let ast::Expr::QualifiedWildcard(name, _) = expr else {
+                out.push(expr.clone());
+                continue;
+            };
+            let row = name.0.iter().filter_map(|part| part.as_ident().cloned());
+            let row: Vec<ast::Ident> = row.collect();
+            for (column, ..) in self.item_columns(name)? {
+                let column = ast::Ident::with_quote('"', column);
+                let parts = row.iter().cloned().chain([column]).collect();
+                out.push(ast::Expr::CompoundIdentifier(parts));
+            }
+        }
+        Ok(Cow::Owned(out))
+    }
+
     fn qualified_star(
         &mut self,
         kind: &ast::SelectItemQualifiedWildcardKind,
@@ -275,29 +300,17 @@ impl Binder<'_> {
 
     /// Types without a default btree order cannot be sorted.
     pub(super) fn orderable(&self, value: &Typed) -> Result<()> {
-        if has_no_order(value.ty.oid) {
-            return Err(PgError::new(
-                SqlState::UNDEFINED_FUNCTION,
-                format!(
-                    "could not identify an ordering operator for type {}",
-                    self.types.name(value.ty.oid)
-                ),
-            )
-            .hint("Use an explicit ordering operator or modify the query."));
+        if lacks_order(value.ty.oid) {
+            return Err(lacks("an ordering operator", &self.types.name(value.ty.oid))
+                .hint("Use an explicit ordering operator or modify the query."));
         }
         Ok(())
     }
 
     /// Values that cannot be told apart cannot be made distinct.
     pub(super) fn groupable(&self, ty: PgType) -> Result<()> {
-        if has_no_order(ty.oid) || self.types.element(ty.oid).is_some_and(has_no_order) {
-            return Err(PgError::new(
-                SqlState::UNDEFINED_FUNCTION,
-                format!(
-                    "could not identify an equality operator for type {}",
-                    self.types.name(ty.oid)
-                ),
-            ));
+        if lacks_order(ty.oid) || self.types.element(ty.oid).is_some_and(lacks_order) {
+            return Err(lacks("an equality operator", &self.types.name(ty.oid)));
         }
         Ok(())
     }
@@ -514,23 +527,6 @@ impl Binder<'_> {
         };
         Some((name, 1))
     }
-}
-
-/// Types with neither a btree nor a hash operator class.
-fn has_no_order(ty: u32) -> bool {
-    matches!(
-        ty,
-        oid::JSON
-            | oid::XML
-            | oid::POINT
-            | oid::LSEG
-            | oid::PATH
-            | oid::BOX
-            | oid::POLYGON
-            | oid::LINE
-            | oid::CIRCLE
-            | oid::PASE
-    )
 }
 
 fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {

@@ -49,6 +49,8 @@ pub struct BuiltinSet {
     proc: &'static Proc,
     args: Vec<PgType>,
     columns: Vec<PgType>,
+    /// Its one value is a row, and the columns are that row's.
+    composite: bool,
     function: SetFn,
 }
 
@@ -57,7 +59,20 @@ impl BuiltinSet {
     pub fn new(proc: &'static Proc, args: Vec<PgType>, columns: Vec<PgType>) -> Result<BuiltinSet> {
         let function = vicinity_functions::set_returning(proc.src)
             .ok_or_else(|| PgError::unsupported(format!("function {}", proc.name)))?;
-        Ok(BuiltinSet { proc, args, columns, function })
+        Ok(BuiltinSet { proc, args, columns, composite: false, function })
+    }
+
+    /// The same where what it returns is a row: `unnest` of an array of a composite type.
+    pub fn of_rows(self) -> BuiltinSet {
+        BuiltinSet { composite: true, ..self }
+    }
+}
+
+/// The fields of a row that came as one value. No row has NULLs in all of them.
+fn fields(mut row: Vec<Datum>, width: usize) -> Vec<Datum> {
+    match row.pop() {
+        Some(Datum::Record(record)) => record.fields.iter().map(|(_, v)| v.clone()).collect(),
+        _ => vec![Datum::Null; width],
     }
 }
 
@@ -92,11 +107,17 @@ impl SetCallable for BuiltinSet {
         if self.proc.strict && args.iter().any(Datum::is_null) {
             return Ok(Box::new(std::iter::empty()));
         }
-        (self.function)(ctx, args)
+        let rows = (self.function)(ctx, args)?;
+        if !self.composite {
+            return Ok(rows);
+        }
+        let width = self.columns.len();
+        Ok(Box::new(rows.map(move |row| row.map(|row| fields(row, width)))))
     }
 
     fn identity(&self) -> String {
-        format!("set {} {:?} {:?}", self.proc.oid, self.args, self.columns)
+        let Self { proc, args, columns, composite, .. } = self;
+        format!("set {} {args:?} {columns:?} {composite}", proc.oid)
     }
 
     fn source(&self) -> Option<&'static str> {

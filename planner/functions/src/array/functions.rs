@@ -10,6 +10,7 @@ use vicinity_types::{Kind, Oid, PgError, Result, SqlState, compare, equal, oid};
 use super::build::{Collector, one_dimensional};
 use crate::call::Signature;
 use crate::env::Env;
+use crate::order::distinguishable;
 use crate::out::check_size;
 
 /// The element type of an array type.
@@ -161,6 +162,11 @@ fn same(a: &Datum, b: &Datum) -> bool {
 
 fn position(a: &Array, value: &Datum, start: i32) -> Result<Option<i32>> {
     one_dim_search(a)?;
+    // What the elements are does not matter then.
+    if value.is_null() && !a.iter().any(|v| v.is_null()) {
+        return Ok(None);
+    }
+    distinguishable(a)?;
     let lower = a.dims.first().map_or(1, |d| d.lower);
     let skip = usize::try_from(i64::from(start) - i64::from(lower)).unwrap_or(0);
     let found = a.iter().enumerate().skip(skip).find(|(_, v)| same(v, value));
@@ -173,6 +179,7 @@ fn null_start() -> Result<Datum> {
 
 fn positions(a: &Array, value: &Datum) -> Result<Array> {
     one_dim_search(a)?;
+    distinguishable(a)?;
     let lower = a.dims.first().map_or(1, |d| d.lower);
     let found = (lower..).zip(a.iter()).filter(|(_, v)| same(v, value)).map(|(i, _)| Int4(i));
     Ok(Array::from_datums(oid::INT4, found.collect()))
@@ -185,6 +192,7 @@ fn remove(a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
             "removing elements from multidimensional arrays is not supported",
         ));
     }
+    distinguishable(a)?;
     let kept: Vec<Datum> = a.iter().filter(|v| !same(v, value)).collect();
     if kept.len() == a.len() {
         return Ok(a.clone());
@@ -197,18 +205,21 @@ fn remove(a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
     Ok(Arc::new(shorter))
 }
 
-fn replace(a: &Array, from: &Datum, to: &Datum) -> Array {
+fn replace(a: &Array, from: &Datum, to: &Datum) -> Result<Array> {
+    distinguishable(a)?;
     let swap = |v: Datum| if same(&v, from) { to.clone() } else { v };
-    with_elements(a.elem, a.dims.clone(), a.iter().map(swap))
+    Ok(with_elements(a.elem, a.dims.clone(), a.iter().map(swap)))
 }
 
 /// Whether every element of `b` is in `a`. A NULL is in nothing.
-fn contains(a: &Array, b: &Array) -> bool {
-    b.iter().all(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w)))
+fn contains(a: &Array, b: &Array) -> Result<bool> {
+    distinguishable(a)?;
+    Ok(b.iter().all(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w))))
 }
 
-fn overlaps(a: &Array, b: &Array) -> bool {
-    b.iter().any(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w)))
+fn overlaps(a: &Array, b: &Array) -> Result<bool> {
+    distinguishable(a)?;
+    Ok(b.iter().any(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w))))
 }
 
 fn trim(a: &Array, n: i32) -> Result<Array> {

@@ -427,8 +427,21 @@ pub(crate) fn detach(
             ctx.txn.put(Object::Relation(Arc::new(next)))?;
         }
     }
-    for t in catalog.triggers_of(part.oid).filter(|t| t.parent.is_some()) {
-        ctx.txn.drop_object(ObjectKind::Trigger, t.oid)?;
+    let copies = catalog.triggers_of(part.oid).filter(|t| t.parent.is_some());
+    drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())
+}
+
+/// Drops triggers of a table, and their copies in its partitions.
+fn drop_triggers(ctx: &ExecContext, table: Oid, triggers: &[Oid]) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    for trigger in triggers {
+        ctx.txn.drop_object(ObjectKind::Trigger, *trigger)?;
+    }
+    for part in catalog.children_of(table) {
+        let copied = |t: &Oid| triggers.contains(t);
+        let copies =
+            catalog.triggers_of(part.oid).filter(|t| t.parent.as_ref().is_some_and(copied));
+        drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())?;
     }
     Ok(())
 }

@@ -75,7 +75,8 @@ pub(super) fn prepare(
         None => BoundSource::Rows(vec![Vec::new()]),
         Some(query) => match (&*query.body, plain_values(query)) {
             (SetExpr::Values(values), true) => {
-                let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.to_vec()).collect();
+                let rows = values.rows.iter().map(|r| Ok(binder.spread(r)?.into_owned()));
+                let rows: Vec<Vec<Expr>> = rows.collect::<Result<_>>()?;
                 let types = &rules.types;
                 BoundSource::Rows(bind_rows(binder, &relation, types, &to, &rows)?)
             }
