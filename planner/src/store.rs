@@ -7,7 +7,7 @@ use vicinity_functions::{set_element, set_slice, store_path};
 use vicinity_types::array::Array;
 use vicinity_types::geo::Point;
 use vicinity_types::record::Record;
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 fn number(subscript: &Datum) -> Result<i32> {
     match subscript {
@@ -30,15 +30,18 @@ fn array_of(container: &Datum) -> Option<&Array> {
     }
 }
 
-/// `container[subscripts] = value`
+/// `container[subscripts] = value`, for a container of a kind.
 pub(crate) fn element(
     container: &Datum,
+    kind: Kind,
     elem: Oid,
     value: Datum,
     subscripts: &[Datum],
 ) -> Result<Datum> {
     let subscripts = subscripts.iter().map(number).collect::<Result<Vec<_>>>()?;
     match container {
+        // What has a fixed size cannot be begun with a part.
+        Datum::Null if kind != Kind::Array => Ok(Datum::Null),
         Datum::Null | Datum::Array(_) => {
             let made = set_element(array_of(container), elem, &subscripts, value)?;
             Ok(Datum::Array(Arc::new(made)))

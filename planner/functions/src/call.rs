@@ -5,6 +5,7 @@ use vicinity_types::{Datum, Oid, Result};
 
 use crate::catalog::Proc;
 use crate::env::Env;
+use crate::io::IoFn;
 use crate::registry::{self, ScalarFn, TypedFn};
 
 /// The resolved types of a call.
@@ -27,6 +28,7 @@ impl Signature {
 enum Implementation {
     Plain(ScalarFn),
     Typed(TypedFn),
+    Io(IoFn),
 }
 
 /// A scalar function with everything known but its arguments' values.
@@ -45,7 +47,10 @@ impl Call {
     pub fn new(proc: &Proc, args: Vec<Oid>, ret: Oid, variadic: bool) -> Option<Call> {
         let implementation = match registry::scalar(proc.src) {
             Some(plain) => Implementation::Plain(plain),
-            None => Implementation::Typed(registry::typed(proc.src)?),
+            None => match registry::typed(proc.src) {
+                Some(typed) => Implementation::Typed(typed),
+                None => Implementation::Io(IoFn::of(proc)?),
+            },
         };
         let spread = variadic && proc.variadic == oid::ANY;
         Some(Call {
@@ -65,6 +70,7 @@ impl Call {
         match self.implementation {
             Implementation::Plain(function) if !self.spread => function(env, args),
             Implementation::Typed(function) if !self.spread => function(env, &self.signature, args),
+            Implementation::Io(function) => function.call(env, args),
             implementation => self.call_spread(implementation, env, args),
         }
     }
@@ -87,6 +93,7 @@ impl Call {
         match implementation {
             Implementation::Plain(function) => function(env, &spread),
             Implementation::Typed(function) => function(env, &signature, &spread),
+            Implementation::Io(function) => function.call(env, &spread),
         }
     }
 }

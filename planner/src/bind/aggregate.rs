@@ -7,6 +7,7 @@ use sqlparser::ast::{self, FunctionArgumentClause, FunctionArguments};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::Binder;
+use super::forms::argument_places;
 use super::function::{Unresolved, is_distinct};
 use super::window::Windowed;
 use crate::call::{Typed, internal};
@@ -203,6 +204,11 @@ impl Binder<'_> {
             let first = resolved.args.len().saturating_sub(order.len());
             for (key, value) in order.iter_mut().zip(resolved.args.iter().skip(first)) {
                 key.value = value.clone();
+            }
+        }
+        if is_distinct(&f.args) {
+            for (value, place) in resolved.args.iter().zip(argument_places(&f.args)) {
+                self.groupable(value.ty).map_err(|e| e.or_at(place))?;
             }
         }
         // an argument may be named as it is written, or as what it becomes

@@ -147,9 +147,15 @@ impl Binder<'_> {
         } else {
             require_common(&self.types, &[l.ty.oid, r.ty.oid], "IS DISTINCT FROM")?
         };
-        let l = self.coerce(l, self.ty(ty), Context::Implicit, None)?;
-        let r = self.coerce(r, self.ty(ty), Context::Implicit, None)?;
-        Ok(special::distinct_from(l, r, negated))
+        let ty = self.ty(ty);
+        let l = self.coerce(l, ty, Context::Implicit, None)?;
+        let r = self.coerce(r, ty, Context::Implicit, None)?;
+        let operator = if vicinity_functions::lacks_order(ty.oid) {
+            Some(self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?)
+        } else {
+            None
+        };
+        Ok(special::distinct_from(l, r, negated, operator))
     }
 
     fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {

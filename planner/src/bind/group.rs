@@ -96,7 +96,9 @@ impl Binder<'_> {
         if let ast::Expr::Identifier(ident) = expr {
             let input = self.level().scope.columns.iter().any(|c| c.name == fold(ident));
             if input {
-                return self.expr(expr);
+                let value = self.expr(expr)?;
+                self.groupable(value.ty).map_err(|e| e.or_at(self.place(expr)))?;
+                return Ok(value);
             }
         }
         let level = self.level();

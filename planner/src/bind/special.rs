@@ -522,14 +522,22 @@ pub(super) fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Ty
     .over(args.into_iter().map(|a| a.expr).collect())
 }
 
-/// `IS [NOT] DISTINCT FROM`, of values of one type.
-pub(super) fn distinct_from(left: Typed, right: Typed, negated: bool) -> Typed {
+/// `IS [NOT] DISTINCT FROM`, of values of one type: by its operator where values that differ may be equal.
+pub(super) fn distinct_from(
+    left: Typed,
+    right: Typed,
+    negated: bool,
+    operator: Option<Arc<dyn Callable>>,
+) -> Typed {
     let detail = if negated { "not" } else { "" };
-    Special::new("distinct", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |_, args| {
+    Special::new("distinct", vec![left.ty, right.ty], PgType::new(oid::BOOL), move |ctx, args| {
         let [left, right] = args else { return Ok(Datum::Null) };
-        let same = match (left.is_null(), right.is_null()) {
-            (true, true) => true,
-            (false, false) => vicinity_types::equal(left, right),
+        let same = match (left.is_null(), right.is_null(), &operator) {
+            (true, true, _) => true,
+            (false, false, Some(operator)) => {
+                matches!(operator.call(ctx, args)?, Datum::Bool(true))
+            }
+            (false, false, None) => vicinity_types::equal(left, right),
             _ => false,
         };
         Ok(Datum::Bool(same == negated))

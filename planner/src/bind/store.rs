@@ -229,7 +229,7 @@ fn write(container: Typed, step: Step, value: Typed) -> Result<Typed> {
             indices.into_iter().for_each(more);
             Special::new("store_element", types, ret, move |_, args| match args {
                 [array, value, subscripts @ ..] => {
-                    store::element(array, elem.oid, value.clone(), subscripts)
+                    store::element(array, ret.kind, elem.oid, value.clone(), subscripts)
                 }
                 _ => Ok(Datum::Null),
             })

@@ -140,6 +140,7 @@ impl Binder<'_> {
         for expr in &spec.partition_by {
             let value = self.expr(expr)?;
             let value = self.settled(value)?;
+            self.groupable(value.ty).map_err(|e| e.or_at(self.place(expr)))?;
             let ascending = ast::OrderByOptions { asc: None, nulls_first: None };
             keys.sort.push(sort(value.clone(), &ascending));
             keys.partition.push(value);

@@ -144,7 +144,7 @@ impl Interpreter<'_> {
         }
         let inner = if rest.is_empty() { Datum::Null } else { store::read(&old, &indices) };
         let value = self.with_part(inner, ty, rest, given)?;
-        store::element(&old, elem, value, &indices)
+        store::element(&old, whole.kind, elem, value, &indices)
     }
 
     fn subscript(&mut self, index: Option<&Sql>) -> Result<Datum> {

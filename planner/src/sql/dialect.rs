@@ -421,10 +421,11 @@ fn never_type(keyword: Keyword) -> bool {
 
 /// `type 'text'` and `schema.type 'text'`, whatever the type.
 fn typed_literal(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-    let word = match &parser.peek_token_ref().token {
-        Token::Word(w) if w.quote_style.is_some() || !never_type(w.keyword) => w.clone(),
-        _ => return None,
-    };
+    if !matches!(&parser.peek_token_ref().token,
+        Token::Word(w) if w.quote_style.is_some() || !never_type(w.keyword))
+    {
+        return None;
+    }
     let qualified = match &parser.peek_nth_token_ref(1).token {
         Token::SingleQuotedString(_) => false,
         Token::Period
@@ -435,19 +436,30 @@ fn typed_literal(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         }
         _ => return None,
     };
-    // NCHAR 'x' and the like have types of their own in sqlparser; names are enough here
-    let _ = word;
     Some(parse_typed_literal(parser, qualified))
 }
 
 fn parse_typed_literal(parser: &mut Parser, qualified: bool) -> Result<Expr, ParserError> {
-    let mut parts = vec![parser.parse_identifier()?];
-    if qualified {
-        parser.expect_token(&Token::Period)?;
-        parts.push(parser.parse_identifier()?);
-    }
+    let quoted =
+        matches!(&parser.peek_token_ref().token, Token::Word(w) if w.quote_style.is_some());
+    let data_type = if quoted || qualified {
+        let mut parts = vec![parser.parse_identifier()?];
+        if qualified {
+            parser.expect_token(&Token::Period)?;
+            parts.push(parser.parse_identifier()?);
+        }
+        DataType::Custom(ast::ObjectName::from(parts), Vec::new())
+    } else {
+        // `int` and the like are words of the grammar, not names of types. Here their length is what it is.
+        let named = |name| DataType::Custom(ast::Ident::new(name).into(), Vec::new());
+        match parser.parse_data_type()? {
+            DataType::Char(None) | DataType::Character(None) => named("bpchar"),
+            DataType::Bit(None) => named("bit"),
+            other => other,
+        }
+    };
     Ok(Expr::TypedString(ast::TypedString {
-        data_type: DataType::Custom(ast::ObjectName::from(parts), Vec::new()),
+        data_type,
         value: parser.parse_value()?,
         uses_odbc_syntax: false,
     }))

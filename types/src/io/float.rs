@@ -8,7 +8,7 @@ use crate::error::{PgError, Result, SqlState};
 /// Reads a float8.
 pub fn parse8(text: &str) -> Result<f64> {
     parse(text, "double precision", |body| {
-        let v: f64 = body.parse().ok()?;
+        let v: f64 = hexadecimal(body).or_else(|| body.parse().ok())?;
         Some((v, v.is_infinite() || v == 0.0))
     })
 }
@@ -16,7 +16,7 @@ pub fn parse8(text: &str) -> Result<f64> {
 /// Reads a float4.
 pub fn parse4(text: &str) -> Result<f32> {
     parse(text, "real", |body| {
-        let v: f32 = body.parse().ok()?;
+        let v: f32 = hexadecimal(body).map(|v| v as f32).or_else(|| body.parse().ok())?;
         Some((v, v.is_infinite() || v == 0.0))
     })
 }
@@ -32,8 +32,9 @@ fn parse<T>(text: &str, name: &str, read: impl Fn(&str) -> Option<(T, bool)>) ->
     }
     let (value, extreme) = read(body).ok_or_else(invalid)?;
     if number && extreme {
-        let mantissa = unsigned.split(['e', 'E']).next().unwrap_or("");
-        let written_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.'));
+        let marks = if hexadecimal_digits(unsigned).is_some() { ['p', 'P'] } else { ['e', 'E'] };
+        let mantissa = unsigned.split(marks).next().unwrap_or("");
+        let written_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.' | b'x' | b'X'));
         if !written_zero {
             return Err(PgError::new(
                 SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -42,6 +43,72 @@ fn parse<T>(text: &str, name: &str, read: impl Fn(&str) -> Option<(T, bool)>) ->
         }
     }
     Ok(value)
+}
+
+/// What stands after `0x`.
+fn hexadecimal_digits(unsigned: &str) -> Option<&str> {
+    unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))
+}
+
+/// Length of the hexadecimal number `text` begins with, as `strtod` reads it: `0x1.8p-3`; 0 for none.
+pub(crate) fn hexadecimal_length(text: &str) -> usize {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let Some(body) = hexadecimal_digits(unsigned) else { return 0 };
+    let bytes = body.as_bytes();
+    let run = |from: usize, is: fn(&u8) -> bool| {
+        from + bytes.iter().skip(from).take_while(|b| is(b)).count()
+    };
+    let whole = run(0, u8::is_ascii_hexdigit);
+    let mut end = whole;
+    if bytes.get(whole) == Some(&b'.') {
+        end = run(whole + 1, u8::is_ascii_hexdigit);
+    }
+    if end == 0 || (whole == 0 && end == 1) {
+        return 0;
+    }
+    if matches!(bytes.get(end), Some(b'p' | b'P')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        let digits = run(end + 1 + sign, u8::is_ascii_digit);
+        if digits > end + 1 + sign {
+            end = digits;
+        }
+    }
+    text.len() - body.len() + end
+}
+
+/// The value of a text that is a hexadecimal number as a whole.
+fn hexadecimal(text: &str) -> Option<f64> {
+    if text.is_empty() || hexadecimal_length(text) != text.len() {
+        return None;
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) =
+        hexadecimal_digits(unsigned)?.split_once(['p', 'P']).unwrap_or((unsigned.get(2..)?, "0"));
+    let mut exponent: i64 =
+        exponent.parse().unwrap_or(if exponent.starts_with('-') { -1_000_000 } else { 1_000_000 });
+    let (mut value, mut fraction) = (0u64, false);
+    for c in mantissa.chars() {
+        let Some(digit) = c.to_digit(16) else {
+            fraction = true;
+            continue;
+        };
+        exponent -= if fraction { 4 } else { 0 };
+        if value >> 60 == 0 {
+            value = value << 4 | u64::from(digit);
+        } else {
+            // What does not fit only says on which side of the middle the value is.
+            value |= u64::from(digit != 0);
+            exponent += 4;
+        }
+    }
+    // In steps, as 2^exponent may be no number itself.
+    let mut result = value as f64;
+    while exponent != 0 && result != 0.0 && result.is_finite() {
+        let step = exponent.clamp(-1000, 1000);
+        result *= 2f64.powi(i32::try_from(step).unwrap_or(0));
+        exponent -= step;
+    }
+    Some(if text.starts_with('-') { -result } else { result })
 }
 
 /// Writes a float8. With `extra_float_digits` above 0, the shortest text that reads back exactly;

@@ -120,6 +120,10 @@ impl<'a> Scan<'a> {
 
 /// Length of the number `text` begins with; 0 for none.
 pub(crate) fn number_length(text: &str) -> usize {
+    let hexadecimal = float::hexadecimal_length(text);
+    if hexadecimal > 0 {
+        return hexadecimal;
+    }
     let bytes = text.as_bytes();
     let sign = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let unsigned = text.get(sign..).unwrap_or("");
@@ -222,18 +226,13 @@ fn is_zero(v: f64) -> bool {
     v.abs() <= crate::geo::EPSILON
 }
 
-/// Reads a circle: `<(x,y),r>`, `((x,y),r)`, `(x,y),r` or `x,y,r`.
+/// Reads a circle: `<(x,y),r>`, `((x,y),r)`, `(x,y),r` or `x,y,r`; either bracket closes what either opened.
 fn parse_circle(text: &str) -> Result<Circle> {
     let mut s = Scan::new("circle", text);
-    let mut closing = Vec::new();
-    if s.eat('<') {
-        closing.push('>');
-    } else if s.peek() == Some('(') {
+    let mut open = s.eat('<');
+    if !open && s.peek() == Some('(') {
         let after = s.rest.get(1..).unwrap_or("").trim_start_matches(is_space);
-        if after.starts_with('(') {
-            s.need('(')?;
-            closing.push(')');
-        }
+        open = after.starts_with('(') && s.eat('(');
     }
     let center = s.pair()?;
     s.eat(',');
@@ -241,8 +240,8 @@ fn parse_circle(text: &str) -> Result<Circle> {
     if radius < 0.0 {
         return Err(s.invalid());
     }
-    while let Some(c) = closing.pop() {
-        s.need(c)?;
+    if open && !s.eat(')') {
+        s.need('>')?;
     }
     s.end()?;
     Ok(Circle { center, radius })

@@ -5,13 +5,13 @@ use vicinity_types::Result;
 use vicinity_types::geo::{Circle, Lseg, Point, Polygon, Rect};
 
 use super::{eq, ge, gt, le, lt, max, min, point};
+use crate::number::float::{double, order};
 
-/// The smallest box over two corners.
+/// The smallest box over two corners. Of zeroes that differ in sign the second one's is on top.
 pub(crate) fn spanning(a: Point, b: Point) -> Rect {
-    Rect {
-        high: Point { x: max(a.x, b.x), y: max(a.y, b.y) },
-        low: Point { x: min(a.x, b.x), y: min(a.y, b.y) },
-    }
+    let ordered = |a: f64, b: f64| if order(a, b).is_gt() { (a, b) } else { (b, a) };
+    let ((right, left), (top, bottom)) = (ordered(a.x, b.x), ordered(a.y, b.y));
+    Rect { high: Point { x: right, y: top }, low: Point { x: left, y: bottom } }
 }
 
 /// The smallest box over points; `None` of none.
@@ -45,8 +45,16 @@ pub(crate) fn center(b: &Rect) -> Point {
     Point { x: (b.high.x + b.low.x) / 2.0, y: (b.high.y + b.low.y) / 2.0 }
 }
 
-fn area(b: &Rect) -> f64 {
-    (b.high.x - b.low.x) * (b.high.y - b.low.y)
+fn width(b: &Rect) -> Result<f64> {
+    double::mi(b.high.x, b.low.x)
+}
+
+fn height(b: &Rect) -> Result<f64> {
+    double::mi(b.high.y, b.low.y)
+}
+
+fn area(b: &Rect) -> Result<f64> {
+    double::mul(width(b)?, height(b)?)
 }
 
 fn intersection(a: &Rect, b: &Rect) -> Option<Rect> {
@@ -72,8 +80,8 @@ fn map(b: &Rect, f: impl Fn(Point) -> Result<Point>) -> Result<Rect> {
     Ok(spanning(f(b.high)?, f(b.low)?))
 }
 
-fn shift(b: &Rect, f: impl Fn(Point) -> Point) -> Rect {
-    Rect { high: f(b.high), low: f(b.low) }
+fn shift(b: &Rect, f: impl Fn(Point) -> Result<Point>) -> Result<Rect> {
+    Ok(Rect { high: f(b.high)?, low: f(b.low)? })
 }
 
 fn polygon(b: &Rect) -> Polygon {
@@ -102,7 +110,7 @@ pub(crate) fn closest_to_lseg(b: &Rect, s: &Lseg) -> (f64, Point) {
 
 /// The first of the nearest, NaN being farthest.
 pub(crate) fn nearest(candidates: impl Iterator<Item = (f64, Point)>) -> (f64, Point) {
-    let nearer = |a: f64, b: f64| crate::number::float::order(a, b).is_lt();
+    let nearer = |a: f64, b: f64| order(a, b).is_lt();
     let first = candidates.reduce(|best, c| if nearer(c.0, best.0) { c } else { best });
     first.unwrap_or((f64::NAN, Point { x: f64::NAN, y: f64::NAN }))
 }
@@ -130,21 +138,21 @@ scalars! { pub(crate) BOXES, env;
     "box_overabove" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.low.y);
     "box_below_eq" [Rectangle(a), Rectangle(b)] => le(a.high.y, b.low.y);
     "box_above_eq" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.high.y);
-    "box_lt" [Rectangle(a), Rectangle(b)] => lt(area(a), area(b));
-    "box_gt" [Rectangle(a), Rectangle(b)] => gt(area(a), area(b));
-    "box_eq" [Rectangle(a), Rectangle(b)] => eq(area(a), area(b));
-    "box_le" [Rectangle(a), Rectangle(b)] => le(area(a), area(b));
-    "box_ge" [Rectangle(a), Rectangle(b)] => ge(area(a), area(b));
+    "box_lt" [Rectangle(a), Rectangle(b)] => lt(area(a)?, area(b)?);
+    "box_gt" [Rectangle(a), Rectangle(b)] => gt(area(a)?, area(b)?);
+    "box_eq" [Rectangle(a), Rectangle(b)] => eq(area(a)?, area(b)?);
+    "box_le" [Rectangle(a), Rectangle(b)] => le(area(a)?, area(b)?);
+    "box_ge" [Rectangle(a), Rectangle(b)] => ge(area(a)?, area(b)?);
     "box_area" [Rectangle(a)] => area(a);
-    "box_width" [Rectangle(a)] => a.high.x - a.low.x;
-    "box_height" [Rectangle(a)] => a.high.y - a.low.y;
+    "box_width" [Rectangle(a)] => width(a);
+    "box_height" [Rectangle(a)] => height(a);
     "box_center" [Rectangle(a)] => center(a);
     "box_distance" [Rectangle(a), Rectangle(b)] => point::distance(center(a), center(b));
     "box_intersect" [Rectangle(a), Rectangle(b)] => intersection(a, b);
     "box_diagonal" [Rectangle(a)] => Lseg { a: a.high, b: a.low };
     "box_add" [Rectangle(a), Pt(p)] => shift(a, |c| point::add(c, *p));
     "box_sub" [Rectangle(a), Pt(p)] => shift(a, |c| point::sub(c, *p));
-    "box_mul" [Rectangle(a), Pt(p)] => map(a, |c| Ok(point::mul(c, *p)));
+    "box_mul" [Rectangle(a), Pt(p)] => map(a, |c| point::mul(c, *p));
     "box_div" [Rectangle(a), Pt(p)] => map(a, |c| point::div(c, *p));
     "box_circle" [Rectangle(a)] => Circle { center: center(a), radius: point::distance(center(a), a.high) };
     "box_poly" [Rectangle(a)] => polygon(a);

@@ -7,15 +7,15 @@ use vicinity_types::geo::{Circle, Point, Polygon, Rect};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::{eq, ge, gt, le, lt, ne, point, polygon, zero};
-use crate::number::int::division_by_zero;
+use crate::number::float::double;
 
 /// Exact, border included: what `circle @> point` means with and without an index.
 pub(crate) fn contains(c: &Circle, p: Point) -> bool {
     point::distance(c.center, p) <= c.radius
 }
 
-fn area(c: &Circle) -> f64 {
-    c.radius * c.radius * PI
+fn area(c: &Circle) -> Result<f64> {
+    double::mul(double::mul(c.radius, c.radius)?, PI)
 }
 
 fn apart(a: &Circle, b: &Circle) -> f64 {
@@ -32,17 +32,14 @@ fn gap(distance: f64) -> f64 {
     if distance < 0.0 { 0.0 } else { distance }
 }
 
-fn scale(c: &Circle, p: Point) -> Circle {
-    Circle { center: point::mul(c.center, p), radius: c.radius * point::hypotenuse(p.x, p.y) }
+fn scale(c: &Circle, p: Point) -> Result<Circle> {
+    let radius = double::mul(c.radius, point::hypotenuse(p.x, p.y))?;
+    Ok(Circle { center: point::mul(c.center, p)?, radius })
 }
 
 fn shrink(c: &Circle, p: Point) -> Result<Circle> {
     let center = point::div(c.center, p)?;
-    let by = point::hypotenuse(p.x, p.y);
-    if by == 0.0 {
-        return Err(division_by_zero());
-    }
-    Ok(Circle { center, radius: c.radius / by })
+    Ok(Circle { center, radius: double::div(c.radius, point::hypotenuse(p.x, p.y))? })
 }
 
 fn inner_box(c: &Circle) -> Rect {
@@ -91,18 +88,18 @@ scalars! { pub(crate) CIRCLE, env;
     "circle_overabove" [Ci(a), Ci(b)] => ge(a.center.y - a.radius, b.center.y - b.radius);
     "circle_contain" [Ci(a), Ci(b)] => le(apart(a, b), a.radius - b.radius);
     "circle_contained" [Ci(a), Ci(b)] => le(apart(a, b), b.radius - a.radius);
-    "circle_eq" [Ci(a), Ci(b)] => eq(area(a), area(b));
-    "circle_ne" [Ci(a), Ci(b)] => ne(area(a), area(b));
-    "circle_lt" [Ci(a), Ci(b)] => lt(area(a), area(b));
-    "circle_le" [Ci(a), Ci(b)] => le(area(a), area(b));
-    "circle_gt" [Ci(a), Ci(b)] => gt(area(a), area(b));
-    "circle_ge" [Ci(a), Ci(b)] => ge(area(a), area(b));
-    "circle_add_pt" [Ci(c), Pt(p)] => Circle { center: point::add(c.center, *p), radius: c.radius };
-    "circle_sub_pt" [Ci(c), Pt(p)] => Circle { center: point::sub(c.center, *p), radius: c.radius };
+    "circle_eq" [Ci(a), Ci(b)] => eq(area(a)?, area(b)?);
+    "circle_ne" [Ci(a), Ci(b)] => ne(area(a)?, area(b)?);
+    "circle_lt" [Ci(a), Ci(b)] => lt(area(a)?, area(b)?);
+    "circle_le" [Ci(a), Ci(b)] => le(area(a)?, area(b)?);
+    "circle_gt" [Ci(a), Ci(b)] => gt(area(a)?, area(b)?);
+    "circle_ge" [Ci(a), Ci(b)] => ge(area(a)?, area(b)?);
+    "circle_add_pt" [Ci(c), Pt(p)] => Circle { center: point::add(c.center, *p)?, radius: c.radius };
+    "circle_sub_pt" [Ci(c), Pt(p)] => Circle { center: point::sub(c.center, *p)?, radius: c.radius };
     "circle_mul_pt" [Ci(c), Pt(p)] => scale(c, *p);
     "circle_div_pt" [Ci(c), Pt(p)] => shrink(c, *p);
     "circle_area" [Ci(c)] => area(c);
-    "circle_diameter" [Ci(c)] => 2.0 * c.radius;
+    "circle_diameter" [Ci(c)] => double::mul(c.radius, 2.0);
     "circle_radius" [Ci(c)] => c.radius;
     "circle_center" [Ci(c)] => c.center;
     "circle_box" [Ci(c)] => inner_box(c);

@@ -18,8 +18,9 @@ pub(crate) fn zero(a: f64) -> bool {
     a.abs() <= EPSILON
 }
 
+/// NaN is not unequal to anything.
 pub(crate) fn ne(a: f64, b: f64) -> bool {
-    !eq(a, b)
+    a != b && (a - b).abs() > EPSILON
 }
 
 pub(crate) fn lt(a: f64, b: f64) -> bool {

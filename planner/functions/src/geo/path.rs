@@ -5,6 +5,7 @@ use vicinity_types::geo::{Lseg, Path, Point, Polygon};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::{boxes, eq, lseg, point, polygon};
+use crate::number::float::double;
 
 /// The segments between consecutive points; with the closing one first where there is one.
 pub(crate) fn segments(points: &[Point], closed: bool) -> impl Iterator<Item = Lseg> + '_ {
@@ -16,13 +17,18 @@ pub(crate) fn segments(points: &[Point], closed: bool) -> impl Iterator<Item = L
     closing.into_iter().chain(pairs)
 }
 
-fn area(p: &Path) -> Option<f64> {
+fn area(p: &Path) -> Result<Option<f64>> {
     if !p.closed {
-        return None;
+        return Ok(None);
     }
     let next = p.points.iter().skip(1).chain(p.points.first());
-    let twice: f64 = p.points.iter().zip(next).map(|(a, b)| a.x * b.y - a.y * b.x).sum();
-    Some(twice.abs() / 2.0)
+    let mut twice = 0.0;
+    for (a, b) in p.points.iter().zip(next) {
+        // One after the other: the last digits depend on it.
+        twice = double::pl(twice, double::mul(a.x, b.y)?)?;
+        twice = double::mi(twice, double::mul(a.y, b.x)?)?;
+    }
+    Ok(Some(twice.abs() / 2.0))
 }
 
 fn length(p: &Path) -> f64 {
@@ -98,9 +104,9 @@ scalars! { pub(crate) PATH, env;
     "path_inter" [Pa(p), Pa(q)] => cross(p, q);
     "path_distance" [Pa(p), Pa(q)] => distance(p, q);
     "path_add" [Pa(p), Pa(q)] => join(p, q);
-    "path_add_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::add(a, *d)));
-    "path_sub_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::sub(a, *d)));
-    "path_mul_pt" [Pa(p), Pt(d)] => map(p, |a| Ok(point::mul(a, *d)));
+    "path_add_pt" [Pa(p), Pt(d)] => map(p, |a| point::add(a, *d));
+    "path_sub_pt" [Pa(p), Pt(d)] => map(p, |a| point::sub(a, *d));
+    "path_mul_pt" [Pa(p), Pt(d)] => map(p, |a| point::mul(a, *d));
     "path_div_pt" [Pa(p), Pt(d)] => map(p, |a| point::div(a, *d));
     "path_poly" [Pa(p)] => to_polygon(p);
     "on_ppath" [Pt(a), Pa(p)] => contains(p, *a);

@@ -6,11 +6,21 @@ pub(crate) use vicinity_types::geo::hypotenuse;
 use vicinity_types::geo::{Point, Rect};
 
 use super::{eq, gt, lt};
-use crate::number::int::division_by_zero;
+use crate::number::float::{double, overflow};
 
 /// Distance between two points.
 pub(crate) fn distance(a: Point, b: Point) -> f64 {
     hypotenuse(a.x - b.x, a.y - b.y)
+}
+
+/// The same for the operator itself, which says when it goes beyond what a float holds.
+fn checked_distance(a: Point, b: Point) -> Result<f64> {
+    let (dx, dy) = (double::mi(a.x, b.x)?, double::mi(a.y, b.y)?);
+    let distance = hypotenuse(dx, dy);
+    if distance.is_infinite() && !dx.is_infinite() && !dy.is_infinite() {
+        return Err(overflow());
+    }
+    Ok(distance)
 }
 
 /// Slope of the line through two points, infinite for a vertical one.
@@ -35,30 +45,31 @@ pub(crate) fn inverse_slope(a: Point, b: Point) -> f64 {
     }
 }
 
-pub(crate) fn add(a: Point, b: Point) -> Point {
-    Point { x: a.x + b.x, y: a.y + b.y }
+pub(crate) fn add(a: Point, b: Point) -> Result<Point> {
+    Ok(Point { x: double::pl(a.x, b.x)?, y: double::pl(a.y, b.y)? })
 }
 
-pub(crate) fn sub(a: Point, b: Point) -> Point {
-    Point { x: a.x - b.x, y: a.y - b.y }
+pub(crate) fn sub(a: Point, b: Point) -> Result<Point> {
+    Ok(Point { x: double::mi(a.x, b.x)?, y: double::mi(a.y, b.y)? })
 }
 
 /// As complex numbers: rotation and scaling.
-pub(crate) fn mul(a: Point, b: Point) -> Point {
-    Point { x: a.x * b.x - a.y * b.y, y: a.x * b.y + a.y * b.x }
+pub(crate) fn mul(a: Point, b: Point) -> Result<Point> {
+    let x = double::mi(double::mul(a.x, b.x)?, double::mul(a.y, b.y)?)?;
+    let y = double::pl(double::mul(a.x, b.y)?, double::mul(a.y, b.x)?)?;
+    Ok(Point { x, y })
 }
 
 pub(crate) fn div(a: Point, b: Point) -> Result<Point> {
-    let square = b.x * b.x + b.y * b.y;
-    if square == 0.0 && !a.x.is_nan() && !a.y.is_nan() {
-        return Err(division_by_zero());
-    }
-    Ok(Point { x: (a.x * b.x + a.y * b.y) / square, y: (a.y * b.x - a.x * b.y) / square })
+    let square = double::pl(double::mul(b.x, b.x)?, double::mul(b.y, b.y)?)?;
+    let x = double::pl(double::mul(a.x, b.x)?, double::mul(a.y, b.y)?)?;
+    let y = double::mi(double::mul(a.y, b.x)?, double::mul(a.x, b.y)?)?;
+    Ok(Point { x: double::div(x, square)?, y: double::div(y, square)? })
 }
 
 scalars! { pub(crate) POINT, env;
     "construct_point" [Float8(x), Float8(y)] => Point { x: *x, y: *y };
-    "point_distance" [Pt(a), Pt(b)] => distance(*a, *b);
+    "point_distance" [Pt(a), Pt(b)] => checked_distance(*a, *b);
     "point_eq" [Pt(a), Pt(b)] => a.same(*b);
     "point_ne" [Pt(a), Pt(b)] => !a.same(*b);
     "point_left" [Pt(a), Pt(b)] => lt(a.x, b.x);

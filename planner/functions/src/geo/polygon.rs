@@ -1,6 +1,7 @@
 //! `polygon`.
 
 use vicinity_types::Datum::{Point as Pt, Polygon as Poly};
+use vicinity_types::Result;
 use vicinity_types::geo::{Circle, Lseg, Path, Point, Polygon, Rect};
 
 use super::path::segments;
@@ -45,13 +46,18 @@ fn crossing(at: Point, previous: Point) -> Option<i32> {
     Some(if beyond { 0 } else { 2 * sign })
 }
 
+/// A corner as seen from a point.
+fn seen(corner: Point, from: Point) -> Point {
+    Point { x: corner.x - from.x, y: corner.y - from.y }
+}
+
 /// Whether a point is inside or on the border.
 pub(crate) fn inside(p: Point, corners: &[Point]) -> bool {
     let Some((first, rest)) = corners.split_first() else { return false };
-    let start = point::sub(*first, p);
+    let start = seen(*first, p);
     let mut previous = start;
     let mut turns = 0;
-    for corner in rest.iter().map(|c| point::sub(*c, p)).chain([start]) {
+    for corner in rest.iter().map(|c| seen(*c, p)).chain([start]) {
         match crossing(corner, previous) {
             None => return true,
             Some(turn) => turns += turn,
@@ -171,12 +177,12 @@ fn distance(p: &Polygon, q: &Polygon) -> Option<f64> {
         .reduce(super::min)
 }
 
-fn to_circle(p: &Polygon) -> Circle {
+fn to_circle(p: &Polygon) -> Result<Circle> {
     let n = p.points.len() as f64;
-    let sum = p.points.iter().fold(Point { x: 0.0, y: 0.0 }, |s, c| point::add(s, *c));
+    let sum = p.points.iter().try_fold(Point { x: 0.0, y: 0.0 }, |s, c| point::add(s, *c))?;
     let center = Point { x: sum.x / n, y: sum.y / n };
     let radius = p.points.iter().map(|c| point::distance(*c, center)).sum::<f64>() / n;
-    Circle { center, radius }
+    Ok(Circle { center, radius })
 }
 
 scalars! { pub(crate) POLYGON, env;
@@ -194,9 +200,9 @@ scalars! { pub(crate) POLYGON, env;
     "poly_contained" [Poly(p), Poly(q)] => contains(q, p);
     "poly_contain_pt" [Poly(p), Pt(a)] => inside(*a, &p.points);
     "pt_contained_poly" [Pt(a), Poly(p)] => inside(*a, &p.points);
-    "poly_center" [Poly(p)] => to_circle(p).center;
+    "poly_center" [Poly(p)] => to_circle(p)?.center;
     "poly_circle" [Poly(p)] => to_circle(p);
-    "poly_box" [Poly(p)] => bounds(p);
+    "poly_box" | "spg_poly_quad_compress" [Poly(p)] => bounds(p);
     "poly_path" [Poly(p)] => Path { closed: true, points: p.points.clone() };
     "poly_npoints" [Poly(p)] => p.points.len() as i32;
     "poly_distance" [Poly(p), Poly(q)] => distance(p, q);
