@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,9 +14,10 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use crate::backend::{Backend, Service, Session, Wake};
 use crate::copy::{self, Feed};
+use crate::cores::Seat;
 use crate::protocol::{Chunk, Job, Protocol, Sink, Step, durable};
 use crate::read::ReadBuffer;
-use crate::server::{Place, Shared};
+use crate::server::{Guest, Place, Shared};
 use crate::startup::{self, Opening, Startup};
 use crate::stream::{Read, Stream, Wire};
 use crate::{auth, encode};
@@ -26,33 +28,34 @@ const HIGH_WATER: usize = 64 << 10;
 const KEEP: usize = 256 << 10;
 /// A statement that nobody waits for is told to end that often.
 const REMIND: Duration = Duration::from_millis(100);
+/// A connection looks after its own kind after so many reads.
+const LOOK: u32 = 64;
+/// CPUs beyond are not told apart.
+const CPUS: usize = 4096;
 /// Read ahead no further than this while a statement runs.
 const READ_AHEAD: usize = 64 << 10;
 
 /// Serves one client until it leaves.
-pub async fn serve<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared<S>>) {
-    let stop = shared.new_stop();
+pub(crate) async fn serve<S: Service>(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    guest: Guest<S>,
+    seat: Seat,
+) {
+    let shared = &guest.shared;
     let wire = Wire {
         stream: Stream::Plain(tcp),
         buffer: ReadBuffer::new(shared.limits.message),
-        stop: Arc::clone(&stop),
+        stop: Arc::clone(&guest.stop),
     };
     let opened = tokio::time::timeout(
         shared.limits.authentication_timeout,
-        begin(wire, peer, Arc::clone(&shared)),
+        begin(wire, peer, Arc::clone(shared)),
     )
     .await;
     if let Ok(Some((wire, protocol, place))) = opened {
-        let mut connection = Connection { wire, protocol: Some(protocol) };
-        connection.run().await;
-        connection.wire.stream.close().await;
-        drop(place);
-        // Rolling back and dropping temporary tables may take a while.
-        if let Some(protocol) = connection.protocol.take() {
-            let _ = tokio::task::spawn_blocking(move || drop(protocol)).await;
-        }
+        Connection { wire, protocol: Some(protocol), place, seat, reads: 0, guest }.live().await;
     }
-    shared.gone(&stop);
 }
 
 type Begun<B> = (Wire, Box<Protocol<B>>, Place);
@@ -131,10 +134,14 @@ async fn admit<S: Service>(
     Ok(Some((protocol, place)))
 }
 
-struct Connection<B: Backend> {
+struct Connection<S: Service> {
     wire: Wire,
     /// Away only while a blocking thread has it.
-    protocol: Option<Box<Protocol<B>>>,
+    protocol: Option<Box<Protocol<S::Backend>>>,
+    place: Place,
+    seat: Seat,
+    reads: u32,
+    guest: Guest<S>,
 }
 
 /// Why the loop ends.
@@ -143,45 +150,91 @@ enum End {
     No,
     /// Everything is said.
     Yes,
+    /// It goes on with another thread.
+    Moves,
 }
 
-impl<B: Backend> Connection<B> {
-    async fn run(&mut self) {
+impl<S: Service> Connection<S> {
+    /// Serves the client on this thread, and on those it changes to.
+    fn live(mut self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            match self.run().await {
+                End::Moves => self.change_threads(),
+                End::No | End::Yes => self.close().await,
+            }
+        })
+    }
+
+    async fn close(self) {
+        let Connection { mut wire, protocol, place, seat, guest, .. } = self;
+        wire.stream.close().await;
+        drop((place, seat));
+        // Rolling back and dropping temporary tables may take a while.
+        if let Some(protocol) = protocol {
+            let _ = tokio::task::spawn_blocking(move || drop(protocol)).await;
+        }
+        drop(guest);
+    }
+
+    /// Goes on with the thread of its seat.
+    fn change_threads(self) {
+        let Connection { wire, protocol, place, seat, reads, guest } = self;
+        let Wire { stream: Stream::Plain(tcp), buffer, stop } = wire else { return };
+        stop.forget();
+        let cores = Arc::clone(&guest.shared);
+        cores.hand_over(tcp, seat, move |tcp, seat| {
+            let wire = Wire { stream: Stream::Plain(tcp), buffer, stop };
+            Connection { wire, protocol, place, seat, reads, guest }.live()
+        });
+    }
+
+    /// Whether its own kind is better served by another thread (see [`Seat::heard`]).
+    fn moves(&mut self) -> bool {
+        self.reads = self.reads.wrapping_add(1);
+        if !self.reads.is_multiple_of(LOOK) || !self.wire.buffer.is_empty() {
+            return false;
+        }
+        let Stream::Plain(tcp) = &self.wire.stream else { return false };
+        incoming_cpu(tcp).is_some_and(|cpu| self.seat.heard(cpu))
+    }
+
+    async fn run(&mut self) -> End {
         loop {
             match self.messages().await {
+                Ok(End::No) if self.moves() => return End::Moves,
                 Ok(End::No) => {}
-                Ok(End::Yes) | Err(_) => return,
+                Ok(end) => return end,
+                Err(_) => return End::Yes,
             }
             let limit = self.protocol.as_ref().and_then(|p| p.idle_limit());
             let read = match limit {
                 None => self.wire.fill().await,
                 Some((limit, error)) => match tokio::time::timeout(limit, self.wire.fill()).await {
                     Ok(read) => read,
-                    Err(_) => {
-                        if let Some(protocol) = &mut self.protocol {
-                            protocol.fatal(&error);
-                        }
-                        let _ = self.flush().await;
-                        return;
-                    }
+                    Err(_) => return self.end(&error).await,
                 },
             };
             match read {
                 Ok(Read::More) => {}
-                Ok(Read::Closed) | Err(_) => return,
+                Ok(Read::Closed) | Err(_) => return End::Yes,
                 Ok(Read::Stopped) => {
                     let error = PgError::new(
                         SqlState::ADMIN_SHUTDOWN,
                         "terminating connection due to administrator command",
                     );
-                    if let Some(protocol) = &mut self.protocol {
-                        protocol.fatal(&error);
-                    }
-                    let _ = self.flush().await;
-                    return;
+                    return self.end(&error).await;
                 }
             }
         }
+    }
+
+    /// Tells the client why it is the end.
+    async fn end(&mut self, error: &PgError) -> End {
+        if let Some(protocol) = &mut self.protocol {
+            protocol.fatal(error);
+        }
+        let _ = self.flush().await;
+        End::Yes
     }
 
     /// Handles every complete message in the read buffer, then writes the answers at once.
@@ -254,7 +307,7 @@ impl<B: Backend> Connection<B> {
 
     /// Runs a job on a blocking thread, writes what it sends meanwhile, and passes on what a COPY
     /// is sent. A client that goes away cancels its statement.
-    async fn block(&mut self, tag: u8, job: Box<Job<B>>) -> std::io::Result<End> {
+    async fn block(&mut self, tag: u8, job: Box<Job<S::Backend>>) -> std::io::Result<End> {
         let Some(mut protocol) = self.protocol.take() else { return Ok(End::Yes) };
         let cancel = protocol.backend().cancel_flag();
         let (sender, mut chunks) = mpsc::channel(4);
@@ -372,6 +425,14 @@ enum Next<B: Backend> {
 /// Room for one more block; `None` if nobody takes any.
 async fn reserve(feed: Option<&mpsc::Sender<Feed>>) -> Option<mpsc::Permit<'_, Feed>> {
     feed?.reserve().await.ok()
+}
+
+/// The CPU over which the client's last bytes came, where the system tells.
+fn incoming_cpu(tcp: &TcpStream) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    return socket2::SockRef::from(tcp).cpu_affinity().ok().filter(|cpu| *cpu < CPUS);
+    #[cfg(not(target_os = "linux"))]
+    return None;
 }
 
 async fn wait(done: oneshot::Receiver<Result<(), PgError>>) -> std::io::Result<()> {

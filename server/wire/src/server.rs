@@ -17,7 +17,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use crate::backend::Service;
 use crate::connection;
-use crate::cores::{Cores, Threads};
+use crate::cores::{Cores, Seat, Threads};
 
 /// Every limit of the wire (invariant bounded).
 #[derive(Clone, Debug)]
@@ -59,6 +59,11 @@ impl Stop {
             self.waker.register(cx.waker());
         }
         self.set.load(Ordering::Acquire)
+    }
+
+    /// The task is about to go on as another one.
+    pub(crate) fn forget(&self) {
+        self.registered.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn stop(&self) {
@@ -128,22 +133,53 @@ pub struct Shared<S: Service> {
     empty: Notify,
 }
 
+/// A connection among those the server waits for when it stops; it is gone when this is dropped.
+pub(crate) struct Guest<S: Service> {
+    pub(crate) shared: Arc<Shared<S>>,
+    /// Tells it to end.
+    pub(crate) stop: Arc<Stop>,
+}
+
+impl<S: Service> Drop for Guest<S> {
+    fn drop(&mut self) {
+        self.shared.stops.lock().remove(&(Arc::as_ptr(&self.stop) as usize));
+        if self.shared.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.empty.notify_waiters();
+        }
+    }
+}
+
 impl<S: Service> Shared<S> {
-    pub(crate) fn new_stop(&self) -> Arc<Stop> {
+    /// One more connection is there.
+    fn guest(self: &Arc<Self>) -> Guest<S> {
         let stop = Arc::new(Stop::default());
         self.open.fetch_add(1, Ordering::AcqRel);
         self.stops.lock().insert(Arc::as_ptr(&stop) as usize, Arc::clone(&stop));
         if self.stopping.load(Ordering::Acquire) {
             stop.stop();
         }
-        stop
+        Guest { shared: Arc::clone(self), stop }
     }
 
-    pub(crate) fn gone(&self, stop: &Arc<Stop>) {
-        self.stops.lock().remove(&(Arc::as_ptr(stop) as usize));
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.empty.notify_waiters();
-        }
+    /// Gives a socket to the thread of its seat, and goes on with it there.
+    pub(crate) fn hand_over<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        tcp: TcpStream,
+        seat: Seat,
+        then: impl FnOnce(TcpStream, Seat) -> F + Send + 'static,
+    ) {
+        let Some(thread) = self.cores.thread(&seat) else { return };
+        let failed = |e: io::Error| tracing::warn!("a socket could not change threads: {e}");
+        let tcp = match tcp.into_std() {
+            Ok(tcp) => tcp,
+            Err(e) => return failed(e),
+        };
+        thread.spawn(async move {
+            match TcpStream::from_std(tcp) {
+                Ok(tcp) => then(tcp, seat).await,
+                Err(e) => failed(e),
+            }
+        });
     }
 
     /// A place for one more session.
@@ -237,7 +273,12 @@ async fn accept<S: Service>(
                 if let Err(e) = prepare(&tcp, peer) {
                     tracing::debug!("socket options: {e}");
                 }
-                seat(tcp, peer, &shared);
+                if let Some(seat) = shared.cores.seat() {
+                    let guest = shared.guest();
+                    shared.hand_over(tcp, seat, move |tcp, seat| {
+                        connection::serve(tcp, peer, guest, seat)
+                    });
+                }
             }
             Err(e) => {
                 // Out of descriptors, most likely: some will come back.
@@ -246,23 +287,6 @@ async fn accept<S: Service>(
             }
         }
     }
-}
-
-/// Hands a connection to the thread that will serve it.
-fn seat<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared<S>>) {
-    let Some((core, seat)) = shared.cores.seat() else { return };
-    let tcp = match tcp.into_std() {
-        Ok(tcp) => tcp,
-        Err(e) => return tracing::warn!("a socket could not change threads: {e}"),
-    };
-    let shared = Arc::clone(shared);
-    core.spawn(async move {
-        match TcpStream::from_std(tcp) {
-            Ok(tcp) => connection::serve(tcp, peer, shared).await,
-            Err(e) => tracing::warn!("a socket could not change threads: {e}"),
-        }
-        drop(seat);
-    });
 }
 
 fn prepare(tcp: &TcpStream, peer: SocketAddr) -> io::Result<()> {
