@@ -5,6 +5,7 @@
 //! who meets a slot just being filled may see the new row at the old coordinates. That is a hint like any other
 //! (invariant *hints*): what became visible before the reader's snapshot was in its slot before.
 
+use std::cmp::Ordering::Greater;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -17,13 +18,14 @@ pub(super) const CAPACITY: usize = 64;
 /// The row of a slot without an entry.
 const EMPTY: RowId = RowId::MAX;
 
+#[repr(C)]
 pub(super) struct Leaf<const D: usize> {
     /// Held to change the leaf; true once another node stands in its place.
     pub(super) replaced: Mutex<bool>,
     /// Slots that were ever used.
     len: AtomicUsize,
-    rows: [AtomicU64; CAPACITY],
     at: [[AtomicU64; CAPACITY]; D],
+    rows: [AtomicU64; CAPACITY],
 }
 
 /// What became of an entry to be put in.
@@ -35,6 +37,9 @@ pub(super) enum Put {
 }
 
 impl<const D: usize> Leaf<D> {
+    /// Cache lines that a search reads.
+    pub(super) const LINES: usize = (size_of::<Self>() - size_of::<[AtomicU64; CAPACITY]>()) / 64;
+
     /// A leaf of at most [`CAPACITY`] entries.
     pub(super) fn new(entries: &[Entry<D>]) -> Box<Self> {
         let leaf = Box::new(Leaf {
@@ -123,6 +128,41 @@ impl<const D: usize> Leaf<D> {
         }
     }
 
+    /// Slots that may hold an entry at most so far (squared) from a point.
+    #[inline]
+    pub(super) fn near<'h>(&self, point: [f64; 2], bound: f64, hits: &'h mut Hits) -> &'h [u8] {
+        let [qx, qy] = point;
+        let len = self.len.load(Ordering::Acquire);
+        let [xs, ys, ..] = self.at.as_slice() else { return &[] };
+        let mut n = 0;
+        for (slot, (x, y)) in (0u8..).zip(xs.iter().zip(ys).take(len)) {
+            let x = f64::from_bits(x.load(Ordering::Relaxed));
+            let y = f64::from_bits(y.load(Ordering::Relaxed));
+            let (dx, dy) = (x - qx, y - qy);
+            // Written whatever it is, kept if it counts: no branch to guess. NaN counts.
+            if let Some(hit) = hits.get_mut(n) {
+                *hit = slot;
+            }
+            n += usize::from((dx * dx + dy * dy).partial_cmp(&bound) != Some(Greater));
+        }
+        hits.get(..n).unwrap_or_default()
+    }
+
+    /// The coordinates in a slot.
+    #[inline]
+    pub(super) fn at(&self, slot: u8) -> [f64; D] {
+        std::array::from_fn(|d| {
+            let cell = self.at.get(d).and_then(|c| c.get(usize::from(slot)));
+            cell.map_or(0.0, |c| f64::from_bits(c.load(Ordering::Relaxed)))
+        })
+    }
+
+    /// The row in a slot; `None` if there is no entry.
+    #[inline]
+    pub(super) fn row(&self, slot: u8) -> Option<RowId> {
+        self.rows.get(usize::from(slot)).and_then(|row| Slot(row).row())
+    }
+
     /// All entries.
     pub(super) fn entries(&self, out: &mut Vec<Entry<D>>) {
         self.each(|at, slot| {
@@ -132,6 +172,9 @@ impl<const D: usize> Leaf<D> {
         });
     }
 }
+
+/// Room for the slots of a leaf.
+pub(super) type Hits = [u8; CAPACITY];
 
 /// A slot whose row is still to be read.
 pub(super) struct Slot<'a>(&'a AtomicU64);

@@ -39,7 +39,7 @@ use crossbeam_epoch::{self as epoch, Guard};
 use parking_lot::Mutex;
 
 use crate::{Btree, RowId};
-use cell::Link;
+use cell::{Link, Seen};
 use leaf::{CAPACITY, Leaf, Put};
 pub use nearest::{Found, Nearest};
 pub use region::Region;
@@ -91,8 +91,9 @@ impl<const D: usize> Inner<D> {
     }
 }
 
+/// A node not yet, or no longer, in a tree.
 enum Node<const D: usize> {
-    Inner(Inner<D>),
+    Inner(Box<Inner<D>>),
     Leaf(Box<Leaf<D>>),
 }
 
@@ -151,8 +152,8 @@ impl<const D: usize> Spatial<D> {
         let mut node = self.root.load(guard);
         loop {
             match node {
-                Node::Inner(inner) => node = inner.of(entry).load(guard),
-                Node::Leaf(leaf) => return leaf,
+                Seen::Inner(inner) => node = inner.of(entry).load(guard),
+                Seen::Leaf(leaf) => return leaf,
             }
         }
     }
@@ -221,7 +222,7 @@ impl<const D: usize> Spatial<D> {
         while let Some(link) = stack.pop() {
             blocks += 1;
             match link.load(&guard) {
-                Node::Inner(Inner { cut: Cut::At { axis, value }, below: [first, second] }) => {
+                Seen::Inner(Inner { cut: Cut::At { axis, value }, below: [first, second] }) => {
                     if high.get(*axis).is_none_or(|h| h >= value) {
                         stack.push(second);
                     }
@@ -229,8 +230,8 @@ impl<const D: usize> Spatial<D> {
                         stack.push(first);
                     }
                 }
-                Node::Inner(Inner { cut: Cut::Row(_), below }) => stack.extend(below),
-                Node::Leaf(leaf) => leaf.each(|at, slot| {
+                Seen::Inner(Inner { cut: Cut::Row(_), below }) => stack.extend(below),
+                Seen::Leaf(leaf) => leaf.each(|at, slot| {
                     let inside = at.iter().zip(low).zip(high).all(|((v, l), h)| l <= v && v <= h);
                     if inside && let Some(row) = slot.row() {
                         out.push(row);
@@ -274,10 +275,12 @@ impl<const D: usize> Spatial<D> {
         let mut bytes = size_of::<Self>();
         let mut stack = vec![&self.root];
         while let Some(link) = stack.pop() {
-            bytes += size_of::<Node<D>>();
             match link.load(&guard) {
-                Node::Inner(inner) => stack.extend(&inner.below),
-                Node::Leaf(_) => bytes += size_of::<Leaf<D>>(),
+                Seen::Inner(inner) => {
+                    bytes += size_of::<Inner<D>>();
+                    stack.extend(&inner.below);
+                }
+                Seen::Leaf(_) => bytes += size_of::<Leaf<D>>(),
             }
         }
         bytes + self.odd.memory()

@@ -6,9 +6,10 @@ use crossbeam_epoch as epoch;
 use smallvec::SmallVec;
 use vicinity_types::geo::hypotenuse;
 
-use super::leaf::Leaf;
-use super::region::{Region, farthest_square, nearest_square, square};
-use super::{Cut, Inner, Node, Points};
+use super::cell::{Link, Seen};
+use super::leaf::{CAPACITY, Leaf};
+use super::region::{Region, farthest_square, nearest_square, square, widened};
+use super::{Cut, Inner, Points};
 use crate::RowId;
 
 /// An entry that was found.
@@ -55,21 +56,40 @@ pub struct Nearest {
 
 /// A part of the plane still to be looked at.
 struct Part<'g> {
-    node: &'g Node<2>,
+    node: &'g Link<2>,
     low: [f64; 2],
     high: [f64; 2],
     near: f64,
 }
 
-/// The best so far.
+/// What was found, and the best of it by keys: the upper half of the squared distance, then the place in `found`. A
+/// square tells near from far but for its last digits, and its upper half but for a millionth more; [`Best::finish`]
+/// puts the operator's own distances in their place.
 struct Best<'a> {
     search: &'a Nearest,
     k: usize,
     /// Beyond this squared distance nothing is wanted.
     bound: f64,
-    /// The circle is around the point: its radius.
-    radius: Option<f64>,
-    out: &'a mut Vec<Found>,
+    /// The circle is around the point: within this squared distance everything is in it.
+    inside: Option<f64>,
+    /// So many keys are too many.
+    full: usize,
+    keys: Vec<u64>,
+    found: Vec<Found>,
+}
+
+/// The half of a key that says where.
+const PLACE: u64 = 0xffff_ffff;
+
+/// Distances and their squares are not negative, and their NaN is the positive one: they order as their bits.
+#[inline]
+fn key(distance: f64, place: usize) -> u64 {
+    (distance.to_bits() & !PLACE) | (place as u64 & PLACE)
+}
+
+#[inline]
+fn place(key: u64) -> usize {
+    (key & PLACE) as usize
 }
 
 impl Nearest {
@@ -91,17 +111,28 @@ impl Nearest {
         }
         let radius = self.region.radius_around(self.point);
         let bound = radius.map_or(f64::INFINITY, square);
-        let mut best = Best { search: self, k, bound, radius, out };
+        let inside = radius.map(|r| r * r * (1.0 - 1e-9) - 1e-300);
+        let full = enough(k);
+        let (keys, found) =
+            (Vec::with_capacity(full.min(SOME)), Vec::with_capacity(full.min(SOME)));
+        let mut best = Best { search: self, k, bound, inside, full, keys, found };
         let blocks = best.look(index);
-        if !index.odd.is_empty() && (best.out.len() < k || !best.bound.is_finite()) {
-            index.each_odd(|at, row| best.offer(at, || Some(row)));
+        if !index.odd.is_empty() && (best.keys.len() < k || !best.bound.is_finite()) {
+            index.each_odd(|at, row| best.offer_odd(at, row));
         }
-        best.cut();
+        best.finish(out);
         self.blocks += blocks;
-        out.sort_unstable_by(Found::order);
         self.after = out.last().copied().or(self.after);
         out.len() == k
     }
+}
+
+/// Room for so many at first.
+const SOME: usize = 1024;
+
+/// How many are kept of whom the best `k` are wanted.
+fn enough(k: usize) -> usize {
+    k.saturating_add((k / 2).max(4))
 }
 
 impl Best<'_> {
@@ -111,22 +142,27 @@ impl Best<'_> {
         let mut blocks = 0;
         let mut waiting: SmallVec<[Part<'_>; 24]> = SmallVec::new();
         let (low, high) = ([f64::NEG_INFINITY; 2], [f64::INFINITY; 2]);
-        waiting.push(Part { node: index.root.load(&guard), low, high, near: 0.0 });
+        waiting.push(Part { node: &index.root, low, high, near: 0.0 });
         while let Some(mut part) = waiting.pop() {
             if part.near > self.bound {
                 continue;
             }
             blocks += 1;
-            while let Node::Inner(inner) = part.node {
-                let (near, far) = self.halves(&part, inner, &guard);
-                if far.near <= self.bound && self.wants(&far) {
-                    waiting.push(far);
+            let leaf = loop {
+                match part.node.load(&guard) {
+                    Seen::Leaf(leaf) => break leaf,
+                    Seen::Inner(inner) => {
+                        let (near, far) = self.halves(&part, inner);
+                        if far.near <= self.bound && self.wants(&far) {
+                            far.node.prefetch(&guard);
+                            waiting.push(far);
+                        }
+                        part = near;
+                    }
                 }
-                part = near;
-            }
-            if let Node::Leaf(leaf) = part.node
-                && self.wants(&part)
-            {
+            };
+            if self.wants(&part) {
+                part.node.prefetch(&guard);
                 self.scan(leaf);
             }
         }
@@ -135,15 +171,9 @@ impl Best<'_> {
 
     /// The halves of a part: the one the point is in or nearer to, and the other.
     #[inline]
-    fn halves<'g>(
-        &self,
-        part: &Part<'g>,
-        inner: &'g Inner<2>,
-        guard: &'g epoch::Guard,
-    ) -> (Part<'g>, Part<'g>) {
+    fn halves<'g>(&self, part: &Part<'g>, inner: &'g Inner<2>) -> (Part<'g>, Part<'g>) {
         let [first, second] = &inner.below;
         let half = |node, low, high| Part { node, low, high, near: part.near };
-        let (first, second) = (first.load(guard), second.load(guard));
         let (mut low, mut high) = (part.low, part.high);
         let Cut::At { axis, value } = inner.cut else {
             return (half(first, low, high), half(second, low, high));
@@ -172,53 +202,121 @@ impl Best<'_> {
 
     #[inline]
     fn scan(&mut self, leaf: &Leaf<2>) {
+        let mut hits = [0; CAPACITY];
         let [qx, qy] = self.search.point;
-        leaf.each(|at, slot| {
+        for slot in leaf.near(self.search.point, self.bound, &mut hits) {
+            let at = leaf.at(*slot);
             let [x, y] = at;
             let (dx, dy) = (x - qx, y - qy);
-            if dx * dx + dy * dy > self.bound {
-                return;
+            let square = dx * dx + dy * dy;
+            // The bound may be less by now.
+            if square > self.bound {
+                continue;
             }
-            self.offer(at, || slot.row());
-        });
+            let distance = if square.is_nan() { self.exact(at) } else { square };
+            if self.is_wanted(at, distance)
+                && let Some(row) = leaf.row(*slot)
+            {
+                self.keep(Found { distance, row, at });
+            }
+        }
     }
 
-    /// Takes an entry if it is wanted.
+    /// The distance as the operator computes it, to the last bit.
     #[inline]
-    fn offer(&mut self, at: [f64; 2], row: impl FnOnce() -> Option<RowId>) {
-        let Nearest { point: [qx, qy], region, after, .. } = self.search;
-        let [x, y] = at;
-        // As the operator computes it, to the last bit.
-        let distance = hypotenuse(x - qx, y - qy);
-        let reached = match self.radius {
-            Some(radius) => distance <= radius,
-            None => region.in_reach(at),
-        };
-        if !reached || !region.in_bounds(at) {
-            return;
+    fn exact(&self, [x, y]: [f64; 2]) -> f64 {
+        let [qx, qy] = self.search.point;
+        hypotenuse(x - qx, y - qy)
+    }
+
+    /// Whether the region has a point, whose squared distance is given.
+    #[inline]
+    fn is_wanted(&self, at: [f64; 2], square: f64) -> bool {
+        let region = &self.search.region;
+        let reached = self.inside.is_some_and(|inside| square <= inside) || region.in_reach(at);
+        reached && region.in_bounds(at)
+    }
+
+    /// Takes an entry that is not finite: infinitely far, or NaN.
+    fn offer_odd(&mut self, at: [f64; 2], row: RowId) {
+        let distance = self.exact(at);
+        if self.is_wanted(at, distance) {
+            self.keep(Found { distance, row, at });
         }
-        let Some(row) = row() else { return };
-        let found = Found { distance, row, at };
-        if after.as_ref().is_some_and(|a| found.order(a).is_le()) {
-            return;
+    }
+
+    #[inline]
+    fn keep(&mut self, found: Found) {
+        if let Some(after) = &self.search.after {
+            let exact = Found { distance: self.exact(found.at), ..found };
+            if exact.order(after).is_le() {
+                return;
+            }
         }
-        self.out.push(found);
-        if self.out.len() >= self.k.saturating_add((self.k / 2).max(4)) {
+        self.keys.push(key(found.distance, self.found.len()));
+        self.found.push(found);
+        if self.keys.len() >= self.full {
             self.cut();
         }
     }
 
-    /// Keeps the best k.
+    /// Drops who is surely not among the best k.
     fn cut(&mut self) {
-        if self.out.len() < self.k {
-            return;
+        let (_, kth, rest) = self.keys.select_nth_unstable(self.k - 1);
+        let edge = f64::from_bits(*kth | PLACE);
+        // Of what is infinitely far nobody can be told from others yet.
+        if edge.is_finite() {
+            self.bound = self.bound.min(widened(edge));
+            let last = self.bound.to_bits() | PLACE;
+            let mut kept = 0;
+            for i in 0..rest.len() {
+                if rest.get(i).is_some_and(|key| *key <= last) {
+                    rest.swap(kept, i);
+                    kept += 1;
+                }
+            }
+            self.keys.truncate(self.k + kept);
         }
-        let last = self.k - 1;
-        let (_, kth, _) = self.out.select_nth_unstable_by(last, Found::order);
-        let kth = square(kth.distance);
-        self.out.truncate(self.k);
-        if kth < self.bound {
-            self.bound = kth;
+        // What is equally far must not be looked at again and again.
+        self.full = enough(self.k).max(self.keys.len().saturating_mul(2));
+        if self.found.len() > self.full.saturating_mul(4) {
+            self.tidy();
         }
+    }
+
+    /// Forgets what no key leads to.
+    fn tidy(&mut self) {
+        let mut kept = Vec::with_capacity(self.full);
+        for old in &mut self.keys {
+            if let Some(found) = self.found.get(place(*old)) {
+                *old = key(found.distance, kept.len());
+                kept.push(*found);
+            }
+        }
+        self.found = kept;
+    }
+
+    /// The best k, in order.
+    fn finish(mut self, out: &mut Vec<Found>) {
+        if self.keys.len() > self.k {
+            self.cut();
+        }
+        let [qx, qy] = self.search.point;
+        for old in &mut self.keys {
+            let place = place(*old);
+            if let Some(found) = self.found.get_mut(place) {
+                let [x, y] = found.at;
+                found.distance = hypotenuse(x - qx, y - qy);
+                *old = key(found.distance, place);
+            }
+        }
+        self.keys.sort_unstable();
+        out.extend(self.keys.iter().filter_map(|key| self.found.get(place(*key))));
+        // Keys have half of the distance: what they say is equal has an order still.
+        let is_equal = |a: &Found, b: &Found| key(a.distance, 0) == key(b.distance, 0);
+        for equal in out.chunk_by_mut(is_equal).filter(|equal| equal.len() > 1) {
+            equal.sort_unstable_by(Found::order);
+        }
+        out.truncate(self.k);
     }
 }

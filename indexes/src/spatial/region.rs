@@ -15,7 +15,13 @@ pub struct Region {
 /// The square of a distance, a little larger: what is farther is farther after any rounding.
 #[inline]
 pub(super) fn square(distance: f64) -> f64 {
-    distance * distance * (1.0 + 1e-9) + 1e-300
+    widened(distance * distance)
+}
+
+/// A square, a little larger: that much further two squares may be in the other order than their roots.
+#[inline]
+pub(super) fn widened(square: f64) -> f64 {
+    square * (1.0 + 1e-9) + 1e-300
 }
 
 impl Region {

@@ -2,7 +2,7 @@
 
 use crossbeam_epoch::Guard;
 
-use super::cell::Link;
+use super::cell::{Link, Seen};
 use super::leaf::{CAPACITY, Leaf};
 use super::{Cut, Entry, Inner, Node, Spatial};
 
@@ -24,7 +24,7 @@ pub(super) fn built<const D: usize>(entries: &mut [Entry<D>]) -> Node<D> {
     } else {
         (built(first), built(second))
     };
-    Node::Inner(Inner { cut, below: [Link::new(first), Link::new(second)] })
+    Node::Inner(Box::new(Inner { cut, below: [Link::new(first), Link::new(second)] }))
 }
 
 /// Cuts entries near the middle of their widest axis and puts those of the first half first; neither half is empty.
@@ -73,16 +73,16 @@ fn partition<const D: usize>(entries: &mut [Entry<D>], first: impl Fn(&Entry<D>)
 /// Leaves below a link.
 fn leaves<const D: usize>(link: &Link<D>, guard: &Guard) -> usize {
     match link.load(guard) {
-        Node::Inner(inner) => inner.below.iter().map(|l| leaves(l, guard)).sum(),
-        Node::Leaf(_) => 1,
+        Seen::Inner(inner) => inner.below.iter().map(|l| leaves(l, guard)).sum(),
+        Seen::Leaf(_) => 1,
     }
 }
 
 /// Takes all entries out of the leaves below a link, which is about to be replaced.
 fn withdraw<const D: usize>(link: &Link<D>, guard: &Guard, out: &mut Vec<Entry<D>>) {
     match link.load(guard) {
-        Node::Inner(inner) => inner.below.iter().for_each(|l| withdraw(l, guard, out)),
-        Node::Leaf(leaf) => {
+        Seen::Inner(inner) => inner.below.iter().for_each(|l| withdraw(l, guard, out)),
+        Seen::Leaf(leaf) => {
             *leaf.replaced.lock() = true;
             leaf.entries(out);
         }
@@ -98,7 +98,7 @@ impl<const D: usize> Spatial<D> {
     fn path<'g>(&'g self, entry: &Entry<D>, guard: &'g Guard) -> Vec<&'g Link<D>> {
         let mut path = vec![&self.root];
         let mut at = &self.root;
-        while let Node::Inner(inner) = at.load(guard) {
+        while let Seen::Inner(inner) = at.load(guard) {
             at = inner.of(entry);
             path.push(at);
         }
@@ -111,7 +111,7 @@ impl<const D: usize> Spatial<D> {
         let _alone = self.shape.lock();
         let path = self.path(entry, guard);
         let Some(link) = path.last() else { return };
-        let Node::Leaf(leaf) = link.load(guard) else { return };
+        let Seen::Leaf(leaf) = link.load(guard) else { return };
         let mut entries: Vec<Entry<D>> = Vec::with_capacity(CAPACITY);
         {
             let mut replaced = leaf.replaced.lock();
@@ -138,8 +138,8 @@ impl<const D: usize> Spatial<D> {
         let mut entries = Vec::new();
         withdraw(link, guard, &mut entries);
         let below = match link.load(guard) {
-            Node::Inner(inner) => inner.below.as_slice(),
-            Node::Leaf(_) => &[],
+            Seen::Inner(inner) => inner.below.as_slice(),
+            Seen::Leaf(_) => &[],
         };
         // What is taken out stays readable, links and all, as long as the guard.
         link.put(built(&mut entries), guard);
@@ -153,7 +153,7 @@ impl<const D: usize> Spatial<D> {
         let Some(_alone) = self.shape.try_lock() else { return };
         let path = self.path(entry, guard);
         let [.., parent, own] = path.as_slice() else { return };
-        let (Node::Inner(inner), Node::Leaf(leaf)) = (parent.load(guard), own.load(guard)) else {
+        let (Seen::Inner(inner), Seen::Leaf(leaf)) = (parent.load(guard), own.load(guard)) else {
             return;
         };
         let [first, second] = &inner.below;
@@ -162,11 +162,11 @@ impl<const D: usize> Spatial<D> {
         let mut entries: Vec<Entry<D>> = Vec::with_capacity(CAPACITY);
         leaf.entries(&mut entries);
         match other.load(guard) {
-            Node::Inner(_) if entries.is_empty() => {
+            Seen::Inner(_) if entries.is_empty() => {
                 *mine = true;
                 parent.adopt(other, guard);
             }
-            Node::Leaf(neighbour) if entries.len() < CAPACITY / 4 => {
+            Seen::Leaf(neighbour) if entries.len() < CAPACITY / 4 => {
                 let mut theirs = neighbour.replaced.lock();
                 neighbour.entries(&mut entries);
                 if entries.len() > CAPACITY / 2 {
@@ -191,8 +191,8 @@ mod tests {
 
     fn height<const D: usize>(link: &Link<D>, guard: &Guard) -> usize {
         match link.load(guard) {
-            Node::Inner(i) => 1 + i.below.iter().map(|l| height(l, guard)).max().unwrap_or(0),
-            Node::Leaf(_) => 0,
+            Seen::Inner(i) => 1 + i.below.iter().map(|l| height(l, guard)).max().unwrap_or(0),
+            Seen::Leaf(_) => 0,
         }
     }
 
