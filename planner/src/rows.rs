@@ -1,7 +1,8 @@
 //! Rows on their way out: to the client's buffer, or into memory.
 
 use bytes::BytesMut;
-use vicinity_types::{Datum, Io, Oid, Result, binary_out, raw, text_out};
+use smallvec::SmallVec;
+use vicinity_types::{Datum, Io, Kind, Oid, Result, binary_out, raw, text_out};
 
 use crate::call::PgType;
 
@@ -46,32 +47,64 @@ fn is_binary(formats: &[i16], column: usize) -> bool {
     }
 }
 
-/// Writes DataRow messages. A row is put together on its own and appended whole.
+/// Writes DataRow messages. Rows are put together on their own and appended some at a time, whole ones only.
 pub struct RowWriter<'a> {
     out: &'a mut BytesMut,
     formats: &'a [i16],
     io: Io<'a>,
-    row: Vec<u8>,
+    rows: Vec<u8>,
+    /// Up to here rows are whole: behind it one is being written.
+    whole: usize,
     column: usize,
+    /// Of the first columns: what was written last.
+    last: SmallVec<[Last; 8]>,
 }
 
-/// Room for a row at first.
-const ROW: usize = 256;
+/// Room for rows at first, and what is appended at once.
+const ROWS: usize = 1 << 10;
+const APPENDED: usize = 1 << 14;
+
+/// The last value of a column that takes time to write, and its text: dates and times often come again.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    raw: [u8; 8],
+    text: [u8; 32],
+    length: usize,
+}
+
+impl Last {
+    fn is_of(&self, value: &[u8]) -> bool {
+        self.length > 0 && self.raw.get(..value.len()) == Some(value)
+    }
+
+    /// A column's values are all of one length; texts that are too long are not kept.
+    fn keep(&mut self, value: &[u8], text: &[u8]) {
+        self.length = 0;
+        if let (Some(raw), Some(kept)) =
+            (self.raw.get_mut(..value.len()), self.text.get_mut(..text.len()))
+        {
+            raw.copy_from_slice(value);
+            kept.copy_from_slice(text);
+            self.length = text.len();
+        }
+    }
+}
 
 impl<'a> RowWriter<'a> {
     /// Appends to `out`. `formats` are Bind's result format codes.
     pub fn new(out: &'a mut BytesMut, formats: &'a [i16], io: Io<'a>) -> RowWriter<'a> {
-        RowWriter { out, formats, io, row: Vec::with_capacity(ROW), column: 0 }
+        let rows = Vec::with_capacity(ROWS);
+        RowWriter { out, formats, io, rows, whole: 0, column: 0, last: SmallVec::new() }
     }
 
     /// Bytes written so far and not yet taken.
     pub fn len(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.whole
     }
 
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
+        self.len() == 0
     }
 
     /// Writes the next column behind its length; `None` is NULL.
@@ -84,22 +117,50 @@ impl<'a> RowWriter<'a> {
         let binary = is_binary(self.formats, self.column);
         self.column += 1;
         let Some(value) = value else {
-            self.row.extend_from_slice(&(-1i32).to_be_bytes());
+            self.rows.extend_from_slice(&(-1i32).to_be_bytes());
             return Ok(());
         };
-        self.row.extend_from_slice(&[0; 4]);
-        let start = self.row.len();
-        write(value, binary, &self.io, &mut self.row)?;
-        let length = self.row.len() - start;
+        self.rows.extend_from_slice(&[0; 4]);
+        let start = self.rows.len();
+        write(value, binary, &self.io, &mut self.rows)?;
+        let length = self.rows.len() - start;
         self.patch(start - 4, length);
         Ok(())
     }
 
     #[inline]
     fn patch(&mut self, at: usize, length: usize) {
-        if let Some(slot) = self.row.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        if let Some(slot) = self.rows.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
             *slot = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
         }
+    }
+
+    /// Writes a date or time as text.
+    fn repeated(&mut self, ty: PgType, value: &[u8]) -> Result<()> {
+        let (at, start) = (self.column, self.rows.len() + 4);
+        if let Some(last) = self.last.get(at).filter(|last| last.is_of(value)) {
+            let (text, length) = (last.text, last.length);
+            let text = text.get(..length);
+            return self.column(text, |text, _, _, out| {
+                out.extend_from_slice(text);
+                Ok(())
+            });
+        }
+        self.column(Some(value), |v, _, io, out| raw::text_out_raw(ty.oid, ty.kind, v, io, out))?;
+        if self.last.len() <= at {
+            self.last.resize(at + 1, Last::default());
+        }
+        if let (Some(last), Some(text)) = (self.last.get_mut(at), self.rows.get(start..)) {
+            last.keep(value, text);
+        }
+        Ok(())
+    }
+
+    /// Appends the rows that are whole.
+    fn append(&mut self) {
+        self.out.extend_from_slice(self.rows.get(..self.whole).unwrap_or_default());
+        self.rows.clear();
+        self.whole = 0;
     }
 }
 
@@ -107,13 +168,19 @@ impl RowSink for RowWriter<'_> {
     #[inline]
     fn begin(&mut self, columns: usize) {
         self.column = 0;
-        self.row.clear();
+        self.rows.truncate(self.whole);
         let [high, low] = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
-        self.row.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
+        self.rows.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
     }
 
     #[inline]
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
+        if let Some(value) = value
+            && matches!(ty.kind, Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz)
+            && !is_binary(self.formats, self.column)
+        {
+            return self.repeated(ty, value);
+        }
         self.column(value, |value, binary, io, out| {
             if binary {
                 raw::binary_out_raw(ty.oid, ty.kind, value, io, out)
@@ -135,9 +202,18 @@ impl RowSink for RowWriter<'_> {
 
     #[inline]
     fn end(&mut self) -> Result<()> {
-        self.patch(1, self.row.len() - 1);
-        self.out.extend_from_slice(&self.row);
+        self.patch(self.whole + 1, self.rows.len() - self.whole - 1);
+        self.whole = self.rows.len();
+        if self.whole >= APPENDED {
+            self.append();
+        }
         Ok(())
+    }
+}
+
+impl Drop for RowWriter<'_> {
+    fn drop(&mut self) {
+        self.append();
     }
 }
 

@@ -181,6 +181,10 @@ impl Backend for EngineSession {
         })
     }
 
+    fn is_short(&self, statement: &Arc<Prepared>) -> bool {
+        statement.is_short()
+    }
+
     fn bind(&mut self, statement: &Arc<Prepared>, values: Values<'_>) -> Result<EnginePortal> {
         let mut params = Vec::with_capacity(statement.params.len());
         if !statement.params.is_empty() {

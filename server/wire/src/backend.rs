@@ -137,6 +137,11 @@ pub trait Backend: Send + 'static {
     /// Describes a prepared statement.
     fn describe(&mut self, statement: &Self::Statement) -> Result<Description>;
 
+    /// Whether it is short by now, though its description said otherwise.
+    fn is_short(&self, _: &Self::Statement) -> bool {
+        false
+    }
+
     /// Decodes parameters.
     fn bind(&mut self, statement: &Self::Statement, values: Values<'_>) -> Result<Self::Portal>;
 

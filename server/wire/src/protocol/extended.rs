@@ -214,7 +214,11 @@ impl<B: Backend> Protocol<B> {
         let limit = u64::try_from(body.i32()?).unwrap_or(0);
         body.end()?;
         let short = match name {
-            "" => self.unnamed_portal()?.slot.short,
+            "" => {
+                let slot = Arc::clone(&self.unnamed_portal()?.slot);
+                // What its triggers do is known once they have run.
+                slot.short || slot.statement.as_ref().is_some_and(|s| self.backend.is_short(s))
+            }
             name => self.named_portal(name)?.short,
         };
         if short {
