@@ -616,9 +616,9 @@ fn outcome(done: Outcome, columns: Option<&[OutputColumn]>) -> Execution {
                 }
             };
             let cursor = Cursor::memory(columns, rows.rows);
-            Execution::Rows { cursor, tag: RowsTag::Text(done.tag.to_string()) }
+            Execution::Rows { cursor, tag: RowsTag::Text(done.tag.to_text()) }
         }
-        None => Execution::Done(done.tag.to_string()),
+        None => Execution::Done(done.tag.to_text()),
     }
 }
 

@@ -25,14 +25,22 @@ impl Tag {
     pub const fn counted(text: &'static str, count: u64) -> Tag {
         Tag { text, count: Some(count) }
     }
+
+    /// As the client is told it: every write ends with one.
+    pub fn to_text(self) -> String {
+        let mut text = String::with_capacity(self.text.len() + 21);
+        text.push_str(self.text);
+        if let Some(count) = self.count {
+            text.push(' ');
+            text.push_str(itoa::Buffer::new().format(count));
+        }
+        text
+    }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.count {
-            Some(count) => write!(f, "{} {count}", self.text),
-            None => f.write_str(self.text),
-        }
+        f.write_str(&self.to_text())
     }
 }
 

@@ -159,6 +159,7 @@ pub(crate) fn set_xmax(extended: &mut [Datum], xid: Option<u64>) {
 
 /// Puts the system columns' values behind a row's own.
 pub(crate) fn extend(values: &mut Vec<Datum>, row: RowId, table: u32) {
+    values.reserve_exact(SystemColumn::ALL.len());
     for c in SystemColumn::ALL {
         values.push(system_value(c, row, table));
     }
