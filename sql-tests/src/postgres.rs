@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// A running PostgreSQL 15; a throw-away one ends with it.
 pub struct Postgres {
@@ -100,6 +100,23 @@ impl Postgres {
         tokio::spawn(connection);
         client
     }
+}
+
+/// A statement's rows, their values as text with `|` between; or the error's code and message.
+pub async fn rows(client: &Client, sql: &str) -> Result<Vec<String>, String> {
+    let messages = client.simple_query(sql).await.map_err(|e| match e.as_db_error() {
+        Some(e) => format!("{} {}", e.code().code(), e.message()),
+        None => e.to_string(),
+    })?;
+    let text = |row: &SimpleQueryRow| {
+        let values = (0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned());
+        values.collect::<Vec<_>>().join("|")
+    };
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(text(row)),
+        _ => None,
+    });
+    Ok(rows.collect())
 }
 
 impl Drop for Postgres {

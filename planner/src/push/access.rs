@@ -443,8 +443,13 @@ fn placed(
     limited: bool,
 ) -> Option<SpatialFit> {
     let in_scan = sort.iter().skip(1).all(|s| is_in_scan(&s.expr));
+    let bare: Vec<Expr> = parts.iter().map(plain).collect::<Result<_>>().unwrap_or_default();
     let fits = catalog.indexes_of(source.relation().oid).filter_map(|relation| {
         let def = usable(relation)?;
+        // Entries are of any version: what a predicate says of the one that is seen stays in the filter.
+        if !Computed::of(catalog, source.relation(), def)?.implied_by(&bare) {
+            return None;
+        }
         let mut fit = SpatialFit::of(source, relation, def, parts, sort)?;
         // All rows of a table in order are sorted faster than looked up.
         if !in_scan || (!limited && fit.conditions.is_empty()) {

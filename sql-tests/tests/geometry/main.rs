@@ -10,9 +10,9 @@ mod values;
 
 use std::sync::Arc;
 
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 use vicinity_sql_tests::TestServer;
-use vicinity_sql_tests::postgres::Postgres;
+use vicinity_sql_tests::postgres::{Postgres, rows};
 
 /// The types, as PostgreSQL numbers them.
 const TYPES: &str = "(600,601,602,603,604,628,718)";
@@ -85,25 +85,6 @@ fn apart(a: &str, b: &str) -> (String, String) {
     (rest(a), rest(b))
 }
 
-/// The rows as text, or the error's code and message.
 async fn answer(client: &Client, sql: &str) -> String {
-    match client.simple_query(sql).await {
-        Ok(messages) => {
-            let rows = messages.iter().filter_map(|m| match m {
-                SimpleQueryMessage::Row(r) => Some(r),
-                _ => None,
-            });
-            let text = |r: &tokio_postgres::SimpleQueryRow| {
-                (0..r.len())
-                    .map(|i| r.get(i).unwrap_or("NULL").to_owned())
-                    .collect::<Vec<_>>()
-                    .join("|")
-            };
-            rows.map(text).collect::<Vec<_>>().join("\n")
-        }
-        Err(e) => match e.as_db_error() {
-            Some(e) => format!("{} {}", e.code().code(), e.message()),
-            None => e.to_string(),
-        },
-    }
+    rows(client, sql).await.map_or_else(|e| e, |rows| rows.join("\n"))
 }

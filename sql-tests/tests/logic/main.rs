@@ -1,6 +1,6 @@
 //! Queries against PostgreSQL itself: random conditions over small tables full of NULLs, in every clause, must give
-//! the same rows on both, on both lanes. `VICINITY_POSTGRES` says where one is (`host=... port=... user=...`),
-//! `VICINITY_LOGIC` how many queries to try, `VICINITY_SEED` which.
+//! the same rows on both, on both lanes. `VICINITY_LOGIC` says how many queries to try, `VICINITY_SEED`
+//! which.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod expression;
@@ -10,8 +10,9 @@ use expression::Maker;
 use query::Query;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::Client;
 use vicinity_sql_tests::TestServer;
+use vicinity_sql_tests::postgres::{Postgres, rows};
 
 const TABLES: &str = "
     create table s (id int primary key, a int, b int, c int not null, d bigint, f float8, n numeric, t text, u text,
@@ -27,47 +28,16 @@ const TABLES: &str = "
     create index on s (a); create index on s (t, b); create index on r (b); create index on r (n);
     create index on r (d) where a > 0;";
 
-async fn postgres() -> Option<Client> {
-    let Ok(at) = std::env::var("VICINITY_POSTGRES") else {
-        eprintln!("skipped: VICINITY_POSTGRES does not say where a PostgreSQL 15 is");
-        return None;
-    };
-    match tokio_postgres::connect(&at, NoTls).await {
-        Ok((client, connection)) => {
-            tokio::spawn(connection);
-            Some(client)
-        }
-        Err(e) => {
-            eprintln!("skipped: no PostgreSQL at {at}: {e}");
-            None
-        }
-    }
-}
-
-/// The rows as text, in their order or in one of their own; or the error's code and message.
+/// The rows in their order or in one of their own; or the error.
 async fn answer(client: &Client, query: &Query) -> String {
-    match client.simple_query(&query.text).await {
-        Ok(messages) => {
-            let rows = messages.iter().filter_map(|m| match m {
-                SimpleQueryMessage::Row(r) => Some(r),
-                _ => None,
-            });
-            let text = |r: &tokio_postgres::SimpleQueryRow| {
-                (0..r.len())
-                    .map(|i| r.get(i).unwrap_or("NULL").to_owned())
-                    .collect::<Vec<_>>()
-                    .join("|")
-            };
-            let mut rows: Vec<String> = rows.map(text).collect();
+    match rows(client, &query.text).await {
+        Ok(mut rows) => {
             if !query.ordered {
                 rows.sort();
             }
             rows.join(" ")
         }
-        Err(e) => match e.as_db_error() {
-            Some(e) => format!("{} {}", e.code().code(), e.message()),
-            None => e.to_string(),
-        },
+        Err(e) => e,
     }
 }
 
@@ -77,7 +47,8 @@ fn number(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_are_postgres_own() {
-    let Some(pg) = postgres().await else { return };
+    let Some(postgres) = Postgres::start().await else { return };
+    let pg = postgres.connect().await;
     let server = TestServer::start().await;
     let (auto, batch) = (server.connect().await, server.connect().await);
     pg.batch_execute("create schema logic_test; set search_path = logic_test").await.unwrap();

@@ -369,10 +369,13 @@ impl IndexStore {
         }
     }
 
-    /// A row's place; `None` where it is NULL.
+    /// A row's place; `None` where it is NULL, or the index is of a part that the row is not in.
     #[inline]
     pub(crate) fn place(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Place>> {
         let Some((column, kind)) = self.column() else { return Ok(None) };
+        if self.computed && !self.compute(layout, bytes, &mut Vec::new())? {
+            return Ok(None);
+        }
         layout.raw(bytes, column).map(|value| Place::of(kind, value)).transpose()
     }
 

@@ -97,7 +97,9 @@ fn check_abilities(method: &Method, c: &CreateIndex) -> Result<()> {
     if c.keys.len() > 1 && method.kind != IndexMethod::Btree {
         return lacks("multicolumn indexes");
     }
-    if c.predicate.is_some() && !matches!(method.kind, IndexMethod::Btree | IndexMethod::Hash) {
+    let partial =
+        matches!(method.kind, IndexMethod::Btree | IndexMethod::Hash | IndexMethod::Spatial);
+    if c.predicate.is_some() && !partial {
         return Err(PgError::unsupported(format!(
             "partial index of access method \"{}\"",
             method.name
