@@ -144,3 +144,43 @@ impl Question {
         Some(format!("{strange:?} is not there"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(keys: &'static str, limit: Option<usize>, offset: usize) -> Question {
+        let point = "point(0,0)".to_owned();
+        Question { point, inside: None, other: None, keys, limit, offset, later: false }
+    }
+
+    fn rows(text: &str) -> Vec<Found> {
+        let row = |pair: &str| {
+            let (distance, uid) = pair.split_once(':')?;
+            Some((distance.to_owned(), uid.parse().ok()?))
+        };
+        text.split_whitespace().filter_map(row).collect()
+    }
+
+    /// Every way for an answer to be wrong, beside those that ties allow.
+    #[test]
+    fn faults_are_found() {
+        let all = rows("1:1 2:2 2:3 2:4 3:5 NaN:6 null:7");
+        let wrong = |keys, limit, offset, found: &str| {
+            question(keys, limit, offset).difference(&rows(found), &all).is_some()
+        };
+        assert!(!wrong("", Some(3), 0, "1:1 2:4 2:2"));
+        assert!(!wrong("", Some(2), 2, "2:2 2:4"));
+        assert!(!wrong("", None, 4, "3:5 NaN:6 null:7"));
+        assert!(!wrong("", Some(9), 9, ""));
+        for found in ["1:1 2:2", "1:1 2:2 2:3 2:4", "1:1 2:2 3:5", "2:2 1:1 2:3"] {
+            assert!(wrong("", Some(3), 0, found), "{found}");
+        }
+        for found in ["1:1 2:2 2:2", "1:1 2:2 2:9", "1:1 2:2 2:1"] {
+            assert!(wrong("", Some(3), 0, found), "{found}");
+        }
+        assert!(!wrong(", uid", Some(3), 0, "1:1 2:2 2:3"));
+        assert!(wrong(", uid", Some(3), 0, "1:1 2:3 2:2"));
+        assert!(wrong("", None, 4, "3:5 NaN:6"));
+    }
+}
