@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::Entry;
 use crate::RowId;
+use crate::vector::prefetch_lines;
 
 /// Entries of a leaf.
 pub(super) const CAPACITY: usize = 64;
@@ -74,6 +75,12 @@ impl<const D: usize> Leaf<D> {
 
     fn slots(&self) -> impl Iterator<Item = &AtomicU64> {
         self.rows.iter().take(self.len.load(Ordering::Acquire))
+    }
+
+    /// Asks the cache for what a change looks through, all at once.
+    #[inline]
+    pub(super) fn prefetch_rows(&self) {
+        prefetch_lines::<{ CAPACITY / 8 }>(self.rows.as_ptr().cast());
     }
 
     /// Puts an entry in. The caller holds the lock.

@@ -153,7 +153,10 @@ impl<const D: usize> Spatial<D> {
         loop {
             match node {
                 Seen::Inner(inner) => node = inner.of(entry).load(guard),
-                Seen::Leaf(leaf) => return leaf,
+                Seen::Leaf(leaf) => {
+                    leaf.prefetch_rows();
+                    return leaf;
+                }
             }
         }
     }
