@@ -12,7 +12,7 @@ use crate::call::{PgType, Typed, literal};
 use crate::context::ExecContext;
 use crate::exec::{CallPlan, copy, cursor, dml, locking, utility};
 use crate::explain::{self, Explained, Options};
-use crate::portal::{About, CursorOptions, Portal};
+use crate::portal::{About, CursorOptions, Portal, RowIds};
 use crate::query::QueryPlan;
 use crate::resolve::Context;
 use crate::rows::{Discard, OutputColumn};
@@ -35,7 +35,7 @@ pub struct Statement {
     kind: Kind,
     columns: Vec<OutputColumn>,
     /// Behind the columns comes the id of the row, which is not shown.
-    has_id: bool,
+    ids: RowIds,
     /// What it was planned for; `None` where it means the same under any catalog.
     catalog: Option<Arc<Catalog>>,
     path: u64,
@@ -161,7 +161,7 @@ pub fn open_cursor(
         created: ctx.session.statement_time(),
     };
     let ctx = &*statement.context(ctx);
-    Portal::cursor(ctx, plan.clone(), params, about, statement.has_id)
+    Portal::cursor(ctx, plan.clone(), params, about, statement.ids)
 }
 
 /// Cuts a text into its statements' texts.
@@ -185,7 +185,7 @@ pub fn prepare(
     types: &[Oid],
     names: &dyn Variables,
 ) -> Result<Arc<Statement>> {
-    planned(ctx, one(text)?, types, names, false)
+    planned(ctx, one(text)?, types, names, RowIds::None)
 }
 
 /// The same for the query of a cursor: where its rows are those of one table it has their ids.
@@ -197,20 +197,20 @@ pub fn prepare_cursor(
 ) -> Result<Arc<Statement>> {
     let mut parsed = one(text)?;
     let sql::Statement::Sql(stmt) = &*parsed.stmt else {
-        return planned(ctx, parsed, types, names, false);
+        return planned(ctx, parsed, types, names, RowIds::None);
     };
     let ast::Statement::Query(query) = &**stmt else {
-        return planned(ctx, parsed, types, names, false);
+        return planned(ctx, parsed, types, names, RowIds::None);
     };
-    if let Some(with_id) = cursor::with_row_id(query) {
+    if let Some((with_id, ids)) = cursor::with_row_id(query) {
         let stmt = Box::new(ast::Statement::Query(Box::new(with_id)));
         let own = std::mem::replace(&mut parsed.stmt, Arc::new(sql::Statement::Sql(stmt)));
-        if let Ok(found) = planned(ctx, parsed.clone(), types, names, true) {
+        if let Ok(found) = planned(ctx, parsed.clone(), types, names, ids) {
             return Ok(found);
         }
         parsed.stmt = own;
     }
-    planned(ctx, parsed, types, names, false)
+    planned(ctx, parsed, types, names, RowIds::None)
 }
 
 fn planned(
@@ -218,19 +218,17 @@ fn planned(
     parsed: sql::Parsed,
     types: &[Oid],
     names: &dyn Variables,
-    has_id: bool,
+    ids: RowIds,
 ) -> Result<Arc<Statement>> {
     let mut ctx = ctx.clone();
     loop {
         let planned = crate::context::entered(&ctx, || plan(&ctx, &parsed, types, names));
         let (kind, mut columns) = planned?;
-        if has_id {
-            columns.pop();
-        }
+        columns.truncate(columns.len().saturating_sub(ids.columns()));
         let timeless = matches!(&kind, Kind::Query(plan) if plan.is_timeless());
         let catalog = (!timeless).then(|| ctx.catalog.clone());
         let path = ctx.session.path_key();
-        let made = Statement { parsed: parsed.clone(), kind, columns, has_id, catalog, path };
+        let made = Statement { parsed: parsed.clone(), kind, columns, ids, catalog, path };
         if made.hold(&ctx)? {
             return Ok(Arc::new(made));
         }

@@ -15,6 +15,7 @@ use super::row::{
 use super::{RowsFn, VirtualTable, definition, tables};
 use crate::authority::class;
 use crate::context::ExecContext;
+use crate::exec::foreign::part;
 use crate::partition;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
@@ -530,6 +531,9 @@ fn domain_row(ty: &TypeDef, check: &DomainCheck) -> [(&'static str, Datum); 16] 
 fn parent_constraint(ctx: &ExecContext, relation: &Relation, c: &Constraint) -> Oid {
     if c.inherited == 0 {
         return 0;
+    }
+    if let Some(whole) = part::whole_of(&ctx.catalog, relation, c) {
+        return whole.oid;
     }
     let above = relation.table().and_then(|t| t.parents.first()).copied();
     let above = above.and_then(|p| ctx.catalog.relation(p)).and_then(|p| p.table());

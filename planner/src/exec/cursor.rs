@@ -8,7 +8,7 @@ use vicinity_types::{PgError, Result, SqlState, oid};
 use super::outcome::{Outcome, Rows, Tag, done};
 use super::{dml, name, transaction};
 use crate::context::ExecContext;
-use crate::portal::{About, CursorOptions, Handle, Portal, cannot_be_run};
+use crate::portal::{About, CursorOptions, Handle, Portal, RowIds, cannot_be_run};
 use crate::query::QueryPlan;
 use crate::rows::{Collect, Discard};
 use crate::session::plan_query;
@@ -44,35 +44,35 @@ pub(super) fn declare(ctx: &ExecContext, d: &Declare, in_block: bool) -> Result<
     }
     let own = name::ident(&d.name);
     ctx.session.portals().check_free(&own)?;
-    let (plan, has_id) = plan(ctx, &d.query)?;
+    let (plan, ids) = plan(ctx, &d.query)?;
     let about = About {
         text: d.text.clone(),
         options: CursorOptions { binary: d.binary, scroll: d.scroll, hold: d.hold },
         created: ctx.session.statement_time(),
     };
-    let portal = Portal::cursor(ctx, Arc::new(plan), Vec::new(), about, has_id)?;
+    let portal = Portal::cursor(ctx, Arc::new(plan), Vec::new(), about, ids)?;
     ctx.session.portals().insert(&own, portal)?;
     Ok(done("DECLARE CURSOR"))
 }
 
-/// A cursor's plan. Where its rows are those of one table, the row's id comes behind its columns,
-/// so that `WHERE CURRENT OF` can find it.
-fn plan(ctx: &ExecContext, query: &ast::Query) -> Result<(QueryPlan, bool)> {
+/// A cursor's plan. Where its rows are those of one table, the row's table and id come behind its
+/// columns, so that `WHERE CURRENT OF` can find it.
+fn plan(ctx: &ExecContext, query: &ast::Query) -> Result<(QueryPlan, RowIds)> {
     let none = |(plan, params): (QueryPlan, Vec<_>)| match params.is_empty() {
         true => Ok(plan),
         false => Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")),
     };
-    if let Some(with_id) = with_row_id(query)
+    if let Some((with_id, ids)) = with_row_id(query)
         && let Ok(found) = plan_query(ctx, &with_id, &[])
         && found.0.columns.last().is_some_and(|c| c.ty.oid == oid::TID)
     {
-        return Ok((none(found)?, true));
+        return Ok((none(found)?, ids));
     }
-    Ok((none(plan_query(ctx, query, &[])?)?, false))
+    Ok((none(plan_query(ctx, query, &[])?)?, RowIds::None))
 }
 
-/// The query with its table's `ctid` behind its columns, if it reads one table plainly.
-pub(crate) fn with_row_id(query: &ast::Query) -> Option<ast::Query> {
+/// The query with its table's `tableoid` and `ctid` behind its columns, if it reads one table plainly.
+pub(crate) fn with_row_id(query: &ast::Query) -> Option<(ast::Query, RowIds)> {
     let mut query = query.clone();
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
     let [from] = select.from.as_slice() else { return None };
@@ -87,9 +87,12 @@ pub(crate) fn with_row_id(query: &ast::Query) -> Option<ast::Query> {
         Some(alias) => name::ident(&alias.name),
         None => name::last(table),
     };
-    let ctid = Expr::CompoundIdentifier(vec![Ident::with_quote('"', own), Ident::new("ctid")]);
-    select.projection.push(SelectItem::UnnamedExpr(ctid));
-    Some(query)
+    let ids = if crate::sql::is_only(table) { RowIds::Table } else { RowIds::Family };
+    for id in ["tableoid", "ctid"] {
+        let parts = vec![Ident::with_quote('"', &own), Ident::new(id)];
+        select.projection.push(SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)));
+    }
+    Some((query, ids))
 }
 
 /// The portal that FETCH, MOVE and CLOSE name.

@@ -109,7 +109,14 @@ pub(crate) fn lock(ctx: &ExecContext, l: &ast::Lock) -> Result<Outcome> {
         if !matches!(relation.kind, RelationKind::Table(_) | RelationKind::View(_)) {
             return Err(name::not_a(&relation, "table or view"));
         }
-        lock_one(ctx, &relation, mode, l.nowait)?;
+        let only = target.only || crate::sql::is_only(&target.name);
+        let family = match only {
+            true => vec![relation],
+            false => descendants(&ctx.txn.catalog(), &relation),
+        };
+        for relation in &family {
+            lock_one(ctx, relation, mode, l.nowait)?;
+        }
     }
     Ok(done("LOCK TABLE"))
 }

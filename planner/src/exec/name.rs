@@ -240,6 +240,13 @@ pub(crate) fn notice(ctx: &ExecContext, text: impl Into<String>) {
     ctx.session.notice(Notice::notice(text));
 }
 
+/// The same with a detail.
+pub(crate) fn notice_with_detail(ctx: &ExecContext, text: String, detail: &str) {
+    let mut notice = Notice::notice(text);
+    notice.report.detail = Some(detail.to_owned());
+    ctx.session.notice(notice);
+}
+
 /// PostgreSQL's `makeObjectName`: `table_column_label`, the longer of the first two cut as needed.
 pub(crate) fn make(first: &str, second: Option<&str>, label: &str) -> String {
     let overhead = 1 + label.len() + usize::from(second.is_some());

@@ -11,7 +11,7 @@ use super::outcome::{Outcome, done};
 use super::{after, alter, cursor, maintenance, name, rights, set};
 use crate::context::ExecContext;
 use crate::session::Transactions;
-use crate::sql::Statement;
+use crate::sql::{AlterAction, DetachKind, Statement};
 
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
 /// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
@@ -59,7 +59,16 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             Ok(done("SET CONSTRAINTS"))
         }
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
-        Statement::AlterRelation(a) => alter::run(ctx, a),
+        Statement::AlterRelation(a) => {
+            let concurrent = |action: &AlterAction| {
+                matches!(action, AlterAction::Detach(_, DetachKind::Concurrently))
+            };
+            if in_block && a.actions.iter().any(concurrent) {
+                let what = "ALTER TABLE ... DETACH CONCURRENTLY";
+                return Err(super::transaction::refuse_block(what));
+            }
+            alter::run(ctx, a)
+        }
         Statement::CreateDomain(d) => domain::create(ctx, d),
         Statement::Comment { on, text } => comment::on(ctx, on, text.as_deref()),
         Statement::AlterDomain(a) => domain::alter(ctx, a),

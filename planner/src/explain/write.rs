@@ -39,6 +39,10 @@ impl Builder<'_> {
             1 => sources.pop().unwrap_or_default(),
             _ => appended(sources),
         };
+        let source = match write.cursor {
+            Some(cursor) => tid_scans(source, cursor),
+            None => source,
+        };
         let source = match (write.operation, &write.source) {
             ("Insert", Source::Queries(plans)) if plans.len() == 1 => {
                 self.with_defaults(write, source, at)?
@@ -203,6 +207,18 @@ impl Builder<'_> {
         source.output = items;
         source
     }
+}
+
+/// The row a cursor is on is not looked for.
+fn tid_scans(mut node: PlanNode, cursor: &str) -> PlanNode {
+    if node.kind == "Seq Scan" {
+        node.title = node.title.map(|t| t.replacen("Seq Scan", "Tid Scan", 1));
+        node.kind = "Tid Scan".to_owned();
+        node.text("TID Cond", format!("CURRENT OF {}", quote(cursor)));
+    }
+    let children = std::mem::take(&mut node.children);
+    node.children = children.into_iter().map(|child| tid_scans(child, cursor)).collect();
+    node
 }
 
 /// Rows that are queries of their own.

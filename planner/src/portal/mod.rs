@@ -4,15 +4,18 @@
 //! session's ([`Portals`]), so that FETCH finds what Bind made and Execute what DECLARE made.
 
 mod back;
+mod ids;
 mod named;
 mod walk;
 
 use std::sync::Arc;
 
-use vicinity_storage::RowId;
 use vicinity_storage::catalog::model::Relation;
-use vicinity_types::{Datum, PgError, Result, SqlState};
+use vicinity_storage::{Catalog, RowId};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use ids::Ids;
+pub use ids::RowIds;
 pub use named::{Handle, Mark, Portals};
 use walk::Back;
 pub use walk::Walk;
@@ -91,14 +94,13 @@ impl Portal {
         Portal { prepared, formats, run, copying: false, about: None, held: false }
     }
 
-    /// A cursor over a query, before its first row. `has_id`: the plan's last column is the id of the
-    /// row, and not shown.
+    /// A cursor over a query, before its first row. Ids behind the plan's columns are not shown.
     pub(crate) fn cursor(
         ctx: &ExecContext,
         plan: Arc<QueryPlan>,
         params: Vec<Datum>,
         about: About,
-        has_id: bool,
+        ids: RowIds,
     ) -> Result<Portal> {
         let options = about.options;
         let back = match options.scroll {
@@ -108,13 +110,15 @@ impl Portal {
             None => again(ctx, &plan, &params),
         };
         let mut columns = plan.columns.clone();
-        let id_of = if has_id { columns.pop().map(|c| c.table) } else { None };
+        let table = columns.last().map_or(0, |c| c.table);
+        columns.truncate(columns.len().saturating_sub(ids.columns()));
+        let locks = plan.is_locking();
         let cursor = plan.open(ctx.clone(), params)?;
         let binary: Box<[i16]> = if options.binary { Box::new([1]) } else { Box::new([]) };
         Ok(Portal {
             prepared: None,
             formats: binary,
-            run: Run::Walk(Walk::new(cursor, columns, back, id_of)),
+            run: Run::Walk(Walk::new(cursor, columns, back, Ids { of: ids, table, locks })),
             copying: false,
             about: Some(Box::new(about)),
             held: false,
@@ -165,7 +169,7 @@ impl Portal {
                 }
             };
             let columns = columns.unwrap_or_default();
-            self.run = Run::Walk(Walk::new(cursor, columns, Back::No, None));
+            self.run = Run::Walk(Walk::new(cursor, columns, Back::No, Ids::default()));
         }
         match &mut self.run {
             Run::Walk(walk) => Ok(walk),
@@ -173,21 +177,34 @@ impl Portal {
         }
     }
 
-    /// The id of the row it is on, for `WHERE CURRENT OF`.
-    pub(crate) fn current(&self, name: &str, table: &Relation) -> Result<RowId> {
+    /// The row it is on, for `WHERE CURRENT OF` over some tables, with its table; `None` if that is none of them.
+    pub(crate) fn current(
+        &self,
+        name: &str,
+        catalog: &Catalog,
+        tables: &[Arc<Relation>],
+    ) -> Result<Option<(Oid, RowId)>> {
         let state = |message: String| PgError::new(SqlState::INVALID_CURSOR_STATE, message);
-        let found = match &self.run {
-            Run::Walk(walk) if !self.held => walk.current(table.oid),
+        let walk = match &self.run {
+            Run::Walk(walk) if !self.held => Some(walk),
             _ => None,
         };
-        match found {
-            Some(Ok(id)) => Ok(id),
-            Some(Err(())) => Err(state(format!("cursor \"{name}\" is not positioned on a row"))),
-            None => Err(state(format!(
-                "cursor \"{name}\" is not a simply updatable scan of table \"{}\"",
-                table.name
-            ))),
+        let ids = walk.map(|w| w.ids).unwrap_or_default();
+        if let Some(table) = tables.iter().find(|table| !ids.cover(catalog, table.oid)) {
+            let own = &table.name;
+            return Err(state(match ids.locks {
+                true => format!(
+                    "cursor \"{name}\" does not have a FOR UPDATE/SHARE reference to table \"{own}\""
+                ),
+                false => {
+                    format!("cursor \"{name}\" is not a simply updatable scan of table \"{own}\"")
+                }
+            }));
         }
+        let Some(found) = walk.and_then(Walk::current) else {
+            return Err(state(format!("cursor \"{name}\" is not positioned on a row")));
+        };
+        Ok(tables.iter().any(|t| t.oid == found.0).then_some(found))
     }
 
     /// The transaction is about to commit: a cursor WITH HOLD reads its rows, and stays.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vicinity_storage::{RowId, SnapshotHold};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use super::ids::{Ids, RowIds};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::query::{Cursor, QueryPlan};
@@ -41,10 +42,10 @@ pub struct Walk {
     total: Option<u64>,
     at: u64,
     back: Back,
-    /// A column behind the others has the row's id in this table.
-    id_of: Option<Oid>,
-    /// The row's id at the position.
-    id: Option<Datum>,
+    /// What stands behind the columns that are shown.
+    pub(super) ids: Ids,
+    /// The row at the position: its table, and its id.
+    id: Option<(Oid, RowId)>,
 }
 
 fn forward_only() -> PgError {
@@ -54,13 +55,8 @@ fn forward_only() -> PgError {
 
 impl Walk {
     /// Before the first row of a cursor. `columns` are those that are shown.
-    pub(super) fn new(
-        cursor: Cursor,
-        columns: Vec<OutputColumn>,
-        back: Back,
-        id_of: Option<Oid>,
-    ) -> Walk {
-        Walk { columns, cursor, read: 0, total: None, at: 0, back, id_of, id: None }
+    pub(super) fn new(cursor: Cursor, columns: Vec<OutputColumn>, back: Back, ids: Ids) -> Walk {
+        Walk { columns, cursor, read: 0, total: None, at: 0, back, ids, id: None }
     }
 
     /// The columns of its rows.
@@ -77,16 +73,9 @@ impl Walk {
         self.at > 0 && self.total.is_none_or(|total| self.at <= total)
     }
 
-    /// The id of the row at the position, for `WHERE CURRENT OF`; `None` if its rows are not those
-    /// of the table.
-    pub(super) fn current(&self, table: Oid) -> Option<Result<RowId, ()>> {
-        if self.id_of != Some(table) {
-            return None;
-        }
-        Some(match &self.id {
-            Some(Datum::Tid(id)) if self.on_row() => Ok(*id),
-            _ => Err(()),
-        })
+    /// The row at the position, for `WHERE CURRENT OF`.
+    pub(super) fn current(&self) -> Option<(Oid, RowId)> {
+        self.id.filter(|_| self.on_row())
     }
 
     /// Gives the rows of a direction to `sink`; how many there were. MOVE has a sink that takes
@@ -154,7 +143,7 @@ impl Walk {
             let from = usize::try_from(self.at).unwrap_or(usize::MAX);
             let most = usize::try_from(n).unwrap_or(usize::MAX);
             for row in rows.iter().skip(from).take(most) {
-                self.id = give(&self.columns, self.id_of.is_some(), row, sink)?;
+                self.id = give(&self.columns, self.ids, row, sink)?;
                 given += 1;
             }
             while given < n && self.total.is_none() {
@@ -162,7 +151,7 @@ impl Walk {
                 let ask = usize::try_from(n - given).unwrap_or(usize::MAX).min(256);
                 let done = self.cursor.fill(&mut found, ask)?.done;
                 for row in found.rows {
-                    self.id = give(&self.columns, self.id_of.is_some(), &row, sink)?;
+                    self.id = give(&self.columns, self.ids, &row, sink)?;
                     rows.push(row);
                     given += 1;
                     self.read += 1;
@@ -173,7 +162,7 @@ impl Walk {
             }
         } else {
             self.catch_up()?;
-            let mut tap = Tap { sink, last: self.id_of.is_some(), columns: 0, left: 0, id: None };
+            let mut tap = Tap { sink, ids: self.ids.of.columns(), left: 0, table: 0, id: None };
             while given < n && self.total.is_none() {
                 let ask = usize::try_from(n - given).unwrap_or(usize::MAX);
                 let fetched = self.cursor.fill(&mut tap, ask)?;
@@ -252,7 +241,7 @@ impl Walk {
         }
         let rows = self.earlier(self.at, self.at)?;
         for row in &rows {
-            self.id = give(&self.columns, self.id_of.is_some(), row, sink)?;
+            self.id = give(&self.columns, self.ids, row, sink)?;
         }
         Ok(u64::try_from(rows.len()).unwrap_or(0))
     }
@@ -272,7 +261,7 @@ impl Walk {
         let first = self.at.saturating_sub(n).max(1);
         let rows = if last == 0 { Vec::new() } else { self.earlier(first, last)? };
         for row in rows.iter().rev() {
-            self.id = give(&self.columns, self.id_of.is_some(), row, sink)?;
+            self.id = give(&self.columns, self.ids, row, sink)?;
         }
         let given = u64::try_from(rows.len()).unwrap_or(0);
         self.at = if given < n { 0 } else { first };
@@ -302,50 +291,63 @@ impl Walk {
     }
 }
 
-/// Gives a kept row to a sink; its id.
+/// Gives a kept row to a sink; what it says about where it is.
 fn give(
     columns: &[OutputColumn],
-    has_id: bool,
+    ids: Ids,
     row: &[Datum],
     sink: &mut dyn RowSink,
-) -> Result<Option<Datum>> {
+) -> Result<Option<(Oid, RowId)>> {
     sink.begin(columns.len());
     for (column, value) in columns.iter().zip(row) {
         sink.datum(column.ty, value.clone())?;
     }
     sink.end()?;
-    Ok(has_id.then(|| row.last().cloned()).flatten())
+    Ok(match row.get(columns.len()..) {
+        Some([Datum::Oid(table), Datum::Tid(id)]) if ids.of != RowIds::None => Some((*table, *id)),
+        _ => None,
+    })
 }
 
-/// Passes rows on, but for the id behind them.
+/// Passes rows on, but for the ids behind them.
 struct Tap<'s> {
     sink: &'s mut dyn RowSink,
-    last: bool,
-    columns: usize,
+    /// So many columns are ids.
+    ids: usize,
     left: usize,
-    id: Option<Datum>,
+    table: Oid,
+    id: Option<(Oid, RowId)>,
 }
 
 impl Tap<'_> {
-    /// Whether the next column is the id.
+    /// Whether the next column is an id.
     fn at_id(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
-        self.last && self.left == 0
+        self.left < self.ids
+    }
+
+    fn take(&mut self, value: &Datum) {
+        match value {
+            Datum::Oid(table) => self.table = *table,
+            Datum::Tid(id) => self.id = Some((self.table, *id)),
+            _ => {}
+        }
     }
 }
 
 impl RowSink for Tap<'_> {
     fn begin(&mut self, columns: usize) {
-        self.columns = columns - usize::from(self.last && columns > 0);
         self.left = columns;
-        self.sink.begin(self.columns);
+        self.sink.begin(columns.saturating_sub(self.ids));
     }
 
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
         if !self.at_id() {
             return self.sink.raw(ty, value);
         }
-        self.id = value.map(|v| vicinity_types::raw::decode(ty.kind, v)).transpose()?;
+        if let Some(value) = value {
+            self.take(&vicinity_types::raw::decode(ty.kind, value)?);
+        }
         Ok(())
     }
 
@@ -353,7 +355,7 @@ impl RowSink for Tap<'_> {
         if !self.at_id() {
             return self.sink.datum(ty, value);
         }
-        self.id = Some(value);
+        self.take(&value);
         Ok(())
     }
 

@@ -41,6 +41,13 @@ impl<'a> Descent<'a> {
         Descent { whole, ctx, seen: HashSet::new(), members: Vec::new() }
     }
 
+    /// More than one way may lead to a table.
+    fn add(&mut self, table: &Arc<Relation>) {
+        if self.seen.insert(table.oid) {
+            self.members.push(table.clone());
+        }
+    }
+
     /// Takes a table and what is below it; `parts` gives the partitions needed of one that is cut, or stops it all.
     /// False if it was stopped.
     pub(crate) fn take(
@@ -61,13 +68,13 @@ impl<'a> Descent<'a> {
             }
             return Ok(true);
         }
-        // More than one way may lead to it.
-        if self.seen.insert(table.oid) {
-            self.members.push(table.clone());
-        }
-        if self.whole.source.is_whole() {
-            for child in catalog.children_of(table.oid) {
-                self.take(child, parts)?;
+        let mut at = self.members.len();
+        self.add(table);
+        // All children come before theirs.
+        while let Some(table) = self.members.get(at).map(|m| m.oid) {
+            at += 1;
+            if self.whole.source.is_whole() {
+                catalog.children_of(table).for_each(|child| self.add(child));
             }
         }
         Ok(true)

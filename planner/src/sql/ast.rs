@@ -220,6 +220,17 @@ pub struct AlterRelation {
     pub actions: Vec<AlterAction>,
 }
 
+/// How a partition is taken from its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetachKind {
+    /// At once.
+    Plain,
+    /// `CONCURRENTLY`: not within a block.
+    Concurrently,
+    /// `FINALIZE`: what was begun concurrently is brought to its end.
+    Finalize,
+}
+
 /// One action of an ALTER of a relation.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
@@ -237,7 +248,7 @@ pub enum AlterAction {
         bound: Option<ast::ForValues>,
     },
     /// `DETACH PARTITION name`
-    Detach(ObjectName),
+    Detach(ObjectName, DetachKind),
     /// `INHERIT parent`, `NO INHERIT parent`
     Inherit {
         parent: ObjectName,

@@ -49,9 +49,9 @@ pub(crate) use self::tokens::LONGEST_NAME;
 
 pub use ast::{
     AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, AlterSequence, ArgMode,
-    ColumnAction, CreateDomain, CreateFunction, CreateIndex, CreateTrigger, DomainAction,
-    FunctionArg, IndexKey, Like, ObjectAction, PartitionBy, Returns, Statement, TriggerEvent,
-    TriggerTiming, Vacuum,
+    ColumnAction, CreateDomain, CreateFunction, CreateIndex, CreateTrigger, DetachKind,
+    DomainAction, FunctionArg, IndexKey, Like, ObjectAction, PartitionBy, Returns, Statement,
+    TriggerEvent, TriggerTiming, Vacuum,
 };
 pub(crate) use carried::{is_mark, is_no_item, is_only};
 pub use comment::CommentOn;

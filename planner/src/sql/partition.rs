@@ -6,7 +6,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::alter::take_words;
-use super::ast::{AlterAction, PartitionBy};
+use super::ast::{AlterAction, DetachKind, PartitionBy};
 use super::index;
 use super::other::{rest, take_word};
 
@@ -101,8 +101,12 @@ pub(super) fn action(p: &mut Parser) -> Result<Option<AlterAction>, ParserError>
     }
     if take_words(p, &["detach", "partition"]) {
         let name = p.parse_object_name(false)?;
-        let _ = take_word(p, "concurrently") || take_word(p, "finalize");
-        return Ok(Some(AlterAction::Detach(name)));
+        let how = match () {
+            () if take_word(p, "concurrently") => DetachKind::Concurrently,
+            () if take_word(p, "finalize") => DetachKind::Finalize,
+            () => DetachKind::Plain,
+        };
+        return Ok(Some(AlterAction::Detach(name, how)));
     }
     for (words, begin) in [(&["inherit"][..], true), (&["no", "inherit"], false)] {
         if take_words(p, words) {

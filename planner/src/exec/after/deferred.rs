@@ -7,7 +7,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::Values;
 use crate::context::ExecContext;
-use crate::exec::foreign;
+use crate::exec::foreign::{self, part};
 use crate::exec::triggers::{Rows, Triggers};
 
 /// Something that waits, by its constraint: that may have changed when it comes up.
@@ -179,7 +179,10 @@ fn in_schema(ctx: &ExecContext, schema: Oid, own: &str) -> Vec<Option<Oid>> {
     for r in ctx.catalog.relations_in(schema) {
         let constraints = r.table().map_or(&[][..], |t| &t.constraints);
         let keys = constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::ForeignKey(_)));
-        found.extend(keys.filter(|c| c.name == own).map(|c| oid_of(c)));
+        for c in keys.filter(|c| c.name == own) {
+            found.push(oid_of(c));
+            found.extend(part::parts_of(&ctx.catalog, r, c.oid).into_iter().map(Some));
+        }
     }
     let schema_of = |table| ctx.catalog.relation(table).map(|r| r.schema);
     for t in ctx.catalog.triggers().filter(|t| t.name == own) {

@@ -13,6 +13,7 @@ use super::super::ddl::constraint::{self, Pending, PendingKind};
 use super::super::ddl::depend::{self, Node};
 use super::super::ddl::index::{self, reread};
 use super::super::ddl::{foreign_key, table};
+use super::super::foreign::part;
 use super::super::{dml, foreign, name, rewrite, stored};
 use super::column::set_not_null;
 use super::{change_table, place};
@@ -148,8 +149,12 @@ pub(crate) fn drop_constraint(ctx: &ExecContext, table: Oid, constraint: Oid) ->
     {
         ctx.txn.drop_object(ObjectKind::Relation, *index)?;
     }
+    let mut gone = catalog
+        .relation(table)
+        .map_or_else(Vec::new, |child| part::parts_of(&catalog, child, constraint));
+    gone.push(constraint);
     change_table(ctx, table, |t| {
-        t.constraints.retain(|c| c.oid != constraint);
+        t.constraints.retain(|c| !gone.contains(&c.oid));
         Ok(())
     })
     .map(drop)
@@ -169,9 +174,11 @@ pub(super) fn validate(
         ConstraintKind::Check { .. } => rewrite::check_rows(ctx, r, own)?,
         ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => {}
     }
-    let oid = found.oid;
+    let mut oids = part::parts_of(&ctx.txn.catalog(), r, found.oid);
+    oids.push(found.oid);
     change_table(ctx, r.oid, |t| {
-        t.constraints.iter_mut().filter(|c| c.oid == oid).for_each(|c| c.validated = true);
+        let found = t.constraints.iter_mut().filter(|c| oids.contains(&c.oid));
+        found.for_each(|c| c.validated = true);
         Ok(())
     })
     .map(drop)

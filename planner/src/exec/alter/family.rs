@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterColumnOperation, AlterTableOperation as Op, ColumnDef, TableConstraint};
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTableOperation as Op, ColumnDef, ColumnOption, ColumnOptionDef,
+    DataType, TableConstraint,
+};
 use vicinity_storage::catalog::model::{Constraint, ConstraintKind, Relation};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::super::ddl::index::reread;
 use super::super::ddl::table::invalid;
@@ -19,7 +22,7 @@ use crate::partition::is_partitioned;
 pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> Result<()> {
     check_own(r, op)?;
     if only && ctx.txn.catalog().has_children(r.oid) {
-        check_only(op)?;
+        check_only(ctx, r, op)?;
     }
     if let Op::DropColumn { column_names, .. } = op {
         for own in column_names {
@@ -44,7 +47,13 @@ fn children(ctx: &ExecContext, r: &Relation) -> Vec<Arc<Relation>> {
 fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
     for child in children(ctx, r) {
         match op {
-            Op::AddColumn { column_def, .. } => add_below(ctx, &child, column_def, op)?,
+            Op::AddColumn { column_def, .. } => add_below(ctx, r, &child, column_def)?,
+            // Another way led to it before.
+            Op::RenameColumn { old_column_name, .. }
+                if place(&child, &name::ident(old_column_name)).is_err() =>
+            {
+                continue;
+            }
             Op::AlterColumn { .. } | Op::RenameColumn { .. } => operation(ctx, &child, op)?,
             _ => return Ok(()),
         }
@@ -54,8 +63,32 @@ fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
 }
 
 /// What all of a family must have cannot be done to its head alone.
-fn check_only(op: &Op) -> Result<()> {
+fn check_only(ctx: &ExecContext, r: &Relation, op: &Op) -> Result<()> {
     Err(invalid(match op {
+        Op::AlterColumn { column_name, op: AlterColumnOperation::SetNotNull }
+            if is_partitioned(r) =>
+        {
+            let own = name::ident(column_name);
+            let lacks = |child: &&Arc<Relation>| {
+                let columns = child.table().map_or(&[][..], |t| &t.columns);
+                columns.iter().any(|c| !c.dropped && c.name == own && !c.not_null)
+            };
+            let below = children(ctx, r);
+            let Some(child) = below.iter().find(lacks) else { return Ok(()) };
+            let text = "constraint must be added to child tables too";
+            return Err(invalid(text)
+                .detail(format!(
+                    "Column \"{own}\" of relation \"{}\" is not already NOT NULL.",
+                    child.name
+                ))
+                .hint("Do not specify the ONLY keyword."));
+        }
+        Op::AlterColumn { op: AlterColumnOperation::DropNotNull, .. } if is_partitioned(r) => {
+            return Err(invalid(
+                "cannot remove constraint from only the partitioned table when partitions exist",
+            )
+            .hint("Do not specify the ONLY keyword."));
+        }
         Op::AddColumn { .. } => "column must be added to child tables too".to_owned(),
         Op::RenameColumn { old_column_name, .. } => {
             let own = name::ident(old_column_name);
@@ -111,7 +144,12 @@ fn check_own(r: &Relation, op: &Op) -> Result<()> {
 }
 
 /// ADD COLUMN, in a child: new, or one that is there already.
-fn add_below(ctx: &ExecContext, child: &Arc<Relation>, c: &ColumnDef, op: &Op) -> Result<()> {
+fn add_below(
+    ctx: &ExecContext,
+    parent: &Relation,
+    child: &Arc<Relation>,
+    c: &ColumnDef,
+) -> Result<()> {
     let own = name::ident(&c.name);
     if let Ok(at) = place(child, &own) {
         let written = types::resolve(ctx, &c.data_type)?.ty;
@@ -126,13 +164,50 @@ fn add_below(ctx: &ExecContext, child: &Arc<Relation>, c: &ColumnDef, op: &Op) -
         name::notice(ctx, text);
         return change_column(ctx, child.oid, at, |c| c.inherited += 1).map(drop);
     }
-    operation(ctx, child, op)?;
+    let op = Op::AddColumn {
+        column_keyword: true,
+        if_not_exists: false,
+        column_def: inherited_column(ctx, parent, c)?,
+        column_position: None,
+    };
+    operation(ctx, child, &op)?;
     let at = place(&*reread(ctx, child.oid)?, &own)?;
     change_column(ctx, child.oid, at, |c| {
         c.inherited = 1;
         c.local = false;
     })
     .map(drop)
+}
+
+/// A new column as the children get it: what a sequence gives it comes from the parent's.
+fn inherited_column(ctx: &ExecContext, parent: &Relation, c: &ColumnDef) -> Result<ColumnDef> {
+    let identity = |o: &ColumnOptionDef| {
+        matches!(&o.option, ColumnOption::Generated { generation_expr: None, .. })
+    };
+    if c.options.iter().any(identity) {
+        let text = "cannot recursively add identity column to table that has child tables";
+        return Err(invalid(text));
+    }
+    let written = types::resolve(ctx, &c.data_type)?;
+    if !written.serial {
+        return Ok(c.clone());
+    }
+    let parent = reread(ctx, parent.oid)?;
+    let at = place(&parent, &name::ident(&c.name))?;
+    let default = table_def(&parent)?.columns.get(at).and_then(|c| c.default.clone());
+    let mut own = c.clone();
+    own.data_type = match written.ty.oid {
+        oid::INT2 => DataType::SmallInt(None),
+        oid::INT8 => DataType::BigInt(None),
+        _ => DataType::Int(None),
+    };
+    let mut given = vec![ColumnOption::NotNull];
+    if let Some(text) = default {
+        given.push(ColumnOption::Default(crate::sql::parse_expression(&text)?));
+    }
+    let options = given.into_iter().map(|option| ColumnOptionDef { name: None, option });
+    own.options.extend(options);
+    Ok(own)
 }
 
 /// DROP COLUMN, in the children: gone where nobody else declared it.

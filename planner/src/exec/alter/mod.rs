@@ -136,15 +136,30 @@ fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -
             partition::attach(ctx, r, part, bound)
         }
         AlterAction::Attach { name: part, bound: None } => parts::attach_index(ctx, r, part),
-        AlterAction::Detach(part) => {
+        AlterAction::Detach(part, how) => {
             check_partitioned(r)?;
-            partition::detach(ctx, r, part)
+            partition::detach(ctx, r, part, *how)
         }
         AlterAction::Inherit { parent, begin } => {
             inherit::alter(ctx, r, &name::relation(ctx, parent)?, *begin)
         }
         AlterAction::Nothing => Ok(()),
     }
+}
+
+/// `ADD CHECK` with a condition's text.
+pub(crate) fn add_check(ctx: &ExecContext, table: Oid, text: &str) -> Result<()> {
+    let check = sqlparser::ast::CheckConstraint {
+        name: None,
+        expr: Box::new(crate::sql::parse_expression(text)?),
+        enforced: None,
+    };
+    let constraint = sqlparser::ast::TableConstraint::Check(check);
+    operation(
+        ctx,
+        &reread(ctx, table)?,
+        &AlterTableOperation::AddConstraint { constraint, not_valid: false },
+    )
 }
 
 fn check_partitioned(r: &Relation) -> Result<()> {

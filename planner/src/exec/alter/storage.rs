@@ -66,6 +66,8 @@ pub(super) fn set_logged(ctx: &ExecContext, r: &Arc<Relation>, logged: bool) -> 
             "cannot change logged status of table \"{}\" because it is temporary",
             r.name
         ))),
+        // There are no rows to move.
+        Some(_) if crate::partition::is_partitioned(r) => Ok(()),
         Some(have) if have != to => {
             super::super::rewrite::copy_rows(ctx, r, |t| t.persistence = to, |_, _| Ok(()))
         }
@@ -91,9 +93,10 @@ pub(super) fn constraint(
             r.name
         ));
     }
-    let oid = found.oid;
+    let mut oids = super::super::foreign::part::parts_of(&ctx.txn.catalog(), r, found.oid);
+    oids.push(found.oid);
     change_table(ctx, r.oid, |t| {
-        for c in t.constraints.iter_mut().filter(|c| c.oid == oid) {
+        for c in t.constraints.iter_mut().filter(|c| oids.contains(&c.oid)) {
             (c.deferrable, c.deferred) = (deferrable, deferred);
         }
         Ok(())

@@ -9,6 +9,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
 
+use super::super::foreign::part;
 use super::super::rewrite;
 use super::sequence::nextval_text;
 use crate::context::ExecContext;
@@ -157,11 +158,13 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                 push(Node::Relation(view.oid), false);
             }
             for (child, c, _) in catalog.references_to(oid).filter(|(r, ..)| r.oid != oid) {
-                push(Node::Constraint(child.oid, c.oid), false);
+                if !part::is_copy(&catalog, child, c) {
+                    push(Node::Constraint(child.oid, part::top_of(&catalog, child, c)), false);
+                }
             }
             if let Some(index) = relation.index() {
                 for (child, c, f) in catalog.references_to(index.table) {
-                    if f.index == oid {
+                    if f.index == oid && part::is_own(&catalog, child, c) {
                         push(Node::Constraint(child.oid, c.oid), false);
                     }
                 }
@@ -310,7 +313,7 @@ fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<E
     }
     for (child, c, f) in catalog.references_to(table) {
         let own = child.oid == table && c.columns.contains(&number);
-        if f.columns.contains(&number) && !own {
+        if f.columns.contains(&number) && !own && part::is_own(catalog, child, c) {
             push(Node::Constraint(child.oid, c.oid));
         }
     }

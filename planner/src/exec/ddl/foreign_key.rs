@@ -13,11 +13,10 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use super::super::dml::table_def;
 use super::super::{foreign, name};
 use super::constraint::{self, Pending};
-use super::index;
+use super::{index, referred};
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
 use crate::names;
-use crate::partition::is_partitioned;
 use crate::resolve::{self, Context};
 
 /// A foreign key as written.
@@ -183,9 +182,6 @@ pub(crate) fn add(
             format!("referenced relation \"{}\" is not a table", parent.name),
         ));
     }
-    if is_partitioned(&parent) {
-        return Err(PgError::unsupported("foreign key that refers to a partitioned table"));
-    }
     check_persistence(child, &parent)?;
     let own_columns = &table_def(child)?.columns;
     let columns = numbers(own_columns, &w.columns)?;
@@ -229,9 +225,10 @@ pub(crate) fn add(
     let oid = made.oid;
     let mut next = (*index::reread(ctx, child.oid)?).clone();
     if let RelationKind::Table(t) = &mut next.kind {
-        t.constraints.push(made);
+        t.constraints.push(made.clone());
     }
     ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    referred::spread(ctx, child.oid, &made)?;
     if check && pending.validated {
         foreign::check_rows(ctx, &index::reread(ctx, child.oid)?, oid)?;
     }

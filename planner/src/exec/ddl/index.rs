@@ -175,6 +175,13 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
             parent: None,
         }),
     };
+    if c.concurrently && def.partitioning.is_some() {
+        let own = &table.name;
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot create index on partitioned table \"{own}\" concurrently"),
+        ));
+    }
     if let (true, Some(by)) = (c.unique, &def.partitioning) {
         let columns: Vec<i16> =
             relation.index().map_or_else(Vec::new, |d| d.keys.iter().map(|k| k.column).collect());

@@ -8,7 +8,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::dml::table_def;
-use super::super::name;
+use super::super::{foreign, name};
 use super::table::Draft;
 use crate::context::ExecContext;
 use crate::{names, partition};
@@ -57,6 +57,13 @@ pub(crate) fn columns_into(
                     check_type(ctx, have, c, "inherited column")?;
                     have.inherited += 1;
                     have.not_null |= c.not_null;
+                    match (&have.default, &c.default) {
+                        (Some(one), Some(other)) if one != other => {
+                            draft.conflicts.push(own.clone());
+                        }
+                        (None, Some(other)) => have.default = Some(other.clone()),
+                        _ => {}
+                    }
                 }
             }
         }
@@ -104,12 +111,29 @@ pub(crate) fn inherited(ctx: &ExecContext, c: &Constraint, columns: Vec<AttrNumb
     Constraint { oid, columns, inherited: 1, local: false, ..c.clone() }
 }
 
+/// Parents that disagree about a default leave it to the child to say.
+pub(crate) fn check_defaults(draft: &Draft) -> Result<()> {
+    let Some(own) = draft.conflicts.first() else { return Ok(()) };
+    let text = format!("column \"{own}\" inherits conflicting default values");
+    Err(PgError::new(SqlState::INVALID_COLUMN_DEFINITION, text)
+        .hint("To resolve the conflict, specify a default explicitly."))
+}
+
 /// Takes a column declared here that a parent has too into the inherited one; `None` if none has.
 pub(crate) fn merge(ctx: &ExecContext, draft: &mut Draft, own: Column) -> Result<Option<Column>> {
     let at = draft.columns.iter().position(|c| c.name == own.name && c.inherited > 0);
     let Some(have) = at.and_then(|at| draft.columns.get_mut(at)) else { return Ok(Some(own)) };
-    name::notice(ctx, format!("merging column \"{}\" with inherited definition", own.name));
+    let text = format!("merging column \"{}\" with inherited definition", own.name);
+    if at == Some(draft.declared - 1) {
+        name::notice(ctx, text);
+    } else {
+        let detail = "User-specified column moved to the position of the inherited column.";
+        name::notice_with_detail(ctx, format!("moving and {text}"), detail);
+    }
     check_type(ctx, have, &own, "column")?;
+    if own.default.is_some() {
+        draft.conflicts.retain(|name| *name != own.name);
+    }
     have.local = true;
     have.not_null |= own.not_null;
     if own.default.is_some() || own.generated.is_some() {
@@ -192,8 +216,12 @@ pub(crate) fn release(
             c.local |= c.inherited == 0;
         }
     }
+    let catalog = ctx.txn.catalog();
     for c in def.constraints.iter_mut().filter(|c| c.inherited > 0) {
-        if table_def(parent)?.constraints.iter().any(|t| t.name == c.name) {
+        // A foreign key that was there before has its own name.
+        let is_key = matches!(c.kind, ConstraintKind::ForeignKey(_));
+        let copied = is_key && foreign::part::is_copy(&catalog, child, c);
+        if copied || table_def(parent)?.constraints.iter().any(|t| t.name == c.name) {
             c.inherited -= 1;
             c.local |= c.inherited == 0;
         }

@@ -11,8 +11,8 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::constraint::{Pending, PendingKind};
-use super::index;
 use super::table::{self, Draft};
+use super::{index, inherit};
 use crate::context::ExecContext;
 use crate::sql::Like;
 
@@ -66,7 +66,14 @@ pub(crate) fn columns_into(ctx: &ExecContext, draft: &mut Draft, like: &Like) ->
                 .find_map(|s| s.sequence().filter(|d| d.owned_by == owned && d.identity).cloned());
             draft.add_identity(at, column.type_oid, def.map_or_else(Vec::new, |d| options(&d)));
         }
-        draft.columns.push(column);
+        draft.declared += 1;
+        let at = match inherit::merge(ctx, draft, column)? {
+            Some(column) => {
+                draft.columns.push(column);
+                at
+            }
+            None => draft.columns.iter().position(|have| have.name == c.name).unwrap_or(at),
+        };
         numbers.push((number, i16::try_from(at + 1).unwrap_or(i16::MAX)));
     }
     let copied = Copied { source, numbers, indexes: like.indexes, comments: like.comments };

@@ -21,6 +21,7 @@ pub(crate) mod opclass;
 pub(crate) mod owned;
 pub(crate) mod partition;
 pub(crate) mod parts;
+pub(crate) mod referred;
 pub(crate) mod role;
 pub(crate) mod schema;
 pub(crate) mod sequence;

@@ -12,15 +12,15 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, raw};
 
 use super::super::dml::leaf::Level;
 use super::super::dml::{self, RowExpr, table_def};
-use super::super::{name, rewrite};
+use super::super::{alter, name, rewrite};
 use super::opclass::Method;
 use super::table::invalid;
-use super::{index, index_key, inherit, parts};
+use super::{index, index_key, inherit, parts, referred};
 use crate::bind::Scope;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::partition::{self, Bounds, show};
-use crate::sql::PartitionBy;
+use crate::sql::{DetachKind, PartitionBy};
 
 fn wrong(code: SqlState, text: impl Into<String>) -> PgError {
     PgError::new(code, text)
@@ -285,7 +285,10 @@ pub(crate) fn plain_parent(ctx: &ExecContext, given: &ast::ObjectName) -> Result
     let parent = name::relation(ctx, given)?;
     let refuse = |text: String| Err(wrong(SqlState::WRONG_OBJECT_TYPE, text));
     match parent.table() {
-        None => refuse(format!("inherited relation \"{}\" is not a table", parent.name)),
+        None => refuse(format!(
+            "inherited relation \"{}\" is not a table or foreign table",
+            parent.name
+        )),
         Some(t) if t.partitioning.is_some() => {
             refuse(format!("cannot inherit from partitioned table \"{}\"", parent.name))
         }
@@ -317,11 +320,12 @@ fn check_default(ctx: &ExecContext, parent: &Arc<Relation>, part: Oid) -> Result
         return Ok(());
     };
     let Some(default) = catalog.relation(default) else { return Ok(()) };
-    let text = format!(
-        "updated partition constraint for default partition \"{}\" would be violated by some row",
-        default.name
-    );
-    check_rows(ctx, parent, default, &text)
+    check_rows(ctx, parent, default, &|own| {
+        format!(
+            "updated partition constraint for default partition \"{own}\" would be violated by some \
+             row"
+        )
+    })
 }
 
 /// All rows of a partition, those below it included, must be where the parent would put them.
@@ -329,7 +333,7 @@ fn check_rows(
     ctx: &ExecContext,
     parent: &Arc<Relation>,
     part: &Arc<Relation>,
-    text: &str,
+    text: &dyn Fn(&str) -> String,
 ) -> Result<()> {
     let ctx = &ctx.next_statement();
     for table in partition::descendants(&ctx.catalog, part) {
@@ -340,7 +344,7 @@ fn check_rows(
         let rows = ctx.engine.db.table(table.oid, &ctx.catalog)?;
         rewrite::each_row(ctx, &rows, |_, values| match level.find(ctx, &values)? {
             Some(found) if found == part.oid => Ok(()),
-            _ => Err(wrong(SqlState::CHECK_VIOLATION, text)),
+            _ => Err(wrong(SqlState::CHECK_VIOLATION, text(&table.name))),
         })?;
     }
     Ok(())
@@ -394,9 +398,9 @@ pub(crate) fn attach(
     }
     ctx.txn.put(Object::Relation(Arc::new(next)))?;
     let made = index::reread(ctx, part.oid)?;
-    let text =
-        format!("partition constraint of relation \"{}\" is violated by some row", part.name);
-    check_rows(ctx, parent, &made, &text)?;
+    check_rows(ctx, parent, &made, &|own| {
+        format!("partition constraint of relation \"{own}\" is violated by some row")
+    })?;
     finish(ctx, parent, part.oid)
 }
 
@@ -405,8 +409,17 @@ pub(crate) fn detach(
     ctx: &ExecContext,
     parent: &Arc<Relation>,
     part: &ast::ObjectName,
+    how: DetachKind,
 ) -> Result<()> {
     let part = name::relation(ctx, part)?;
+    if how == DetachKind::Concurrently
+        && partition::bounds(&ctx.engine, &ctx.txn.catalog(), parent)?.default.is_some()
+    {
+        return Err(wrong(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cannot detach partitions concurrently when a default partition exists",
+        ));
+    }
     let is = part.table().is_some_and(|t| t.bound.is_some() && t.parents.contains(&parent.oid));
     if !is {
         return Err(wrong(
@@ -417,7 +430,18 @@ pub(crate) fn detach(
             ),
         ));
     }
-    inherit::release(ctx, parent, &part)?;
+    if how == DetachKind::Finalize {
+        let text = format!("cannot complete detaching partition \"{}\"", part.name);
+        return Err(wrong(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
+            .detail("There's no pending concurrent detach."));
+    }
+    // Who still knows it as a partition must find no other rows in it.
+    let kept = match how {
+        DetachKind::Concurrently => show::constraint(&ctx.next_statement(), &part)?,
+        _ => None,
+    };
+    referred::release(ctx, part.oid)?;
+    inherit::release(ctx, parent, &index::reread(ctx, part.oid)?)?;
     let catalog = ctx.txn.catalog();
     for i in catalog.indexes_of(part.oid) {
         let mut next = (**i).clone();
@@ -443,7 +467,10 @@ fn drop_triggers(ctx: &ExecContext, table: Oid, triggers: &[Oid]) -> Result<()> 
             catalog.triggers_of(part.oid).filter(|t| t.parent.as_ref().is_some_and(copied));
         drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())?;
     }
-    Ok(())
+    match kept {
+        Some(text) => alter::add_check(ctx, part.oid, &text),
+        None => Ok(()),
+    }
 }
 
 /// A key of a partitioned table must have the columns by which it is cut.

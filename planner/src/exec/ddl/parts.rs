@@ -13,7 +13,7 @@ use super::super::name;
 use super::super::triggers::bits;
 use super::depend::constraint_of_index;
 use super::like::attribute_names;
-use super::{index, inherit};
+use super::{index, inherit, referred};
 use crate::context::ExecContext;
 use crate::partition;
 
@@ -25,10 +25,12 @@ pub(crate) fn complete(ctx: &ExecContext, parent: &Arc<Relation>, part: Oid) -> 
     }
     let parent = index::reread(ctx, parent.oid)?;
     for c in &table_def(&parent)?.constraints {
-        if matches!(c.kind, ConstraintKind::ForeignKey(_)) {
+        let is_key = matches!(c.kind, ConstraintKind::ForeignKey(_));
+        if is_key && foreign::part::whole_of(&catalog, &parent, c).is_none() {
             constraint_of(ctx, &parent, c, part)?;
         }
     }
+    referred::complete(ctx, &parent, part)?;
     for t in catalog.triggers_of(parent.oid) {
         trigger_of(ctx, &parent, t, part)?;
     }
@@ -92,6 +94,11 @@ fn index_of(ctx: &ExecContext, whole: &Arc<Relation>, part: Oid) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let table = index::reread(ctx, part)?;
     let wanted = part_of(ctx, def, &table, whole.oid)?;
+    if let (true, Some(by)) = (wanted.unique, &table_def(&table)?.partitioning) {
+        let columns: Vec<i16> = wanted.keys.iter().map(|k| k.column).collect();
+        let what = if wanted.primary { "PRIMARY KEY" } else { "UNIQUE" };
+        super::partition::check_key(&table, by, &columns, what)?;
+    }
     let backs = constraint_of_index(&catalog, whole);
     let same = |i: &&Arc<Relation>| {
         i.index().is_some_and(|d| fits(d, &wanted))
@@ -225,6 +232,33 @@ fn push(ctx: &ExecContext, table: Oid, made: Constraint) -> Result<()> {
     ctx.txn.put(Object::Relation(Arc::new(next)))
 }
 
+/// Takes a foreign key that a partition has already for its part of the parent's.
+fn merge(ctx: &ExecContext, part: &Relation, c: &Constraint, columns: &[i16]) -> Result<bool> {
+    let ConstraintKind::ForeignKey(wanted) = &c.kind else { return Ok(false) };
+    let same = |have: &&mut Constraint| match &have.kind {
+        ConstraintKind::ForeignKey(f) => {
+            let actions = (f.on_update, f.on_delete, f.full);
+            have.inherited == 0
+                && have.validated
+                && have.columns == columns
+                && (f.table, &f.columns) == (wanted.table, &wanted.columns)
+                && actions == (wanted.on_update, wanted.on_delete, wanted.full)
+                && (have.deferrable, have.deferred) == (c.deferrable, c.deferred)
+        }
+        _ => false,
+    };
+    let mut next = part.clone();
+    let RelationKind::Table(def) = &mut next.kind else { return Ok(false) };
+    let Some(have) = def.constraints.iter_mut().find(same) else { return Ok(false) };
+    (have.inherited, have.local) = (1, false);
+    let (own, catalog) = (have.oid, ctx.txn.catalog());
+    // The parts are the parent's own.
+    let parts = foreign::part::parts_of(&catalog, part, own);
+    def.constraints.retain(|c| !parts.contains(&c.oid));
+    ctx.txn.put(Object::Relation(Arc::new(next)))?;
+    Ok(true)
+}
+
 /// Gives a partition a constraint of its parent, and those below it.
 pub(crate) fn constraint_of(
     ctx: &ExecContext,
@@ -234,6 +268,9 @@ pub(crate) fn constraint_of(
 ) -> Result<()> {
     let table = index::reread(ctx, part)?;
     let columns = inherit::numbers(parent, &c.columns, &table_def(&table)?.columns)?;
+    if merge(ctx, &table, c, &columns)? {
+        return Ok(());
+    }
     let mut made = inherit::inherited(ctx, c, columns);
     let taken: Vec<String> =
         table_def(&table)?.constraints.iter().map(|c| c.name.clone()).collect();

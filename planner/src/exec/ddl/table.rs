@@ -42,6 +42,10 @@ pub(crate) struct Draft {
     serials: Vec<Serial>,
     /// NULL was said of these columns.
     nullable: Vec<usize>,
+    /// Columns that are declared, merged ones included.
+    pub(crate) declared: usize,
+    /// Columns whose parents have different defaults.
+    pub(crate) conflicts: Vec<String>,
     /// The tables it inherits from.
     pub(crate) parents: Vec<Oid>,
     /// `PARTITION BY`, over its columns.
@@ -59,6 +63,8 @@ impl Draft {
             ready: Vec::new(),
             serials: Vec::new(),
             nullable: Vec::new(),
+            declared: 0,
+            conflicts: Vec::new(),
             parents: Vec::new(),
             partition_by: None,
             bound: None,
@@ -116,6 +122,7 @@ pub(crate) fn create(
             None => {}
         }
     }
+    inherit::check_defaults(&draft)?;
     for c in &table.constraints {
         draft.constraints.push(constraint::of_table(c)?);
     }
@@ -347,6 +354,7 @@ fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<(
             ),
         ));
     }
+    draft.declared += 1;
     if let Some(column) = inherit::merge(ctx, draft, column)? {
         draft.columns.push(column);
     }

@@ -150,6 +150,24 @@ fn check_transitions(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<(
             "Triggers on views cannot have transition tables.",
         ));
     }
+    if kind & bits::ROW != 0 {
+        let def = table.table();
+        if is_partitioned(table) {
+            return Err(wrong(
+                format!("\"{}\" is a partitioned table", table.name),
+                "ROW triggers with transition tables are not supported on partitioned tables.",
+            ));
+        }
+        if def.is_some_and(|t| t.bound.is_some()) {
+            let text = "ROW triggers with transition tables are not supported on partitions";
+            return Err(unsupported(text));
+        }
+        if def.is_some_and(|t| !t.parents.is_empty()) {
+            return Err(unsupported(
+                "ROW triggers with transition tables are not supported on inheritance children",
+            ));
+        }
+    }
     if c.timing != TriggerTiming::After {
         return definition("transition table name can only be specified for an AFTER trigger");
     }

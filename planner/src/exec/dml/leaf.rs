@@ -9,6 +9,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 use super::layout::{Layout, extend, table_def};
 use super::rules::{RowExpr, Rules, binder};
 use crate::context::ExecContext;
+use crate::exec::after::Queue;
 use crate::exec::triggers::{Event, Triggers};
 use crate::partition::{self, Bounds};
 use crate::sql;
@@ -84,6 +85,20 @@ impl Leaf {
             }
         };
         Ok(Leaf { map, ..Leaf::over(ctx, Rules::new(ctx, relation)?, &own)? })
+    }
+
+    /// Notes a row for the transition tables of the table that was written to, whose triggers these are.
+    pub(super) fn keep(
+        &self,
+        head: Option<&Arc<Triggers>>,
+        old: Option<&[Datum]>,
+        new: Option<&[Datum]>,
+        queue: &mut Queue,
+    ) {
+        if let Some(head) = head.filter(|t| t.keeps_old || t.keeps_new) {
+            let whole = |row: &[Datum]| self.map.to_target(row.to_vec());
+            queue.keep(head, old.map(whole).as_deref(), new.map(whole).as_deref());
+        }
     }
 
     /// The target itself.

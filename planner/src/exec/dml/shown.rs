@@ -88,6 +88,8 @@ pub(crate) struct Description<'p> {
     pub(crate) given: &'p [(usize, Typed)],
     pub(crate) returning: &'p [Expr],
     pub(crate) conflict: Option<ConflictShown<'p>>,
+    /// The cursor of WHERE CURRENT OF.
+    pub(crate) cursor: Option<&'p str>,
     rules: &'p Rules,
 }
 
@@ -126,6 +128,10 @@ impl DmlPlan {
             given: &shown.given,
             returning,
             conflict,
+            cursor: match &self.kind {
+                Kind::Change(c) => c.cursor_name(),
+                _ => None,
+            },
             rules,
         }
     }

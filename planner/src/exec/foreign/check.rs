@@ -12,7 +12,9 @@ use super::reference::{Reference, find, table_name};
 use crate::authority;
 use crate::call::PgType;
 use crate::context::ExecContext;
-use crate::{inner, names};
+use crate::exec::ddl::inherit::numbers;
+use crate::exec::dml::table_def;
+use crate::{inner, names, partition};
 
 /// A referring key as the parent's columns hold it; `None` if they cannot hold it.
 fn as_parent(
@@ -47,22 +49,57 @@ fn converted(ctx: &ExecContext, value: &Datum, from: PgType, to: PgType) -> Resu
     inner::convert(ctx, value, from, to)
 }
 
+fn no_index() -> PgError {
+    PgError::internal("foreign key without its index")
+}
+
+/// The value a key has for a column.
+fn value(columns: &[i16], key: &[Datum], column: i16) -> Datum {
+    let at = columns.iter().position(|c| *c == column);
+    at.and_then(|at| key.get(at)).cloned().unwrap_or_default()
+}
+
+/// Where a key of the parent would be.
+struct Place {
+    table: Oid,
+    index: Oid,
+    columns: Vec<i16>,
+}
+
+impl Place {
+    /// In one partition, as its unique index has all columns by which the table is cut; `None` if there is none for it.
+    fn of(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<Option<Place>> {
+        let catalog = &ctx.catalog;
+        let mut table = catalog.relation(reference.parent.oid).unwrap_or(&reference.parent);
+        let (mut index, mut columns) = (reference.key.index, reference.key.columns.clone());
+        while let Some(by) = table.table().and_then(|t| t.partitioning.as_ref()) {
+            let values: Vec<Datum> =
+                by.keys.iter().map(|k| value(&columns, key, k.column)).collect();
+            let bounds = partition::bounds(&ctx.engine, catalog, table)?;
+            let part = bounds.find(ctx, &values)?.and_then(|part| catalog.relation(part));
+            let Some(part) = part else { return Ok(None) };
+            columns = numbers(table, &columns, &table_def(part)?.columns)?;
+            let of_part = |i: &&Arc<Relation>| i.index().is_some_and(|d| d.parent == Some(index));
+            index = catalog.indexes_of(part.oid).find(of_part).ok_or_else(no_index)?.oid;
+            table = part;
+        }
+        Ok(Some(Place { table: table.oid, index, columns }))
+    }
+}
+
 /// Whether the parent has a key; locks the row that has it, if asked to.
 fn present(ctx: &ExecContext, reference: &Reference, key: &[Datum], lock: bool) -> Result<bool> {
-    let parent = ctx.catalog.relation(reference.parent.oid).unwrap_or(&reference.parent);
-    let table = ctx.engine.db.table(parent.oid, &ctx.catalog)?;
-    let index = ctx.catalog.relation(reference.key.index).and_then(|r| r.index());
-    let index = index.ok_or_else(|| PgError::internal("foreign key without its index"))?;
-    let value = |column: i16| {
-        let at = reference.key.columns.iter().position(|c| *c == column);
-        at.and_then(|at| key.get(at)).cloned().unwrap_or_default()
-    };
-    let values: Vec<Datum> = index.keys.iter().map(|k| value(k.column)).collect();
+    let Some(place) = Place::of(ctx, reference, key)? else { return Ok(false) };
+    let table = ctx.engine.db.table(place.table, &ctx.catalog)?;
+    let index = ctx.catalog.relation(place.index).and_then(|r| r.index());
+    let index = index.ok_or_else(no_index)?;
+    let values: Vec<Datum> =
+        index.keys.iter().map(|k| value(&place.columns, key, k.column)).collect();
     ctx.txn.lock_relation(table.relation().oid, RelationLock::RowShare)?;
     loop {
         let snapshot = ctx.txn.snapshot();
         let range = KeyRange::equal(&index.keys, &values);
-        let access = Access::Btree { index: reference.key.index, range, reverse: false };
+        let access = Access::Btree { index: place.index, range, reverse: false };
         let mut cursor = table.open(access, snapshot)?;
         let row = {
             let guard = pin();
@@ -141,6 +178,30 @@ pub(crate) fn lost(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> R
 pub(super) fn unreferenced(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
     let found = ctx.txn.with_latest(|latest| referred(ctx, reference, key, latest))?;
     if found { Err(reference.still_referenced(ctx, key)) } else { Ok(()) }
+}
+
+/// A partition goes: nobody may refer to its rows.
+pub(crate) fn check_parting(ctx: &ExecContext, reference: &Reference) -> Result<()> {
+    let ctx = &ctx.next_statement();
+    let own = Reference::column_names(&reference.child, &reference.constraint.columns);
+    let theirs = Reference::column_names(&reference.parent, &reference.key.columns);
+    let quoted: Vec<String> = own.iter().map(|c| format!("c.{}", names::quote(c))).collect();
+    let joins: Vec<String> =
+        quoted.iter().zip(&theirs).map(|(c, p)| format!("{c} = p.{}", names::quote(p))).collect();
+    let text = format!(
+        "SELECT {} FROM {} c JOIN {} p ON {} LIMIT 1",
+        quoted.join(", "),
+        table_name(ctx, &reference.child),
+        table_name(ctx, &reference.parent),
+        joins.join(" AND ")
+    );
+    let statement = inner::prepare_with_types(ctx, &text, &[])?;
+    let mut found = None;
+    inner::rows(ctx, &statement, Vec::new(), &mut |row| {
+        found = Some(row);
+        Ok(false)
+    })?;
+    found.map_or(Ok(()), |key| Err(reference.still_parting(ctx, &key)))
 }
 
 /// ALTER TABLE ADD and VALIDATE: the rows there are must refer to something.

@@ -9,8 +9,9 @@
 mod action;
 mod check;
 mod note;
+pub(crate) mod part;
 mod reference;
 
 pub(crate) use action::{Actions, is_check};
-pub(crate) use check::{check_rows, lost, refers};
+pub(crate) use check::{check_parting, check_rows, lost, refers};
 pub(crate) use reference::{Keys, Reference, bytes_of, find};

@@ -36,6 +36,24 @@ impl Keys {
         }
         Ok(())
     }
+
+    /// A row went from a partition, whose keys these are, to another one of `root`'s. Keys that refer to the root see it
+    /// change; those that refer to this very partition see it go.
+    pub(crate) fn moved(
+        &self,
+        root: &Keys,
+        (old, old_of_root): (&[Datum], &[Datum]),
+        new_of_root: &[Datum],
+        queue: &mut Queue,
+    ) {
+        for reference in self.incoming.iter().filter(|r| !r.is_part) {
+            lost(reference, reference.of_parent(old), None, queue);
+        }
+        for reference in &root.incoming {
+            let (old, new) = (reference.of_parent(old_of_root), reference.of_parent(new_of_root));
+            lost(reference, old, Some(new), queue);
+        }
+    }
 }
 
 fn lost(reference: &Arc<Reference>, old: Values, new: Option<Values>, queue: &mut Queue) {

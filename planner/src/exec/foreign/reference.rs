@@ -8,6 +8,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::io::to_text;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, encode_key};
 
+use super::part;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Values;
@@ -21,6 +22,8 @@ pub(crate) struct Reference {
     pub(crate) key: ForeignKey,
     pub(crate) child: Arc<Relation>,
     pub(crate) parent: Arc<Relation>,
+    /// It stands for one of the partitions that are referred to.
+    pub(crate) is_part: bool,
 }
 
 /// What is to be done about a key that the parent table lost.
@@ -144,6 +147,20 @@ impl Reference {
         )
     }
 
+    /// A partition is to go, and a row still refers to one of its rows.
+    pub(crate) fn still_parting(&self, ctx: &ExecContext, key: &[Datum]) -> PgError {
+        let names = Reference::column_names(&self.parent, &self.key.columns);
+        let shown = self.shown(ctx, &names, &self.child_types(ctx), key);
+        self.error(
+            ctx,
+            format!(
+                "removing partition \"{}\" violates foreign key constraint \"{}\"",
+                self.parent.name, self.constraint.name
+            ),
+            format!("Key {shown} is still referenced from table \"{}\".", self.child.name),
+        )
+    }
+
     /// Whether a key refers to a row at all: an error if MATCH FULL forbids it.
     pub(crate) fn refers(&self, ctx: &ExecContext, key: &[Datum]) -> Result<bool> {
         let nulls = key.iter().filter(|v| v.is_null()).count();
@@ -184,6 +201,9 @@ impl Keys {
         let mut keys = Keys::default();
         for c in relation.table().map_or(&[][..], |t| &t.constraints) {
             let ConstraintKind::ForeignKey(f) = &c.kind else { continue };
+            if part::whole_of(&ctx.catalog, relation, c).is_some() {
+                continue;
+            }
             let parent = match f.table == relation.oid {
                 true => Some(relation),
                 false => ctx.catalog.relation(f.table),
@@ -194,14 +214,19 @@ impl Keys {
                 key: (**f).clone(),
                 child: relation.clone(),
                 parent: parent.clone(),
+                is_part: false,
             }));
         }
         for (child, c, f) in ctx.catalog.references_to(relation.oid) {
+            if part::is_copy(&ctx.catalog, child, c) {
+                continue;
+            }
             keys.incoming.push(Arc::new(Reference {
                 constraint: c.clone(),
                 key: f.clone(),
                 child: child.clone(),
                 parent: relation.clone(),
+                is_part: part::whole_of(&ctx.catalog, child, c).is_some(),
             }));
         }
         // Checks come in the order of their names, as triggers fire.
@@ -225,5 +250,6 @@ pub(crate) fn find(ctx: &ExecContext, constraint: Oid) -> Option<Arc<Reference>>
         key: (**f).clone(),
         child: child.clone(),
         parent: parent.clone(),
+        is_part: part::whole_of(&ctx.catalog, child, c).is_some(),
     }))
 }

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use vicinity_storage::catalog::model::Relation;
 use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
@@ -12,7 +13,9 @@ use super::super::leaf::Leaf;
 use super::{CHUNK, Change, Values};
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
+use crate::exec::foreign::{Keys, part};
 use crate::exec::triggers::Triggers;
+use crate::partition::{ancestors, descendants, is_partitioned};
 use crate::row::{Frame, Node, RowRef};
 use crate::rows::{Collect, RowSink};
 
@@ -46,6 +49,29 @@ fn modified_by_trigger(change: &Change) -> PgError {
     )
 }
 
+/// A key that refers to a table between a partition and the table that is updated would see its row go, not change.
+fn check_movable(ctx: &ExecContext, from: &Relation, root: &Relation) -> Result<()> {
+    let catalog = &ctx.catalog;
+    let above = ancestors(catalog, from);
+    for between in above.iter().take_while(|a| a.oid != root.oid) {
+        let mut keys = catalog.references_to(between.oid);
+        if !keys.any(|(child, c, _)| part::is_own(catalog, child, c)) {
+            continue;
+        }
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot move tuple across partitions when a non-root ancestor of the source partition \
+             is directly referenced in a foreign key",
+        )
+        .detail(format!(
+            "A foreign key points to ancestor \"{}\" but not the root ancestor \"{}\".",
+            between.name, root.name
+        ))
+        .hint(format!("Consider defining the foreign key on table \"{}\".", root.name)));
+    }
+    Ok(())
+}
+
 impl<'a> Changer<'a> {
     /// `table` is the target itself, `once` holds what is computed once.
     pub(in super::super) fn new(
@@ -71,8 +97,8 @@ impl<'a> Changer<'a> {
         Frame { ctx: self.ctx, params: self.params, once: &self.once, row: RowRef::Values(row) }
     }
 
-    /// The id of the row a cursor is on.
-    pub(super) fn current(&self, change: &Change, name: &Node) -> Result<RowId> {
+    /// The row a cursor is on; `None` if it is in none of the tables that are meant.
+    pub(super) fn current(&self, change: &Change, name: &Node) -> Result<Option<(Oid, RowId)>> {
         let name = match name.eval(&self.frame(&[]))? {
             Datum::Text(name) => name,
             _ => return Err(PgError::new(SqlState::INVALID_CURSOR_NAME, "cursor has no name")),
@@ -81,7 +107,16 @@ impl<'a> Changer<'a> {
         let Some(portal) = portal.try_lock() else {
             return Err(crate::portal::cannot_be_run(&name));
         };
-        portal.current(&name, &change.leaf.rules.relation)
+        let target = &change.leaf.rules.relation;
+        let catalog = &self.ctx.catalog;
+        let tables = match change.family {
+            None => vec![target.clone()],
+            Some(_) => {
+                let all = descendants(catalog, target).into_iter();
+                all.filter(|r| !is_partitioned(r)).collect()
+            }
+        };
+        portal.current(&name, catalog, &tables)
     }
 
     /// Changes one row that the query found.
@@ -178,6 +213,13 @@ impl<'a> Changer<'a> {
         if change.delete {
             let Some(write) = self.delete(at, snapshot, &old)? else { return Ok(Write::Done) };
             if write == Write::Done {
+                self.wrote(
+                    change,
+                    at,
+                    (leaf.delete.as_ref(), change.leaf.delete.as_ref()),
+                    &old,
+                    None,
+                )?;
                 self.done(change, leaf, at.row, old, found)?;
             }
             return Ok(write);
@@ -195,7 +237,13 @@ impl<'a> Changer<'a> {
         leaf.rules.apply(self.ctx, &mut new)?;
         let write = at.table.update(&self.ctx.txn, snapshot, at.row, &new)?;
         if write == Write::Done {
-            self.wrote(at, leaf.update.as_ref(), &old, Some(&new))?;
+            self.wrote(
+                change,
+                at,
+                (leaf.update.as_ref(), change.leaf.update.as_ref()),
+                &old,
+                Some(&new),
+            )?;
             self.done(change, leaf, at.row, new, found)?;
         }
         Ok(write)
@@ -208,11 +256,7 @@ impl<'a> Changer<'a> {
         {
             return Ok(None);
         }
-        let write = at.table.delete(&self.ctx.txn, snapshot, at.row)?;
-        if write == Write::Done {
-            self.wrote(at, at.leaf.delete.as_ref(), old, None)?;
-        }
-        Ok(Some(write))
+        at.table.delete(&self.ctx.txn, snapshot, at.row).map(Some)
     }
 
     /// A row goes to another partition: it is deleted here and inserted there.
@@ -232,26 +276,47 @@ impl<'a> Changer<'a> {
         };
         let row = at.leaf.map.to_target(new);
         change.leaf.rules.check_partition(self.ctx, &row)?;
+        check_movable(self.ctx, &at.leaf.rules.relation, &change.leaf.rules.relation)?;
         match self.delete(at, snapshot, old)? {
             None => return Ok(Write::Done),
             Some(Write::Done) => {}
             Some(other) => return Ok(other),
         }
+        self.wrote_to(at, at.leaf.delete.as_ref());
         let part = router.find(self.ctx, &row)?;
         let leaf = family.leaves.get(self.ctx, part)?;
         let mut values = leaf.map.to_leaf(row, None);
         if let Some(t) = &leaf.insert {
             match t.before_insert(self.ctx, values)? {
                 Some(changed) => values = changed,
-                None => return Ok(Write::Done),
+                None => {
+                    self.wrote(
+                        change,
+                        at,
+                        (at.leaf.delete.as_ref(), change.leaf.delete.as_ref()),
+                        old,
+                        None,
+                    )?;
+                    return Ok(Write::Done);
+                }
             }
         }
         leaf.rules.apply(self.ctx, &mut values)?;
         leaf.rules.check_partition(self.ctx, &values)?;
         let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
         let row = table.insert(&self.ctx.txn, &values)?;
+        let none = Keys::default();
+        let fired = at.leaf.delete.as_ref();
+        self.queue.written(self.ctx, &none, fired, Some(old), None)?;
         let (keys, fired) = (&leaf.rules.keys, leaf.insert.as_ref());
         self.queue.written(self.ctx, keys, fired, None, Some(&values))?;
+        let root = &change.leaf.rules.keys;
+        let old_of_root = at.leaf.map.to_target(old.to_vec());
+        let new_of_root = leaf.map.to_target(values.clone());
+        if let Some(head) = &change.leaf.update {
+            self.queue.keep(head, Some(&old_of_root), Some(&new_of_root));
+        }
+        at.leaf.rules.keys.moved(root, (old, &old_of_root), &new_of_root, self.queue);
         self.done(change, &leaf, row, values, found)?;
         Ok(Write::Done)
     }
@@ -259,15 +324,25 @@ impl<'a> Changer<'a> {
     /// Notes a row for the statement's end.
     fn wrote(
         &mut self,
+        change: &Change,
         at: &At<'_>,
-        triggers: Option<&Arc<Triggers>>,
+        (triggers, head): (Option<&Arc<Triggers>>, Option<&Arc<Triggers>>),
         old: &[Datum],
         new: Option<&[Datum]>,
     ) -> Result<()> {
+        self.wrote_to(at, triggers);
+        self.queue.written(self.ctx, &at.leaf.rules.keys, triggers, Some(old), new)?;
+        if at.leaf.rules.relation.oid != change.leaf.rules.relation.oid {
+            at.leaf.keep(head, Some(old), new, self.queue);
+        }
+        Ok(())
+    }
+
+    /// Remembers a row as written by this execution.
+    fn wrote_to(&mut self, at: &At<'_>, triggers: Option<&Arc<Triggers>>) {
         if triggers.is_some_and(|t| t.has_before_row()) {
             self.mine.insert((at.leaf.rules.relation.oid, at.row));
         }
-        self.queue.written(self.ctx, &at.leaf.rules.keys, triggers, Some(old), new)
     }
 
     /// The row's new values, as its table has them.

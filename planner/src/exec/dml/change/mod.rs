@@ -209,9 +209,6 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     let ids = if whole { vec![id("ctid"), id("tableoid")] } else { vec![id("ctid")] };
     let types = rules.types.clone();
     let me = Preparer { ctx, parts: p, relation: &relation, types, ids, qualifier };
-    if whole && p.cursor.is_some() {
-        return Err(PgError::unsupported("WHERE CURRENT OF a table that others inherit from"));
-    }
     let cursor = p.cursor.map(|name| cursor_name(binder, name));
     // If it comes to nothing, the names are the next one's.
     let by_row = |binder: &mut Binder<'_>| me.by_row(binder, &layout);
@@ -311,6 +308,14 @@ impl Change {
         &self.shown
     }
 
+    /// `WHERE CURRENT OF`: the name that was written.
+    pub(super) fn cursor_name(&self) -> Option<&str> {
+        match &self.cursor {
+            Some(Node::Const(Datum::Text(name))) => Some(name),
+            _ => None,
+        }
+    }
+
     /// RETURNING's list.
     pub(super) fn returned(&self) -> &[Plan] {
         self.returning.as_ref().map_or(&[], |r| &r.shown)
@@ -334,17 +339,25 @@ impl Change {
             t.before_statement(ctx)?;
         }
         let current = self.cursor.as_ref().map(|name| me.current(self, name)).transpose()?;
-        if let (Some(current), Values::Row { .. }) = (&current, &self.values) {
-            me.one(self, vec![Datum::Tid(*current)])?;
-            return me.finish(self);
+        match (current, &self.values) {
+            (Some(None), _) => return me.finish(self),
+            (Some(Some((table, id))), Values::Row { .. }) => {
+                me.one(self, vec![Datum::Tid(id), Datum::Oid(table)])?;
+                return me.finish(self);
+            }
+            _ => {}
         }
         let mut cursor = self.plan.open(ctx.clone(), params.to_vec())?;
         loop {
             let mut found = Collect::default();
             let done = cursor.fill(&mut found, CHUNK)?.done;
             for row in found.rows {
-                let on_it = |id| matches!(row.first(), Some(Datum::Tid(found)) if *found == id);
-                if current.is_none_or(on_it) {
+                let on_it = |(table, id)| {
+                    matches!(row.first(), Some(Datum::Tid(found)) if *found == id)
+                        && (self.family.is_none()
+                            || matches!(row.get(1), Some(Datum::Oid(of)) if *of == table))
+                };
+                if current.flatten().is_none_or(on_it) {
                     me.one(self, row)?;
                 }
             }

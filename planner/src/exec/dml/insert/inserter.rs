@@ -172,6 +172,10 @@ impl<'a> Inserter<'a> {
             let triggers = if old.is_some() { &leaf.update } else { &leaf.insert };
             let (keys, old) = (&leaf.rules.keys, old.as_deref());
             self.queue.written(self.ctx, keys, triggers.as_ref(), old, Some(&values))?;
+            if plan.router.is_some() {
+                let head = if old.is_some() { &plan.leaf.update } else { &plan.leaf.insert };
+                leaf.keep(head.as_ref(), old, Some(&values), &mut self.queue);
+            }
             if let Some(returning) = &plan.returning {
                 values = leaf.map.to_target(values);
                 extend(&mut values, row, leaf.rules.relation.oid);
