@@ -195,8 +195,8 @@ pub(crate) fn relation(ctx: &ExecContext, name: &ObjectName) -> Result<Arc<Relat
         )
     };
     match find(ctx, name) {
-        Ok(found) => found.ok_or_else(missing).map_err(|e| e.or_at(position(name))),
-        Err(e) if e.code() == SqlState::INVALID_SCHEMA_NAME => Err(missing().or_at(position(name))),
+        Ok(found) => found.ok_or_else(missing),
+        Err(e) if e.code() == SqlState::INVALID_SCHEMA_NAME => Err(missing()),
         Err(e) => Err(e),
     }
 }

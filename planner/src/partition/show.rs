@@ -10,7 +10,7 @@ use super::bounds::key_types;
 use super::family::ancestors;
 use super::kept::{bounds, children};
 use crate::context::ExecContext;
-use crate::names;
+use crate::{names, sql};
 
 fn text(ctx: &ExecContext, ty: Oid, value: &Datum) -> String {
     to_text(ty, value, &ctx.io())
@@ -35,6 +35,19 @@ fn key_texts(relation: &Relation, by: &Partitioning) -> Vec<String> {
     names.map(|(name, k)| if k.expr.is_some() { name } else { names::quote(&name) }).collect()
 }
 
+/// The same as `PARTITION BY` has them: what is no call stands in parentheses of its own.
+fn written_texts(relation: &Relation, by: &Partitioning) -> Vec<String> {
+    let is_call =
+        |text: &str| matches!(sql::parse_expression(text), Ok(sqlparser::ast::Expr::Function(_)));
+    let texts = key_texts(relation, by).into_iter().zip(&by.keys);
+    texts
+        .map(|(text, k)| match &k.expr {
+            Some(_) if !is_call(&text) => format!("({text})"),
+            _ => text,
+        })
+        .collect()
+}
+
 /// `RANGE (a, lower(b))`
 pub(crate) fn key(relation: &Relation) -> Option<String> {
     let by = relation.table()?.partitioning.as_ref()?;
@@ -50,7 +63,8 @@ pub(crate) fn key(relation: &Relation) -> Option<String> {
             Some(class) => format!("{text} {}", class.name),
             None => text,
         };
-    let parts: Vec<String> = key_texts(relation, by).into_iter().zip(&by.keys).map(part).collect();
+    let texts = written_texts(relation, by).into_iter();
+    let parts: Vec<String> = texts.zip(&by.keys).map(part).collect();
     Some(format!("{word} ({})", parts.join(", ")))
 }
 
@@ -64,7 +78,7 @@ pub(crate) fn key_values(ctx: &ExecContext, relation: &Relation, key: &[Datum]) 
         .zip(key_types(relation, by))
         .map(|(v, (ty, _))| if v.is_null() { "null".to_owned() } else { text(ctx, ty, v) });
     let values: Vec<String> = values.collect();
-    format!("({}) = ({})", key_texts(relation, by).join(", "), values.join(", "))
+    format!("({}) = ({})", written_texts(relation, by).join(", "), values.join(", "))
 }
 
 /// A constant as `get_const_expr` prints it; with a label where its type is not plain to see.
@@ -77,9 +91,9 @@ fn constant(ctx: &ExecContext, (ty, typmod): (Oid, i32), value: &Datum, labelled
     let quoted = || format!("'{}'", shown.replace('\'', "''"));
     let (body, plain) = match ty {
         oid::INT4 if digits => (shown, true),
-        oid::NUMERIC if digits && typmod == -1 => {
+        oid::NUMERIC if digits => {
             let whole = shown.bytes().all(|b| b.is_ascii_digit());
-            (shown.clone(), !whole)
+            (shown.clone(), typmod == -1 && !whole)
         }
         oid::BOOL => ((if shown == "t" { "true" } else { "false" }).to_owned(), true),
         _ => (quoted(), false),

@@ -10,7 +10,7 @@ mod storage;
 use std::sync::Arc;
 
 use sqlparser::ast::{AlterTableOperation, DropBehavior, RenameTableNameKind};
-use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, TableDef};
+use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, TableDef, Trigger};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 pub(crate) use self::column::drop_column;
@@ -268,15 +268,27 @@ fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> 
     }
 }
 
+/// Sets when a trigger fires, with those that partitions have of it.
+fn enable(ctx: &ExecContext, t: &Trigger, state: char) -> Result<()> {
+    ctx.txn.put(Object::Trigger(Arc::new(Trigger { enabled: state, ..t.clone() })))?;
+    let catalog = ctx.txn.catalog();
+    for part in
+        catalog.children_of(t.table).filter(|c| c.table().is_some_and(|t| t.bound.is_some()))
+    {
+        for copy in catalog.triggers_of(part.oid).filter(|c| c.parent == Some(t.oid)) {
+            enable(ctx, copy, state)?;
+        }
+    }
+    Ok(())
+}
+
 fn set_trigger(ctx: &ExecContext, r: &Relation, own: &str, state: char) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let all = matches!(own, "all" | "user");
     let mut found = false;
     for t in catalog.triggers_of(r.oid).filter(|t| all || t.name == own) {
         found = true;
-        let mut next = (**t).clone();
-        next.enabled = state;
-        ctx.txn.put(Object::Trigger(Arc::new(next)))?;
+        enable(ctx, t, state)?;
     }
     if found || all {
         return Ok(());

@@ -248,7 +248,7 @@ pub(crate) fn reindex(
                 ));
             }
             let found: Vec<Oid> = catalog.indexes_of(table.oid).map(|i| i.oid).collect();
-            if found.is_empty() {
+            if found.is_empty() && !crate::partition::is_partitioned(&table) {
                 name::notice(ctx, format!("table \"{}\" has no indexes to reindex", table.name));
             }
             found

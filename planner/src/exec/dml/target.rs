@@ -17,7 +17,7 @@ pub(super) fn target(
     given: &ast::ObjectName,
     verb: &str,
 ) -> Result<Arc<Relation>> {
-    let relation = name::relation(ctx, given)?;
+    let relation = name::relation(ctx, given).map_err(|e| e.or_at(name::position(given)))?;
     match relation.kind {
         RelationKind::Table(ref t) if t.materialized.is_some() => Err(PgError::new(
             SqlState::WRONG_OBJECT_TYPE,

@@ -31,7 +31,7 @@ use crate::uses::Use;
 
 /// What MERGE writes to.
 fn target(ctx: &ExecContext, given: &ast::ObjectName) -> Result<Arc<Relation>> {
-    let relation = name::relation(ctx, given)?;
+    let relation = name::relation(ctx, given).map_err(|e| e.or_at(name::position(given)))?;
     match &relation.kind {
         RelationKind::Table(t) if t.materialized.is_none() => Ok(relation),
         kind => {
