@@ -452,7 +452,11 @@ pub(crate) fn detach(
         }
     }
     let copies = catalog.triggers_of(part.oid).filter(|t| t.parent.is_some());
-    drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())
+    drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())?;
+    match kept {
+        Some(text) => alter::add_check(ctx, part.oid, &text),
+        None => Ok(()),
+    }
 }
 
 /// Drops triggers of a table, and their copies in its partitions.
@@ -467,10 +471,7 @@ fn drop_triggers(ctx: &ExecContext, table: Oid, triggers: &[Oid]) -> Result<()> 
             catalog.triggers_of(part.oid).filter(|t| t.parent.as_ref().is_some_and(copied));
         drop_triggers(ctx, part.oid, &copies.map(|t| t.oid).collect::<Vec<_>>())?;
     }
-    match kept {
-        Some(text) => alter::add_check(ctx, part.oid, &text),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A key of a partitioned table must have the columns by which it is cut.
