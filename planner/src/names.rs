@@ -88,11 +88,10 @@ pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
         (None, None) => None,
     };
     match named {
-        Some((fixed::PUBLIC, name)) => quote(name),
-        Some((schema, name)) => {
-            let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
-            format!("{}.{}", quote(schema), quote(name))
-        }
+        Some((schema, name)) => match catalog.schema(schema).map_or("?", |s| s.name.as_str()) {
+            "public" => quote(name),
+            schema => format!("{}.{}", quote(schema), quote(name)),
+        },
         None => "???".to_owned(),
     }
 }

@@ -315,7 +315,7 @@ impl Session {
         match &**stmt {
             ast::Statement::Query(query) if !crate::exec::dml::is_write(stmt) => {
                 let (plan, params) = plan_query(ctx, query, types)?;
-                prepared.columns = Some(plan.columns.clone());
+                prepared.columns = Some(announced(ctx, &plan.columns));
                 prepared.params = params;
                 prepared.kind = Kind::Query(Arc::new(plan));
             }
@@ -325,7 +325,7 @@ impl Session {
             | ast::Statement::Delete(_)
             | ast::Statement::Merge(_) => {
                 let plan = hooks::prepare_dml(ctx, stmt, types)?;
-                prepared.columns = plan.columns().map(<[OutputColumn]>::to_vec);
+                prepared.columns = plan.columns().map(|columns| announced(ctx, columns));
                 prepared.params = plan.params().to_vec();
                 prepared.kind = Kind::Dml(Arc::new(plan));
             }
@@ -598,6 +598,19 @@ pub fn plan_query(
     let bound = Binder::of(ctx, ParamTypes::declared(types)).query(query)?;
     let params = bound.params.clone();
     Ok((QueryPlan::of(ctx, bound)?, params))
+}
+
+/// Columns as clients are told of them: a domain's values are of the type it is made of.
+fn announced(ctx: &ExecContext, columns: &[OutputColumn]) -> Vec<OutputColumn> {
+    let types = crate::resolve::types::Types { catalog: ctx.catalog.clone() };
+    let told = |column: &OutputColumn| {
+        let mut ty = column.ty;
+        while let Some((base, typmod)) = types.domain(ty.oid) {
+            ty = types.pg(base, if ty.typmod < 0 { typmod } else { ty.typmod });
+        }
+        OutputColumn { ty, ..column.clone() }
+    };
+    columns.iter().map(told).collect()
 }
 
 /// The types of a statement's columns.

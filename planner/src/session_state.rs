@@ -33,6 +33,25 @@ pub enum Lane {
     Batch,
 }
 
+/// Ways through a table that a session has left (`SET enable_indexscan` and the like).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Steering {
+    /// No index is read.
+    pub no_index: bool,
+    /// An index that gives an order is taken for that alone: sorts or sequential scans are off.
+    pub in_order: bool,
+}
+
+impl Steering {
+    fn of(settings: &Settings) -> Steering {
+        let off = |name| settings.get(name) == Some("off");
+        Steering {
+            no_index: off("enable_indexscan"),
+            in_order: off("enable_sort") || off("enable_seqscan"),
+        }
+    }
+}
+
 /// Sends a notice to the client at once, if it can.
 pub type NoticeHook = Box<dyn Fn(&Notice) -> bool + Send + Sync>;
 
@@ -90,6 +109,8 @@ pub struct SessionState {
 pub struct SearchPath {
     /// Schema names as given, `"$user"` included.
     pub names: Vec<String>,
+    /// Which ways plans may take.
+    steering: Steering,
     /// What distinguishes one path from another in cache keys.
     pub key: u64,
 }
@@ -189,6 +210,11 @@ impl SessionState {
         if !Arc::ptr_eq(&now, have) {
             *have = Arc::clone(&now);
         }
+    }
+
+    /// Which ways through tables plans may take.
+    pub fn steering(&self) -> Steering {
+        self.path.load().steering
     }
 
     /// The lane statements take.
@@ -655,12 +681,14 @@ fn session_user(settings: &Settings) -> Option<String> {
     settings.get("session_authorization").filter(|s| !s.is_empty()).map(str::to_owned)
 }
 
-/// Plans are of one role too: what it may do is looked at when they are made.
+/// Plans are of one role too: what it may do is looked at when they are made; and of one steering.
 fn path_of(settings: &Settings, user: &str) -> SearchPath {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let names = settings.search_path();
     let mut hasher = DefaultHasher::new();
     names.hash(&mut hasher);
     user.hash(&mut hasher);
-    SearchPath { names, key: hasher.finish() }
+    let steering = Steering::of(settings);
+    steering.hash(&mut hasher);
+    SearchPath { names, steering, key: hasher.finish() }
 }

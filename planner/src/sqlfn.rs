@@ -216,7 +216,7 @@ fn row_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Vec
 
 fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Datum> {
     if function.returns.oid == oid::VOID {
-        return Ok(Datum::text(""));
+        return Ok(Datum::Null);
     }
     if function.returns.kind == Kind::Record {
         if let [whole @ Datum::Record(_)] = row.as_slice() {

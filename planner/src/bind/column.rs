@@ -183,6 +183,19 @@ impl Binder<'_> {
     }
 
     /// The columns `t.*` means.
+    /// `t.*` as one value, a row of the table; None if that is no table.
+    pub(super) fn item_row(&mut self, name: &ast::ObjectName) -> Option<Typed> {
+        let (level, item) = self.item(&super::name_parts(name))?;
+        item.columns.iter().for_each(|c| self.uses.add_column(c.table, c.attr));
+        let whole = self.whole_row(&item);
+        Some(self.outer_value(level, whole))
+    }
+
+    /// The values of `t.*`.
+    pub(super) fn item_values(&mut self, name: &ast::ObjectName) -> Result<Vec<Typed>> {
+        Ok(self.item_columns(name)?.into_iter().map(|(_, value, ..)| value).collect())
+    }
+
     pub(super) fn item_columns(
         &mut self,
         name: &ast::ObjectName,

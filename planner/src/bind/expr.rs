@@ -64,6 +64,9 @@ impl Binder<'_> {
                 self.case(operand.as_deref(), conditions, else_result.as_deref())
             }
             E::Array(array) => self.array(array),
+            E::Tuple(fields) if fields.is_empty() => {
+                Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""))
+            }
             E::Tuple(fields) => {
                 let fields = fields.iter().map(|f| self.expr(f)).collect::<Result<Vec<_>>>()?;
                 self.row(fields)

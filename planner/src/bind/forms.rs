@@ -78,7 +78,7 @@ impl Binder<'_> {
             }
             "nullif" => self.nullif(&f.args).map(Some),
             "row" => {
-                let values = self.arguments(&f.args)?.values;
+                let values = self.row_values(&f.args)?;
                 self.row(values).map(Some)
             }
             "array" => match &f.args {
@@ -104,6 +104,25 @@ impl Binder<'_> {
             "grouping" => self.grouping_call(&f.args).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The fields of `ROW(a, t.*)`: a table's columns each on its own.
+    fn row_values(&mut self, args: &FunctionArguments) -> Result<Vec<Typed>> {
+        let FunctionArguments::List(list) = args else { return Ok(self.arguments(args)?.values) };
+        let mut values = Vec::with_capacity(list.args.len());
+        for arg in &list.args {
+            match arg {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::QualifiedWildcard(item)) => {
+                    values.extend(self.item_values(item)?);
+                }
+                arg => {
+                    let mut one = plain(Vec::new());
+                    self.argument_list(std::slice::from_ref(arg), &mut one)?;
+                    values.extend(one.values);
+                }
+            }
+        }
+        Ok(values)
     }
 
     fn with_precision(&mut self, value: Typed, args: &[Typed]) -> Result<Typed> {

@@ -132,8 +132,11 @@ impl Binder<'_> {
                     out.values.push(self.expr(expr)?);
                 }
                 FunctionArgExpr::QualifiedWildcard(item) => {
-                    let columns = self.item_columns(item)?;
-                    out.values.extend(columns.into_iter().map(|(_, value, ..)| value));
+                    let whole = self.item_row(item);
+                    match whole {
+                        Some(whole) => out.values.push(whole),
+                        None => out.values.extend(self.item_values(item)?),
+                    }
                 }
                 FunctionArgExpr::Wildcard => out.star = true,
                 _ => return Err(PgError::unsupported("this argument")),

@@ -486,7 +486,7 @@ fn has_effects(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// The one-based position of a span; none for a made-up one.
-fn position(span: Span) -> Option<usize> {
+pub(crate) fn position(span: Span) -> Option<usize> {
     usize::try_from(span.start.column).ok().filter(|at| *at > 0 && span.start.line > 0)
 }
 

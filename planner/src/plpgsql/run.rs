@@ -55,6 +55,11 @@ pub(super) struct Interpreter<'a> {
     pub(super) located: bool,
 }
 
+/// The value of a function before it returns one: of type `void` there is one, an empty text.
+fn nothing(returns: Returns) -> Datum {
+    if matches!(returns, Returns::Void) { Datum::text("") } else { Datum::Null }
+}
+
 impl<'a> Interpreter<'a> {
     /// About to run a body that gives no set and has no OUT parameters.
     pub(super) fn new(
@@ -68,7 +73,7 @@ impl<'a> Interpreter<'a> {
             frame,
             returns,
             outs: &[],
-            result: Datum::Null,
+            result: nothing(returns),
             answer: None,
             rows: Vec::new(),
             handling: None,
@@ -300,7 +305,7 @@ impl Interpreter<'_> {
         let Some(sql) = value else { return Ok(Flow::Return) };
         let (value, ty) = expr::eval(self, sql)?;
         self.result = match self.returns {
-            Returns::Void => Datum::Null,
+            Returns::Void => nothing(self.returns),
             Returns::Scalar(to) => super::cast::assign(&self.ctx, value, ty, to)?,
             Returns::Row => value,
             Returns::Trigger => {

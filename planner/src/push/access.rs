@@ -15,6 +15,7 @@ use crate::call::{GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
 use crate::nearness::Nearness;
+use crate::session_state::Steering;
 
 /// What a scan could not leave to the index, and what it could.
 pub struct Choice {
@@ -364,9 +365,14 @@ pub fn choose(
     filters: &[Expr],
     sort: &[SortExpr],
     limited: bool,
+    steering: Steering,
 ) -> Choice {
     let mut parts = Vec::new();
     filters.iter().for_each(|f| conjuncts(f, &mut parts));
+    if steering.no_index {
+        return Choice { access: AccessSpec::Seq, filter: parts, ordered: false };
+    }
+    let limited = limited || steering.in_order;
     let mut best: Option<Best<'_>> = None;
     let mut bare: Vec<Expr> = Vec::new();
     for relation in catalog.indexes_of(source.relation().oid) {

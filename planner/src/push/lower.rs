@@ -265,7 +265,9 @@ pub(super) fn one(
     let any: Arc<dyn std::any::Any + Send + Sync> = scan.source.clone();
     let (source, choice) = match any.clone().downcast::<StorageSource>() {
         Ok(storage) => {
-            let choice = choose(&ctx.catalog, &storage, &scan.filters, sort, wanted.limited);
+            let steering = ctx.session.steering();
+            let (filters, limited) = (&scan.filters, wanted.limited);
+            let choice = choose(&ctx.catalog, &storage, filters, sort, limited, steering);
             (ScanSource::Storage(storage), choice)
         }
         Err(any) => {

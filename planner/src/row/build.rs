@@ -19,6 +19,7 @@ use crate::context::ExecContext;
 use crate::df::append::appended;
 use crate::df::project_set::ProjectSet;
 use crate::measure::Place;
+use crate::push::access::choose;
 use crate::push::family_scan::family_of;
 use crate::push::lower::scan_of;
 use crate::push::{AccessSpec, ScanNode, ScanSource, ScanSpec};
@@ -157,7 +158,7 @@ fn aggregate_leaf(
         kinds.push(aggregate_kind(e));
     }
     let shortcut = match (described.as_slice(), exprs.as_slice()) {
-        ([d], [arg]) if d.filter.is_none() => extreme(&d.name, arg, &a.input, &ctx.catalog),
+        ([d], [arg]) if d.filter.is_none() => extreme(&d.name, arg, &a.input, ctx),
         _ => None,
     };
     let input = shortcut.as_ref().unwrap_or(&a.input);
@@ -179,12 +180,7 @@ fn aggregate_leaf(
 }
 
 /// `min` or `max` of a column that a btree has in order: the plan's scan in that order, without NULLs.
-fn extreme(
-    name: &str,
-    arg: &Expr,
-    input: &LogicalPlan,
-    catalog: &vicinity_storage::Catalog,
-) -> Option<LogicalPlan> {
+fn extreme(name: &str, arg: &Expr, input: &LogicalPlan, ctx: &ExecContext) -> Option<LogicalPlan> {
     let descending = match name {
         "min" => false,
         "max" => true,
@@ -198,7 +194,8 @@ fn extreme(
     let mut filters = node.spec.filter.clone();
     filters.push(Expr::IsNotNull(Box::new(arg.clone())));
     let sort = SortExpr { expr: arg.clone(), asc: !descending, nulls_first: descending };
-    let choice = crate::push::access::choose(catalog, source, &filters, &[sort], true);
+    let steering = ctx.session.steering();
+    let choice = choose(&ctx.catalog, source, &filters, &[sort], true, steering);
     if !choice.ordered {
         return None;
     }

@@ -8,7 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
-use super::{call, merge, part, reserved};
+use super::{call, grouping, merge, part, reserved};
 
 /// Precedence of every operator that is not arithmetic or a comparison.
 const OTHER: u8 = 70;
@@ -196,7 +196,11 @@ impl Dialect for VicinityDialect {
                 call::substring(parser)
             }
             Token::Word(w) if call::is_normalize(w) => call::normalize(parser),
+            Token::Word(w) if grouping::begins(w, parser) => Some(grouping::sets(parser)),
             Token::Word(_) => typed_literal(parser),
+            Token::LParen if parser.peek_nth_token_ref(1).token == Token::RParen => {
+                grouping::nothing(parser)
+            }
             Token::LParen => values_subquery(parser),
             _ => None,
         }
@@ -243,7 +247,7 @@ impl Dialect for VicinityDialect {
     }
 
     delegate! {
-        supports_unicode_string_literal supports_filter_during_aggregation supports_group_by_expr
+        supports_unicode_string_literal supports_filter_during_aggregation
         allow_extract_custom allow_extract_single_quotes supports_create_index_with_clause
         supports_explain_with_utility_options supports_listen_notify supports_bitwise_shift_operators
         supports_comment_on supports_load_extension supports_named_fn_args_with_colon_operator
@@ -253,6 +257,11 @@ impl Dialect for VicinityDialect {
         supports_notnull_operator supports_interval_options supports_insert_table_alias
         supports_create_table_like_parenthesized supports_select_wildcard_with_alias
         supports_comma_separated_trim
+    }
+
+    // sqlparser's own takes `(a)::text` within ROLLUP for a list: grouping::sets reads them.
+    fn supports_group_by_expr(&self) -> bool {
+        false
     }
 
     // A name of an argument is a name: as an expression it would be parsed twice, and so on inwards.

@@ -16,6 +16,7 @@ mod explain;
 pub(crate) mod from;
 mod function;
 mod grant;
+mod grouping;
 mod identity;
 mod index;
 mod lift;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, Expr, OnInsert, SetExpr, TableObject};
 use vicinity_storage::catalog::model::{ConstraintKind, Privileges, Relation};
-use vicinity_types::{Datum, Kind, PgError, Result};
+use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::super::after::Queue;
 use super::super::name;
@@ -59,6 +59,12 @@ pub(super) fn prepare(
     i: &ast::Insert,
 ) -> Result<DmlPlan> {
     refuse(i)?;
+    if let Some(alias) = i.table_alias.as_ref().filter(|a| !a.explicit) {
+        let name = &alias.alias;
+        let text = format!("syntax error at or near \"{}\"", name.value);
+        let place = crate::bind::position(name.span);
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, text).or_at(place));
+    }
     let TableObject::TableName(given) = &i.table else {
         return Err(PgError::unsupported("INSERT into a function"));
     };
