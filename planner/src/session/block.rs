@@ -64,7 +64,7 @@ impl Session {
     fn begin_block(&mut self, modes: &Modes) -> Result<()> {
         if self.block != Block::None {
             transaction::warn_in_progress(&self.state);
-            return Ok(());
+            return self.set_transaction(modes);
         }
         let (isolation, read_only) = transaction::initial(&self.state, *modes);
         match &self.txn {

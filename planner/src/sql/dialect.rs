@@ -239,6 +239,7 @@ impl Dialect for VicinityDialect {
                 let expr = Box::new(expr.clone());
                 Some(collation.map(|collation| Expr::Collate { expr, collation }))
             }
+            Token::Word(w) if w.keyword == Keyword::IS => distinct(parser, expr),
             Token::Word(w) if matches!(w.keyword, Keyword::NOT | Keyword::BETWEEN) => {
                 between(parser, expr)
             }
@@ -342,6 +343,24 @@ pub(super) fn keyword_at(parser: &Parser, n: usize) -> Option<Keyword> {
         Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
         _ => None,
     }
+}
+
+/// `IS [NOT] DISTINCT FROM`: sqlparser takes all that follows for its right side, AND and OR too.
+fn distinct(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>> {
+    let negated = keyword_at(parser, 1) == Some(Keyword::NOT);
+    let at = 1 + usize::from(negated);
+    let words = (keyword_at(parser, at), keyword_at(parser, at + 1));
+    if words != (Some(Keyword::DISTINCT), Some(Keyword::FROM)) {
+        return None;
+    }
+    (0..at + 2).for_each(|_| drop(parser.next_token()));
+    let right = match parser.parse_subexpr(PG.prec_value(Precedence::Is)) {
+        Ok(right) => Box::new(right),
+        Err(error) => return Some(Err(error)),
+    };
+    let left = Box::new(expr.clone());
+    let made = if negated { Expr::IsNotDistinctFrom } else { Expr::IsDistinctFrom };
+    Some(Ok(made(left, right)))
 }
 
 /// `BETWEEN SYMMETRIC`: either bound may be the lower one. PostgreSQL's grammar too makes it of two
