@@ -33,7 +33,7 @@ pub struct Family {
     params: Vec<Kind>,
     /// By the tables it is about.
     plans: Mutex<HashMap<Vec<Oid>, Arc<RowPlan>>>,
-    /// Whether there is one table at most, and its plan is short with a LIMIT above, and without.
+    /// Whether there is one table at most, and its plan is short with a LIMIT above, and by itself.
     short: (bool, bool),
     pub(super) runs_statements: bool,
 }
@@ -65,7 +65,7 @@ pub(super) fn compile(
         return Ok(None);
     };
     let single = pruner.is_single(ctx)?;
-    let short = (single && plan.is_short_within(true), single && plan.is_short_within(false));
+    let short = (single && plan.is_short_within(true), single && plan.is_short());
     let outputs = types.iter().enumerate().map(|(i, ty)| (Node::Column(i), *ty)).collect();
     let family = Family {
         scan: scan.clone(),

@@ -51,14 +51,19 @@ impl Session {
         let txn = self.transaction()?;
         if let Some(isolation) = modes.isolation {
             txn.set_isolation(isolation)?;
-            let name = transaction::isolation_name(isolation);
-            let local = crate::exec::settings::Source::Local;
-            self.state.change_settings(|s| s.set("transaction_isolation", name, local, true))?;
+            self.show("transaction_isolation", transaction::isolation_name(isolation))?;
         }
         if let Some(read_only) = modes.read_only {
             txn.set_read_only(read_only);
+            self.show("transaction_read_only", if read_only { "on" } else { "off" })?;
         }
         Ok(())
+    }
+
+    /// Lets a setting tell of the transaction, as long as it lasts.
+    fn show(&self, setting: &str, value: &str) -> Result<()> {
+        let local = crate::exec::settings::Source::Local;
+        self.state.change_settings(|s| s.set(setting, value, local, true))
     }
 
     fn begin_block(&mut self, modes: &Modes) -> Result<()> {
@@ -80,9 +85,10 @@ impl Session {
             }
         }
         self.block = Block::Open;
-        let name = transaction::isolation_name(isolation);
-        let local = crate::exec::settings::Source::Local;
-        self.state.change_settings(|s| s.set("transaction_isolation", name, local, true))
+        if read_only {
+            self.show("transaction_read_only", "on")?;
+        }
+        self.show("transaction_isolation", transaction::isolation_name(isolation))
     }
 
     fn commit_block(&mut self, chain: bool) -> Result<Execution> {
