@@ -15,7 +15,9 @@ use super::{bad_format, binary, columns_of, data_text};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::dml::feed::{Feed, Feeding};
+use crate::exec::dml::{columns_of as all_columns, has_instead, is_temporary};
 use crate::exec::transaction;
+use crate::exec::triggers::Event;
 use crate::rows::Discard;
 use crate::sql::{Copy, CopySubject};
 use crate::uses::{Use, Uses};
@@ -47,14 +49,16 @@ fn target(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<()> {
     let name = &relation.name;
     let wrong = |message: String| PgError::new(SqlState::WRONG_OBJECT_TYPE, message);
     match &relation.kind {
-        RelationKind::Table(_) => {
-            if ctx.txn.read_only() && !crate::exec::dml::is_temporary(relation) {
+        RelationKind::View(_) if !has_instead(ctx, relation, Event::Insert) => {
+            Err(wrong(format!("cannot copy to view \"{name}\""))
+                .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger."))
+        }
+        RelationKind::Table(_) | RelationKind::View(_) => {
+            if ctx.txn.read_only() && !is_temporary(relation) {
                 return Err(transaction::read_only("COPY FROM"));
             }
             Ok(())
         }
-        RelationKind::View(_) => Err(wrong(format!("cannot copy to view \"{name}\""))
-            .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger.")),
         RelationKind::Sequence(_) => Err(wrong(format!("cannot copy to sequence \"{name}\""))),
         _ => Err(wrong(format!("cannot open relation \"{name}\""))),
     }
@@ -123,7 +127,7 @@ fn read_columns(
     places: &[usize],
     given: &[Ident],
 ) -> Result<Vec<Column>> {
-    let def = relation.table().map_or(&[][..], |t| &t.columns);
+    let def = all_columns(relation).0;
     let mut columns = Vec::with_capacity(places.len());
     for at in places {
         let Some(c) = def.get(*at) else { continue };

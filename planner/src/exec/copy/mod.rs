@@ -97,7 +97,7 @@ fn data_text(bytes: &[u8]) -> Result<&str> {
 
 /// The column of that name, wherever it is in the table.
 fn known_column(relation: &Relation, own: &str) -> Result<usize> {
-    let columns = relation.table().map_or(&[][..], |t| &t.columns);
+    let columns = crate::exec::dml::columns_of(relation).0;
     let at = columns.iter().position(|c| !c.dropped && c.name == own).ok_or_else(|| {
         PgError::new(
             SqlState::UNDEFINED_COLUMN,
@@ -123,7 +123,7 @@ fn not_referenced(option: &str, own: &str) -> PgError {
 
 /// The places of the columns copied: all that are not generated, unless some are named.
 fn columns_of(relation: &Relation, given: &[Ident]) -> Result<Vec<usize>> {
-    let columns = relation.table().map_or(&[][..], |t| &t.columns);
+    let columns = crate::exec::dml::columns_of(relation).0;
     if given.is_empty() {
         let plain = columns.iter().enumerate();
         let plain = plain.filter(|(_, c)| !c.dropped && c.generated.is_none());

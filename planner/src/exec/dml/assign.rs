@@ -8,7 +8,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::super::name;
 use super::change::select;
-use super::layout::table_def;
+use super::layout::columns;
 use super::rules::bind_default;
 use super::target::{Place, is_default, place};
 use crate::bind::{Binder, Part, Scope};
@@ -28,7 +28,7 @@ impl Assign {
 }
 
 fn check_assignable(relation: &Relation, at: usize) -> Result<()> {
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(()) };
+    let Some(c) = columns(relation).get(at) else { return Ok(()) };
     let detail = if c.identity == Some(Identity::Always) {
         format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", c.name)
     } else if c.generated.is_some() {

@@ -12,7 +12,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 use super::super::name;
 use super::super::stored::{self, Place};
 use super::assign::{Assign, bind_assignments, targets};
-use super::layout::{Layout, extend, table_def};
+use super::layout::{Layout, columns, extend};
 use super::leaf::Leaf;
 use super::shown::ConflictShown;
 use crate::bind::Binder;
@@ -69,11 +69,11 @@ fn arbiters(
     relation: &Arc<Relation>,
     target: &ConflictTarget,
 ) -> Result<Vec<Oid>> {
-    let def = table_def(relation)?;
     match target {
         ConflictTarget::OnConstraint(given) => {
             let own = name::last(given);
-            let found = def.constraints.iter().find(|c| c.name == own);
+            let constraints = relation.table().map_or(&[][..], |t| &t.constraints);
+            let found = constraints.iter().find(|c| c.name == own);
             match found.map(|c| &c.kind) {
                 Some(ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index }) => {
                     Ok(vec![*index])
@@ -136,7 +136,7 @@ impl Inference {
 
     fn column(&mut self, relation: &Relation, given: &ast::Ident) -> Result<()> {
         let own = name::ident(given);
-        let at = table_def(relation)?.columns.iter().position(|x| !x.dropped && x.name == own);
+        let at = columns(relation).iter().position(|x| !x.dropped && x.name == own);
         let number = at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
             PgError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{own}\" does not exist"))
                 .or_at(name::ident_at(given))

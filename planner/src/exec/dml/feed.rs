@@ -11,8 +11,9 @@ use vicinity_storage::catalog::model::{Relation, TypeKind};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::insert::{Insert, Inserter};
-use super::layout::{Layout, extend, table_def};
+use super::layout::{Layout, columns, extend};
 use super::rules;
+use super::target::table_of;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
@@ -22,7 +23,8 @@ use crate::rows::Discard;
 /// How rows get into a table: given columns, defaults, a condition.
 pub(crate) struct Feed {
     insert: Insert,
-    table: Arc<Table>,
+    /// None behind a view.
+    table: Option<Arc<Table>>,
     places: Vec<usize>,
     /// What domains ask of a value: the place among the given ones, and the checked value over them.
     domains: Vec<(usize, Node)>,
@@ -55,7 +57,7 @@ impl Feed {
         };
         Ok(Feed {
             insert,
-            table: ctx.engine.db.table(relation.oid, &ctx.catalog)?,
+            table: table_of(ctx, relation)?,
             places: places.to_vec(),
             domains,
             filter,
@@ -70,7 +72,8 @@ impl Feed {
         nothing: &'a mut Discard,
     ) -> Result<Feeding<'a>> {
         let queue = Queue::default();
-        let inserter = Inserter::new(&self.insert, ctx, &[], &self.table, nothing, queue);
+        let table = self.table.as_ref();
+        let inserter = Inserter::new(&self.insert, ctx, &[], table, nothing, queue);
         inserter.begin()?;
         Ok(Feeding { feed: self, ctx, inserter, once: vec![OnceCell::new(); self.cells] })
     }
@@ -83,7 +86,7 @@ fn domains(
     places: &[usize],
 ) -> Result<(Vec<(usize, Node)>, usize)> {
     let mut nodes = Vec::new();
-    let columns = &table_def(relation)?.columns;
+    let columns = columns(relation);
     let name = |i: usize| format!("v{i}");
     let names: Vec<String> = (0..places.len()).map(name).collect();
     let kinds = places.iter().filter_map(|at| columns.get(*at));
@@ -132,7 +135,7 @@ fn in_filter(mut e: PgError) -> PgError {
 /// What a condition must not have: subqueries, and generated columns, which have no value yet.
 fn check_filter(relation: &Relation, filter: &Expr) -> Result<()> {
     use std::ops::ControlFlow;
-    let columns = &table_def(relation)?.columns;
+    let columns = columns(relation);
     let found = sqlparser::ast::visit_expressions(filter, |e| {
         let name = match e {
             Expr::Identifier(i) => Some(i),

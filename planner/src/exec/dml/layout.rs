@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use datafusion::common::{Column as PlanColumn, TableReference};
 use datafusion::logical_expr::Expr;
-use vicinity_storage::catalog::model::{Column, Relation, TableDef};
+use vicinity_storage::catalog::model::{Column, Relation, RelationKind, TableDef};
 use vicinity_storage::{Catalog, RowId};
-use vicinity_types::{Datum, Kind, PgError, Result};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use crate::bind::{Item, Scope, ScopeColumn};
 use crate::call::PgType;
@@ -45,8 +45,23 @@ pub(crate) fn table_def(relation: &Relation) -> Result<&TableDef> {
     relation.table().ok_or_else(|| PgError::internal("target is not a table"))
 }
 
+/// The columns of a table or view, dropped ones included, and its row type.
+pub(crate) fn columns_of(relation: &Relation) -> (&[Column], Oid) {
+    match &relation.kind {
+        RelationKind::Table(t) => (&t.columns, t.row_type),
+        RelationKind::View(v) => (&v.columns, v.row_type),
+        _ => (&[], 0),
+    }
+}
+
+/// The columns alone.
+pub(super) fn columns(relation: &Relation) -> &[Column] {
+    columns_of(relation).0
+}
+
 impl Layout {
-    /// A table's row: all of its columns, dropped ones included, then the system columns.
+    /// A table's row: all of its columns, dropped ones included, then the system columns, which views
+    /// have not.
     pub(crate) fn of_table(
         catalog: &Catalog,
         relation: &Arc<Relation>,
@@ -71,9 +86,9 @@ impl Layout {
         schema: Option<String>,
         bare: bool,
     ) -> Result<()> {
-        let def = table_def(relation)?;
+        let (own, row_type) = columns_of(relation);
         let mut columns = Vec::new();
-        for (i, c) in def.columns.iter().enumerate() {
+        for (i, c) in own.iter().enumerate() {
             let ty = column_type(catalog, c);
             let number = i16::try_from(i + 1).unwrap_or(i16::MAX);
             let made = self.slot(qualifier, &c.name, ty, relation.oid, number, false);
@@ -81,14 +96,14 @@ impl Layout {
                 columns.push(made);
             }
         }
-        for c in SystemColumn::ALL {
+        for c in SystemColumn::ALL.into_iter().filter(|_| relation.table().is_some()) {
             columns.push(self.slot(qualifier, c.name(), c.ty(), relation.oid, c.number(), true));
         }
         let item = Item {
             alias: qualifier.to_owned(),
             schema,
             columns,
-            row_type: Some(def.row_type),
+            row_type: Some(row_type),
             relation: relation.oid,
             scalar: false,
             nullable: false,

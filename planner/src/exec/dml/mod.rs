@@ -37,9 +37,10 @@ use crate::parts::Parts;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 use crate::uses::{Use, Uses};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
-pub(crate) use layout::{Layout, bare_name, column_type, extend, table_def};
+pub(crate) use layout::{Layout, bare_name, column_type, columns_of, extend, table_def};
 pub(crate) use rules::{RowExpr, binder, check_named, conversion, default_of, validate};
 pub(crate) use shown::{Cell, Description, Source};
+pub(crate) use target::has_instead;
 
 /// How deep triggers may go in a write that counts as short.
 const TRIGGERS: u32 = 2;

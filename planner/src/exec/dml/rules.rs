@@ -1,4 +1,4 @@
-//! What a table asks of its rows: defaults, NOT NULL, CHECK, generated columns.
+//! What a table or view asks of its rows: defaults, NOT NULL, CHECK, generated columns.
 
 use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::foreign::Keys;
 use super::super::stored::{self, Place};
-use super::layout::{Layout, column_type, extend, table_def};
+use super::layout::{Layout, column_type, columns, extend, table_def};
 use super::leaf::Level;
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, Typed};
@@ -60,7 +60,7 @@ pub(crate) fn binder(ctx: &ExecContext) -> Binder<'_> {
 
 /// The text of a column's default; a sequence of its own is named by id, which outlives renaming.
 fn default_text(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<Option<String>> {
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(None) };
+    let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
     let own = |identity: bool| {
         let owned = Some((relation.oid, number));
@@ -89,7 +89,7 @@ pub(crate) fn bind_default(
     let Some(text) = default_text(ctx, relation, at)? else {
         return domain_default(ctx, relation, at);
     };
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(None) };
+    let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let expr = sql::parse_expression(&text)?;
     let mut binder = binder(ctx);
     let plain = |mut e: PgError| {
@@ -112,7 +112,7 @@ pub(crate) fn bind_default(
 /// A column without default of a domain with one.
 fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<Option<Typed>> {
     use vicinity_storage::catalog::model::TypeKind;
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(None) };
+    let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let ty = ctx.catalog.type_def(c.type_oid).map(|t| &t.kind);
     let Some(TypeKind::Domain { default, .. }) = ty else { return Ok(None) };
     let text = match default {
@@ -129,7 +129,7 @@ fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<O
 /// The default of a column, ready to run.
 pub(crate) fn default_of(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<RowExpr> {
     let layout = Layout::of_table(&ctx.catalog, r, None)?;
-    let c = table_def(r)?.columns.get(at);
+    let c = columns(r).get(at);
     let kind = c.map_or(Kind::Text, |c| ctx.catalog.kind_of(c.type_oid));
     if let Some(text) = c.and_then(|c| c.generated.as_ref()) {
         let value = bind_generated(ctx, r, at, text, &layout)?;
@@ -149,7 +149,7 @@ fn bind_generated(
     layout: &Layout,
 ) -> Result<Typed> {
     let mut binder = binder(ctx);
-    let Some(c) = table_def(r)?.columns.get(at) else {
+    let Some(c) = columns(r).get(at) else {
         return Err(PgError::internal("generated column is missing"));
     };
     let value = binder.expr_over(&sql::parse_expression(text)?, layout.scope())?;
@@ -180,7 +180,7 @@ pub(crate) fn conversion(
     using: Option<&Ast>,
 ) -> Result<RowExpr> {
     let layout = Layout::of_table(&ctx.catalog, r, None)?;
-    let own = table_def(r)?.columns.get(at).map_or("", |c| c.name.as_str());
+    let own = columns(r).get(at).map_or("", |c| c.name.as_str());
     let mut binder = binder(ctx);
     let plain = Ast::Identifier(sqlparser::ast::Ident::with_quote('"', own));
     let value = binder.expr_over(using.unwrap_or(&plain), layout.scope())?;
@@ -211,10 +211,10 @@ pub(crate) fn conversion(
 pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
     let ctx = &ctx.next_statement();
     let relation = Arc::new(relation.clone());
-    for at in 0..table_def(&relation)?.columns.len() {
+    for at in 0..columns(&relation).len() {
         bind_default(ctx, &relation, at)?;
     }
-    for c in table_def(&relation)?.columns.iter().filter(|c| !c.dropped) {
+    for c in columns(&relation).iter().filter(|c| !c.dropped) {
         if let Some(text) = &c.generated {
             validate_generated(ctx, &relation, text)?;
         }
@@ -231,7 +231,7 @@ fn validate_generated(ctx: &ExecContext, relation: &Arc<Relation>, text: &str) -
         e
     };
     stored::bind(ctx, relation, &expr, Place::Generated).map_err(plain)?;
-    let columns = &table_def(relation)?.columns;
+    let columns = columns(relation);
     for at in stored::columns(relation, &expr)? {
         if let Some(c) = columns.get(at).filter(|c| c.generated.is_some()) {
             return Err(PgError::new(
@@ -264,12 +264,12 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Rules> {
-        let def = table_def(relation)?;
-        let types: Vec<PgType> = def.columns.iter().map(|c| column_type(&ctx.catalog, c)).collect();
+        let own = columns(relation);
+        let types: Vec<PgType> = own.iter().map(|c| column_type(&ctx.catalog, c)).collect();
         let layout = Layout::of_table(&ctx.catalog, relation, None)?;
         let mut compiler = Compiler::new(layout.values(), Vec::new());
         let mut checks = Vec::new();
-        for c in &def.constraints {
+        for c in relation.table().map_or(&[][..], |t| &t.constraints) {
             let ConstraintKind::Check { expr } = &c.kind else { continue };
             let expr = sql::parse_expression(expr)?;
             let value = binder(ctx).condition_over(&expr, layout.scope(), "CHECK")?;
@@ -278,12 +278,12 @@ impl Rules {
         // PostgreSQL checks in the order of the names.
         checks.sort_by(|a, b| a.0.cmp(&b.0));
         let mut generated = Vec::new();
-        for (i, c) in def.columns.iter().enumerate() {
+        for (i, c) in own.iter().enumerate() {
             let Some(text) = &c.generated else { continue };
             let value = bind_generated(ctx, relation, i, text, &layout)?;
             generated.push((i, compiler.compile(&value.expr, value.ty.kind)?));
         }
-        let not_null = def.columns.iter().enumerate();
+        let not_null = own.iter().enumerate();
         let not_null = not_null.filter(|(_, c)| c.not_null && !c.dropped).map(|(i, _)| i);
         Ok(Rules {
             relation: relation.clone(),

@@ -6,7 +6,7 @@ use datafusion::logical_expr::Expr;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, Oid, Result};
 
-use super::layout::table_def;
+use super::layout::columns;
 use super::rules::{Rules, bind_default};
 use super::{DmlPlan, Kind};
 use crate::call::{Typed, literal};
@@ -148,8 +148,7 @@ pub(crate) enum Cell {
 impl Description<'_> {
     /// What every column of an inserted row is computed from.
     pub(crate) fn row(&self, ctx: &ExecContext) -> Result<Vec<Cell>> {
-        let def = table_def(self.relation)?;
-        let live = def.columns.iter().zip(&self.rules.types).enumerate();
+        let live = columns(self.relation).iter().zip(&self.rules.types).enumerate();
         let live = live.filter(|(_, (column, _))| !column.dropped);
         live.map(|(at, (_, ty))| {
             if let Some(column) = self.columns.iter().position(|c| *c == at) {

@@ -1,21 +1,23 @@
-//! What a write goes to: the table, and its columns.
+//! What a write goes to: the table or view, and its columns.
 
 use std::sync::Arc;
 
 use sqlparser::ast::{self, AccessExpr, Expr};
+use vicinity_storage::Table;
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::name;
-use super::layout::table_def;
+use super::layout::columns;
 use crate::context::ExecContext;
+use crate::exec::triggers::{Event, bits};
 use crate::sql::part;
 
-/// The table a write goes to.
+/// The table a write goes to, or the view whose triggers do it.
 pub(super) fn target(
     ctx: &ExecContext,
     given: &ast::ObjectName,
-    verb: &str,
+    event: Event,
 ) -> Result<Arc<Relation>> {
     let relation = name::relation(ctx, given).map_err(|e| e.or_at(name::position(given)))?;
     match relation.kind {
@@ -24,7 +26,12 @@ pub(super) fn target(
             format!("cannot change materialized view \"{}\"", relation.name),
         )),
         RelationKind::Table(_) => Ok(relation),
-        RelationKind::View(_) => Err(PgError::unsupported(format!("{verb} a view"))),
+        RelationKind::View(_) if has_instead(ctx, &relation, event) => Ok(relation),
+        RelationKind::View(_) => Err(PgError::unsupported(match event {
+            Event::Insert => "INSERT into a view",
+            Event::Update => "UPDATE a view",
+            _ => "DELETE a view",
+        })),
         RelationKind::Sequence(_) => Err(PgError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("cannot change sequence \"{}\"", relation.name),
@@ -34,6 +41,20 @@ pub(super) fn target(
             format!("cannot open relation \"{}\"", relation.name),
         )),
     }
+}
+
+/// Whether a view has INSTEAD OF triggers for a kind of write.
+pub(crate) fn has_instead(ctx: &ExecContext, view: &Relation, event: Event) -> bool {
+    let wanted = bits::INSTEAD | event.bit();
+    ctx.catalog.triggers_of(view.oid).any(|t| t.kind & wanted == wanted)
+}
+
+/// Where the rows of a write's target are; a view has none.
+pub(super) fn table_of(ctx: &ExecContext, relation: &Relation) -> Result<Option<Arc<Table>>> {
+    if let RelationKind::View(_) = relation.kind {
+        return Ok(None);
+    }
+    ctx.engine.db.table(relation.oid, &ctx.catalog).map(Some)
 }
 
 /// A column to be written, or a part of one.
@@ -61,14 +82,14 @@ pub(super) fn place(relation: &Relation, given: &ast::ObjectName) -> Result<Plac
     let (column, path) =
         part::path(given).ok_or_else(|| PgError::unsupported("this column").or_at(position))?;
     let own = name::ident(column);
-    let def = table_def(relation)?;
-    let at = def.columns.iter().position(|c| !c.dropped && c.name == own).ok_or_else(|| {
-        PgError::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{own}\" of relation \"{}\" does not exist", relation.name),
-        )
-        .or_at(position)
-    })?;
+    let at =
+        columns(relation).iter().position(|c| !c.dropped && c.name == own).ok_or_else(|| {
+            PgError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{own}\" of relation \"{}\" does not exist", relation.name),
+            )
+            .or_at(position)
+        })?;
     Ok(Place { at, name: own, path, position })
 }
 

@@ -108,21 +108,8 @@ impl Triggers {
     }
 
     /// Before a row is written: what to write in its place, `None` to leave it.
-    pub(crate) fn before_insert(
-        &self,
-        ctx: &ExecContext,
-        mut new: Values,
-    ) -> Result<Option<Values>> {
-        for t in &self.before_row {
-            if !t.passes(ctx, self, None, Some(&new))? {
-                continue;
-            }
-            match t.fire(ctx, self, Rows { old: None, new: Some(new) })? {
-                Some(row) => new = row,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(new))
+    pub(crate) fn before_insert(&self, ctx: &ExecContext, new: Values) -> Result<Option<Values>> {
+        self.changed(&self.before_row, ctx, None, new)
     }
 
     /// The same for a row that takes another one's place.
@@ -130,13 +117,43 @@ impl Triggers {
         &self,
         ctx: &ExecContext,
         old: &[Datum],
+        new: Values,
+    ) -> Result<Option<Values>> {
+        self.changed(&self.before_row, ctx, Some(old), new)
+    }
+
+    /// Before a row goes: whether it may.
+    pub(crate) fn before_delete(&self, ctx: &ExecContext, old: &[Datum]) -> Result<bool> {
+        self.let_go(&self.before_row, ctx, old)
+    }
+
+    /// In place of a write to a view: the row that was written, `None` if none was.
+    pub(crate) fn instead(
+        &self,
+        ctx: &ExecContext,
+        old: Option<&[Datum]>,
+        new: Option<Values>,
+    ) -> Result<Option<Values>> {
+        match (old, new) {
+            (old, Some(new)) => self.changed(&self.instead, ctx, old, new),
+            (Some(old), None) => Ok(self.let_go(&self.instead, ctx, old)?.then(|| old.to_vec())),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What triggers make of a new row, one after the other; `None` if one of them drops it.
+    fn changed(
+        &self,
+        triggers: &[Armed],
+        ctx: &ExecContext,
+        old: Option<&[Datum]>,
         mut new: Values,
     ) -> Result<Option<Values>> {
-        for t in &self.before_row {
-            if !t.passes(ctx, self, Some(old), Some(&new))? {
+        for t in triggers {
+            if !t.passes(ctx, self, old, Some(&new))? {
                 continue;
             }
-            let rows = Rows { old: Some(old.to_vec()), new: Some(new) };
+            let rows = Rows { old: old.map(<[Datum]>::to_vec), new: Some(new) };
             match t.fire(ctx, self, rows)? {
                 Some(row) => new = row,
                 None => return Ok(None),
@@ -145,9 +162,9 @@ impl Triggers {
         Ok(Some(new))
     }
 
-    /// Before a row goes: whether it may.
-    pub(crate) fn before_delete(&self, ctx: &ExecContext, old: &[Datum]) -> Result<bool> {
-        for t in &self.before_row {
+    /// Whether triggers let an old row go.
+    fn let_go(&self, triggers: &[Armed], ctx: &ExecContext, old: &[Datum]) -> Result<bool> {
+        for t in triggers {
             if t.passes(ctx, self, Some(old), None)?
                 && t.fire(ctx, self, Rows { old: Some(old.to_vec()), new: None })?.is_none()
             {

@@ -11,12 +11,12 @@ use std::sync::{Arc, OnceLock};
 use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::Expr as Ast;
-use vicinity_storage::catalog::model::{Column, Relation, RelationKind, Trigger};
+use vicinity_storage::catalog::model::{Relation, Trigger};
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::after::Values;
 use super::canon;
-use super::dml::{Layout, binder, column_type, extend};
+use super::dml::{Layout, binder, column_type, columns_of, extend};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::explain::deparse;
@@ -79,14 +79,6 @@ pub(crate) struct Shape {
     /// The places of its columns among all, where some were dropped.
     live: Option<Vec<usize>>,
     width: usize,
-}
-
-fn columns_of(relation: &Relation) -> (&[Column], Oid) {
-    match &relation.kind {
-        RelationKind::Table(t) => (&t.columns, t.row_type),
-        RelationKind::View(v) => (&v.columns, v.row_type),
-        _ => (&[], 0),
-    }
 }
 
 impl Shape {
@@ -230,6 +222,7 @@ pub(crate) struct Triggers {
     pub(crate) event: Event,
     before_statement: Vec<Armed>,
     before_row: Vec<Armed>,
+    instead: Vec<Armed>,
     pub(crate) after_row: Vec<Armed>,
     pub(crate) after_statement: Vec<Armed>,
     /// Whether somebody wants to see all old or new rows at the end.
@@ -265,6 +258,7 @@ impl Triggers {
             event,
             before_statement: Vec::new(),
             before_row: Vec::new(),
+            instead: Vec::new(),
             after_row: Vec::new(),
             after_statement: Vec::new(),
             keeps_old: all.iter().any(|t| t.old_table.is_some()),
@@ -272,8 +266,7 @@ impl Triggers {
         };
         for t in all {
             let list = match (t.kind & bits::ROW != 0, t.kind & bits::BEFORE != 0) {
-                // Writes to views are refused where they are planned.
-                _ if t.kind & bits::INSTEAD != 0 => continue,
+                _ if t.kind & bits::INSTEAD != 0 => &mut made.instead,
                 (true, true) => &mut made.before_row,
                 (true, false) => &mut made.after_row,
                 (false, true) => &mut made.before_statement,
@@ -292,8 +285,13 @@ impl Triggers {
     /// Whether all of it may run on a connection's own task (invariant *no-starvation*): bodies
     /// that ran before, and were nothing but a few short statements.
     pub(crate) fn is_short(&self, depth: u32) -> bool {
-        let lists =
-            [&self.before_statement, &self.before_row, &self.after_row, &self.after_statement];
+        let lists = [
+            &self.before_statement,
+            &self.before_row,
+            &self.instead,
+            &self.after_row,
+            &self.after_statement,
+        ];
         let short = |t: &Armed| t.function.get().is_some_and(|f| f.is_short(depth));
         lists.into_iter().flatten().all(short)
     }

@@ -8,6 +8,7 @@ use sqlparser::ast::{AccessExpr, Expr, Ident, SelectItem, Subscript};
 use vicinity_types::oid;
 
 use super::super::assign::Target;
+use super::super::layout::columns;
 use super::prepare::Preparer;
 use crate::bind::{Binder, BoundQuery, Item, Scope, ScopeColumn};
 use crate::call::PgType;
@@ -85,7 +86,7 @@ impl<'a> Lifted<'a> {
     /// The old value of a column, once.
     fn old(&mut self, at: usize, ty: PgType) {
         let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
-        let own = self.of.relation.table().and_then(|t| t.columns.get(at));
+        let own = columns(self.of.relation).get(at);
         if let Some(own) = own.filter(|_| !self.attributes.contains(&number)) {
             let column = Ident::with_quote('"', own.name.clone());
             let parts = vec![self.of.qualifier.clone(), column];

@@ -1,6 +1,7 @@
 //! UPDATE and DELETE.
 
 mod changer;
+mod instead;
 mod lift;
 mod prepare;
 mod select;
@@ -18,15 +19,15 @@ use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
 use super::super::after::Queue;
 use super::super::name;
-use super::super::triggers::Triggers;
+use super::super::triggers::{Event, Triggers};
 use super::insert::may_wait_below;
-use super::layout::Layout;
+use super::layout::{Layout, columns};
 use super::leaf::Leaf;
 use super::returning::Returning;
 use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::Shown;
-use super::target::target;
+use super::target::{table_of, target};
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
@@ -196,23 +197,35 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
     let TableFactor::Table { name: given, alias, args: None, .. } = p.target else {
         return Err(PgError::unsupported(format!("{} of this target", p.verb)));
     };
-    let relation = target(ctx, given, p.verb)?;
+    let event = if p.assignments.is_some() { Event::Update } else { Event::Delete };
+    let relation = target(ctx, given, event)?;
+    let is_view = relation.table().is_none();
+    if is_view && p.cursor.is_some() {
+        let text = "WHERE CURRENT OF on a view is not implemented";
+        return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+    }
     let rules = Rules::new(ctx, &relation)?;
     let alias = alias.as_ref().map(|a| name::ident(&a.name));
     let layout = Layout::of_table(&ctx.catalog, &relation, alias.as_deref())?;
     let qualifier = Ident::with_quote('"', alias.as_deref().unwrap_or(&relation.name));
     let id = |own: &str| {
-        let parts = vec![qualifier.clone(), Ident::new(own)];
+        let parts = vec![qualifier.clone(), Ident::with_quote('"', own)];
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts))
     };
     let whole = !sql::is_only(given) && ctx.catalog.has_children(relation.oid);
-    let ids = if whole { vec![id("ctid"), id("tableoid")] } else { vec![id("ctid")] };
     let types = rules.types.clone();
-    let me = Preparer { ctx, parts: p, relation: &relation, types, ids, qualifier };
+    let (ids, id_types) = match (is_view, whole) {
+        (true, _) => (columns(&relation).iter().map(|c| id(&c.name)).collect(), types.clone()),
+        (_, true) => {
+            (vec![id("ctid"), id("tableoid")], [oid::TID, oid::OID].map(PgType::new).into())
+        }
+        (_, false) => (vec![id("ctid")], vec![PgType::new(oid::TID)]),
+    };
+    let me = Preparer { ctx, parts: p, relation: &relation, types, ids, id_types, qualifier };
     let cursor = p.cursor.map(|name| cursor_name(binder, name));
     // If it comes to nothing, the names are the next one's.
     let by_row = |binder: &mut Binder<'_>| me.by_row(binder, &layout);
-    let made = if p.from.is_empty() { binder.looking(by_row)? } else { None };
+    let made = if p.from.is_empty() && !is_view { binder.looking(by_row)? } else { None };
     let made = match made {
         Some(made) => made,
         None => me.by_query(binder, layout)?,
@@ -328,7 +341,9 @@ impl Change {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let table = ctx.engine.db.table(self.leaf.rules.relation.oid, &ctx.catalog)?;
+        let Some(table) = table_of(ctx, &self.leaf.rules.relation)? else {
+            return self.run_instead(ctx, params, sink, queue);
+        };
         let cells = match &self.values {
             Values::Row { cells, .. } => *cells,
             Values::Query { .. } => 0,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{Ident, SelectItem, TableWithJoins};
 use vicinity_storage::catalog::model::Relation;
-use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, PgError, Result, SqlState};
 
 use super::super::assign::{Assign, bind_assignments, targets};
 use super::super::layout::Layout;
@@ -12,7 +12,7 @@ use super::super::returning::{self, Returning};
 use super::lift::{Lifted, computed};
 use super::select::{aliases, all_of, select};
 use super::{Parts, Values};
-use crate::bind::Binder;
+use crate::bind::{Binder, BoundQuery};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::exec::name;
@@ -42,8 +42,9 @@ pub(super) struct Preparer<'a> {
     pub(super) parts: &'a Parts<'a>,
     pub(super) relation: &'a Arc<Relation>,
     pub(super) types: Vec<PgType>,
-    /// What tells the rows: their ids and, in a family, their tables.
+    /// What tells the rows: their ids and, in a family, their tables; all there is of a view's.
     pub(super) ids: Vec<SelectItem>,
+    pub(super) id_types: Vec<PgType>,
     /// What the target is called.
     pub(super) qualifier: Ident,
 }
@@ -59,10 +60,6 @@ impl Preparer<'_> {
         std::iter::once(own).chain(self.parts.from.iter().cloned()).collect()
     }
 
-    fn id_types(&self) -> Vec<PgType> {
-        [oid::TID, oid::OID].into_iter().take(self.ids.len()).map(PgType::new).collect()
-    }
-
     pub(super) fn kinds(&self, params: &[u32]) -> Vec<Kind> {
         params.iter().map(|p| self.ctx.catalog.kind_of(*p)).collect()
     }
@@ -71,7 +68,7 @@ impl Preparer<'_> {
     pub(super) fn by_row(&self, binder: &mut Binder<'_>, layout: &Layout) -> Result<Option<Made>> {
         let p = self.parts;
         let query = select(self.ids.clone(), self.from(), p.selection)?;
-        let bound = binder.query_into(&query, &self.id_types())?;
+        let bound = binder.query_into(&query, &self.id_types)?;
         let scope = layout.scope();
         let assigns = match p.assignments {
             Some(list) => {
@@ -111,11 +108,33 @@ impl Preparer<'_> {
         Ok(Some(Made { plan, values, beside: 0..0, returning, columns, params, given }))
     }
 
+    /// The query that finds the rows. What tells a view's rows is all of their columns, which is not to
+    /// have named them.
+    fn query(
+        &self,
+        binder: &mut Binder<'_>,
+        mut items: Vec<SelectItem>,
+        wanted: &[PgType],
+    ) -> Result<BoundQuery> {
+        let (from, selection) = (|| self.from(), self.parts.selection);
+        let query = select(items.clone(), from(), selection)?;
+        if self.relation.table().is_some() {
+            return binder.query_into(&query, wanted);
+        }
+        let named = select(items.split_off(self.ids.len()), from(), selection)?;
+        let types = wanted.get(self.ids.len()..).unwrap_or_default();
+        binder.looking(|binder| binder.query_into(&named, types))?;
+        let uses = binder.uses().clone();
+        let bound = binder.query_into(&query, wanted)?;
+        *binder.uses() = uses;
+        Ok(bound)
+    }
+
     /// New values computed by the query that finds the rows.
     pub(super) fn by_query(&self, binder: &mut Binder<'_>, mut layout: Layout) -> Result<Made> {
         let p = self.parts;
         let mut items = self.ids.clone();
-        let mut wanted = self.id_types();
+        let mut wanted = self.id_types.clone();
         let list = match p.assignments {
             Some(list) => targets(self.relation, list)?,
             None => Vec::new(),
@@ -138,8 +157,7 @@ impl Preparer<'_> {
                 items.push(all_of(&alias));
             }
         }
-        let query = select(items, self.from(), p.selection)?;
-        let bound = binder.query_into(&query, &wanted)?;
+        let bound = self.query(binder, items, &wanted)?;
         let given = computed(&bound, self.ids.len(), &attributes);
         let assigns =
             bind_assignments(self.ctx, binder, self.relation, &self.types, &list, &given)?;

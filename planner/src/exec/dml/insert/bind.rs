@@ -6,7 +6,7 @@ use vicinity_storage::catalog::model::{Column, Identity, Relation};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::assign::{check_whole, placed};
-use super::super::layout::table_def;
+use super::super::layout::columns;
 use super::super::target::{Place, is_default, place};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
@@ -34,7 +34,7 @@ pub(super) fn refuse(i: &ast::Insert) -> Result<()> {
 fn columns_of(relation: &Relation, listed: &[ast::ObjectName]) -> Result<Vec<Place>> {
     let mut given = listed.iter().filter(|c| overriding(c).is_none()).peekable();
     if given.peek().is_none() {
-        let live = table_def(relation)?.columns.iter().enumerate().filter(|(_, c)| !c.dropped);
+        let live = columns(relation).iter().enumerate().filter(|(_, c)| !c.dropped);
         let whole = |(at, c): (usize, &Column)| Place {
             at,
             name: c.name.clone(),
@@ -61,7 +61,7 @@ fn columns_of(relation: &Relation, listed: &[ast::ObjectName]) -> Result<Vec<Pla
 /// GENERATED ALWAYS columns take nothing but DEFAULT, unless OVERRIDING says so. False if the value
 /// given to an identity column is not to be used.
 fn check_writable(relation: &Relation, at: usize, clause: Option<Overriding>) -> Result<bool> {
-    let Some(c) = table_def(relation)?.columns.get(at) else { return Ok(true) };
+    let Some(c) = columns(relation).get(at) else { return Ok(true) };
     match clause {
         Some(Overriding::System) if c.identity.is_some() => return Ok(true),
         Some(Overriding::User) if c.identity.is_some() => return Ok(false),

@@ -22,7 +22,8 @@ pub(in super::super) struct Inserter<'a> {
     insert: &'a Insert,
     ctx: &'a ExecContext,
     params: &'a [Datum],
-    table: &'a Arc<Table>,
+    /// None behind a view.
+    table: Option<&'a Arc<Table>>,
     once: Vec<OnceCell<Datum>>,
     sink: &'a mut dyn RowSink,
     /// What the running query's columns become.
@@ -42,7 +43,7 @@ impl<'a> Inserter<'a> {
         insert: &'a Insert,
         ctx: &'a ExecContext,
         params: &'a [Datum],
-        table: &'a Arc<Table>,
+        table: Option<&'a Arc<Table>>,
         sink: &'a mut dyn RowSink,
         queue: Queue,
     ) -> Inserter<'a> {
@@ -134,11 +135,12 @@ impl<'a> Inserter<'a> {
         Ok(())
     }
 
-    /// Puts `values` into the table, or into the partition they belong to.
+    /// Puts `values` into the table, into the partition they belong to, or where the view's triggers do.
     fn put(&mut self) -> Result<()> {
         let values = std::mem::take(&mut self.values);
+        let Some(table) = self.table else { return self.instead(values) };
         let Some((router, leaves)) = &self.insert.router else {
-            return self.put_in(&self.insert.leaf, self.table, values);
+            return self.put_in(&self.insert.leaf, table, values);
         };
         self.insert.leaf.rules.check_partition(self.ctx, &values)?;
         let part = router.find(self.ctx, &values)?;
@@ -146,6 +148,18 @@ impl<'a> Inserter<'a> {
         let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
         let values = leaf.map.to_leaf(values, None);
         self.put_in(&leaf, &table, values)
+    }
+
+    /// The view's triggers put a row somewhere.
+    fn instead(&mut self, values: Vec<Datum>) -> Result<()> {
+        let Some(t) = &self.insert.leaf.insert else { return Ok(()) };
+        let Some(values) = t.instead(self.ctx, None, Some(values))? else { return Ok(()) };
+        self.count += 1;
+        if let Some(returning) = &self.insert.returning {
+            returning.emit(self.ctx, self.params, &values, self.sink)?;
+        }
+        self.values = values;
+        Ok(())
     }
 
     fn put_in(&mut self, leaf: &Leaf, table: &Arc<Table>, mut values: Vec<Datum>) -> Result<()> {

@@ -13,7 +13,7 @@ use vicinity_types::{Datum, Kind, PgError, Result, SqlState};
 
 use super::super::after::Queue;
 use super::super::name;
-use super::super::triggers::Triggers;
+use super::super::triggers::{Event, Triggers};
 use super::assign::targets;
 use super::conflict::{BoundConflict, Conflict};
 use super::layout::Layout;
@@ -22,7 +22,7 @@ use super::returning::{self, Returning};
 use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::{ConflictShown, Shown};
-use super::target::target;
+use super::target::{table_of, target};
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::Binder;
 use crate::context::ExecContext;
@@ -68,7 +68,7 @@ pub(super) fn prepare(
     let TableObject::TableName(given) = &i.table else {
         return Err(PgError::unsupported("INSERT into a function"));
     };
-    let relation = target(ctx, given, "INSERT into")?;
+    let relation = target(ctx, given, Event::Insert)?;
     let rules = Rules::new(ctx, &relation)?;
     let to = Listed::of(&relation, &i.columns)?;
     let numbers = |places: &[usize]| {
@@ -245,8 +245,9 @@ impl Insert {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let table = ctx.engine.db.table(self.relation().oid, &ctx.catalog)?;
-        let mut inserter = Inserter::new(self, ctx, params, &table, sink, std::mem::take(queue));
+        let table = table_of(ctx, self.relation())?;
+        let noted = std::mem::take(queue);
+        let mut inserter = Inserter::new(self, ctx, params, table.as_ref(), sink, noted);
         inserter.begin()?;
         match &self.source {
             Source::Rows(rows) => {

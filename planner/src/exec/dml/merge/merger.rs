@@ -148,7 +148,7 @@ impl<'a> Merger<'a> {
         let (ctx, params) = (self.ctx, self.params);
         let queue = std::mem::take(self.changer.queue);
         let sink = &mut *self.changer.sink;
-        let mut inserter = Inserter::new(insert, ctx, params, &self.table, sink, queue);
+        let mut inserter = Inserter::new(insert, ctx, params, Some(&self.table), sink, queue);
         inserter.row_of(source)?;
         let (count, queue) = inserter.into_parts();
         self.inserted += count;
