@@ -154,26 +154,21 @@ fn moves(db: &Arc<Database>, over: &AtomicBool, seed: u64, rows: i32, skewed: bo
     while !over.load(Ordering::Relaxed) {
         let txn = begin(db);
         let s = txn.snapshot();
+        let mut done = true;
         for _ in 0..random.random_range(1..4) {
             let id = random.random_range(0..rows);
             let pos = place(&mut random, skewed);
-            match find(&t, id, s) {
-                Some(row) if random.random_bool(0.1) => {
-                    t.delete(&txn, &s, row).unwrap();
-                }
-                // Other writers may be first: that is their test.
-                Some(row) => {
-                    let _ = t.update(&txn, &s, row, &[Datum::Int4(id), pos]);
-                }
-                None => {
-                    let _ = t.insert(&txn, &[Datum::Int4(id), pos]);
-                }
-            }
-            if random.random_bool(0.5) {
+            // Other writers may be first, or wait for this one: that is their test.
+            done &= match find(&t, id, s) {
+                Some(row) if random.random_bool(0.1) => t.delete(&txn, &s, row).is_ok(),
+                Some(row) => t.update(&txn, &s, row, &[Datum::Int4(id), pos]).is_ok(),
+                None => t.insert(&txn, &[Datum::Int4(id), pos]).is_ok(),
+            };
+            if !done || random.random_bool(0.5) {
                 break;
             }
         }
-        if random.random_bool(0.8) {
+        if done && random.random_bool(0.8) {
             let _ = txn.commit();
         }
     }

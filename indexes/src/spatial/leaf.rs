@@ -3,7 +3,8 @@
 //! Writers hold the leaf's lock. Readers take no notice of it: an entry is put into a slot that was empty, and taken
 //! out by emptying its slot, so an entry that is there all the time a reader looks is always found whole. A reader
 //! who meets a slot just being filled may see the new row at the old coordinates. That is a hint like any other
-//! (invariant *hints*): what became visible before the reader's snapshot was in its slot before.
+//! (invariant *hints*): what became visible before the reader's snapshot was in its slot before. Where the row has an
+//! entry at those coordinates too, the reader sees that one twice, and must tell.
 
 use std::cmp::Ordering::Greater;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

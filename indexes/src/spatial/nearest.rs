@@ -103,7 +103,7 @@ impl Nearest {
         self.blocks
     }
 
-    /// The next `k` entries, in order; false if those are all.
+    /// The next entries, in order, `k` or a little fewer; false if those are all.
     pub fn next_batch(&mut self, index: &Points, k: usize, out: &mut Vec<Found>) -> bool {
         out.clear();
         if k == 0 {
@@ -111,7 +111,7 @@ impl Nearest {
         }
         let radius = self.region.radius_around(self.point);
         let bound = radius.map_or(f64::INFINITY, square);
-        let inside = radius.map(|r| r * r * (1.0 - 1e-9) - 1e-300);
+        let inside = radius.map(|r| r * r * (1.0 - 1e-9) - 1e-300).filter(|i| i.is_finite());
         let full = enough(k);
         let (keys, found) =
             (Vec::with_capacity(full.min(SOME)), Vec::with_capacity(full.min(SOME)));
@@ -120,10 +120,18 @@ impl Nearest {
         if !index.odd.is_empty() && (best.keys.len() < k || !best.bound.is_finite()) {
             index.each_odd(|at, row| best.offer_odd(at, row));
         }
+        let more = best.keys.len() >= k;
         best.finish(out);
         self.blocks += blocks;
         self.after = out.last().copied().or(self.after);
-        out.len() == k
+        more
+    }
+
+    /// The distance as the operator computes it, to the last bit.
+    #[inline]
+    fn exact(&self, [x, y]: [f64; 2]) -> f64 {
+        let [qx, qy] = self.point;
+        hypotenuse(x - qx, y - qy)
     }
 }
 
@@ -213,20 +221,13 @@ impl Best<'_> {
             if square > self.bound {
                 continue;
             }
-            let distance = if square.is_nan() { self.exact(at) } else { square };
+            let distance = if square.is_nan() { self.search.exact(at) } else { square };
             if self.is_wanted(at, distance)
                 && let Some(row) = leaf.row(*slot)
             {
                 self.keep(Found { distance, row, at });
             }
         }
-    }
-
-    /// The distance as the operator computes it, to the last bit.
-    #[inline]
-    fn exact(&self, [x, y]: [f64; 2]) -> f64 {
-        let [qx, qy] = self.search.point;
-        hypotenuse(x - qx, y - qy)
     }
 
     /// Whether the region has a point, whose squared distance is given.
@@ -239,7 +240,7 @@ impl Best<'_> {
 
     /// Takes an entry that is not finite: infinitely far, or NaN.
     fn offer_odd(&mut self, at: [f64; 2], row: RowId) {
-        let distance = self.exact(at);
+        let distance = self.search.exact(at);
         if self.is_wanted(at, distance) {
             self.keep(Found { distance, row, at });
         }
@@ -248,7 +249,7 @@ impl Best<'_> {
     #[inline]
     fn keep(&mut self, found: Found) {
         if let Some(after) = &self.search.after {
-            let exact = Found { distance: self.exact(found.at), ..found };
+            let exact = Found { distance: self.search.exact(found.at), ..found };
             if exact.order(after).is_le() {
                 return;
             }
@@ -301,12 +302,10 @@ impl Best<'_> {
         if self.keys.len() > self.k {
             self.cut();
         }
-        let [qx, qy] = self.search.point;
         for old in &mut self.keys {
             let place = place(*old);
             if let Some(found) = self.found.get_mut(place) {
-                let [x, y] = found.at;
-                found.distance = hypotenuse(x - qx, y - qy);
+                found.distance = self.search.exact(found.at);
                 *old = key(found.distance, place);
             }
         }
@@ -317,6 +316,8 @@ impl Best<'_> {
         for equal in out.chunk_by_mut(is_equal).filter(|equal| equal.len() > 1) {
             equal.sort_unstable_by(Found::order);
         }
+        // A slot that was being filled may have shown its new row at the coordinates of another entry of that row.
+        out.dedup_by(|a, b| a.order(b).is_eq());
         out.truncate(self.k);
     }
 }
