@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use vicinity_functions::Proc;
-use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of, literal, placeholder};
@@ -15,7 +15,7 @@ impl Binder<'_> {
     /// Makes a value of the target type, modifier included, or says that it cannot.
     pub(super) fn coerce(
         &mut self,
-        value: Typed,
+        mut value: Typed,
         target: PgType,
         context: Context,
         place: Option<usize>,
@@ -27,8 +27,26 @@ impl Binder<'_> {
             let held = self.coerce(value, base, context, place)?;
             return Ok(special::domain(&self.types.catalog, held, target));
         }
+        if let Some(held) = self.of_domains(target.oid).filter(|_| value.ty.oid != target.oid) {
+            // What is written as one is read as an array of what the domain is made of.
+            let written = value.ty.oid == oid::UNKNOWN;
+            if written {
+                value = self.coerce_type(value, self.ty(held), context, place)?;
+            }
+            if self.types.catalog.element_of(value.ty.oid).is_some() {
+                let context = if written { Context::Assignment } else { Context::Explicit };
+                return self.coerce_array(value, target, context);
+            }
+        }
         let typed = self.coerce_type(value, target, context, place)?;
         self.modified(typed, target, context == Context::Explicit)
+    }
+
+    /// The array type that arrays of a domain are held as.
+    fn of_domains(&self, array: Oid) -> Option<Oid> {
+        let element = self.types.element(array)?;
+        let (base, _) = self.types.domain(element)?;
+        self.types.array(base)
     }
 
     fn coerce_type(
@@ -121,13 +139,13 @@ impl Binder<'_> {
                 let name = self.types.name(target.oid);
                 Ok(special::coerce_via_io(value, target, name))
             }
-            CastPath::Array => self.coerce_array(value, target),
+            CastPath::Array => self.coerce_array(value, target, Context::Explicit),
         }
     }
 
-    fn coerce_array(&mut self, value: Typed, target: PgType) -> Result<Typed> {
+    fn coerce_array(&mut self, value: Typed, target: PgType, context: Context) -> Result<Typed> {
         // ARRAY[...] of constants converts its elements, so that the whole stays a constant
-        if let Some(converted) = self.coerce_array_literal(&value, target)? {
+        if let Some(converted) = self.coerce_array_literal(&value, target, context)? {
             return Ok(converted);
         }
         let (Some(from), Some(to)) =
@@ -136,12 +154,17 @@ impl Binder<'_> {
             return Err(PgError::internal("array conversion of something that is no array"));
         };
         let probe = Typed::new(super::scope::column("", "element"), self.ty(from));
-        let elem = self.coerce_type(probe, self.ty(to), Context::Explicit, None)?;
+        let elem = self.coerce(probe, self.ty(to), context, None)?;
         let name = self.types.name(target.oid);
         Ok(special::array_coerce(value, target, elem, to, name))
     }
 
-    fn coerce_array_literal(&mut self, value: &Typed, target: PgType) -> Result<Option<Typed>> {
+    fn coerce_array_literal(
+        &mut self,
+        value: &Typed,
+        target: PgType,
+        context: Context,
+    ) -> Result<Option<Typed>> {
         let Some((call, args)) = callable_of(&value.expr) else { return Ok(None) };
         let Some(to) = self.types.element(target.oid) else { return Ok(None) };
         let flat = call.name() == "array"
@@ -152,7 +175,7 @@ impl Binder<'_> {
         let mut elements = Vec::with_capacity(args.len());
         for (arg, ty) in args.iter().zip(call.args().to_vec()) {
             let element = Typed::new(arg.clone(), ty);
-            elements.push(self.coerce_type(element, self.ty(to), Context::Explicit, None)?);
+            elements.push(self.coerce(element, self.ty(to), context, None)?);
         }
         Ok(Some(special::array_ctor(elements, target, to, false)))
     }

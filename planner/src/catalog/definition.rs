@@ -12,6 +12,7 @@ use vicinity_types::Oid;
 
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::exec::ddl::opclass;
 use crate::exec::stored;
 use crate::exec::viewtext::{self, Style};
 
@@ -130,7 +131,7 @@ fn key(
     };
     let method = super::relations::method_oid(def);
     let ty = key.expr.as_ref().map(|e| e.type_oid).or(column.map(|c| c.type_oid));
-    let default = ty.and_then(|ty| builtin::default_opclass(method, ty));
+    let default = ty.and_then(|ty| opclass::default_of(&ctx.catalog, method, ty));
     if default.is_none_or(|d| d.oid != key.opclass)
         && let Some(class) = builtin::opclass_by_oid(key.opclass)
     {
@@ -277,6 +278,8 @@ pub fn arguments(catalog: &Catalog, f: &Function, style: ArgumentStyle) -> Strin
             ArgMode::Out => "OUT ",
             ArgMode::InOut => "INOUT ",
             ArgMode::Variadic => "VARIADIC ",
+            // Of a procedure all modes are told.
+            ArgMode::In if f.procedure => "IN ",
             ArgMode::In | ArgMode::Table => "",
         });
         if let Some(name) = &arg.name {
@@ -381,24 +384,37 @@ pub fn function(catalog: &Catalog, f: &Function) -> String {
         sql.push_str(&format!(" RETURNS {returns}\n"));
     }
     sql.push_str(&format!(" LANGUAGE {}\n", language_name(f.language)));
-    let mut properties = Vec::new();
-    match f.volatility {
-        Volatility::Immutable => properties.push("IMMUTABLE"),
-        Volatility::Stable => properties.push("STABLE"),
-        Volatility::Volatile => {}
-    }
-    if f.strict {
-        properties.push("STRICT");
-    }
-    if f.security_definer {
-        properties.push("SECURITY DEFINER");
-    }
+    let properties = properties(f);
     if !properties.is_empty() {
         sql.push_str(&format!(" {}\n", properties.join(" ")));
+    }
+    for (setting, value) in &f.config {
+        sql.push_str(&format!(" SET {} TO '{}'\n", ident(setting), value.replace('\'', "''")));
     }
     let tag = dollar_tag(&f.body, if f.procedure { "procedure" } else { "function" });
     sql.push_str(&format!("AS {tag}{}{tag}\n", f.body));
     sql
+}
+
+/// What is told of a function in one line, where it is not what functions are by default.
+fn properties(f: &Function) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut add = |word: &str, given: bool| out.extend(given.then(|| word.to_owned()));
+    add("IMMUTABLE", f.volatility == Volatility::Immutable);
+    add("STABLE", f.volatility == Volatility::Stable);
+    add("PARALLEL SAFE", f.parallel == 's');
+    add("PARALLEL RESTRICTED", f.parallel == 'r');
+    add("STRICT", f.strict);
+    add("SECURITY DEFINER", f.security_definer);
+    add("LEAKPROOF", f.leakproof);
+    let internal = matches!(f.language, Language::Internal | Language::C);
+    if f.cost != if internal { 1.0 } else { 100.0 } {
+        out.push(format!("COST {}", f.cost));
+    }
+    if f.returns_set && f.rows != 1000.0 {
+        out.push(format!("ROWS {}", f.rows));
+    }
+    out
 }
 
 /// A language's name in `pg_language`.

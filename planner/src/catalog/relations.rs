@@ -233,15 +233,18 @@ fn size_estimate(ctx: &ExecContext, relation: &Relation) -> (u64, f32) {
 }
 
 /// Physical properties `pg_attribute` repeats from `pg_type`.
-struct Physical {
-    len: i16,
-    by_value: bool,
-    align: char,
-    storage: char,
-    collation: Oid,
+pub(super) struct Physical {
+    pub(super) len: i16,
+    pub(super) by_value: bool,
+    pub(super) align: char,
+    pub(super) storage: char,
+    pub(super) collation: Oid,
 }
 
-fn physical(ctx: &ExecContext, type_oid: Oid) -> Physical {
+pub(super) fn physical(ctx: &ExecContext, type_oid: Oid) -> Physical {
+    if let Some(TypeKind::Domain { base, .. }) = ctx.catalog.type_def(type_oid).map(|t| &t.kind) {
+        return physical(ctx, *base);
+    }
     if let Some(info) = builtin::catalog::type_by_oid(type_oid) {
         return Physical {
             len: info.len,
@@ -317,15 +320,26 @@ fn plain_column(name: &str, type_oid: Oid, not_null: bool) -> Column {
     Column { not_null, ..Column::new(name, type_oid, -1) }
 }
 
-/// An index's attributes carry the names and types of the columns they index.
+/// An index's attributes carry the names of the columns they index, and their types where the
+/// operator class does not keep them as another one, or the method as their hash.
 fn index_columns(ctx: &ExecContext, index: &IndexDef) -> Vec<Column> {
     let Some(table) = ctx.catalog.relation(index.table).and_then(|r| r.table()) else {
         return Vec::new();
     };
-    let keys = index.keys.iter().filter_map(|k| match &k.expr {
-        Some(e) => Some(Column::new(&e.name, e.type_oid, e.typmod)),
-        None => definition::column_at(&table.columns, k.column)
-            .map(|c| Column::new(&c.name, c.type_oid, c.typmod)),
+    let hashed = method_oid(index) == fixed::AM_HASH;
+    let keys = index.keys.iter().filter_map(|k| {
+        let (name, type_oid, typmod) = match &k.expr {
+            Some(e) => (&e.name, e.type_oid, e.typmod),
+            None => {
+                let c = definition::column_at(&table.columns, k.column)?;
+                (&c.name, c.type_oid, c.typmod)
+            }
+        };
+        let kept = builtin::opclass_by_oid(k.opclass).map_or(0, |class| class.key);
+        Some(match if hashed { oid::INT4 } else { kept } {
+            0 => Column::new(name, type_oid, typmod),
+            kept => Column::new(name, kept, -1),
+        })
     });
     let include = index.include.iter().copied();
     let include = include
@@ -385,8 +399,12 @@ fn attribute_row(
 pub(super) fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
     let mut found = Vec::new();
     for relation in ctx.catalog.relations() {
-        let Some(table) = relation.table() else { continue };
-        for (number, column) in (1_i16..).zip(&table.columns) {
+        let columns = match &relation.kind {
+            RelationKind::Table(table) => &table.columns,
+            RelationKind::View(view) => &view.columns,
+            _ => continue,
+        };
+        for (number, column) in (1_i16..).zip(columns) {
             let text = column.default.as_ref().or(column.generated.as_ref());
             if let (Some(text), false) = (text, column.dropped) {
                 let offset = u32::try_from(number).unwrap_or(0);

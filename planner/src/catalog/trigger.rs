@@ -1,6 +1,5 @@
 //! `pg_trigger`, and triggers as the statements that make them.
 
-use sqlparser::ast::{BinaryOperator, Expr};
 use vicinity_storage::catalog::model::{Column, Relation, RelationKind, Trigger};
 use vicinity_types::{Datum, Result};
 
@@ -9,8 +8,8 @@ use super::definition::{column_at, function_name, qualified_name, relation_name}
 use super::row::{Rows, ch, flag, id, int2, int2vector, text};
 use crate::context::ExecContext;
 use crate::exec::triggers::{Event, bits};
+use crate::exec::written;
 use crate::names::quote;
-use crate::sql;
 
 fn timing(t: &Trigger) -> &'static str {
     match t.kind {
@@ -73,38 +72,13 @@ pub(super) fn definition(ctx: &ExecContext, t: &Trigger, pretty: bool) -> Option
     }
     sql.push_str(if t.kind & bits::ROW != 0 { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
     if let Some(when) = &t.when {
-        let when = if pretty { pretty_condition(when) } else { when.clone() };
+        let when = if pretty { written::pretty(when) } else { when.clone() };
         sql.push_str(&format!("WHEN ({when}) "));
     }
     let function = catalog.function(t.function).map_or("?".to_owned(), |f| function_name(ctx, f));
     let args: Vec<String> = t.args.iter().map(|a| format!("'{}'", a.replace('\'', "''"))).collect();
     sql.push_str(&format!("EXECUTE FUNCTION {function}({})", args.join(", ")));
     Some(sql)
-}
-
-/// A condition without the parentheses its operators do not need.
-fn pretty_condition(text: &str) -> String {
-    let Ok(expr) = sql::parse_expression(text) else { return text.to_owned() };
-    bare(&expr, None)
-}
-
-fn bare(expr: &Expr, within: Option<&BinaryOperator>) -> String {
-    match expr {
-        Expr::Nested(inner) => {
-            let text = bare(inner, within);
-            let needed = match (&**inner, within) {
-                (Expr::BinaryOp { op: BinaryOperator::Or, .. }, Some(BinaryOperator::And)) => true,
-                (Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. }, _) => false,
-                (_, Some(BinaryOperator::And | BinaryOperator::Or) | None) => false,
-                _ => true,
-            };
-            if needed { format!("({text})") } else { text }
-        }
-        Expr::BinaryOp { left, op, right } => {
-            format!("{} {op} {}", bare(left, Some(op)), bare(right, Some(op)))
-        }
-        other => other.to_string(),
-    }
 }
 
 pub(super) fn pg_trigger(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {

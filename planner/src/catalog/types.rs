@@ -4,7 +4,8 @@ use vicinity_functions::catalog as builtin;
 use vicinity_storage::catalog::model::{RelationKind, TypeDef, TypeKind, fixed};
 use vicinity_types::{Datum, Oid, Result};
 
-use super::row::{Rows, byte, ch, flag, id, int2, int4, optional_text, text};
+use super::relations::physical;
+use super::row::{Rows, byte, ch, flag, id, int4, optional_text, text};
 use super::{RowsFn, VirtualTable, cluster};
 use crate::context::ExecContext;
 
@@ -53,9 +54,9 @@ fn pg_type(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
         ]);
     }
     for t in user_types(ctx) {
-        push_user_type(&mut rows, &t);
+        push_user_type(ctx, &mut rows, &t);
         if t.array != 0 {
-            push_user_type(&mut rows, &t.array_type());
+            push_user_type(ctx, &mut rows, &t.array_type());
         }
     }
     rows.done()
@@ -161,7 +162,8 @@ fn declared_type(t: &TypeDef) -> Option<UserType> {
     Some(made)
 }
 
-fn push_user_type(rows: &mut Rows<'_>, t: &UserType) {
+fn push_user_type(ctx: &ExecContext, rows: &mut Rows<'_>, t: &UserType) {
+    let p = physical(ctx, t.oid);
     let proc = |name: &str| builtin::procs_named(name).next().map_or(id(0), |p| id(p.oid));
     let (input, output) = match t.kind {
         'e' => ("enum_in", "enum_out"),
@@ -174,8 +176,8 @@ fn push_user_type(rows: &mut Rows<'_>, t: &UserType) {
         ("typname", text(&t.name)),
         ("typnamespace", id(t.schema)),
         ("typowner", id(t.owner)),
-        ("typlen", int2(if t.kind == 'e' { 4 } else { -1 })),
-        ("typbyval", flag(t.kind == 'e')),
+        ("typlen", Datum::Int2(p.len)),
+        ("typbyval", flag(p.by_value)),
         ("typtype", ch(t.kind)),
         ("typcategory", ch(t.category)),
         ("typispreferred", flag(false)),
@@ -192,13 +194,13 @@ fn push_user_type(rows: &mut Rows<'_>, t: &UserType) {
         ("typmodin", id(0)),
         ("typmodout", id(0)),
         ("typanalyze", id(0)),
-        ("typalign", ch(if t.kind == 'e' { 'i' } else { 'd' })),
-        ("typstorage", ch(if t.kind == 'e' { 'p' } else { 'x' })),
+        ("typalign", ch(p.align)),
+        ("typstorage", ch(p.storage)),
         ("typnotnull", flag(t.not_null)),
         ("typbasetype", id(t.base)),
         ("typtypmod", int4(t.typmod)),
         ("typndims", int4(0)),
-        ("typcollation", id(0)),
+        ("typcollation", id(p.collation)),
         ("typdefault", optional_text(t.default.as_ref())),
     ]);
 }

@@ -15,7 +15,7 @@ mod call;
 mod canon;
 pub mod copy;
 pub(crate) mod cursor;
-mod ddl;
+pub(crate) mod ddl;
 pub mod dml;
 pub(crate) mod foreign;
 pub(crate) mod locking;

@@ -177,7 +177,7 @@ impl Writer<'_> {
             Expr::Value(v) => match &v.value {
                 Value::SingleQuotedString(_) => format!("{e}::text"),
                 Value::Boolean(b) => b.to_string(),
-                Value::Number(..) => e.to_string(),
+                Value::Number(n, _) => self.number(e, n)?,
                 Value::Null => "NULL::text".to_owned(),
                 _ => return None,
             },
@@ -216,7 +216,13 @@ impl Writer<'_> {
             Expr::Between { expr, negated, low, high } => {
                 self.between(expr, *negated, low, high)?
             }
-            Expr::InList { expr, list, negated } => self.list(expr, list, *negated)?,
+            Expr::InList { expr, list, negated } => self.list(e, expr, list, *negated)?,
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                self.quantified(e, left, compare_op, "ANY", right)?
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                self.quantified(e, left, compare_op, "ALL", right)?
+            }
             Expr::Cast { kind: CastKind::DoubleColon | CastKind::Cast, expr, .. } => {
                 let ty = self.bind(e)?.ty;
                 match literal(expr) {
@@ -377,14 +383,51 @@ impl Writer<'_> {
         })
     }
 
-    fn list(&self, e: &Expr, list: &[Expr], negated: bool) -> Option<String> {
+    /// `IN (...)`, as the comparison with an array that it is.
+    fn list(&self, whole: &Expr, e: &Expr, list: &[Expr], negated: bool) -> Option<String> {
+        self.bind(whole)?;
         let ty = self.bind(e)?.ty;
-        if ty.oid == oid::VARCHAR {
-            return None;
-        }
         let items: Option<Vec<String>> = list.iter().map(|i| self.given(i, ty)).collect();
+        let array = format!("ARRAY[{}]", items?.join(", "));
         let (op, any) = if negated { ("<>", "ALL") } else { ("=", "ANY") };
-        Some(format!("({} {op} {any} (ARRAY[{}]))", self.expr(e)?, items?.join(", ")))
+        let own = self.expr(e)?;
+        // Of varchar there is no comparison.
+        Some(match ty.oid {
+            oid::VARCHAR => format!("(({own})::text {op} {any} (({array})::text[]))"),
+            _ => format!("({own} {op} {any} ({array}))"),
+        })
+    }
+
+    /// `x op ANY (array)`, both sides as the types the operator was resolved to.
+    fn quantified(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        op: &Op,
+        word: &str,
+        right: &Expr,
+    ) -> Option<String> {
+        let bound = self.bind(whole)?;
+        // A query on the right is no array.
+        let (call, _) = callable_of(&bound.expr).filter(|(_, args)| args.len() == 2)?;
+        let [ours, array] = call.args() else { return None };
+        let op = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
+        let (ours, array) = (self.given(left, *ours)?, self.given(right, *array)?);
+        Some(format!("({ours} {op} {word} ({array}))"))
+    }
+
+    /// A number without a sign, as the type it is read as writes it: a label where the text alone
+    /// would be read as another type.
+    fn number(&self, e: &Expr, digits: &str) -> Option<String> {
+        let ty = self.bind(e)?.ty;
+        let text = text_in(ty.oid, -1, digits, &self.ctx.io())
+            .map_or_else(|_| digits.to_owned(), |v| to_text(ty.oid, &v, &self.ctx.io()));
+        let plain = match ty.oid {
+            oid::INT4 => true,
+            oid::NUMERIC => !text.bytes().all(|b| b.is_ascii_digit()),
+            _ => false,
+        };
+        Some(if plain { text } else { format!("'{text}'::{}", self.type_name(ty)) })
     }
 
     fn function(&self, whole: &Expr, f: &ast::Function) -> Option<String> {
@@ -407,6 +450,20 @@ impl Writer<'_> {
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if list.args.len() == 1 => {
                     let name = self.names.function_name(f, &bound);
                     return Some(format!("{name}(*){}", self.behind_call(f)?));
+                }
+                // A row as a whole, to an aggregate: that the argument is one is plain to see.
+                FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(item))
+                    if list.args.len() == 1 && list.clauses.is_empty() =>
+                {
+                    let parts: Option<Vec<Ident>> =
+                        item.0.iter().map(|p| p.as_ident().cloned()).collect();
+                    let (name, row) =
+                        (self.names.function_name(f, &bound), self.names.column(&parts?)?);
+                    let distinct = match list.duplicate_treatment {
+                        Some(ast::DuplicateTreatment::Distinct) => "DISTINCT ",
+                        _ => "",
+                    };
+                    return Some(format!("{name}({distinct}{row}){}", self.behind_call(f)?));
                 }
                 _ => return None,
             }
@@ -627,6 +684,10 @@ fn bare(e: &Expr, inside: Inside) -> String {
             format!("{}::{ty}", bare(expr, Inside::Cast))
         }
         Expr::Function(f) => function(f).unwrap_or_else(|| e.to_string()),
+        Expr::Array(array) => {
+            let items: Vec<String> = array.elem.iter().map(|e| bare(e, Inside::Free)).collect();
+            format!("ARRAY[{}]", items.join(", "))
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             let (at, zone) = (bare(timestamp, Inside::Test), bare(time_zone, Inside::Test));
             format!("{at} AT TIME ZONE {zone}")
@@ -656,10 +717,16 @@ fn function(f: &ast::Function) -> Option<String> {
     let FunctionArguments::List(list) = &f.args else { return None };
     let mut args = Vec::new();
     for a in &list.args {
-        let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = a else { return None };
-        args.push(bare(e, Inside::Free));
+        match a {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(bare(e, Inside::Free)),
+            FunctionArg::Unnamed(
+                every @ (FunctionArgExpr::Wildcard | FunctionArgExpr::QualifiedWildcard(_)),
+            ) => args.push(every.to_string()),
+            _ => return None,
+        }
     }
-    let plain = f.over.is_none() && f.filter.is_none() && list.clauses.is_empty();
-    (plain && list.duplicate_treatment.is_none())
-        .then(|| format!("{}({})", f.name, args.join(", ")))
+    let filter = f.filter.as_ref();
+    let filter = filter.map(|e| format!(" FILTER (WHERE {})", bare(e, Inside::Free)));
+    let plain = f.over.is_none() && list.clauses.is_empty() && list.duplicate_treatment.is_none();
+    plain.then(|| format!("{}({}){}", f.name, args.join(", "), filter.unwrap_or_default()))
 }

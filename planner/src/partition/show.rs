@@ -92,8 +92,9 @@ fn constant(ctx: &ExecContext, (ty, typmod): (Oid, i32), value: &Datum, labelled
     let (body, plain) = match ty {
         oid::INT4 if digits => (shown, true),
         oid::NUMERIC if digits => {
+            // Digits alone would be read as an integer.
             let whole = shown.bytes().all(|b| b.is_ascii_digit());
-            (shown.clone(), typmod == -1 && !whole)
+            (if whole { quoted() } else { shown.clone() }, typmod == -1 && !whole)
         }
         oid::BOOL => ((if shown == "t" { "true" } else { "false" }).to_owned(), true),
         _ => (quoted(), false),

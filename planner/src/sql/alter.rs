@@ -245,7 +245,7 @@ pub(super) fn parse_create_domain(p: &mut Parser) -> Result<Statement, ParserErr
             continue;
         }
         if p.parse_keyword(K::DEFAULT) {
-            d.default = Some(p.parse_expr()?);
+            d.default = Some(super::dialect::b_expr(p)?);
             continue;
         }
         let own = if take_word(p, "constraint") { Some(p.parse_identifier()?) } else { None };

@@ -345,6 +345,11 @@ pub(super) fn keyword_at(parser: &Parser, n: usize) -> Option<Keyword> {
     }
 }
 
+/// PostgreSQL's `b_expr`, which ends before IS, NOT and the connectives.
+pub(super) fn b_expr(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.parse_subexpr(PG.prec_value(Precedence::Is))
+}
+
 /// `IS [NOT] DISTINCT FROM`: sqlparser takes all that follows for its right side, AND and OR too.
 fn distinct(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>> {
     let negated = keyword_at(parser, 1) == Some(Keyword::NOT);
@@ -354,7 +359,7 @@ fn distinct(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError
         return None;
     }
     (0..at + 2).for_each(|_| drop(parser.next_token()));
-    let right = match parser.parse_subexpr(PG.prec_value(Precedence::Is)) {
+    let right = match b_expr(parser) {
         Ok(right) => Box::new(right),
         Err(error) => return Some(Err(error)),
     };

@@ -20,8 +20,8 @@ use vicinity_types::Oid;
 pub use partitions::Partitions;
 
 use model::{
-    Acl, Comment, DefaultAcl, Extension, Function, Object, Relation, Role, Schema, SessionDefaults,
-    Trigger, TypeDef, fixed,
+    Acl, AclItem, Comment, DefaultAcl, Extension, Function, Object, Privileges, Relation, Role,
+    Schema, SessionDefaults, Trigger, TypeDef, fixed,
 };
 
 /// The kinds of objects, for dropping and looking up.
@@ -124,9 +124,10 @@ impl Catalog {
     /// What a new database begins with.
     pub fn bootstrap() -> Catalog {
         let mut catalog = Catalog::empty();
-        let schema = |oid, name: &str| {
-            Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner: fixed::SUPERUSER }))
+        let owned = |oid, name: &str, owner| {
+            Object::Schema(Arc::new(Schema { oid, name: name.to_owned(), owner }))
         };
+        let schema = |oid, name: &str| owned(oid, name, fixed::SUPERUSER);
         let superuser = Role {
             superuser: true,
             login: true,
@@ -150,12 +151,14 @@ impl Catalog {
         for object in [
             schema(fixed::PG_CATALOG, "pg_catalog"),
             schema(fixed::PG_TOAST, "pg_toast"),
-            schema(fixed::PUBLIC, "public"),
+            owned(fixed::PUBLIC, "public", fixed::DATABASE_OWNER),
             schema(fixed::INFORMATION_SCHEMA, "information_schema"),
             Object::Role(Arc::new(superuser)),
+            Object::Role(Arc::new(Role::new(fixed::DATABASE_OWNER, "pg_database_owner"))),
             Object::Role(Arc::new(Role::new(3375, "pg_read_all_stats"))),
             Object::Role(Arc::new(Role::new(4200, "pg_signal_backend"))),
             Object::Extension(Arc::new(plpgsql)),
+            Object::Acl(Arc::new(open_to_all(fixed::PUBLIC, fixed::DATABASE_OWNER))),
             comment(2615, fixed::PG_CATALOG, "system catalog schema"),
             comment(2615, fixed::PG_TOAST, "reserved schema for TOAST tables"),
             comment(2615, fixed::PUBLIC, "standard public schema"),
@@ -169,6 +172,22 @@ impl Catalog {
     /// Changes with every change to anything; no two different catalogs share one.
     pub fn version(&self) -> u64 {
         self.version
+    }
+}
+
+/// Of a schema: its owner's rights, and that anybody finds what is in it.
+fn open_to_all(schema: Oid, owner: Oid) -> Acl {
+    let item = |grantee, privileges| AclItem {
+        grantee,
+        grantor: owner,
+        privileges,
+        options: Privileges::NONE,
+    };
+    Acl {
+        class: 2615,
+        object: schema,
+        sub: 0,
+        items: vec![item(owner, Privileges::SCHEMA), item(0, Privileges::USAGE)],
     }
 }
 

@@ -24,6 +24,8 @@ pub mod fixed {
     pub const INFORMATION_SCHEMA: Oid = 13000;
     /// The bootstrap superuser.
     pub const SUPERUSER: Oid = 10;
+    /// The role whose only member is the database's owner.
+    pub const DATABASE_OWNER: Oid = 6171;
     /// The one database.
     pub const DATABASE: Oid = 5;
     /// Its name.

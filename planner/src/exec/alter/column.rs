@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, GeneratedAs};
+use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, Expr, GeneratedAs};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
-    Column, ConstraintKind, Identity, Object, Relation, TableDef,
+    Column, ConstraintKind, Identity, Object, Relation, RelationKind, TableDef,
 };
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
@@ -15,7 +15,7 @@ use super::super::ddl::index::reread;
 use super::super::ddl::table;
 use super::super::{dml, name, rewrite, types};
 use super::constraint::{add_pending, keep_texts};
-use super::{change_column, change_table, no_column, number, place};
+use super::{change, change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
 use crate::names;
 
@@ -168,6 +168,28 @@ pub(super) fn set_not_null(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> R
     change_column(ctx, r.oid, at, |c| c.not_null = true).map(drop)
 }
 
+/// `SET DEFAULT`, and `DROP DEFAULT` without a value, of a table's column or a view's.
+pub(super) fn set_default(
+    ctx: &ExecContext,
+    r: &Arc<Relation>,
+    own: &str,
+    value: Option<&Expr>,
+) -> Result<()> {
+    let at = place(r, own)?;
+    let column = dml::columns_of(r).0.get(at).ok_or_else(|| no_column(r, own))?;
+    check_plain(r, column)?;
+    let text = value.map(|v| constraint::default_text(ctx, v, column)).transpose()?.flatten();
+    let made = change(ctx, r.oid, |r| {
+        let columns = match &mut r.kind {
+            RelationKind::Table(t) => &mut t.columns,
+            RelationKind::View(v) => &mut v.columns,
+            _ => return Err(name::not_a(r, "table or view")),
+        };
+        columns.get_mut(at).map(|c| c.default = text).ok_or_else(|| PgError::internal("no column"))
+    })?;
+    dml::validate(ctx, &made)
+}
+
 pub(super) fn alter(
     ctx: &ExecContext,
     r: &Arc<Relation>,
@@ -195,16 +217,8 @@ pub(super) fn alter(
             }
             change_column(ctx, r.oid, at, |c| c.not_null = false).map(drop)
         }
-        AlterColumnOperation::SetDefault { value } => {
-            check_plain(r, column)?;
-            let text = constraint::default_text(ctx, value, column)?;
-            let made = change_column(ctx, r.oid, at, |c| c.default = text)?;
-            dml::validate(ctx, &made)
-        }
-        AlterColumnOperation::DropDefault => {
-            check_plain(r, column)?;
-            change_column(ctx, r.oid, at, |c| c.default = None).map(drop)
-        }
+        AlterColumnOperation::SetDefault { value } => set_default(ctx, r, own, Some(value)),
+        AlterColumnOperation::DropDefault => set_default(ctx, r, own, None),
         AlterColumnOperation::SetDataType { data_type, using, .. } => {
             let written = types::resolve(ctx, data_type)?;
             if written.serial {

@@ -9,7 +9,9 @@ mod storage;
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterTableOperation, DropBehavior, RenameTableNameKind};
+use sqlparser::ast::{
+    AlterColumnOperation as ColumnOp, AlterTableOperation, DropBehavior, RenameTableNameKind,
+};
 use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, TableDef, Trigger};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -224,6 +226,16 @@ fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> 
         Op::OwnerTo { new_owner } => {
             let owner = role::owner(ctx, new_owner)?;
             return owned::give(ctx, depend::Node::Relation(r.oid), owner);
+        }
+        Op::AlterColumn { column_name, op } if matches!(r.kind, RelationKind::View(_)) => {
+            let own = name::ident(column_name);
+            match op {
+                ColumnOp::SetDefault { value } => {
+                    return column::set_default(ctx, r, &own, Some(value));
+                }
+                ColumnOp::DropDefault => return column::set_default(ctx, r, &own, None),
+                _ => {}
+            }
         }
         _ => {}
     }

@@ -1,6 +1,8 @@
 //! Access methods and operator classes: which ones a type can be indexed with.
 
 use sqlparser::ast::ObjectName;
+use vicinity_functions::Opclass;
+use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexMethod, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -40,11 +42,8 @@ pub(crate) fn method(ctx: &ExecContext, given: &str) -> Result<Method> {
 /// The default operator class of a type, or PostgreSQL's error.
 pub(crate) fn default(ctx: &ExecContext, am: Oid, am_name: &str, ty: Oid) -> Result<Oid> {
     let catalog = ctx.txn.catalog();
-    for candidate in candidates(ctx, ty) {
-        let found = vicinity_functions::default_opclass(am, candidate);
-        if let Some(class) = found.filter(|c| available(&catalog, c.extension)) {
-            return Ok(class.oid);
-        }
+    if let Some(class) = default_of(&catalog, am, ty) {
+        return Ok(class.oid);
     }
     let shown = names::type_name(&catalog, ty, -1);
     Err(PgError::new(
@@ -55,6 +54,14 @@ pub(crate) fn default(ctx: &ExecContext, am: Oid, am_name: &str, ty: Oid) -> Res
         "You must specify an operator class for the index or define a default operator class \
          for the data type.",
     ))
+}
+
+/// The default operator class of a type, if the access method has one.
+pub(crate) fn default_of(catalog: &Catalog, am: Oid, ty: Oid) -> Option<&'static Opclass> {
+    candidates(catalog, ty).into_iter().find_map(|candidate| {
+        let found = vicinity_functions::default_opclass(am, candidate);
+        found.filter(|c| available(catalog, c.extension))
+    })
 }
 
 /// The default operator class of a type for a method.
@@ -69,15 +76,14 @@ pub(crate) fn for_type(ctx: &ExecContext, kind: IndexMethod, ty: Oid) -> Result<
     default(ctx, am, name, ty)
 }
 
-fn available(catalog: &vicinity_storage::Catalog, extension: Option<&str>) -> bool {
+fn available(catalog: &Catalog, extension: Option<&str>) -> bool {
     extension.is_none_or(|e| catalog.extension_named(e).is_some())
 }
 
 /// The type and those it can stand in for: varchar is text, an enum anyenum, an array anyarray.
-fn candidates(ctx: &ExecContext, ty: Oid) -> Vec<Oid> {
+fn candidates(catalog: &Catalog, ty: Oid) -> Vec<Oid> {
     use vicinity_storage::catalog::model::TypeKind;
     use vicinity_types::oid;
-    let catalog = ctx.txn.catalog();
     let mut out = vec![ty];
     match ty {
         oid::VARCHAR => out.push(oid::TEXT),
@@ -111,7 +117,7 @@ pub(crate) fn named(
     // These order as the default classes do: text is compared bytewise anyway.
     let plain = own.strip_suffix("_pattern_ops").map(|base| format!("{base}_ops"));
     let find = |n: &str| {
-        candidates(ctx, ty)
+        candidates(&catalog, ty)
             .into_iter()
             .find_map(|t| vicinity_functions::opclass_named(method.oid, n, t))
             .filter(|c| available(&catalog, c.extension))

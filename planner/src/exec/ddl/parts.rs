@@ -92,6 +92,10 @@ fn fits(have: &IndexDef, wanted: &IndexDef) -> bool {
 fn index_of(ctx: &ExecContext, whole: &Arc<Relation>, part: Oid) -> Result<()> {
     let Some(def) = whole.index() else { return Ok(()) };
     let catalog = ctx.txn.catalog();
+    let of_whole = |i: &&Arc<Relation>| i.index().is_some_and(|d| d.parent == Some(whole.oid));
+    if let Some(have) = catalog.indexes_of(part).find(of_whole) {
+        return spread_index(ctx, have);
+    }
     let table = index::reread(ctx, part)?;
     let wanted = part_of(ctx, def, &table, whole.oid)?;
     if let (true, Some(by)) = (wanted.unique, &table_def(&table)?.partitioning) {

@@ -125,7 +125,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
     let names: Vec<Ident> = v.columns.iter().map(|c| c.name.clone()).collect();
     let described = query::describe(ctx, &v.query)?;
     let columns = columns(ctx, &names, &described.columns, "view")?;
-    let columns = table::draft(schema, own.clone(), columns)?.columns;
+    let mut columns = table::draft(schema, own.clone(), columns)?.columns;
     let text = viewtext::kept(ctx, &v.query, &names_of(&columns), &qualifier(ctx, &v.query));
     let catalog = ctx.txn.catalog();
     let before = catalog.relation_named(schema, &own).cloned();
@@ -133,6 +133,9 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
         Some(have) => match &have.kind {
             RelationKind::View(old) if v.or_replace => {
                 check_replaced(&old.columns, &columns)?;
+                for (new, old) in columns.iter_mut().zip(&old.columns) {
+                    new.default.clone_from(&old.default);
+                }
                 (have.oid, old.row_type)
             }
             RelationKind::View(_) => {
