@@ -37,8 +37,36 @@ fn index(db: &Arc<Database>) {
     finish(db, txn);
 }
 
-/// Where points are: evenly, or in a few towns; some at no place a map has.
+/// Middles of rings and crossings of streets.
+fn hub(random: &mut StdRng) -> [f64; 2] {
+    [0; 2].map(|_| f64::from(random.random_range(-1..=1)) * 64.0)
+}
+
+/// In a crowd: nearly as far from the middle as many others, or on a street through the middle. Cells are cut at
+/// coordinates of entries, so that borders of cells are as far away as what is in them.
+fn crowded(random: &mut StdRng) -> [f64; 2] {
+    let [x, y] = hub(random);
+    let little = match random.random_range(0..4) {
+        0 => 0.0,
+        _ => 10f64.powf(random.random_range(-15.0..-2.0)),
+    };
+    let away = f64::from(random.random_range(1..6)) * 2.0 * (1.0 + little);
+    match random.random_range(0..4) {
+        0 => [x + away, y],
+        1 => [x, y - away],
+        _ => {
+            let (sine, cosine) = random.random_range(0.0..std::f64::consts::TAU).sin_cos();
+            [x + away * cosine, y + away * sine]
+        }
+    }
+}
+
+/// Where points are: evenly, or in a few towns; some in crowds, some at no place a map has.
 fn place(random: &mut StdRng, skewed: bool) -> Datum {
+    if random.random_bool(0.3) {
+        let [x, y] = crowded(random);
+        return Datum::Point(Point { x, y });
+    }
     let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e300];
     let mut coordinate = |town: f64| {
         if random.random_bool(0.01) {
@@ -72,12 +100,18 @@ fn order(a: &Near, b: &Near) -> std::cmp::Ordering {
     (a.0.is_none(), a.0, a.1).cmp(&(b.0.is_none(), b.0, b.1))
 }
 
+/// What of the rows is wanted: what is left out makes a scan go on beyond what it took for enough.
+fn is_in(part: i32, id: i32) -> bool {
+    id % 5 < part
+}
+
 fn by_index(
     t: &Arc<Table>,
     s: Snapshot,
     q: [f64; 2],
     region: Option<Region>,
     limit: usize,
+    part: i32,
 ) -> Vec<Near> {
     let access = Access::Points { index: POS, region, near: Some(q), limit };
     let mut cursor = t.open(access, s).unwrap();
@@ -85,9 +119,8 @@ fn by_index(
     while out.len() < limit {
         // A guard for some rows, as a client that fetches would have it.
         let guard = pin();
-        let Some(row) = cursor.next(&guard, &mut |r| Ok(int(&r.get(0)) % 5 != 0)).unwrap() else {
-            break;
-        };
+        let wanted = cursor.next(&guard, &mut |r| Ok(is_in(part, int(&r.get(0)))));
+        let Some(row) = wanted.unwrap() else { break };
         out.push((cursor.distance().map(f64::to_bits), int(&row.get(0))));
     }
     out
@@ -98,11 +131,12 @@ fn by_scan(
     s: Snapshot,
     q: [f64; 2],
     within: &dyn Fn([f64; 2]) -> bool,
+    part: i32,
 ) -> Vec<Near> {
     let mut cursor = t.open(Access::Seq, s).unwrap();
     let guard = pin();
     let mut out = Vec::new();
-    while let Some(row) = cursor.next(&guard, &mut |r| Ok(int(&r.get(0)) % 5 != 0)).unwrap() {
+    while let Some(row) = cursor.next(&guard, &mut |r| Ok(is_in(part, int(&r.get(0))))).unwrap() {
         let near = match point(&row.get(1)) {
             Some(p) if within(p) => Some(hypotenuse(p[0] - q[0], p[1] - q[1]).to_bits()),
             Some(_) => continue,
@@ -133,19 +167,29 @@ fn same(got: &[Near], want: &[Near], limit: usize) {
 }
 
 fn check(t: &Arc<Table>, s: Snapshot, random: &mut StdRng, skewed: bool) {
-    let q = point(&place(random, skewed)).unwrap_or([0.0, 0.0]);
-    let limit = [1, 7, 100, usize::MAX][random.random_range(0..4)];
+    let q = match random.random_range(0..3) {
+        0 => hub(random),
+        _ => point(&place(random, skewed)).unwrap_or([0.0, 0.0]),
+    };
+    let limit = match random.random_range(0..8) {
+        0 => usize::MAX,
+        _ => 10f64.powf(random.random_range(0.0..3.0)) as usize,
+    };
+    let part = random.random_range(1..=5);
     if random.random_bool(0.5) {
-        same(&by_index(t, s, q, None, limit), &by_scan(t, s, q, &|_| true), limit);
+        let want = by_scan(t, s, q, &|_| true, part);
+        same(&by_index(t, s, q, None, limit, part), &want, limit);
         return;
     }
     let center = if random.random_bool(0.5) { q } else { [1.0, 2.0] };
-    let radius = random.random_range(0.0..80.0);
+    // Whole numbers have crowds on the border.
+    let radius = random.random_range(0.0..80.0f64);
+    let radius = if random.random() { radius.round() } else { radius };
     let region = Region::all().in_circle(center, radius).unwrap();
     let inside = |p: [f64; 2]| hypotenuse(center[0] - p[0], center[1] - p[1]) <= radius;
-    let mut want = by_scan(t, s, q, &inside);
+    let mut want = by_scan(t, s, q, &inside, part);
     want.retain(|r| r.0.is_some());
-    same(&by_index(t, s, q, Some(region), limit), &want, limit);
+    same(&by_index(t, s, q, Some(region), limit, part), &want, limit);
 }
 
 fn moves(db: &Arc<Database>, over: &AtomicBool, seed: u64, rows: i32, skewed: bool) {
