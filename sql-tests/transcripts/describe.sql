@@ -141,6 +141,14 @@ create materialized view mv as select 1 as a, 'x'::text as b, point(1,2) as p wi
 create unique index on mv (a);
 \d mv
 \d+ mv
+create view keys as select lower(b) as l, a + 1 as m, count(*) as n, string_agg(b, ',' order by lower(b), a + 1) as g
+  from tr group by lower(b), a + 1, coalesce(a, 1) order by lower(b), (a + 1) desc, coalesce(a, 1), max(c) limit 3;
+\d+ keys
+select pg_get_viewdef('keys');
+create view near as select distinct on (point(a, a) <-> point(0, 0)) a, sum(a) over (partition by lower(b) order by a + 1) as s
+  from tr order by point(a, a) <-> point(0, 0), a;
+\d+ near
+select pg_get_viewdef('near');
 comment on view v2 is 'a view';
 comment on materialized view mv is 'kept';
 comment on sequence big is 'large';

@@ -1,5 +1,8 @@
 //! The plane geometry types.
 
+use crate::Result;
+use crate::float::double;
+
 /// `point`
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -91,6 +94,18 @@ impl Rect {
     }
 }
 
+/// Slope of the line through two points, infinite for a vertical one.
+pub fn slope(p: Point, q: Point) -> Result<f64> {
+    if near(p.x, q.x) {
+        return Ok(f64::INFINITY);
+    }
+    if near(p.y, q.y) {
+        return Ok(0.0);
+    }
+    let width = double::mi(p.x, q.x)?;
+    double::div(double::mi(p.y, q.y)?, width)
+}
+
 /// Equal within the tolerance.
 pub fn near(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= EPSILON
@@ -109,28 +124,20 @@ impl Point {
 
 impl Line {
     /// The line through two points, in the form PostgreSQL keeps it.
-    pub fn through(p: Point, q: Point) -> Line {
-        let (vertical, horizontal) = (near(p.x, q.x), near(p.y, q.y));
-        let slope = if vertical {
-            f64::INFINITY
-        } else if horizontal {
-            0.0
-        } else {
-            (p.y - q.y) / (p.x - q.x)
-        };
-        Line::with_slope(p, slope)
+    pub fn through(p: Point, q: Point) -> Result<Line> {
+        Line::with_slope(p, slope(p, q)?)
     }
 
     /// The line through a point with a slope.
-    pub fn with_slope(p: Point, slope: f64) -> Line {
+    pub fn with_slope(p: Point, slope: f64) -> Result<Line> {
         if slope.is_infinite() {
-            return Line { a: -1.0, b: 0.0, c: p.x };
+            return Ok(Line { a: -1.0, b: 0.0, c: p.x });
         }
         if slope == 0.0 {
-            return Line { a: 0.0, b: -1.0, c: p.y };
+            return Ok(Line { a: 0.0, b: -1.0, c: p.y });
         }
         // -0 is ugly and PostgreSQL avoids it.
-        let c = p.y - slope * p.x;
-        Line { a: slope, b: -1.0, c: if c == 0.0 { 0.0 } else { c } }
+        let c = double::mi(p.y, double::mul(slope, p.x)?)?;
+        Ok(Line { a: slope, b: -1.0, c: if c == 0.0 { 0.0 } else { c } })
     }
 }

@@ -20,6 +20,7 @@ pub mod datetime;
 pub mod datum;
 pub mod enums;
 pub mod error;
+pub mod float;
 pub mod geo;
 pub mod interval;
 pub mod io;

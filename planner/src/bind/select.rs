@@ -6,7 +6,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Distinct, OrderByExpr, SelectItem};
-use vicinity_functions::{lacks, lacks_order};
+use vicinity_functions::lacks;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::from::no_string;
@@ -300,7 +300,7 @@ impl Binder<'_> {
 
     /// Types without a default btree order cannot be sorted.
     pub(super) fn orderable(&self, value: &Typed) -> Result<()> {
-        if lacks_order(value.ty.oid) {
+        if self.types.lacks_order(value.ty.oid) {
             return Err(lacks("an ordering operator", &self.types.name(value.ty.oid))
                 .hint("Use an explicit ordering operator or modify the query."));
         }
@@ -309,7 +309,7 @@ impl Binder<'_> {
 
     /// Values that cannot be told apart cannot be made distinct.
     pub(super) fn groupable(&self, ty: PgType) -> Result<()> {
-        if lacks_order(ty.oid) || self.types.element(ty.oid).is_some_and(lacks_order) {
+        if self.types.lacks_order(ty.oid) {
             return Err(lacks("an equality operator", &self.types.name(ty.oid)));
         }
         Ok(())

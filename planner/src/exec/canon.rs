@@ -49,7 +49,7 @@ impl VisitorMut for Fold {
 }
 
 /// Type names behind `::` in lower case, where they are plain words.
-fn lower_types(text: &str) -> String {
+pub(crate) fn lower_types(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut quote = None;

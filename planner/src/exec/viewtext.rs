@@ -14,7 +14,7 @@ use sqlparser::ast::{
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Relation, RelationKind};
 
-use super::written::{Names, Writer, direction, pretty};
+use super::written::{Names, Writer, direction, key_text, pretty};
 use super::{canon, name};
 use crate::bind::{Binder, Owner, ParamTypes};
 use crate::call::Typed;
@@ -503,8 +503,8 @@ impl Layout<'_> {
             }
             _ => None,
         };
-        let text = self.expr(meant.map_or(e, |(e, _)| e))?;
-        Some(text)
+        let e = meant.map_or(e, |(e, _)| e);
+        Some(key_text(e, self.expr(e)?, self.style == Style::Pretty))
     }
 
     fn joined(&self, table: &TableWithJoins) -> Option<String> {

@@ -13,6 +13,7 @@ use vicinity_storage::catalog::model::{Function, TypeKind};
 use vicinity_types::io::{text_in, to_text};
 use vicinity_types::{Oid, oid};
 
+use super::canon::lower_types;
 use super::dml::{Layout, binder};
 use super::name;
 use crate::call::{PgType, Typed, callable_of, scalar_to_datum};
@@ -520,7 +521,8 @@ impl Writer<'_> {
         }
         let mut parts = Vec::new();
         if !spec.partition_by.is_empty() {
-            let by: Option<Vec<String>> = spec.partition_by.iter().map(|e| self.expr(e)).collect();
+            let key = |e: &Expr| Some(key_text(e, self.expr(e)?, false));
+            let by: Option<Vec<String>> = spec.partition_by.iter().map(key).collect();
             parts.push(format!("PARTITION BY {}", by?.join(", ")));
         }
         if !spec.order_by.is_empty() {
@@ -532,7 +534,7 @@ impl Writer<'_> {
     fn keys(&self, keys: &[ast::OrderByExpr]) -> Option<String> {
         let key = |k: &ast::OrderByExpr| {
             k.with_fill.is_none().then_some(())?;
-            Some(self.expr(&k.expr)? + direction(&k.options))
+            Some(key_text(&k.expr, self.expr(&k.expr)?, false) + direction(&k.options))
         };
         Some(keys.iter().map(key).collect::<Option<Vec<_>>>()?.join(", "))
     }
@@ -569,6 +571,24 @@ impl Writer<'_> {
         out.push_str(&format!("{line}    ELSE {other}{line}END"));
         Some(out)
     }
+}
+
+/// A key to sort or group by: what is no column or constant stands in parentheses. Operators have
+/// their own, but for the pretty form.
+pub(crate) fn key_text(e: &Expr, text: String, pretty: bool) -> String {
+    let bare = match e {
+        Expr::Nested(inner) => return key_text(inner, text, pretty),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => true,
+        Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::Function(f) => {
+            let word = name::last(&f.name);
+            let form = matches!(word.as_str(), "coalesce" | "greatest" | "least" | "nullif");
+            (form || is_value_word(&word.to_uppercase())) && !pretty
+        }
+        Expr::Extract { .. } => false,
+        _ => !pretty,
+    };
+    if bare { text } else { format!("({text})") }
 }
 
 /// How a sort key goes on, where that is not the default.
@@ -683,7 +703,7 @@ fn bare(e: &Expr, inside: Inside) -> String {
             let ty = if ty.contains('"') { ty } else { ty.to_lowercase() };
             format!("{}::{ty}", bare(expr, Inside::Cast))
         }
-        Expr::Function(f) => function(f).unwrap_or_else(|| e.to_string()),
+        Expr::Function(f) => function(f).unwrap_or_else(|| lower_types(&e.to_string())),
         Expr::Array(array) => {
             let items: Vec<String> = array.elem.iter().map(|e| bare(e, Inside::Free)).collect();
             format!("ARRAY[{}]", items.join(", "))
@@ -708,7 +728,7 @@ fn bare(e: &Expr, inside: Inside) -> String {
             }
             out + "\nEND"
         }
-        other => other.to_string(),
+        other => lower_types(&other.to_string()),
     };
     if needs(e, inside) { format!("({text})") } else { text }
 }
@@ -727,6 +747,17 @@ fn function(f: &ast::Function) -> Option<String> {
     }
     let filter = f.filter.as_ref();
     let filter = filter.map(|e| format!(" FILTER (WHERE {})", bare(e, Inside::Free)));
-    let plain = f.over.is_none() && list.clauses.is_empty() && list.duplicate_treatment.is_none();
-    plain.then(|| format!("{}({}){}", f.name, args.join(", "), filter.unwrap_or_default()))
+    let key = |k: &ast::OrderByExpr| {
+        key_text(&k.expr, bare(&k.expr, Inside::Free), true) + direction(&k.options)
+    };
+    let order = match list.clauses.as_slice() {
+        [] => String::new(),
+        [FunctionArgumentClause::OrderBy(keys)] => {
+            format!(" ORDER BY {}", keys.iter().map(key).collect::<Vec<_>>().join(", "))
+        }
+        _ => return None,
+    };
+    let plain = f.over.is_none() && list.duplicate_treatment.is_none();
+    let (args, filter) = (args.join(", "), filter.unwrap_or_default());
+    plain.then(|| format!("{}({args}{order}){filter}", f.name))
 }

@@ -191,9 +191,12 @@ impl Bounds {
 
     /// Narrows to boxes that can satisfy `box op around`, comparisons being as tolerant as PostgreSQL's.
     pub fn narrow(&mut self, operator: &str, around: [f64; 4]) {
-        // Several tolerances add up in radii and centers; a little more does no harm.
-        let less = around.map(|v| v - 10.0 * EPSILON - v.abs() * 1e-9);
-        let more = around.map(|v| v + 10.0 * EPSILON + v.abs() * 1e-9);
+        // Several tolerances add up in radii and centers, and the last digits of a distance are as
+        // large as what is far from the origin makes them; a little more does no harm.
+        let far = around.iter().fold(0.0, |far: f64, v| far.max(v.abs()));
+        let slack = 10.0 * EPSILON + far * 1e-9;
+        let less = around.map(|v| v - slack);
+        let more = around.map(|v| v + slack);
         let ([llx, lly, lhx, lhy], [mlx, mly, mhx, mhy]) = (less, more);
         let steps: &[(usize, bool, f64)] = match operator {
             "<<" => &[(2, true, mlx)],

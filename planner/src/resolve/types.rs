@@ -58,6 +58,14 @@ impl Types {
         }
     }
 
+    /// Whether values cannot be sorted or told apart: nothing compares them, or a part of them.
+    pub fn lacks_order(&self, ty: Oid) -> bool {
+        vicinity_functions::lacks_order(ty)
+            || self.element(ty).is_some_and(|e| self.lacks_order(e))
+            || self.domain(ty).is_some_and(|(base, _)| self.lacks_order(base))
+            || self.fields(ty).is_some_and(|all| all.iter().any(|f| self.lacks_order(f.type_oid)))
+    }
+
     /// `pg_type.typcategory`
     pub fn category(&self, ty: Oid) -> u8 {
         if let Some(info) = vicinity_functions::type_by_oid(ty) {

@@ -229,6 +229,11 @@ impl Dialect for VicinityDialect {
                 parser.next_token();
                 Some(quantified(parser, expr, op))
             }
+            Token::Word(_) if like_any(parser).is_some() => {
+                let (op, words) = like_any(parser)?;
+                (0..words).for_each(|_| drop(parser.next_token()));
+                Some(quantified(parser, expr, op))
+            }
             Token::Word(w) if is_null_word(w) => {
                 parser.next_token();
                 Some(Ok(Expr::IsNull(Box::new(expr.clone()))))
@@ -312,6 +317,21 @@ fn is_null_word(word: &Word) -> bool {
 
 fn is_quantifier(parser: &Parser, n: usize) -> bool {
     matches!(keyword_at(parser, n), Some(Keyword::ANY | Keyword::ALL | Keyword::SOME))
+}
+
+/// `[NOT] LIKE ANY (...)` and the like: the operator that is meant, and how many words it is.
+fn like_any(parser: &Parser) -> Option<(BinaryOperator, usize)> {
+    use BinaryOperator as O;
+    let negated = keyword_at(parser, 0) == Some(Keyword::NOT);
+    let at = usize::from(negated);
+    let op = match (keyword_at(parser, at)?, negated) {
+        (Keyword::LIKE, false) => O::PGLikeMatch,
+        (Keyword::LIKE, true) => O::PGNotLikeMatch,
+        (Keyword::ILIKE, false) => O::PGILikeMatch,
+        (Keyword::ILIKE, true) => O::PGNotILikeMatch,
+        _ => return None,
+    };
+    is_quantifier(parser, at + 1).then_some((op, at + 1))
 }
 
 /// `x <op> ANY (...)`, `x <op> ALL (...)`: sqlparser's own grammar knows them of comparisons only.

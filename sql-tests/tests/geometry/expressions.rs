@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::values::{NAMES, literal, literal_or_null, one};
+use super::values::{NAMES, extreme_literal, literal, literal_or_null, one};
 use super::{Both, TYPES, tries};
 
 /// An operator or function, and the types of its operands or arguments.
@@ -55,8 +55,8 @@ async fn calls(pg: &Client) -> Vec<Call> {
 }
 
 /// Over constants, which are folded when the statement is planned, or over columns.
-fn statement(r: &mut StdRng, call: &Call) -> String {
-    let args: Vec<String> = call.types.iter().map(|ty| literal_or_null(r, ty)).collect();
+fn statement(r: &mut StdRng, call: &Call, literal: fn(&mut StdRng, &str) -> String) -> String {
+    let args: Vec<String> = call.types.iter().map(|ty| literal(r, ty)).collect();
     if r.random_bool(0.5) {
         return format!("select {}", call.of(&args));
     }
@@ -71,12 +71,25 @@ async fn expressions_are_postgres_own() {
     let calls = calls(&both.postgres).await;
     let mut r = StdRng::seed_from_u64(15);
     for call in &calls {
-        let sql = statement(&mut r, call);
+        let sql = statement(&mut r, call, literal_or_null);
         both.compare(&sql).await;
     }
     for _ in 0..tries(1000) {
         let call = calls.choose(&mut r).unwrap();
-        let sql = statement(&mut r, call);
+        let sql = statement(&mut r, call, literal_or_null);
+        both.compare(&sql).await;
+    }
+    both.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_out_of_range_is_where_postgres_says_so() {
+    let Some(mut both) = Both::start().await else { return };
+    let calls = calls(&both.postgres).await;
+    let mut r = StdRng::seed_from_u64(22003);
+    for _ in 0..tries(1000) {
+        let call = calls.choose(&mut r).unwrap();
+        let sql = statement(&mut r, call, extreme_literal);
         both.compare(&sql).await;
     }
     both.finish().await;

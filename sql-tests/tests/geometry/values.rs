@@ -27,28 +27,49 @@ pub(crate) fn coordinate(r: &mut StdRng) -> String {
     }
 }
 
-fn point(r: &mut StdRng) -> String {
-    format!("({},{})", coordinate(r), coordinate(r))
+/// Numbers whose products, quotients and sums end beyond what a float holds, or close to it.
+fn extreme(r: &mut StdRng) -> String {
+    const NUMBERS: &[&str] = &[
+        "0", "1", "-2", "3", "1e200", "-1e200", "1e-200", "-1e-200", "1e308", "-1e308", "1.5e154",
+        "-1e160", "1e-160", "5e-324",
+    ];
+    one(r, NUMBERS).to_owned()
 }
 
-fn points(r: &mut StdRng, most: usize) -> String {
-    let n = r.random_range(1..=most);
-    (0..n).map(|_| point(r)).collect::<Vec<_>>().join(",")
+/// Where numbers come from.
+type Number = fn(&mut StdRng) -> String;
+
+fn point(r: &mut StdRng, n: Number) -> String {
+    format!("({},{})", n(r), n(r))
+}
+
+fn points(r: &mut StdRng, n: Number, most: usize) -> String {
+    let count = r.random_range(1..=most);
+    (0..count).map(|_| point(r, n)).collect::<Vec<_>>().join(",")
 }
 
 /// A literal of a type with its cast.
 pub(crate) fn literal(r: &mut StdRng, ty: &str) -> String {
+    made_of(r, ty, coordinate)
+}
+
+/// The same, of extreme numbers.
+pub(crate) fn extreme_literal(r: &mut StdRng, ty: &str) -> String {
+    made_of(r, ty, extreme)
+}
+
+fn made_of(r: &mut StdRng, ty: &str, n: Number) -> String {
     let text = match ty {
-        "point" => point(r),
-        "lseg" => format!("[{},{}]", point(r), point(r)),
-        "box" => format!("{},{}", point(r), point(r)),
-        "path" if r.random_bool(0.5) => format!("[{}]", points(r, 4)),
-        "path" | "polygon" => format!("({})", points(r, 5)),
-        "line" if r.random_bool(0.5) => format!("[{},{}]", point(r), point(r)),
-        "line" => format!("{{{},{},{}}}", coordinate(r), coordinate(r), coordinate(r)),
-        "circle" => format!("<{},{}>", point(r), coordinate(r).trim_start_matches('-')),
+        "point" => point(r, n),
+        "lseg" => format!("[{},{}]", point(r, n), point(r, n)),
+        "box" => format!("{},{}", point(r, n), point(r, n)),
+        "path" if r.random_bool(0.5) => format!("[{}]", points(r, n, 4)),
+        "path" | "polygon" => format!("({})", points(r, n, 5)),
+        "line" if r.random_bool(0.5) => format!("[{},{}]", point(r, n), point(r, n)),
+        "line" => format!("{{{},{},{}}}", n(r), n(r), n(r)),
+        "circle" => format!("<{},{}>", point(r, n), n(r).trim_start_matches('-')),
         "integer" => r.random_range(-1..7).to_string(),
-        _ => coordinate(r),
+        _ => n(r),
     };
     format!("'{text}'::{ty}")
 }

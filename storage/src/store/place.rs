@@ -54,8 +54,11 @@ impl Place {
             // Nothing is known of where a circle of negative radius ends.
             Datum::Circle(c) if c.radius < 0.0 => Place::Box([f64::NAN; 4]),
             Datum::Circle(c) => {
+                // As much larger as the last digits of a distance may be off.
+                let reach = c.center.x.abs() + c.center.y.abs() + c.radius;
+                let r = c.radius + reach * 4.0 * f64::EPSILON;
                 let corner = |r| Point { x: c.center.x + r, y: c.center.y + r };
-                around([corner(-c.radius), corner(c.radius)])
+                around([corner(-r), corner(r)])
             }
             Datum::Polygon(p) => around(p.points.iter().copied()),
             _ => return Err(bad()),

@@ -217,7 +217,7 @@ fn parse_line(text: &str) -> Result<Line> {
     s.end()?;
     match points.as_slice() {
         [p, q] if p.same(*q) => bad("invalid line specification: must be two distinct points"),
-        [p, q] => Ok(Line::through(*p, *q)),
+        [p, q] => Line::through(*p, *q),
         _ => Err(s.invalid()),
     }
 }

@@ -41,8 +41,13 @@ pub(crate) fn overlap(a: &Rect, b: &Rect) -> bool {
     le(a.low.x, b.high.x) && le(b.low.x, a.high.x) && le(a.low.y, b.high.y) && le(b.low.y, a.high.y)
 }
 
-pub(crate) fn center(b: &Rect) -> Point {
-    Point { x: (b.high.x + b.low.x) / 2.0, y: (b.high.y + b.low.y) / 2.0 }
+pub(crate) fn center(b: &Rect) -> Result<Point> {
+    point::middle(b.high, b.low)
+}
+
+fn to_circle(b: &Rect) -> Result<Circle> {
+    let center = center(b)?;
+    Ok(Circle { center, radius: point::distance(center, b.high)? })
 }
 
 fn width(b: &Rect) -> Result<f64> {
@@ -54,7 +59,8 @@ fn height(b: &Rect) -> Result<f64> {
 }
 
 fn area(b: &Rect) -> Result<f64> {
-    double::mul(width(b)?, height(b)?)
+    let height = height(b)?;
+    double::mul(width(b)?, height)
 }
 
 fn intersection(a: &Rect, b: &Rect) -> Option<Rect> {
@@ -92,35 +98,63 @@ fn polygon(b: &Rect) -> Polygon {
 }
 
 /// The nearest point of a box to a point, and its distance.
-pub(crate) fn closest(b: &Rect, p: Point) -> (f64, Point) {
+pub(crate) fn closest(b: &Rect, p: Point) -> Result<(f64, Point)> {
     if contains(b, p) {
-        return (0.0, p);
+        return Ok((0.0, p));
     }
     nearest(sides(b).iter().map(|side| super::lseg::closest(side, p)))
 }
 
+/// The distance of a segment from a box.
+fn distance_to_lseg(b: &Rect, s: &Lseg) -> Result<f64> {
+    Ok(if crosses(b, s)? { 0.0 } else { closest_side(b, s)?.0 })
+}
+
 /// The nearest point of a box to a segment, and its distance.
-pub(crate) fn closest_to_lseg(b: &Rect, s: &Lseg) -> (f64, Point) {
-    if crosses(b, s) {
-        let at = super::lseg::closest(s, center(b)).1;
-        return (0.0, at);
+fn closest_to_lseg(b: &Rect, s: &Lseg) -> Result<(f64, Point)> {
+    // In this order, for what is out of range.
+    if overlap(&spanning(s.a, s.b), b) {
+        let at = super::lseg::closest(s, center(b)?)?.1;
+        if crosses(b, s)? {
+            return Ok((0.0, at));
+        }
     }
+    closest_side(b, s)
+}
+
+fn closest_side(b: &Rect, s: &Lseg) -> Result<(f64, Point)> {
     nearest(sides(b).iter().map(|side| super::lseg::closest_to_lseg(side, s)))
 }
 
 /// The first of the nearest, NaN being farthest.
-pub(crate) fn nearest(candidates: impl Iterator<Item = (f64, Point)>) -> (f64, Point) {
-    let nearer = |a: f64, b: f64| order(a, b).is_lt();
-    let first = candidates.reduce(|best, c| if nearer(c.0, best.0) { c } else { best });
-    first.unwrap_or((f64::NAN, Point { x: f64::NAN, y: f64::NAN }))
+pub(crate) fn nearest(
+    candidates: impl Iterator<Item = Result<(f64, Point)>>,
+) -> Result<(f64, Point)> {
+    let mut best = None;
+    for candidate in candidates {
+        let candidate = candidate?;
+        if best.is_none_or(|(distance, _)| order(candidate.0, distance).is_lt()) {
+            best = Some(candidate);
+        }
+    }
+    Ok(best.unwrap_or((f64::NAN, Point { x: f64::NAN, y: f64::NAN })))
 }
 
 /// Whether a segment has a point in a box.
-pub(crate) fn crosses(b: &Rect, s: &Lseg) -> bool {
-    overlap(&spanning(s.a, s.b), b)
-        && (contains(b, s.a)
-            || contains(b, s.b)
-            || sides(b).iter().any(|side| super::lseg::intersection(side, s).is_some()))
+pub(crate) fn crosses(b: &Rect, s: &Lseg) -> Result<bool> {
+    if !overlap(&spanning(s.a, s.b), b) {
+        return Ok(false);
+    }
+    if contains(b, s.a) || contains(b, s.b) {
+        return Ok(true);
+    }
+    super::any(&sides(b), |side| Ok(super::lseg::intersection(side, s)?.is_some()))
+}
+
+/// A comparison of areas.
+fn by_area(a: &Rect, b: &Rect, holds: fn(f64, f64) -> bool) -> Result<bool> {
+    let second = area(b)?;
+    Ok(holds(area(a)?, second))
 }
 
 scalars! { pub(crate) BOXES, env;
@@ -138,32 +172,32 @@ scalars! { pub(crate) BOXES, env;
     "box_overabove" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.low.y);
     "box_below_eq" [Rectangle(a), Rectangle(b)] => le(a.high.y, b.low.y);
     "box_above_eq" [Rectangle(a), Rectangle(b)] => ge(a.low.y, b.high.y);
-    "box_lt" [Rectangle(a), Rectangle(b)] => lt(area(a)?, area(b)?);
-    "box_gt" [Rectangle(a), Rectangle(b)] => gt(area(a)?, area(b)?);
-    "box_eq" [Rectangle(a), Rectangle(b)] => eq(area(a)?, area(b)?);
-    "box_le" [Rectangle(a), Rectangle(b)] => le(area(a)?, area(b)?);
-    "box_ge" [Rectangle(a), Rectangle(b)] => ge(area(a)?, area(b)?);
+    "box_lt" [Rectangle(a), Rectangle(b)] => by_area(a, b, lt);
+    "box_gt" [Rectangle(a), Rectangle(b)] => by_area(a, b, gt);
+    "box_eq" [Rectangle(a), Rectangle(b)] => by_area(a, b, eq);
+    "box_le" [Rectangle(a), Rectangle(b)] => by_area(a, b, le);
+    "box_ge" [Rectangle(a), Rectangle(b)] => by_area(a, b, ge);
     "box_area" [Rectangle(a)] => area(a);
     "box_width" [Rectangle(a)] => width(a);
     "box_height" [Rectangle(a)] => height(a);
     "box_center" [Rectangle(a)] => center(a);
-    "box_distance" [Rectangle(a), Rectangle(b)] => point::distance(center(a), center(b));
+    "box_distance" [Rectangle(a), Rectangle(b)] => point::distance(center(a)?, center(b)?);
     "box_intersect" [Rectangle(a), Rectangle(b)] => intersection(a, b);
     "box_diagonal" [Rectangle(a)] => Lseg { a: a.high, b: a.low };
     "box_add" [Rectangle(a), Pt(p)] => shift(a, |c| point::add(c, *p));
     "box_sub" [Rectangle(a), Pt(p)] => shift(a, |c| point::sub(c, *p));
     "box_mul" [Rectangle(a), Pt(p)] => map(a, |c| point::mul(c, *p));
     "box_div" [Rectangle(a), Pt(p)] => map(a, |c| point::div(c, *p));
-    "box_circle" [Rectangle(a)] => Circle { center: center(a), radius: point::distance(center(a), a.high) };
+    "box_circle" [Rectangle(a)] => to_circle(a);
     "box_poly" [Rectangle(a)] => polygon(a);
     "boxes_bound_box" [Rectangle(a), Rectangle(b)] => union(a, b);
-    "dist_pb" [Pt(p), Rectangle(b)] => closest(b, *p).0;
-    "dist_bp" [Rectangle(b), Pt(p)] => closest(b, *p).0;
-    "dist_sb" [Seg(s), Rectangle(b)] => closest_to_lseg(b, s).0;
-    "dist_bs" [Rectangle(b), Seg(s)] => closest_to_lseg(b, s).0;
-    "close_pb" [Pt(p), Rectangle(b)] => super::lseg::known(closest(b, *p));
-    "close_sb" [Seg(s), Rectangle(b)] => super::lseg::known(closest_to_lseg(b, s));
+    "dist_pb" [Pt(p), Rectangle(b)] => closest(b, *p)?.0;
+    "dist_bp" [Rectangle(b), Pt(p)] => closest(b, *p)?.0;
+    "dist_sb" [Seg(s), Rectangle(b)] => distance_to_lseg(b, s);
+    "dist_bs" [Rectangle(b), Seg(s)] => distance_to_lseg(b, s);
+    "close_pb" [Pt(p), Rectangle(b)] => super::lseg::known(closest(b, *p)?);
+    "close_sb" [Seg(s), Rectangle(b)] => super::lseg::known(closest_to_lseg(b, s)?);
     "inter_sb" [Seg(s), Rectangle(b)] => crosses(b, s);
-    "inter_lb" [Ln(l), Rectangle(b)] => sides(b).iter().any(|s| super::lseg::crosses_line(s, l).is_some());
+    "inter_lb" [Ln(l), Rectangle(b)] => super::any(&sides(b), |s| Ok(super::lseg::crosses_line(s, l)?.is_some()));
     "on_sb" [Seg(s), Rectangle(b)] => contains(b, s.a) && contains(b, s.b);
 }

@@ -1,7 +1,9 @@
 //! Plane geometry: `point`, `lseg`, `line`, `box`, `path`, `polygon`, `circle`.
 //!
 //! Comparisons are PostgreSQL's, with its tolerance of 1e-6, except where it compares exactly:
-//! `circle @> point`, `box @> point` and the polygons' bounding boxes.
+//! `circle @> point`, `box @> point` and the polygons' bounding boxes. What goes beyond what a float
+//! holds is an error, as there: of two operands the right one is computed first, since which of
+//! overflow and underflow is told depends on it.
 
 pub(crate) mod boxes;
 pub(crate) mod circle;
@@ -11,11 +13,22 @@ pub(crate) mod path;
 pub(crate) mod point;
 pub(crate) mod polygon;
 
+use vicinity_types::Result;
 use vicinity_types::geo::EPSILON;
 pub(crate) use vicinity_types::geo::near as eq;
 
 pub(crate) fn zero(a: f64) -> bool {
     a.abs() <= EPSILON
+}
+
+/// The first thing true of any of these, or the first error.
+fn any<T>(of: impl IntoIterator<Item = T>, mut f: impl FnMut(T) -> Result<bool>) -> Result<bool> {
+    for item in of {
+        if f(item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// NaN is not unequal to anything.

@@ -28,40 +28,56 @@ fn area(p: &Path) -> Result<Option<f64>> {
         twice = double::pl(twice, double::mul(a.x, b.y)?)?;
         twice = double::mi(twice, double::mul(a.y, b.x)?)?;
     }
-    Ok(Some(twice.abs() / 2.0))
+    double::div(twice.abs(), 2.0).map(Some)
 }
 
-fn length(p: &Path) -> f64 {
-    segments(&p.points, p.closed).fold(0.0, |sum, s| sum + lseg::length(&s))
+fn length(p: &Path) -> Result<f64> {
+    segments(&p.points, p.closed).try_fold(0.0, |sum, s| double::pl(sum, lseg::length(&s)?))
 }
 
-fn cross(p: &Path, q: &Path) -> bool {
+fn cross(p: &Path, q: &Path) -> Result<bool> {
     let (Some(a), Some(b)) = (boxes::bounding(&p.points), boxes::bounding(&q.points)) else {
-        return false;
+        return Ok(false);
     };
-    boxes::overlap(&a, &b)
-        && segments(&p.points, p.closed)
-            .any(|s| segments(&q.points, q.closed).any(|t| lseg::intersection(&s, &t).is_some()))
+    if !boxes::overlap(&a, &b) {
+        return Ok(false);
+    }
+    super::any(pairs(p, q), |(s, t)| Ok(lseg::intersection(&s, &t)?.is_some()))
 }
 
-fn distance(p: &Path, q: &Path) -> Option<f64> {
-    segments(&p.points, p.closed)
-        .flat_map(|s| segments(&q.points, q.closed).map(move |t| lseg::closest_to_lseg(&s, &t).0))
-        .reduce(super::min)
+/// Each segment of one with each of the other.
+fn pairs(p: &Path, q: &Path) -> impl Iterator<Item = (Lseg, Lseg)> {
+    segments(&p.points, p.closed).flat_map(|s| segments(&q.points, q.closed).map(move |t| (s, t)))
 }
 
-fn distance_to_point(p: &Path, at: Point) -> f64 {
-    let distances = segments(&p.points, p.closed).map(|s| lseg::closest(&s, at).0);
+/// The least of distances; `None` of none.
+pub(crate) fn least(distances: impl Iterator<Item = Result<(f64, Point)>>) -> Result<Option<f64>> {
+    let mut least: Option<f64> = None;
+    for found in distances {
+        let (distance, _) = found?;
+        least = Some(least.map_or(distance, |best| super::min(best, distance)));
+    }
+    Ok(least)
+}
+
+fn distance(p: &Path, q: &Path) -> Result<Option<f64>> {
+    least(pairs(p, q).map(|(s, t)| lseg::closest_to_lseg(&s, &t)))
+}
+
+fn distance_to_point(p: &Path, at: Point) -> Result<f64> {
+    let distances = segments(&p.points, p.closed).map(|s| lseg::closest(&s, at));
     // An open path of one point has no segments, and no distance from anything.
-    distances.reduce(super::min).unwrap_or(0.0)
+    Ok(least(distances)?.unwrap_or(0.0))
 }
 
-fn contains(p: &Path, at: Point) -> bool {
+fn contains(p: &Path, at: Point) -> Result<bool> {
     if p.closed {
         return polygon::inside(at, &p.points);
     }
-    segments(&p.points, false)
-        .any(|s| eq(point::distance(at, s.a) + point::distance(at, s.b), lseg::length(&s)))
+    super::any(segments(&p.points, false), |s| {
+        let both = double::pl(point::distance(at, s.a)?, point::distance(at, s.b)?)?;
+        Ok(eq(both, lseg::length(&s)?))
+    })
 }
 
 fn join(p: &Path, q: &Path) -> Option<Path> {

@@ -2,47 +2,42 @@
 
 use vicinity_types::Datum::{Box as Rectangle, Float8, Point as Pt};
 use vicinity_types::Result;
-pub(crate) use vicinity_types::geo::hypotenuse;
+pub(crate) use vicinity_types::geo::slope;
 use vicinity_types::geo::{Point, Rect};
 
 use super::{eq, gt, lt};
 use crate::number::float::{double, overflow};
 
-/// Distance between two points.
-pub(crate) fn distance(a: Point, b: Point) -> f64 {
-    hypotenuse(a.x - b.x, a.y - b.y)
-}
-
-/// The same for the operator itself, which says when it goes beyond what a float holds.
-fn checked_distance(a: Point, b: Point) -> Result<f64> {
-    let (dx, dy) = (double::mi(a.x, b.x)?, double::mi(a.y, b.y)?);
-    let distance = hypotenuse(dx, dy);
-    if distance.is_infinite() && !dx.is_infinite() && !dy.is_infinite() {
+/// The length of a vector.
+pub(crate) fn hypotenuse(x: f64, y: f64) -> Result<f64> {
+    let length = vicinity_types::geo::hypotenuse(x, y);
+    if length.is_infinite() && !x.is_infinite() && !y.is_infinite() {
         return Err(overflow());
     }
-    Ok(distance)
+    Ok(length)
 }
 
-/// Slope of the line through two points, infinite for a vertical one.
-pub(crate) fn slope(a: Point, b: Point) -> f64 {
-    if eq(a.x, b.x) {
-        f64::INFINITY
-    } else if eq(a.y, b.y) {
-        0.0
-    } else {
-        (a.y - b.y) / (a.x - b.x)
-    }
+/// Distance between two points.
+pub(crate) fn distance(a: Point, b: Point) -> Result<f64> {
+    hypotenuse(double::mi(a.x, b.x)?, double::mi(a.y, b.y)?)
+}
+
+/// The point halfway between two.
+pub(crate) fn middle(a: Point, b: Point) -> Result<Point> {
+    let half = |a, b| double::div(double::pl(a, b)?, 2.0);
+    Ok(Point { x: half(a.x, b.x)?, y: half(a.y, b.y)? })
 }
 
 /// Slope of the perpendicular to the line through two points.
-pub(crate) fn inverse_slope(a: Point, b: Point) -> f64 {
+pub(crate) fn inverse_slope(a: Point, b: Point) -> Result<f64> {
     if eq(a.x, b.x) {
-        0.0
-    } else if eq(a.y, b.y) {
-        f64::INFINITY
-    } else {
-        (a.x - b.x) / (b.y - a.y)
+        return Ok(0.0);
     }
+    if eq(a.y, b.y) {
+        return Ok(f64::INFINITY);
+    }
+    let height = double::mi(b.y, a.y)?;
+    double::div(double::mi(a.x, b.x)?, height)
 }
 
 pub(crate) fn add(a: Point, b: Point) -> Result<Point> {
@@ -53,23 +48,32 @@ pub(crate) fn sub(a: Point, b: Point) -> Result<Point> {
     Ok(Point { x: double::mi(a.x, b.x)?, y: double::mi(a.y, b.y)? })
 }
 
+/// Products of numbers, the second one computed first.
+pub(crate) fn products(first: (f64, f64), second: (f64, f64)) -> Result<(f64, f64)> {
+    let second = double::mul(second.0, second.1)?;
+    Ok((double::mul(first.0, first.1)?, second))
+}
+
 /// As complex numbers: rotation and scaling.
 pub(crate) fn mul(a: Point, b: Point) -> Result<Point> {
-    let x = double::mi(double::mul(a.x, b.x)?, double::mul(a.y, b.y)?)?;
-    let y = double::pl(double::mul(a.x, b.y)?, double::mul(a.y, b.x)?)?;
-    Ok(Point { x, y })
+    let (xy, yx) = products((a.x, b.y), (a.y, b.x))?;
+    let y = double::pl(xy, yx)?;
+    let (xx, yy) = products((a.x, b.x), (a.y, b.y))?;
+    Ok(Point { x: double::mi(xx, yy)?, y })
 }
 
 pub(crate) fn div(a: Point, b: Point) -> Result<Point> {
-    let square = double::pl(double::mul(b.x, b.x)?, double::mul(b.y, b.y)?)?;
-    let x = double::pl(double::mul(a.x, b.x)?, double::mul(a.y, b.y)?)?;
-    let y = double::mi(double::mul(a.y, b.x)?, double::mul(a.x, b.y)?)?;
-    Ok(Point { x: double::div(x, square)?, y: double::div(y, square)? })
+    let (xx, yy) = products((b.x, b.x), (b.y, b.y))?;
+    let square = double::pl(xx, yy)?;
+    let (yx, xy) = products((a.y, b.x), (a.x, b.y))?;
+    let y = double::div(double::mi(yx, xy)?, square)?;
+    let (xx, yy) = products((a.x, b.x), (a.y, b.y))?;
+    Ok(Point { x: double::div(double::pl(xx, yy)?, square)?, y })
 }
 
 scalars! { pub(crate) POINT, env;
     "construct_point" [Float8(x), Float8(y)] => Point { x: *x, y: *y };
-    "point_distance" [Pt(a), Pt(b)] => checked_distance(*a, *b);
+    "point_distance" [Pt(a), Pt(b)] => distance(*a, *b);
     "point_eq" [Pt(a), Pt(b)] => a.same(*b);
     "point_ne" [Pt(a), Pt(b)] => !a.same(*b);
     "point_left" [Pt(a), Pt(b)] => lt(a.x, b.x);

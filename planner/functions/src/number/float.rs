@@ -4,21 +4,8 @@
 use std::cmp::Ordering;
 
 use vicinity_types::Datum::{Float4, Float8};
-use vicinity_types::{PgError, Result, SqlState};
-
-use super::int::division_by_zero;
-
-/// `value out of range: overflow`
-#[cold]
-pub(crate) fn overflow() -> PgError {
-    PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
-}
-
-/// `value out of range: underflow`
-#[cold]
-pub(crate) fn underflow() -> PgError {
-    PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow")
-}
+use vicinity_types::Result;
+pub(crate) use vicinity_types::float::{double, overflow, single, underflow};
 
 /// The btree order of floats: NaN after everything, equal to itself; zeroes equal.
 #[inline]
@@ -28,58 +15,6 @@ pub(crate) fn order(a: f64, b: f64) -> Ordering {
         None => a.is_nan().cmp(&b.is_nan()),
     }
 }
-
-macro_rules! checked {
-    ($module:ident, $ty:ty) => {
-        pub(crate) mod $module {
-            use super::*;
-
-            pub(crate) fn pl(a: $ty, b: $ty) -> Result<$ty> {
-                let sum = a + b;
-                if sum.is_infinite() && !a.is_infinite() && !b.is_infinite() {
-                    return Err(overflow());
-                }
-                Ok(sum)
-            }
-
-            pub(crate) fn mi(a: $ty, b: $ty) -> Result<$ty> {
-                let difference = a - b;
-                if difference.is_infinite() && !a.is_infinite() && !b.is_infinite() {
-                    return Err(overflow());
-                }
-                Ok(difference)
-            }
-
-            pub(crate) fn mul(a: $ty, b: $ty) -> Result<$ty> {
-                let product = a * b;
-                if product.is_infinite() && !a.is_infinite() && !b.is_infinite() {
-                    return Err(overflow());
-                }
-                if product == 0.0 && a != 0.0 && b != 0.0 {
-                    return Err(underflow());
-                }
-                Ok(product)
-            }
-
-            pub(crate) fn div(a: $ty, b: $ty) -> Result<$ty> {
-                if b == 0.0 && !a.is_nan() {
-                    return Err(division_by_zero());
-                }
-                let quotient = a / b;
-                if quotient.is_infinite() && !a.is_infinite() {
-                    return Err(overflow());
-                }
-                if quotient == 0.0 && a != 0.0 && !b.is_infinite() {
-                    return Err(underflow());
-                }
-                Ok(quotient)
-            }
-        }
-    };
-}
-
-checked!(single, f32);
-checked!(double, f64);
 
 /// `float8` to `float4`.
 pub(crate) fn narrow(value: f64) -> Result<f32> {

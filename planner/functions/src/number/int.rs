@@ -1,7 +1,7 @@
 //! `int2`, `int4`, `int8` and `oid`: comparison, arithmetic with overflow checks, bits, casts.
 
 use vicinity_types::Datum::{Bool, Float4, Float8, Int2, Int4, Int8, Oid};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result};
 
 /// `smallint out of range`
 #[cold]
@@ -21,11 +21,7 @@ pub(crate) fn int8_range() -> PgError {
     PgError::out_of_range("bigint")
 }
 
-/// `division by zero`
-#[cold]
-pub(crate) fn division_by_zero() -> PgError {
-    PgError::new(SqlState::DIVISION_BY_ZERO, "division by zero")
-}
+pub(crate) use vicinity_types::float::division_by_zero;
 
 /// PostgreSQL's three-way results are -1, 0 and 1.
 fn order<T: Ord>(a: T, b: T) -> i32 {

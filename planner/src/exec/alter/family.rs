@@ -131,14 +131,11 @@ fn check_own(r: &Relation, op: &Op) -> Result<()> {
     let named =
         keys.iter().any(|k| k.column == number || k.expr.as_ref().is_some_and(|e| reads(&e.sql)));
     if named && word != "rename" {
-        return Err(PgError::new(
-            SqlState::INVALID_OBJECT_DEFINITION,
-            format!(
-                "cannot {word} column \"{own}\" because it is part of the partition key of \
-                 relation \"{}\"",
-                r.name
-            ),
-        ));
+        return Err(invalid(format!(
+            "cannot {word} column \"{own}\" because it is part of the partition key of relation \
+             \"{}\"",
+            r.name
+        )));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Language;
 use vicinity_types::array::Array;
-use vicinity_types::{Datum, PgError, Result, oid};
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::{Armed, Triggers, bits};
 use crate::context::ExecContext;
@@ -20,6 +20,9 @@ pub(super) fn arguments(args: &[String]) -> Datum {
     array.dims.iter_mut().for_each(|d| d.lower = 0);
     Datum::Array(Arc::new(array))
 }
+
+/// Whether a row is still one of the partition it was to be written to.
+pub(crate) type Stays<'a> = dyn Fn(&[Datum]) -> Result<bool> + 'a;
 
 /// The rows a trigger's function is called with.
 #[derive(Clone, Default)]
@@ -107,9 +110,15 @@ impl Triggers {
         Ok(())
     }
 
-    /// Before a row is written: what to write in its place, `None` to leave it.
-    pub(crate) fn before_insert(&self, ctx: &ExecContext, new: Values) -> Result<Option<Values>> {
-        self.changed(&self.before_row, ctx, None, new)
+    /// Before a row is written: what to write in its place, `None` to leave it. Triggers that a
+    /// partition has of its parent leave the row in it, as far as `stays` can tell.
+    pub(crate) fn before_insert(
+        &self,
+        ctx: &ExecContext,
+        new: Values,
+        stays: Option<&Stays<'_>>,
+    ) -> Result<Option<Values>> {
+        self.changed(&self.before_row, ctx, None, new, stays)
     }
 
     /// The same for a row that takes another one's place.
@@ -119,7 +128,7 @@ impl Triggers {
         old: &[Datum],
         new: Values,
     ) -> Result<Option<Values>> {
-        self.changed(&self.before_row, ctx, Some(old), new)
+        self.changed(&self.before_row, ctx, Some(old), new, None)
     }
 
     /// Before a row goes: whether it may.
@@ -135,7 +144,7 @@ impl Triggers {
         new: Option<Values>,
     ) -> Result<Option<Values>> {
         match (old, new) {
-            (old, Some(new)) => self.changed(&self.instead, ctx, old, new),
+            (old, Some(new)) => self.changed(&self.instead, ctx, old, new, None),
             (Some(old), None) => Ok(self.let_go(&self.instead, ctx, old)?.then(|| old.to_vec())),
             (None, None) => Ok(None),
         }
@@ -148,6 +157,7 @@ impl Triggers {
         ctx: &ExecContext,
         old: Option<&[Datum]>,
         mut new: Values,
+        stays: Option<&Stays<'_>>,
     ) -> Result<Option<Values>> {
         for t in triggers {
             if !t.passes(ctx, self, old, Some(&new))? {
@@ -158,8 +168,25 @@ impl Triggers {
                 Some(row) => new = row,
                 None => return Ok(None),
             }
+            if let Some(stays) = stays.filter(|_| t.trigger.parent.is_some())
+                && !stays(&new)?
+            {
+                return Err(self.moved(ctx, t));
+            }
         }
         Ok(Some(new))
+    }
+
+    #[cold]
+    fn moved(&self, ctx: &ExecContext, t: &Armed) -> PgError {
+        let text = "moving row to another partition during a BEFORE FOR EACH ROW trigger is not \
+                    supported";
+        let part = &self.shape.relation;
+        let schema = ctx.catalog.schema(part.schema).map_or("", |s| s.name.as_str());
+        PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text).detail(format!(
+            "Before executing trigger \"{}\", the row was to be in partition \"{schema}.{}\".",
+            t.trigger.name, part.name
+        ))
     }
 
     /// Whether triggers let an old row go.

@@ -24,7 +24,7 @@ use crate::plpgsql;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
 
-pub(crate) use fire::{Call, Rows};
+pub(crate) use fire::{Call, Rows, Stays};
 
 /// Bits of `pg_trigger.tgtype` beside those of the events.
 pub(crate) mod bits {

@@ -287,7 +287,8 @@ impl<'a> Changer<'a> {
         let leaf = family.leaves.get(self.ctx, part)?;
         let mut values = leaf.map.to_leaf(row, None);
         if let Some(t) = &leaf.insert {
-            match t.before_insert(self.ctx, values)? {
+            let stays = |row: &[Datum]| leaf.rules.holds(self.ctx, row);
+            match t.before_insert(self.ctx, values, Some(&stays))? {
                 Some(changed) => values = changed,
                 None => {
                     self.wrote(

@@ -13,6 +13,7 @@ use super::Insert;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
+use crate::exec::triggers::Stays;
 use crate::measure::Meter;
 use crate::row::{Frame, Node, RowRef};
 use crate::rows::RowSink;
@@ -166,7 +167,12 @@ impl<'a> Inserter<'a> {
         let plan = self.insert;
         let before = leaf.insert.as_ref().filter(|t| t.has_before_row());
         if let Some(t) = before {
-            match t.before_insert(self.ctx, values)? {
+            let (ctx, rules) = (self.ctx, &leaf.rules);
+            let stays = |row: &[Datum]| rules.holds(ctx, row);
+            // What was never the partition's is told of below.
+            let fits = plan.router.is_some() || stays(&values)?;
+            let stays: Option<&Stays<'_>> = if fits { Some(&stays) } else { None };
+            match t.before_insert(ctx, values, stays)? {
                 Some(changed) => values = changed,
                 None => return Ok(()),
             }
