@@ -160,7 +160,7 @@ impl Builder<'_> {
             AccessSpec::Spatial(fit) => {
                 node.title = Some(format!("Index Scan using {} on {on}", quote(&fit.index.name)));
                 self.index_facts(node, &fit.index.name, None);
-                let shown: Vec<Expr> = fit.conditions.iter().map(|c| c.shown.clone()).collect();
+                let shown = fit.shown();
                 if let Some(text) = self.scan_condition(at, &name.alias, &shown) {
                     node.text("Index Cond", text);
                 }

@@ -83,13 +83,13 @@ pub(super) fn stored(source: &StorageSource, expr: &Expr) -> Option<(usize, Kind
 
 /// What a key of an index is over.
 #[derive(Clone, Copy)]
-enum KeyOver<'a> {
+pub(super) enum KeyOver<'a> {
     Column(usize),
     Expression(&'a Expr),
 }
 
 impl KeyOver<'_> {
-    fn of<'c>(def: &IndexDef, computed: &'c Computed, at: usize) -> Option<KeyOver<'c>> {
+    pub(super) fn of<'c>(def: &IndexDef, computed: &'c Computed, at: usize) -> Option<KeyOver<'c>> {
         if let Some(expr) = computed.key(at) {
             return Some(KeyOver::Expression(expr));
         }
@@ -98,7 +98,7 @@ impl KeyOver<'_> {
     }
 
     /// Whether an expression is what the key is over.
-    fn is(self, source: &StorageSource, expr: &Expr) -> bool {
+    pub(super) fn is(self, source: &StorageSource, expr: &Expr) -> bool {
         match self {
             KeyOver::Column(column) => stored(source, expr).is_some_and(|(c, _)| c == column),
             KeyOver::Expression(own) => {
@@ -453,17 +453,18 @@ fn placed(
     let fits = catalog.indexes_of(source.relation().oid).filter_map(|relation| {
         let def = usable(relation)?;
         // Entries are of any version: what a predicate says of the one that is seen stays in the filter.
-        if !Computed::of(catalog, source.relation(), def)?.implied_by(&bare) {
+        let computed = Computed::of(catalog, source.relation(), def)?;
+        if !computed.implied_by(&bare) {
             return None;
         }
-        let mut fit = SpatialFit::of(source, relation, def, parts, sort)?;
+        let mut fit = SpatialFit::of(catalog, source, (relation, def, &computed), parts, sort)?;
         // All rows of a table in order are sorted faster than looked up.
-        if !in_scan || (!limited && fit.conditions.is_empty()) {
+        if !in_scan || (!limited && fit.used.is_empty()) {
             fit.near = None;
         }
-        (fit.near.is_some() || !fit.conditions.is_empty()).then_some(fit)
+        (fit.near.is_some() || !fit.used.is_empty()).then_some(fit)
     });
-    fits.max_by_key(|fit| (fit.near.is_some(), fit.conditions.len(), fit.index.oid))
+    fits.max_by_key(|fit| (fit.near.is_some(), fit.used.len(), fit.index.oid))
 }
 
 fn spatial(fit: SpatialFit, parts: Vec<Expr>) -> Choice {

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Expr, Operator as Native, SortExpr};
+use datafusion::logical_expr::utils::split_binary;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator as Native, SortExpr};
 use vicinity_functions::{Operator, operator_by_oid, proc_by_oid, procs_named};
 use vicinity_indexes::spatial::Region;
+use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::geo::{Circle, EPSILON, Point, Polygon};
 use vicinity_types::{Datum, Kind};
 
-use super::access::{is_row_free, stored};
+use super::access::{KeyOver, conjuncts, is_row_free};
+use super::computed::Computed;
 use crate::call::{Builtin, PgType, call_expr, callable_of};
-use crate::df::source::StorageSource;
+use crate::df::source::{Origin, SourceColumn, StorageSource};
 
 /// A condition on the indexed column that the index narrows its search by: `column op value`.
 #[derive(Clone, Debug)]
@@ -28,15 +31,26 @@ pub struct SpatialCondition {
     pub exact: bool,
 }
 
+/// One condition or another: the index is asked for each.
+#[derive(Clone, Debug)]
+pub struct Either {
+    /// What narrows the search, for each of them.
+    pub ways: Vec<Vec<SpatialCondition>>,
+    /// All of it as PostgreSQL shows it.
+    pub shown: Expr,
+}
+
 /// What a spatial index does for a scan.
 #[derive(Clone)]
 pub struct SpatialFit {
     /// The index.
     pub index: Arc<Relation>,
-    /// The column's kind.
+    /// The kind of what it is over.
     pub kind: Kind,
     /// What it narrows the search by.
     pub conditions: Vec<SpatialCondition>,
+    /// And by one of these.
+    pub either: Option<Either>,
     /// Which conjuncts those are.
     pub used: Vec<usize>,
     /// The point rows are ordered by their distance from, and the order as PostgreSQL shows it.
@@ -46,26 +60,33 @@ pub struct SpatialFit {
 impl SpatialFit {
     /// What an index does for a filter and an order; `None` if nothing.
     pub(super) fn of(
+        catalog: &Catalog,
         source: &StorageSource,
-        relation: &Arc<Relation>,
-        def: &IndexDef,
+        (relation, def, computed): (&Arc<Relation>, &IndexDef, &Computed),
         parts: &[Expr],
         sort: &[SortExpr],
     ) -> Option<SpatialFit> {
         let key = def.keys.first().filter(|_| def.method == IndexMethod::Spatial)?;
-        let column = usize::try_from(key.column).ok()?.checked_sub(1)?;
-        let is = |e: &Expr| stored(source, e).filter(|(c, _)| *c == column);
-        let held = source
-            .columns()
-            .iter()
-            .find(|c| matches!(c.origin, crate::df::source::Origin::Stored(i) if i == column))?;
-        let kind = held.ty.kind;
-        let (mut conditions, mut used) = (Vec::new(), Vec::new());
+        let over = KeyOver::of(def, computed, 0)?;
+        let is = |e: &Expr| over.is(source, e);
+        let kind = match (&key.expr, over) {
+            (Some(expr), _) => catalog.kind_of(expr.type_oid),
+            (None, KeyOver::Column(column)) => {
+                let own = |c: &&SourceColumn| c.origin == Origin::Stored(column);
+                source.columns().iter().find(own)?.ty.kind
+            }
+            _ => return None,
+        };
+        let (mut conditions, mut either, mut used) = (Vec::new(), None, Vec::new());
         let mut circles = 0;
         for (i, part) in parts.iter().enumerate() {
-            let is = |e: &Expr| is(e).is_some();
-            let found = condition(part, kind, &is).or_else(|| within(part, kind, &is));
-            let Some(mut found) = found else { continue };
+            let Some(mut found) = narrowing(part, kind, &is) else {
+                if either.is_none() {
+                    either = Either::of(part, kind, &is);
+                    used.extend(either.is_some().then_some(i));
+                }
+                continue;
+            };
             // The index looks at one circle; rows are checked against others.
             circles += usize::from(found.kind == Kind::Circle);
             found.exact &= found.kind != Kind::Circle || circles == 1;
@@ -74,13 +95,48 @@ impl SpatialFit {
         }
         let near = match sort.first() {
             Some(first) if first.asc && !first.nulls_first && kind == Kind::Point => {
-                nearness(&first.expr, &|e| is(e).is_some())
+                nearness(&first.expr, &is)
             }
             _ => None,
         };
-        let fit = SpatialFit { index: relation.clone(), kind, conditions, used, near };
-        (!fit.conditions.is_empty() || fit.near.is_some()).then_some(fit)
+        let fit = SpatialFit { index: relation.clone(), kind, conditions, either, used, near };
+        (!fit.used.is_empty() || fit.near.is_some()).then_some(fit)
     }
+
+    /// The conditions it answers, as PostgreSQL shows them.
+    pub fn shown(&self) -> Vec<Expr> {
+        let plain = self.conditions.iter().map(|c| &c.shown);
+        plain.chain(self.either.iter().map(|e| &e.shown)).cloned().collect()
+    }
+
+    /// Those of them that rows are to be checked for still.
+    pub fn inexact(&self) -> impl Iterator<Item = &Expr> {
+        let plain = self.conditions.iter().filter(|c| !c.exact).map(|c| &c.shown);
+        plain.chain(self.either.iter().map(|e| &e.shown))
+    }
+}
+
+impl Either {
+    /// An OR, if the index has something for whatever it asks for.
+    fn of(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<Either> {
+        let Expr::BinaryExpr(BinaryExpr { op: Native::Or, .. }) = expr else { return None };
+        let mut ways = Vec::new();
+        for way in split_binary(expr, Native::Or) {
+            let mut parts = Vec::new();
+            conjuncts(way, &mut parts);
+            let way: Vec<_> = parts.iter().filter_map(|p| narrowing(p, kind, is)).collect();
+            if way.is_empty() {
+                return None;
+            }
+            ways.push(way);
+        }
+        Some(Either { ways, shown: expr.clone() })
+    }
+}
+
+/// What a condition narrows a search by.
+fn narrowing(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<SpatialCondition> {
+    condition(expr, kind, is).or_else(|| within(expr, kind, is))
 }
 
 /// The operands of an operator with the column on the left, its name then, and its text in plans.
@@ -160,6 +216,7 @@ fn nearness(expr: &Expr, is: &dyn Fn(&Expr) -> bool) -> Option<(Expr, Expr)> {
 }
 
 /// Least and largest coordinates of the box around a value: low x, low y, high x, high y.
+#[derive(Clone, Copy)]
 pub struct Bounds {
     /// The least.
     pub low: [f64; 4],

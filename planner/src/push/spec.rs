@@ -102,7 +102,7 @@ impl AccessSpec {
         match self {
             AccessSpec::Seq | AccessSpec::Vector { .. } => Vec::new(),
             AccessSpec::Btree { conditions, .. } => conditions.clone(),
-            AccessSpec::Spatial(fit) => fit.conditions.iter().map(|c| c.shown.clone()).collect(),
+            AccessSpec::Spatial(fit) => fit.shown(),
         }
     }
 
@@ -168,7 +168,8 @@ impl ScanNode {
             }
             AccessSpec::Vector { index, query, .. } => format!("vector {} {query:?}", index.oid),
             AccessSpec::Spatial(fit) => {
-                format!("spatial {} {:?} {:?}", fit.index.oid, fit.conditions, fit.near)
+                let SpatialFit { index, conditions, either, near, .. } = fit;
+                format!("spatial {} {conditions:?} {either:?} {near:?}", index.oid)
             }
         };
         format!(

@@ -6,28 +6,61 @@ use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::compile::Compiler;
 use super::node::{Frame, Node};
-use crate::push::spatial::{Bounds, SpatialFit, around, narrow};
+use crate::push::spatial::{Bounds, SpatialCondition, SpatialFit, around, narrow};
 
 /// What a spatial index is asked, compiled.
 pub(super) struct SpatialPlan {
     index: Oid,
-    /// Of the indexed column.
+    /// Of what is indexed.
     kind: Kind,
-    conditions: Vec<(&'static str, Node)>,
+    conditions: Vec<Condition>,
+    /// One of these as well; none if that is all.
+    either: Vec<Vec<Condition>>,
     near: Option<Node>,
+}
+
+/// An operator and the value on its right.
+type Condition = (&'static str, Node);
+
+/// Where to look.
+#[derive(Clone, Copy)]
+enum Where {
+    Region(Region),
+    Bounds(Bounds),
+}
+
+impl Where {
+    /// Narrowed by conditions; `None` if no row can satisfy them.
+    fn narrowed(self, conditions: &[Condition], frame: &Frame<'_>) -> Result<Option<Where>> {
+        let mut to = self;
+        for (operator, node) in conditions {
+            let value = node.eval(frame)?;
+            if value.is_null() {
+                return Ok(None);
+            }
+            match &mut to {
+                Where::Region(region) => *region = narrow(*region, operator, &value),
+                Where::Bounds(bounds) => bounds.narrow(operator, around(&value)),
+            }
+        }
+        Ok(Some(to))
+    }
+}
+
+fn compiled(conditions: &[SpatialCondition], compiler: &mut Compiler) -> Result<Vec<Condition>> {
+    conditions.iter().map(|c| Ok((c.operator, compiler.compile(&c.value, c.kind)?))).collect()
 }
 
 impl SpatialPlan {
     pub(super) fn compile(fit: &SpatialFit, compiler: &mut Compiler) -> Result<SpatialPlan> {
-        let mut conditions = Vec::with_capacity(fit.conditions.len());
-        for c in &fit.conditions {
-            conditions.push((c.operator, compiler.compile(&c.value, c.kind)?));
-        }
+        let conditions = compiled(&fit.conditions, compiler)?;
+        let ways = fit.either.iter().flat_map(|either| &either.ways);
+        let either = ways.map(|way| compiled(way, compiler)).collect::<Result<_>>()?;
         let near = match &fit.near {
             Some((point, _)) => Some(compiler.compile(point, Kind::Point)?),
             None => None,
         };
-        Ok(SpatialPlan { index: fit.index.oid, kind: fit.kind, conditions, near })
+        Ok(SpatialPlan { index: fit.index.oid, kind: fit.kind, conditions, either, near })
     }
 
     /// Whether few rows are over quickly: boxes are all found before the first is given.
@@ -35,35 +68,49 @@ impl SpatialPlan {
         self.kind == Kind::Point
     }
 
+    /// Where to look, for a statement's values: in any of these.
+    fn places(&self, frame: &Frame<'_>) -> Result<Vec<Where>> {
+        let all = match self.kind {
+            Kind::Point => Where::Region(Region::all()),
+            _ => Where::Bounds(Bounds::all()),
+        };
+        let Some(all) = all.narrowed(&self.conditions, frame)? else { return Ok(Vec::new()) };
+        if self.either.is_empty() {
+            return Ok(vec![all]);
+        }
+        let ways = self.either.iter().map(|way| all.narrowed(way, frame));
+        ways.filter_map(Result::transpose).collect()
+    }
+
     /// The scan for a statement's values; `None` if no row can satisfy the conditions.
     pub(super) fn access(&self, frame: &Frame<'_>, limit: usize) -> Result<Option<Access>> {
-        let mut bounds = Bounds::all();
-        let mut region = (!self.conditions.is_empty()).then(Region::all);
-        for (operator, node) in &self.conditions {
-            let value = node.eval(frame)?;
-            if value.is_null() {
-                return Ok(None);
-            }
-            match &mut region {
-                Some(region) if self.kind == Kind::Point => {
-                    *region = narrow(*region, operator, &value);
-                }
-                _ => bounds.narrow(operator, around(&value)),
-            }
-        }
-        let index = self.index;
-        if self.kind != Kind::Point {
-            return Ok(Some(Access::Boxes { index, low: bounds.low, high: bounds.high }));
-        }
-        let near = match &self.near {
+        let places = self.places(frame)?;
+        let everywhere = self.conditions.is_empty() && self.either.is_empty();
+        let mut near = match &self.near {
             Some(node) => match node.eval(frame)? {
                 Datum::Point(p) => Some([p.x, p.y]),
                 // All distances are NULL: no row comes before another.
-                _ if region.is_none() => return Ok(Some(Access::Seq)),
+                _ if everywhere => return Ok(Some(Access::Seq)),
                 _ => None,
             },
             None => None,
         };
-        Ok(Some(Access::Points { index, region, near, limit }))
+        if let [Where::Region(first), _, ..] = places.as_slice() {
+            // Rows of several regions are told apart as they come in one order.
+            near = near.or(Some(first.center()));
+        }
+        let index = self.index;
+        let access = |place| match place {
+            Where::Region(region) => {
+                let region = (!everywhere).then_some(region);
+                Access::Points { index, region, near, limit }
+            }
+            Where::Bounds(Bounds { low, high }) => Access::Boxes { index, low, high },
+        };
+        let mut scans: Vec<Access> = places.into_iter().map(access).collect();
+        Ok(match scans.len() {
+            0 | 1 => scans.pop(),
+            _ => Some(Access::Union(scans)),
+        })
     }
 }

@@ -92,8 +92,7 @@ impl CompiledScan {
         compiler.set_scope(Scope::stored(spec.qualifier.as_ref(), spec.source.columns()));
         let filter = match &spec.access {
             AccessSpec::Spatial(fit) => {
-                let inexact = fit.conditions.iter().filter(|c| !c.exact).map(|c| c.shown.clone());
-                let all: Vec<_> = inexact.chain(spec.filter.iter().cloned()).collect();
+                let all: Vec<_> = fit.inexact().chain(&spec.filter).cloned().collect();
                 compiler.conditions(&all)?
             }
             _ => compiler.conditions(&spec.filter)?,

@@ -111,7 +111,9 @@ impl IndexStore {
         catalog: &Catalog,
     ) -> Result<Self> {
         let mut keys = Vec::with_capacity(def.keys.len());
-        for k in &def.keys {
+        // A spatial index serves its first key; rows are checked for what is said of the others.
+        let served = if def.method == IndexMethod::Spatial { 1 } else { def.keys.len() };
+        for k in def.keys.iter().take(served) {
             let (source, ty) = match &k.expr {
                 Some(e) => (KeySource::Expression, e.type_oid),
                 None => {
@@ -372,18 +374,27 @@ impl IndexStore {
     /// A row's place; `None` where it is NULL, or the index is of a part that the row is not in.
     #[inline]
     pub(crate) fn place(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Place>> {
-        let Some((column, kind)) = self.column() else { return Ok(None) };
-        if self.computed && !self.compute(layout, bytes, &mut Vec::new())? {
+        let Some(key) = self.keys.first() else { return Ok(None) };
+        let mut computed = Vec::new();
+        if self.computed && !self.compute(layout, bytes, &mut computed)? {
             return Ok(None);
         }
-        layout.raw(bytes, column).map(|value| Place::of(kind, value)).transpose()
+        match key.source {
+            KeySource::Column(column) => {
+                layout.raw(bytes, column).map(|value| Place::of(key.kind, value)).transpose()
+            }
+            KeySource::Expression => {
+                let value = computed.first().filter(|value| !value.is_null());
+                value.map(Place::of_value).transpose()
+            }
+        }
     }
 
     /// A spatial index of these places.
     pub(crate) fn spatial_body(&self, places: Vec<(RowId, Place)>) -> Result<Body> {
-        let (_, kind) =
-            self.column().ok_or_else(|| PgError::internal("a spatial index without a column"))?;
-        Ok(place::built(kind, places))
+        let key = self.keys.first();
+        let key = key.ok_or_else(|| PgError::internal("a spatial index without a key"))?;
+        Ok(place::built(key.kind, places))
     }
 
     /// A row's entry, owned; `None` where there is none.

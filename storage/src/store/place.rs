@@ -41,15 +41,24 @@ fn around(points: impl IntoIterator<Item = Point>) -> Place {
     Place::Box([lx, ly, hx, hy])
 }
 
+fn without() -> PgError {
+    PgError::internal("a spatial index on a value without a place")
+}
+
 impl Place {
     /// The place of a stored value.
     #[inline]
     pub(crate) fn of(kind: Kind, value: &[u8]) -> Result<Place> {
-        let bad = || PgError::internal("a spatial index on a value without a place");
         if kind == Kind::Point {
-            return numbers(value).map(Place::Point).ok_or_else(bad);
+            return numbers(value).map(Place::Point).ok_or_else(without);
         }
-        Ok(match raw::decode(kind, value)? {
+        Place::of_value(&raw::decode(kind, value)?)
+    }
+
+    /// The place of a value.
+    pub(crate) fn of_value(value: &Datum) -> Result<Place> {
+        Ok(match value {
+            Datum::Point(p) => Place::Point([p.x, p.y]),
             Datum::Box(b) => around([b.low, b.high]),
             // Nothing is known of where a circle of negative radius ends.
             Datum::Circle(c) if c.radius < 0.0 => Place::Box([f64::NAN; 4]),
@@ -61,7 +70,7 @@ impl Place {
                 around([corner(-r), corner(r)])
             }
             Datum::Polygon(p) => around(p.points.iter().copied()),
-            _ => return Err(bad()),
+            _ => return Err(without()),
         })
     }
 

@@ -9,6 +9,7 @@ use vicinity_indexes::{BtreeCursor, PAGE};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::spatial::{BoxScan, PointScan};
+use super::union::Union;
 use super::vector::VectorScan;
 use super::{KeyRange, Row, Table};
 use crate::mvcc::version::HEADER;
@@ -70,6 +71,8 @@ pub enum Access {
         /// The largest coordinates of the box.
         high: [f64; 4],
     },
+    /// The rows of any of these, each once: all are scans of points around one point, or all scans of boxes.
+    Union(Vec<Access>),
 }
 
 /// A filter over visible rows.
@@ -88,6 +91,7 @@ enum State {
     Vector(Box<VectorScan>),
     Points(Box<PointScan>),
     Boxes(BoxScan),
+    Union(Union),
 }
 
 fn not_ready() -> PgError {
@@ -132,13 +136,11 @@ impl Table {
                 let indexes = self.store.indexes();
                 let index = indexes.iter().find(|i| i.oid == index).ok_or_else(not_ready)?;
                 let body = index.body();
-                let (Body::Points(points), Some((column, _))) = (&**body, index.column()) else {
-                    return Err(not_ready());
-                };
+                let Body::Points(points) = &**body else { return Err(not_ready()) };
                 let nulls = near.is_some() && region.is_none();
                 let region = region.unwrap_or_else(Region::all);
                 let search = Nearest::new(near.unwrap_or_else(|| region.center()), region);
-                let scan = PointScan::new(points.clone(), column, search, limit, nulls);
+                let scan = PointScan::new(points.clone(), index, search, limit, nulls);
                 State::Points(Box::new(scan))
             }
             Access::Boxes { index, low, high } => {
@@ -148,6 +150,10 @@ impl Table {
                     Body::Boxes(boxes) => State::Boxes(BoxScan::new(boxes, &low, &high)),
                     _ => return Err(not_ready()),
                 }
+            }
+            Access::Union(parts) => {
+                let open = |part| self.open(part, snapshot);
+                State::Union(Union::new(parts.into_iter().map(open).collect::<Result<_>>()?))
             }
         };
         self.core.clock.share(snapshot.slot);
@@ -228,6 +234,7 @@ impl Cursor {
             State::Vector(scan) => scan.next(table, &self.snapshot, guard, filter),
             State::Points(scan) => scan.next(table, &self.snapshot, guard, filter),
             State::Boxes(scan) => scan.next(table, &self.snapshot, guard, filter),
+            State::Union(scan) => scan.next(table, &self.snapshot, guard, filter),
         }
     }
 
@@ -245,6 +252,7 @@ impl Cursor {
             State::Vector(scan) => scan.pages(),
             State::Points(scan) => scan.pages(),
             State::Boxes(scan) => scan.pages(),
+            State::Union(scan) => scan.pages(),
         }
     }
 
@@ -254,6 +262,7 @@ impl Cursor {
         match &self.state {
             State::Vector(scan) => scan.distance(),
             State::Points(scan) => scan.distance(),
+            State::Union(scan) => scan.distance(),
             _ => None,
         }
     }

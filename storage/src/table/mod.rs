@@ -6,6 +6,7 @@ mod layout;
 mod range;
 mod row_lock;
 mod spatial;
+mod union;
 mod unique;
 mod vector;
 mod write;

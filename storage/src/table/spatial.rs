@@ -11,7 +11,8 @@ use vicinity_types::Result;
 use super::cursor::Filter;
 use super::{Row, Table};
 use crate::mvcc::{RowId, Snapshot};
-use crate::store::place::numbers;
+use crate::store::index::IndexStore;
+use crate::store::place::{Place, numbers};
 
 /// Candidates asked for at first where no limit says, and at most at once.
 const SOME: usize = 256;
@@ -19,10 +20,37 @@ const MOST: usize = 1 << 16;
 /// Candidates whose rows the cache is asked for ahead.
 const AHEAD: usize = 64;
 
+/// Where a row's point is.
+enum Source {
+    Column(usize),
+    /// The index computes it.
+    Computed(Arc<IndexStore>),
+}
+
+impl Source {
+    fn of(index: &Arc<IndexStore>) -> Source {
+        match index.column() {
+            Some((column, _)) => Source::Column(column),
+            None => Source::Computed(index.clone()),
+        }
+    }
+
+    #[inline]
+    fn point(&self, row: &Row<'_>) -> Result<Option<[f64; 2]>> {
+        match self {
+            Source::Column(column) => Ok(row.raw(*column).and_then(numbers::<2>)),
+            Source::Computed(index) => match index.place(row.layout, row.tuple.bytes())? {
+                Some(Place::Point(at)) => Ok(Some(at)),
+                _ => Ok(None),
+            },
+        }
+    }
+}
+
 /// Points by their distance.
 pub(super) struct PointScan {
     index: Arc<Points>,
-    column: usize,
+    source: Source,
     search: Nearest,
     wanted: usize,
     batch: Vec<Found>,
@@ -37,8 +65,8 @@ pub(super) struct PointScan {
 impl PointScan {
     /// `limit` rows are wanted; `nulls` if rows without a point come last.
     pub(super) fn new(
-        index: Arc<Points>,
-        column: usize,
+        points: Arc<Points>,
+        index: &Arc<IndexStore>,
         search: Nearest,
         limit: usize,
         nulls: bool,
@@ -46,8 +74,8 @@ impl PointScan {
         // Some candidates stand for versions that are gone.
         let wanted = if limit == usize::MAX { SOME } else { limit.saturating_add(limit / 8 + 1) };
         PointScan {
-            index,
-            column,
+            index: points,
+            source: Source::of(index),
             search,
             wanted: wanted.min(MOST),
             batch: Vec::new(),
@@ -85,7 +113,7 @@ impl PointScan {
                 self.fetched += 1;
                 let Some(row) = table.fetch(found.row, snapshot, guard) else { continue };
                 // The entry may stand for an older or newer version than the visible one.
-                let own = row.raw(self.column).and_then(numbers::<2>);
+                let own = self.source.point(&row)?;
                 if own.map(|v| v.map(f64::to_bits)) == Some(found.at.map(f64::to_bits))
                     && filter(&row)?
                 {
@@ -128,7 +156,7 @@ impl PointScan {
             *next += 1;
             self.fetched += 1;
             if let Some(row) = table.fetch(id, snapshot, guard)
-                && row.raw(self.column).is_none()
+                && self.source.point(&row)?.is_none()
                 && filter(&row)?
             {
                 return Ok(Some(row));

@@ -91,10 +91,7 @@ fn check_abilities(method: &Method, c: &CreateIndex) -> Result<()> {
     if !c.include.is_empty() && method.kind == IndexMethod::Hash {
         return lacks("included columns");
     }
-    if c.keys.len() > 1 && method.oid == fixed::AM_GIST {
-        return Err(PgError::unsupported("multicolumn index of access method \"gist\""));
-    }
-    if c.keys.len() > 1 && method.kind != IndexMethod::Btree {
+    if c.keys.len() > 1 && !matches!(method.oid, fixed::AM_BTREE | fixed::AM_GIST) {
         return lacks("multicolumn indexes");
     }
     let partial =

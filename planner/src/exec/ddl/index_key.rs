@@ -6,7 +6,7 @@ use sqlparser::ast::{Expr, Ident};
 use vicinity_storage::catalog::model::{
     AttrNumber, IndexKey, IndexMethod, KeyExpr, Relation, TableDef,
 };
-use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use super::super::dml::{self, table_def};
 use super::super::name;
@@ -116,7 +116,7 @@ pub(crate) fn keys(
             super::table::check_collation(collation)?;
         }
         let (column, expr, ty) = source(ctx, table, &k.expr, own)?;
-        if expr.is_some() && !matches!(method.kind, IndexMethod::Btree | IndexMethod::Hash) {
+        if expr.is_some() && matches!(method.kind, IndexMethod::Hnsw | IndexMethod::Ivfflat) {
             return Err(PgError::unsupported(format!(
                 "access method \"{}\" over an expression",
                 method.name
@@ -126,7 +126,8 @@ pub(crate) fn keys(
             Some(class) => opclass::named(ctx, method, class, ty)?,
             None => opclass::default(ctx, method.oid, method.name, ty)?,
         };
-        let placed = matches!(ty, oid::POINT | oid::BOX | oid::CIRCLE | oid::POLYGON);
+        let kind = ctx.catalog.kind_of(ty);
+        let placed = matches!(kind, Kind::Point | Kind::Box | Kind::Circle | Kind::Polygon);
         if method.kind == IndexMethod::Spatial && !placed {
             let shown = names::type_name(&ctx.catalog, ty, -1);
             let what = format!("access method \"{}\" over type {shown}", method.name);

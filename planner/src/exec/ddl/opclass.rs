@@ -94,7 +94,7 @@ fn candidates(catalog: &Catalog, ty: Oid) -> Vec<Oid> {
     }
     match catalog.type_def(ty).map(|t| &t.kind) {
         Some(TypeKind::Enum { .. }) => out.push(oid::ANYENUM),
-        Some(TypeKind::Domain { base, .. }) => out.push(*base),
+        Some(TypeKind::Domain { base, .. }) => out.extend(candidates(catalog, *base)),
         _ => {}
     }
     if catalog.element_of(ty).is_some() {
