@@ -13,7 +13,7 @@ use super::bounds::{ABOVE, Bounds, key_bytes};
 use crate::call::{scalar_kind, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::df::source::StorageSource;
-use crate::push::access::{KeyFit, key_fit};
+use crate::push::access::{KeyFit, is_null_key, key_fit};
 use crate::row::number::as_i64;
 
 /// What a condition compares a column of the key with.
@@ -136,7 +136,8 @@ impl Pruning {
             }
             return Ok(bounds.in_order(out));
         }
-        if bounds.strategy == Strategy::Hash {
+        // Rows with a NULL in a part of the key are where no range says.
+        if bounds.strategy == Strategy::Hash || prefixes.iter().flatten().any(Datum::is_null) {
             return Ok(bounds.all());
         }
         // Bounds are of the column behind all that have values.
@@ -180,7 +181,10 @@ impl Pruning {
         for (at, (values, kind)) in self.fit.equal.iter().zip(&self.bounds.kinds).enumerate() {
             let mut longer = Vec::new();
             for expr in values {
-                let given = value(expr, *kind)?.map(|v| as_key(v, *kind));
+                let given = match is_null_key(expr) {
+                    true => Some(Value::Known(Datum::Null)),
+                    false => value(expr, *kind)?.map(|v| as_key(v, *kind)),
+                };
                 match given {
                     None | Some(Value::Unknown) => return Ok((out, at)),
                     Some(Value::Never) => {}

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility, lit};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::{Kind, Result};
@@ -259,7 +260,28 @@ impl KeyFit {
         let next = self.equal.len();
         let ends = self.low.iter().chain(&self.high).map(move |b| (next, &b.value));
         let equal = self.equal.iter().enumerate();
-        equal.flat_map(|(at, values)| values.iter().map(move |v| (at, v))).chain(ends)
+        let equal = equal.flat_map(|(at, values)| values.iter().map(move |v| (at, v)));
+        equal.filter(|(_, v)| !is_null_key(v)).chain(ends)
+    }
+}
+
+/// What stands for NULL among the values of a key: a comparison with a NULL is never true, and IS NULL is.
+pub(crate) fn is_null_key(value: &Expr) -> bool {
+    matches!(value, Expr::IsNull(_))
+}
+
+/// `column`, `NOT column` and `column IS NULL` as comparisons with a value.
+fn as_comparison(source: &StorageSource, part: Expr) -> Expr {
+    let is_column = |e: &Expr| matches!(e, Expr::Column(_)) && stored(source, e).is_some();
+    let equal = |column: &Expr, value| column.clone().eq(value);
+    match &part {
+        Expr::Column(_) => equal(&part, lit(true)),
+        Expr::IsTrue(column) if is_column(column) => equal(column, lit(true)),
+        Expr::Not(column) | Expr::IsFalse(column) if is_column(column) => equal(column, lit(false)),
+        Expr::IsNull(column) if is_column(column) => {
+            equal(column, Expr::IsNull(Box::new(lit(ScalarValue::Null))))
+        }
+        _ => part,
     }
 }
 
@@ -272,6 +294,7 @@ pub(crate) fn key_fit(
 ) -> KeyFit {
     let mut parts = Vec::new();
     filters.iter().for_each(|f| conjuncts(f, &mut parts));
+    let parts: Vec<Expr> = parts.into_iter().map(|part| as_comparison(source, part)).collect();
     let Some(computed) = Computed::of(catalog, source.relation(), key) else {
         return KeyFit { equal: Vec::new(), low: None, high: None };
     };
