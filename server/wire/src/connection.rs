@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -20,6 +20,7 @@ use crate::read::ReadBuffer;
 use crate::server::{Guest, Place, Shared};
 use crate::startup::{self, Opening, Startup};
 use crate::stream::{Read, Stream, Wire};
+use crate::turns::Pace;
 use crate::{auth, encode};
 
 /// `out` is written early when it holds that much.
@@ -30,6 +31,8 @@ const KEEP: usize = 256 << 10;
 const REMIND: Duration = Duration::from_millis(100);
 /// A connection looks after its own kind after so many reads.
 const LOOK: u32 = 64;
+/// A connection takes the time of its statements so often.
+const TIME: u32 = 8;
 /// CPUs beyond are not told apart.
 const CPUS: usize = 4096;
 /// Read ahead no further than this while a statement runs.
@@ -54,7 +57,8 @@ pub(crate) async fn serve<S: Service>(
     )
     .await;
     if let Ok(Some((wire, protocol, place))) = opened {
-        Connection { wire, protocol: Some(protocol), place, seat, reads: 0, guest }.live().await;
+        let (protocol, pace) = (Some(protocol), Pace::default());
+        Connection { wire, protocol, place, seat, pace, reads: 0, guest }.live().await;
     }
 }
 
@@ -140,6 +144,7 @@ struct Connection<S: Service> {
     protocol: Option<Box<Protocol<S::Backend>>>,
     place: Place,
     seat: Seat,
+    pace: Pace,
     reads: u32,
     guest: Guest<S>,
 }
@@ -178,13 +183,13 @@ impl<S: Service> Connection<S> {
 
     /// Goes on with the thread of its seat.
     fn change_threads(self) {
-        let Connection { wire, protocol, place, seat, reads, guest } = self;
+        let Connection { wire, protocol, place, seat, pace, reads, guest } = self;
         let Wire { stream: Stream::Plain(tcp), buffer, stop } = wire else { return };
         stop.forget();
         let cores = Arc::clone(&guest.shared);
         cores.hand_over(tcp, seat, move |tcp, seat| {
             let wire = Wire { stream: Stream::Plain(tcp), buffer, stop };
-            Connection { wire, protocol, place, seat, reads, guest }.live()
+            Connection { wire, protocol, place, seat, pace, reads, guest }.live()
         });
     }
 
@@ -198,8 +203,18 @@ impl<S: Service> Connection<S> {
         incoming_cpu(tcp).is_some_and(|cpu| self.seat.heard(cpu))
     }
 
+    /// Waits for its turn with the thread, if there is something to do.
+    async fn turn(&mut self) {
+        if self.pace.is_long() && !self.wire.buffer.is_empty() {
+            self.seat.turns().long().await;
+        } else {
+            self.seat.turns().short();
+        }
+    }
+
     async fn run(&mut self) -> End {
         loop {
+            self.turn().await;
             match self.messages().await {
                 Ok(End::No) if self.moves() => return End::Moves,
                 Ok(End::No) => {}
@@ -240,6 +255,8 @@ impl<S: Service> Connection<S> {
     /// Handles every complete message in the read buffer, then writes the answers at once.
     async fn messages(&mut self) -> std::io::Result<End> {
         let mut due = false;
+        let timed = self.pace.is_long() || self.reads.is_multiple_of(TIME);
+        let mut began = timed.then(Instant::now);
         loop {
             let Some(protocol) = &mut self.protocol else { return Ok(End::Yes) };
             let (tag, body) = match self.wire.buffer.frame() {
@@ -270,6 +287,8 @@ impl<S: Service> Connection<S> {
                     }
                 }
                 Step::Block(job) => {
+                    // Its time is no time of this thread's.
+                    began = None;
                     if let End::Yes = self.block(tag, job).await? {
                         return Ok(End::Yes);
                     }
@@ -279,6 +298,9 @@ impl<S: Service> Connection<S> {
                     return Ok(End::Yes);
                 }
             }
+        }
+        if let Some(began) = began {
+            self.pace.took(began.elapsed());
         }
         self.wire.buffer.settle();
         if due {

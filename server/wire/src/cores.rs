@@ -16,6 +16,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::turns::Turns;
+
 /// What the threads are made of.
 #[derive(Clone, Debug)]
 pub struct Threads {
@@ -46,6 +48,7 @@ struct Load {
     heard: Vec<usize>,
     /// Connections that would rather be with another thread, by thread.
     wishes: Vec<usize>,
+    turns: Arc<Turns>,
 }
 
 fn change(counts: &mut Vec<usize>, at: usize, by: impl FnOnce(usize) -> usize) {
@@ -98,8 +101,8 @@ impl Cores {
         let mut board = self.board.lock();
         let (core, load) = board.iter_mut().enumerate().min_by_key(|(_, load)| load.taken)?;
         load.taken += 1;
-        let board = Arc::clone(&self.board);
-        Some(Seat { board, core, heard: None, wish: None, insisted: 0 })
+        let (board, turns) = (Arc::clone(&self.board), Arc::clone(&load.turns));
+        Some(Seat { board, core, turns, heard: None, wish: None, insisted: 0 })
     }
 
     /// The thread of a seat.
@@ -125,6 +128,8 @@ const INSIST: u8 = 3;
 pub(crate) struct Seat {
     board: Arc<Mutex<Board>>,
     core: usize,
+    /// Those of its thread.
+    turns: Arc<Turns>,
     /// The CPU it was last heard over.
     heard: Option<usize>,
     /// The thread it would rather be with.
@@ -156,6 +161,11 @@ impl Seat {
         moves.is_some()
     }
 
+    /// The turns of its thread.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     /// Whether the other thread has fewer connections, this one not counted, or one to give back.
     fn may_move(&self, board: &Board, to: usize) -> bool {
         let (Some(from), Some(there)) = (board.get(self.core), board.get(to)) else { return false };
@@ -172,8 +182,9 @@ impl Seat {
         }
     }
 
-    fn enter(&self, board: &mut Board) {
+    fn enter(&mut self, board: &mut Board) {
         if let Some(load) = board.get_mut(self.core) {
+            self.turns = Arc::clone(&load.turns);
             load.taken += 1;
             add(&mut load.heard, self.heard);
             add(&mut load.wishes, self.wish);

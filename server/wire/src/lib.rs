@@ -21,6 +21,7 @@ pub mod read;
 pub mod server;
 pub mod startup;
 pub mod stream;
+mod turns;
 
 pub use backend::{
     Auth, Backend, Column, CopyShape, Description, Event, Named, Opened, Progress, Service,
