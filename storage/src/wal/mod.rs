@@ -43,6 +43,8 @@ pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Chunks of running transactions wait while more than this is unwritten.
 const MOST_UNWRITTEN: usize = 64 << 20;
+/// So much is written whether somebody waits or not.
+const HEAP: usize = 1 << 20;
 /// With nobody waiting, the writer lets records gather this long.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -69,6 +71,8 @@ struct State {
     end: Lsn,
     /// Somebody waits for this much.
     wanted: Lsn,
+    /// The writer looks by itself before long: it need not be told of records nobody waits for.
+    looks: bool,
     /// Up to here the file has blocks: records may be appended.
     granted: Lsn,
     /// Somebody waits for blocks up to here.
@@ -78,6 +82,17 @@ struct State {
     refusal: String,
     stop: bool,
     dead: Option<String>,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && self.asked <= self.granted && !self.stop
+    }
+
+    /// What is there is to be written at once.
+    fn is_urgent(&self, written: Lsn) -> bool {
+        self.wanted > written || self.asked > self.granted || self.stop || self.buffer.len() > HEAP
+    }
 }
 
 #[derive(Default)]
@@ -115,6 +130,7 @@ impl Wal {
                 buffer: Vec::new(),
                 end: start,
                 wanted: start,
+                looks: false,
                 granted,
                 asked: start,
                 refusals: 0,
@@ -271,7 +287,7 @@ impl Shared {
         let was_empty = state.buffer.is_empty();
         state.buffer.extend_from_slice(record);
         state.end += record.len() as u64;
-        if was_empty {
+        if was_empty && !state.looks {
             self.work.notify_one();
         }
         Ok(state.end)
@@ -283,17 +299,9 @@ impl Shared {
         loop {
             let promised = {
                 let mut state = self.state.lock();
-                while state.buffer.is_empty() && state.asked <= state.granted && !state.stop {
-                    self.work.wait(&mut state);
-                }
+                self.gather(&mut state, written);
                 if state.buffer.is_empty() && state.stop {
                     return;
-                }
-                let hurried = |s: &State| {
-                    s.wanted > written || s.asked > s.granted || s.stop || s.buffer.len() > 1 << 20
-                };
-                if !hurried(&state) {
-                    self.work.wait_for(&mut state, LINGER);
                 }
                 std::mem::swap(&mut batch, &mut state.buffer);
                 self.room.notify_all();
@@ -314,6 +322,20 @@ impl Shared {
             }
             self.durable.store(written, Ordering::Release);
             self.wake(written);
+        }
+    }
+
+    /// Waits for something to do. Who commits waits for the log soon afterwards, and tells so: until then the record
+    /// may gather others, and while the writer is about anyway it is not woken for it.
+    fn gather(&self, state: &mut MutexGuard<'_, State>, written: Lsn) {
+        loop {
+            state.looks = true;
+            while !state.is_urgent(written) && !self.work.wait_for(state, LINGER).timed_out() {}
+            state.looks = false;
+            if !state.is_idle() {
+                return;
+            }
+            self.work.wait(state);
         }
     }
 
