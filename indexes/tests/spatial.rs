@@ -185,6 +185,45 @@ fn equal_points_are_told_apart_by_their_rows() {
     assert!(index.is_empty());
 }
 
+/// Crowds next to nothing: how far one has to go is not what the first leaf lets one think.
+#[test]
+fn crowds_of_any_density_are_searched_to_the_end() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
+    let mut entries = BTreeSet::new();
+    let towns: Vec<(At, f64)> = (0..12)
+        .map(|i| {
+            let town = [rng.random_range(-1e3..1e3), rng.random_range(-1e3..1e3)];
+            (town, 10f64.powi(i % 6 - 4))
+        })
+        .collect();
+    for row in 0..6_000 {
+        let (town, wide) = towns[rng.random_range(0..towns.len())];
+        let at = town.map(|v| v + rng.random_range(-wide..wide));
+        entries.insert((row, at.map(f64::to_bits)));
+    }
+    let list = entries.iter();
+    let index = Points::build(
+        list.map(|(row, at)| Entry { at: at.map(f64::from_bits), row: *row }).collect(),
+    );
+    for case in 0..300 {
+        let (town, wide) = towns[case % towns.len()];
+        let away = [0.0, 0.5, 1.1, 5.0][case % 4] * wide;
+        let q = town.map(|v| v + rng.random_range(-1.0..1.0) * away);
+        let k = [1, 10, 113, 600, 7_000][case % 5];
+        let part = match case % 3 {
+            0 => Part::All,
+            1 => Part::Circle(q, wide * 20.0),
+            _ => Part::Circle(q.map(|v| v + wide), wide * 3.0),
+        };
+        let mut found = Vec::new();
+        Nearest::new(q, part.region()).next_batch(&index, k, &mut found);
+        let mut expected = model(&entries, q, &part);
+        expected.truncate(k);
+        let found: Vec<Key> = found.iter().map(|f| key(f.distance, f.row, f.at)).collect();
+        assert_eq!(found, expected, "case {case}");
+    }
+}
+
 /// Writers move points about while readers look: points that stay are always found, and in order.
 #[test]
 fn readers_never_miss_what_stays() {

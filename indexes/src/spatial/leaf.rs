@@ -78,6 +78,11 @@ impl<const D: usize> Leaf<D> {
         self.rows.iter().take(self.len.load(Ordering::Acquire))
     }
 
+    /// Entries.
+    pub(super) fn count(&self) -> usize {
+        self.slots().filter(|row| row.load(Ordering::Relaxed) != EMPTY).count()
+    }
+
     /// Asks the cache for what a change looks through, all at once.
     #[inline]
     pub(super) fn prefetch_rows(&self) {

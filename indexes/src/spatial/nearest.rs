@@ -68,7 +68,11 @@ struct Part<'g> {
 struct Best<'a> {
     search: &'a Nearest,
     k: usize,
-    /// Beyond this squared distance nothing is wanted.
+    /// Beyond this squared distance nothing is of the region.
+    limit: f64,
+    /// Within this one there should be more than is wanted, once that could be told.
+    hope: Option<f64>,
+    /// Beyond this one nothing is looked at.
     bound: f64,
     /// The circle is around the point: within this squared distance everything is in it.
     inside: Option<f64>,
@@ -110,13 +114,27 @@ impl Nearest {
             return true;
         }
         let radius = self.region.radius_around(self.point);
-        let bound = radius.map_or(f64::INFINITY, square);
+        let limit = radius.map_or(f64::INFINITY, square);
         let inside = radius.map(|r| r * r * (1.0 - 1e-9) - 1e-300).filter(|i| i.is_finite());
-        let full = enough(k);
-        let (keys, found) =
-            (Vec::with_capacity(full.min(SOME)), Vec::with_capacity(full.min(SOME)));
-        let mut best = Best { search: self, k, bound, inside, full, keys, found };
-        let blocks = best.look(index);
+        let room = || enough(k).min(SOME);
+        let mut best = Best {
+            search: self,
+            k,
+            limit,
+            hope: None,
+            bound: limit,
+            inside,
+            full: enough(k),
+            keys: Vec::with_capacity(room()),
+            found: Vec::with_capacity(room()),
+        };
+        let mut blocks = best.look(index);
+        // Once it is well beyond the hope, and then wherever there is anything.
+        for times in [8.0, f64::INFINITY] {
+            if let Some(hope) = best.hope.filter(|hope| best.keys.len() < k && *hope < limit) {
+                blocks += best.look_again(index, hope.max(f64::MIN_POSITIVE) * times);
+            }
+        }
         if !index.odd.is_empty() && (best.keys.len() < k || !best.bound.is_finite()) {
             index.each_odd(|at, row| best.offer_odd(at, row));
         }
@@ -171,10 +189,36 @@ impl Best<'_> {
             };
             if self.wants(&part) {
                 part.node.prefetch(&guard);
+                if blocks == 1 && self.hope.is_none() {
+                    self.hope(&part, leaf);
+                }
                 self.scan(leaf);
             }
         }
         blocks
+    }
+
+    /// Guesses from the first leaf how far one has to go: twice the area that so many of its entries would take.
+    fn hope(&mut self, part: &Part<'_>, leaf: &Leaf<2>) {
+        let [width, height] = std::array::from_fn(|axis| {
+            part.high.get(axis).zip(part.low.get(axis)).map_or(f64::INFINITY, |(h, l)| h - l)
+        });
+        let each = width * height / leaf.count() as f64;
+        // Of what is behind the entry given last, as many may be left out.
+        if each.is_finite() && self.search.after.is_none() {
+            let hope = 2.0 * each * self.k as f64 / std::f64::consts::PI;
+            self.hope = Some(hope);
+            self.bound = self.limit.min(hope);
+        }
+    }
+
+    /// There was less than was hoped for: looks again, farther away.
+    fn look_again(&mut self, index: &Points, farther: f64) -> u64 {
+        self.hope = Some(farther);
+        self.bound = self.limit.min(farther);
+        self.keys.clear();
+        self.found.clear();
+        self.look(index)
     }
 
     /// The halves of a part: the one the point is in or nearer to, and the other.
@@ -225,7 +269,7 @@ impl Best<'_> {
             if self.is_wanted(at, distance)
                 && let Some(row) = leaf.row(*slot)
             {
-                self.keep(Found { distance, row, at });
+                self.keep(distance, row, at);
             }
         }
     }
@@ -242,26 +286,31 @@ impl Best<'_> {
     fn offer_odd(&mut self, at: [f64; 2], row: RowId) {
         let distance = self.search.exact(at);
         if self.is_wanted(at, distance) {
-            self.keep(Found { distance, row, at });
+            self.keep(distance, row, at);
         }
     }
 
+    /// Whether an entry came with the last batch or one before.
     #[inline]
-    fn keep(&mut self, found: Found) {
-        if let Some(after) = &self.search.after {
-            let exact = Found { distance: self.search.exact(found.at), ..found };
-            if exact.order(after).is_le() {
-                return;
-            }
+    fn was_given(&self, row: RowId, at: [f64; 2]) -> bool {
+        let entry = || Found { distance: self.search.exact(at), row, at };
+        self.search.after.as_ref().is_some_and(|after| entry().order(after).is_le())
+    }
+
+    #[inline]
+    fn keep(&mut self, distance: f64, row: RowId, at: [f64; 2]) {
+        if self.was_given(row, at) {
+            return;
         }
-        self.keys.push(key(found.distance, self.found.len()));
-        self.found.push(found);
+        self.keys.push(key(distance, self.found.len()));
+        self.found.push(Found { distance, row, at });
         if self.keys.len() >= self.full {
             self.cut();
         }
     }
 
     /// Drops who is surely not among the best k.
+    #[cold]
     fn cut(&mut self) {
         let (_, kth, rest) = self.keys.select_nth_unstable(self.k - 1);
         let edge = f64::from_bits(*kth | PLACE);
