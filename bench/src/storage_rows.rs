@@ -198,7 +198,7 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
     loop {
         let guard = pin();
         let mut batch = 0;
-        while batch < 1024 && cursor.next(&guard, &mut |r| Ok(!r.tuple.is_null(0)))?.is_some() {
+        while batch < 1024 && cursor.next(&guard, &mut |r| Ok(!r.tuple().is_null(0)))?.is_some() {
             batch += 1;
         }
         count += batch;

@@ -243,10 +243,10 @@ impl Cursor {
     }
 
     /// Gives up to `max` rows to `sink`.
-    pub fn fill(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<Fetched> {
+    pub fn fill<S: RowSink + ?Sized>(&mut self, mut sink: &mut S, max: usize) -> Result<Fetched> {
         let (rows, done) = match &mut self.inner {
             Inner::Row(cursor) => cursor.fill(sink, max)?,
-            Inner::Batch(cursor) => cursor.fill(sink, max)?,
+            Inner::Batch(cursor) => cursor.fill(&mut sink, max)?,
             Inner::Memory { rows, columns } => {
                 let mut given = 0;
                 while given < max {

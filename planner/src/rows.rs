@@ -38,6 +38,24 @@ pub trait RowSink {
     fn end(&mut self) -> Result<()>;
 }
 
+impl<S: RowSink + ?Sized> RowSink for &mut S {
+    fn begin(&mut self, columns: usize) {
+        (**self).begin(columns);
+    }
+
+    fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
+        (**self).raw(ty, value)
+    }
+
+    fn datum(&mut self, ty: PgType, value: Datum) -> Result<()> {
+        (**self).datum(ty, value)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        (**self).end()
+    }
+}
+
 /// The format codes of a portal's columns: none means text, one is for all.
 fn is_binary(formats: &[i16], column: usize) -> bool {
     match formats {
@@ -51,6 +69,8 @@ fn is_binary(formats: &[i16], column: usize) -> bool {
 pub struct RowWriter<'a> {
     out: &'a mut BytesMut,
     formats: &'a [i16],
+    /// No column is binary.
+    text: bool,
     io: Io<'a>,
     rows: Vec<u8>,
     /// Up to here rows are whole: behind it one is being written.
@@ -65,28 +85,24 @@ const ROWS: usize = 1 << 10;
 const APPENDED: usize = 1 << 14;
 
 /// The last value of a column that takes time to write, and its text: dates and times often come again.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Last {
-    raw: [u8; 8],
-    text: [u8; 32],
+    value: u64,
+    /// Length and text, as DataRow has them.
+    field: [u8; 40],
     length: usize,
 }
 
 impl Last {
-    fn is_of(&self, value: &[u8]) -> bool {
-        self.length > 0 && self.raw.get(..value.len()) == Some(value)
-    }
+    const NONE: Last = Last { value: 0, field: [0; 40], length: 0 };
+}
 
-    /// A column's values are all of one length; texts that are too long are not kept.
-    fn keep(&mut self, value: &[u8], text: &[u8]) {
-        self.length = 0;
-        if let (Some(raw), Some(kept)) =
-            (self.raw.get_mut(..value.len()), self.text.get_mut(..text.len()))
-        {
-            raw.copy_from_slice(value);
-            kept.copy_from_slice(text);
-            self.length = text.len();
-        }
+/// A date's or time's stored bytes as a number.
+#[inline]
+fn word(value: &[u8]) -> Option<u64> {
+    match value.first_chunk::<8>() {
+        Some(bytes) => Some(u64::from_le_bytes(*bytes)),
+        None => value.first_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes))),
     }
 }
 
@@ -94,7 +110,8 @@ impl<'a> RowWriter<'a> {
     /// Appends to `out`. `formats` are Bind's result format codes.
     pub fn new(out: &'a mut BytesMut, formats: &'a [i16], io: Io<'a>) -> RowWriter<'a> {
         let rows = Vec::with_capacity(ROWS);
-        RowWriter { out, formats, io, rows, whole: 0, column: 0, last: SmallVec::new() }
+        let text = formats.iter().all(|format| *format == 0);
+        RowWriter { out, formats, text, io, rows, whole: 0, column: 0, last: SmallVec::new() }
     }
 
     /// Bytes written so far and not yet taken.
@@ -114,7 +131,7 @@ impl<'a> RowWriter<'a> {
         value: Option<T>,
         write: impl FnOnce(T, bool, &Io<'_>, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
-        let binary = is_binary(self.formats, self.column);
+        let binary = !self.text && is_binary(self.formats, self.column);
         self.column += 1;
         let Some(value) = value else {
             self.rows.extend_from_slice(&(-1i32).to_be_bytes());
@@ -136,22 +153,35 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Writes a date or time as text.
+    #[inline]
     fn repeated(&mut self, ty: PgType, value: &[u8]) -> Result<()> {
-        let (at, start) = (self.column, self.rows.len() + 4);
-        if let Some(last) = self.last.get(at).filter(|last| last.is_of(value)) {
-            let (text, length) = (last.text, last.length);
-            let text = text.get(..length);
-            return self.column(text, |text, _, _, out| {
-                out.extend_from_slice(text);
+        let word = word(value);
+        match self.last.get(self.column) {
+            Some(last) if last.length > 0 && Some(last.value) == word => {
+                // All of the array, whose size is known, and the rest off again: no loop.
+                let end = self.rows.len() + last.length;
+                self.rows.extend_from_slice(&last.field);
+                self.rows.truncate(end);
+                self.column += 1;
                 Ok(())
-            });
+            }
+            _ => self.remember(ty, value, word),
         }
+    }
+
+    /// Writes a date or time as text and keeps that, unless it is too long.
+    fn remember(&mut self, ty: PgType, value: &[u8], word: Option<u64>) -> Result<()> {
+        let (at, start) = (self.column, self.rows.len());
         self.column(Some(value), |v, _, io, out| raw::text_out_raw(ty.oid, ty.kind, v, io, out))?;
         if self.last.len() <= at {
-            self.last.resize(at + 1, Last::default());
+            self.last.resize(at + 1, Last::NONE);
         }
-        if let (Some(last), Some(text)) = (self.last.get_mut(at), self.rows.get(start..)) {
-            last.keep(value, text);
+        if let (Some(last), Some(written)) = (self.last.get_mut(at), self.rows.get(start..)) {
+            last.length = 0;
+            if let (Some(value), Some(field)) = (word, last.field.get_mut(..written.len())) {
+                field.copy_from_slice(written);
+                (last.value, last.length) = (value, written.len());
+            }
         }
         Ok(())
     }
@@ -177,7 +207,7 @@ impl RowSink for RowWriter<'_> {
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
         if let Some(value) = value
             && matches!(ty.kind, Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz)
-            && !is_binary(self.formats, self.column)
+            && (self.text || !is_binary(self.formats, self.column))
         {
             return self.repeated(ty, value);
         }

@@ -393,6 +393,7 @@ pub fn float4_slice(raw: &[u8]) -> Option<F32s<'_>> {
 }
 
 /// Writes a stored value as text. Common types are written from their bytes, others by [`decode`].
+#[inline]
 pub fn text_out_raw(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
     if crate::io::fast::text_out(ty, kind, raw, io, out).is_none() {
         crate::io::text_out(ty, &decode(kind, raw)?, io, out)?;

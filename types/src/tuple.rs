@@ -169,23 +169,19 @@ fn put_fixed(value: &Datum, at: usize, width: usize, out: &mut Vec<u8>) {
 pub struct Tuple<'a> {
     desc: &'a TupleDesc,
     bytes: &'a [u8],
-    stored: usize,
-    fixed: usize,
 }
 
 impl<'a> Tuple<'a> {
     /// A view of a row that [`encode_tuple`] wrote.
     #[inline]
     pub fn new(desc: &'a TupleDesc, bytes: &'a [u8]) -> Tuple<'a> {
-        let stored =
-            bytes.first_chunk::<2>().map_or(0, |count| usize::from(u16::from_le_bytes(*count)));
-        Tuple { desc, bytes, stored, fixed: fixed_start(stored) }
+        Tuple { desc, bytes }
     }
 
     /// Columns the row has; later ones of the table are newer than the row.
     #[inline]
     pub fn stored_columns(&self) -> usize {
-        self.stored
+        self.bytes.first_chunk::<2>().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
     }
 
     /// The row's layout.
@@ -198,10 +194,20 @@ impl<'a> Tuple<'a> {
         self.bytes
     }
 
+    /// The row, if it has all the table's columns and none of them is NULL.
+    #[inline]
+    pub fn whole(&self) -> Option<Whole<'a>> {
+        let stored = self.stored_columns();
+        let (nulls, fixed) = self.bytes.get(2..)?.split_at_checked(stored.div_ceil(8))?;
+        let is_whole = stored == self.desc.len() && nulls.iter().all(|bits| *bits == 0);
+        is_whole.then_some(Whole { desc: self.desc, fixed })
+    }
+
     /// Whether a column is NULL or newer than the row.
     #[inline]
     pub fn is_null(&self, i: usize) -> bool {
-        i >= self.stored || self.bytes.get(2 + i / 8).is_none_or(|bits| bits & (1 << (i % 8)) != 0)
+        i >= self.stored_columns()
+            || self.bytes.get(2 + i / 8).is_none_or(|bits| bits & (1 << (i % 8)) != 0)
     }
 
     /// A column's stored bytes; `None` for NULL and for columns newer than the row.
@@ -211,18 +217,16 @@ impl<'a> Tuple<'a> {
             return None;
         }
         let column = self.desc.columns.get(i)?;
-        let at = self.fixed + to_usize(column.offset);
-        if column.varying {
-            return self.varying(column, at);
+        let stored = self.stored_columns();
+        let fixed = fixed_start(stored);
+        let at = fixed + to_usize(column.offset);
+        if !column.varying {
+            return self.bytes.get(at..)?.get(..to_usize(column.width));
         }
-        self.bytes.get(at..)?.get(..to_usize(column.width))
-    }
-
-    fn varying(&self, column: &Column, at: usize) -> Option<&'a [u8]> {
         let end = self.end_at(at)?;
         let begin = match column.previous_end {
-            Some(previous) => self.end_at(self.fixed + to_usize(previous))?,
-            None => self.fixed + self.desc.fixed_size(self.stored),
+            Some(previous) => self.end_at(fixed + to_usize(previous))?,
+            None => fixed + self.desc.fixed_size(stored),
         };
         self.bytes.get(if column.aligned { align4(begin) } else { begin }..end)
     }
@@ -243,5 +247,21 @@ impl<'a> Tuple<'a> {
     /// All of the table's columns.
     pub fn values(&self) -> Vec<Datum> {
         (0..self.desc.len()).map(|i| self.get(i)).collect()
+    }
+}
+
+/// A row with all its columns: those of fixed kinds are at the same place in each such row.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    desc: &'a TupleDesc,
+    fixed: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// The stored bytes of a column of a fixed kind; `None` for others.
+    #[inline]
+    pub fn fixed(&self, i: usize) -> Option<&'a [u8]> {
+        let column = self.desc.columns.get(i).filter(|c| !c.varying)?;
+        self.fixed.get(to_usize(column.offset)..)?.get(..to_usize(column.width))
     }
 }

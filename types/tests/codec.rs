@@ -310,6 +310,12 @@ proptest! {
             prop_assert_eq!(tuple.raw(i).is_none(), expected.is_null());
         }
         prop_assert!(tuple.raw(values.len()).is_none());
+        let is_whole = stored == values.len() && !values.iter().any(Datum::is_null);
+        prop_assert_eq!(tuple.whole().is_some(), is_whole);
+        for (i, kind) in desc.kinds().iter().enumerate().filter(|_| is_whole) {
+            let fixed = kind.width().and_then(|_| tuple.raw(i));
+            prop_assert_eq!(tuple.whole().and_then(|whole| whole.fixed(i)), fixed);
+        }
     }
 
     #[test]
@@ -321,6 +327,8 @@ proptest! {
             *slot = byte;
         }
         let _ = Tuple::new(&desc, &bytes).values();
+        let whole = Tuple::new(&desc, &bytes[..cut.min(bytes.len())]).whole();
+        let _ = whole.map(|whole| (0..=desc.len()).filter_map(|i| whole.fixed(i)).count());
         let _ = Tuple::new(&desc, &bytes[..cut.min(bytes.len())]).values();
     }
 

@@ -113,14 +113,18 @@ impl RowCursor {
     }
 
     /// Gives out up to `max` rows; how many, and whether that was all.
-    pub fn fill(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+    pub fn fill<S: RowSink + ?Sized>(&mut self, sink: &mut S, max: usize) -> Result<(usize, bool)> {
         if self.meter.is_some() {
             return self.fill_measured(sink, max);
         }
         self.fill_chunks(sink, max)
     }
 
-    fn fill_chunks(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+    fn fill_chunks<S: RowSink + ?Sized>(
+        &mut self,
+        sink: &mut S,
+        max: usize,
+    ) -> Result<(usize, bool)> {
         if matches!(self.state, State::Parts(_)) {
             return self.fill_parts(sink, max);
         }
@@ -142,7 +146,11 @@ impl RowCursor {
     }
 
     /// The same of plans one behind the other, whose rows are this one's.
-    fn fill_parts(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+    fn fill_parts<S: RowSink + ?Sized>(
+        &mut self,
+        sink: &mut S,
+        max: usize,
+    ) -> Result<(usize, bool)> {
         let RowCursor { plan, ctx, params, state, skip, left, .. } = self;
         let (Leaf::Append(append), State::Parts(parts)) = (&plan.leaf, state) else {
             return Ok((0, true));
@@ -167,7 +175,11 @@ impl RowCursor {
     }
 
     /// The same under a clock; the first row alone, for its time.
-    fn fill_measured(&mut self, sink: &mut dyn RowSink, max: usize) -> Result<(usize, bool)> {
+    fn fill_measured<S: RowSink + ?Sized>(
+        &mut self,
+        sink: &mut S,
+        max: usize,
+    ) -> Result<(usize, bool)> {
         let Some(mut meter) = self.meter.take() else { return self.fill_chunks(sink, max) };
         let mut given = 0;
         let mut done = false;
@@ -194,7 +206,12 @@ impl RowCursor {
     }
 
     /// Up to `chunk` rows under one guard; true at the end.
-    fn some(&mut self, sink: &mut dyn RowSink, chunk: usize, given: &mut usize) -> Result<bool> {
+    fn some<S: RowSink + ?Sized>(
+        &mut self,
+        sink: &mut S,
+        chunk: usize,
+        given: &mut usize,
+    ) -> Result<bool> {
         let RowCursor { plan, ctx, params, once, state, skip, left, removed, found, .. } = self;
         let frame = Frame { ctx, params, once, row: RowRef::None };
         let mut want = u64::try_from(chunk).unwrap_or(u64::MAX).min(*left);
@@ -206,7 +223,7 @@ impl RowCursor {
                 *skip -= 1;
                 return Ok(want > 0);
             }
-            emit(&plan.outputs, &frame.with_row(row), sink)?;
+            emit(&plan.outputs, &frame, row, sink)?;
             *given += 1;
             want -= 1;
             Ok(want > 0)
@@ -275,7 +292,7 @@ impl RowCursor {
             }
             State::Scan(scan) => {
                 let mut seen = Seen { removed, found };
-                scan_rows(plan, scan, &frame, &mut seen, &mut |row| emit(row, skip))
+                scan_rows(plan, scan, &frame, &mut seen, |row| emit(row, skip))
             }
             State::Merge(merge) => {
                 while let Some(row) = merge.next(merge_order(plan), &frame)? {
@@ -380,7 +397,7 @@ fn each_row(
     };
     match state {
         State::Scan(scan) => {
-            while !scan_rows(plan, scan, frame, seen, keep)? && !over.get() {
+            while !scan_rows(plan, scan, frame, seen, &mut *keep)? && !over.get() {
                 frame.ctx.check()?;
             }
         }
@@ -536,11 +553,11 @@ fn scan_rows(
     scan: &mut OpenScan,
     frame: &Frame<'_>,
     seen: &mut Seen<'_>,
-    take: &mut dyn FnMut(RowRef<'_>) -> Result<bool>,
+    mut take: impl FnMut(RowRef<'_>) -> Result<bool>,
 ) -> Result<bool> {
     let Leaf::Scan(compiled) = &plan.leaf else { return Ok(true) };
     if let Some(locks) = &plan.locks {
-        return lock::locked_rows(plan, compiled, locks, scan, frame, seen, take);
+        return lock::locked_rows(plan, compiled, locks, scan, frame, seen, &mut take);
     }
     let unfiltered = compiled.filter.is_none() && plan.filter.is_none();
     let guard = pin();
@@ -576,12 +593,24 @@ fn scan_rows(
 
 /// Writes a row: stored columns straight from their bytes.
 #[inline]
-fn emit(outputs: &[(Node, PgType)], frame: &Frame<'_>, sink: &mut dyn RowSink) -> Result<()> {
+fn emit<S: RowSink + ?Sized>(
+    outputs: &[(Node, PgType)],
+    frame: &Frame<'_>,
+    row: RowRef<'_>,
+    sink: &mut S,
+) -> Result<()> {
+    let whole = match row {
+        RowRef::Stored(row, _) => row.tuple().whole(),
+        _ => None,
+    };
     sink.begin(outputs.len());
     for (node, ty) in outputs {
-        match (node, frame.row) {
-            (Node::Column(i), RowRef::Stored(row, _)) => sink.raw(*ty, row.raw(*i))?,
-            (node, _) => sink.datum(*ty, node.eval(frame)?)?,
+        match (node, row) {
+            (Node::Column(i), RowRef::Stored(row, _)) => {
+                let fixed = whole.and_then(|whole| whole.fixed(*i));
+                sink.raw(*ty, fixed.or_else(|| row.raw(*i)))?;
+            }
+            (node, _) => sink.datum(*ty, node.eval(&frame.with_row(row))?)?,
         }
     }
     sink.end()

@@ -181,7 +181,7 @@ impl Table {
         let mut theirs = Vec::with_capacity(key.len());
         btree.get(key, |id| {
             let Some(row) = self.fetch(id, snapshot, guard) else { return true };
-            match index.key(row.layout, row.tuple.bytes(), &mut theirs) {
+            match index.key(row.layout, row.bytes, &mut theirs) {
                 Ok(keyed) if keyed != Keyed::Absent && theirs == key => found = Ok(Some(row)),
                 Ok(_) => return true,
                 Err(e) => found = Err(e),
@@ -203,7 +203,7 @@ impl Cursor {
     pub fn next<'g>(
         &mut self,
         guard: &'g Guard,
-        filter: &mut Filter<'_>,
+        filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<Option<Row<'g>>> {
         let table = &*self.table;
         match &mut self.state {
@@ -212,7 +212,7 @@ impl Cursor {
                     let id = *next;
                     *next += 1;
                     let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
-                    *bytes += (HEADER + row.tuple.bytes().len()) as u64;
+                    *bytes += (HEADER + row.bytes.len()) as u64;
                     if filter(&row)? {
                         return Ok(Some(row));
                     }
@@ -224,7 +224,7 @@ impl Cursor {
                     *fetched += 1;
                     let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
                     // The entry may stand for an older or newer version than the visible one.
-                    let keyed = index.key(row.layout, row.tuple.bytes(), key)?;
+                    let keyed = index.key(row.layout, row.bytes, key)?;
                     if keyed != Keyed::Absent && key == cursor.key() && filter(&row)? {
                         return Ok(Some(row));
                     }

@@ -44,28 +44,30 @@ pub struct Table {
 pub struct Row<'g> {
     /// Its id, the same for life.
     pub id: RowId,
-    /// Its columns as stored: those added after it was written are missing, see [`Row::raw`].
-    pub tuple: Tuple<'g>,
+    bytes: &'g [u8],
     layout: &'g Layout,
 }
 
 impl<'g> Row<'g> {
+    /// Its columns as stored: those added after it was written are missing, see [`Row::raw`].
+    #[inline]
+    pub fn tuple(&self) -> Tuple<'g> {
+        Tuple::new(&self.layout.desc, self.bytes)
+    }
+
     /// A column's raw value (`vicinity_types::raw`); `None` is NULL. Columns younger than the row have
     /// the value they were added with.
     #[inline]
     pub fn raw(&self, column: usize) -> Option<&'g [u8]> {
-        if column < self.tuple.stored_columns() {
-            self.tuple.raw(column)
-        } else {
-            self.layout.missing.get(column)?.as_deref()
-        }
+        self.layout.raw(self.bytes, column)
     }
 
     /// A column's value.
     #[inline]
     pub fn get(&self, column: usize) -> Datum {
-        if column < self.tuple.stored_columns() {
-            return self.tuple.get(column);
+        let tuple = self.tuple();
+        if column < tuple.stored_columns() {
+            return tuple.get(column);
         }
         let kind = self.layout.desc.kinds().get(column);
         match (self.raw(column), kind) {
@@ -179,13 +181,12 @@ impl Table {
     #[inline]
     fn row<'g>(&self, id: RowId, bytes: &'g [u8], guard: &'g Guard) -> Row<'g> {
         let layout = self.layout.under(guard);
-        let tuple = Tuple::new(&layout.desc, bytes);
-        if tuple.stored_columns() <= layout.desc.len() {
-            return Row { id, tuple, layout };
+        let row = Row { id, bytes, layout };
+        if row.tuple().stored_columns() <= layout.desc.len() {
+            return row;
         }
         // ALTER TABLE ADD COLUMN went by since this table was opened.
-        let layout = layout::under(&self.store.layout, guard);
-        Row { id, tuple: Tuple::new(&layout.desc, bytes), layout }
+        Row { layout: layout::under(&self.store.layout, guard), ..row }
     }
 
     /// One past the highest row id: the end of a scan by ranges of row ids.

@@ -102,7 +102,7 @@ impl PointScan {
         table: &Table,
         snapshot: &Snapshot,
         guard: &'g Guard,
-        filter: &mut Filter<'_>,
+        filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<Option<Row<'g>>> {
         loop {
             while let Some(found) = self.batch.get(self.at).copied() {

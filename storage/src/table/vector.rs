@@ -131,7 +131,7 @@ impl VectorScan {
                 let Some(row) = table.fetch(candidate.row, snapshot, guard) else { continue };
                 let query = &self.query;
                 let distance =
-                    self.index.vector(row.layout, row.tuple.bytes(), &mut self.scratch, |v| {
+                    self.index.vector(row.layout, row.bytes, &mut self.scratch, |v| {
                         squared_distance(v, query)
                     })?;
                 if let Some(distance) = distance

@@ -154,14 +154,32 @@ fn general(v: f64, digits: i32, out: &mut Vec<u8>) {
     parts.write(i32::try_from(digits).unwrap_or(i32::MAX), out);
 }
 
-fn shortest8(v: f64, out: &mut Vec<u8>) {
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(v);
-    // Here both write plainly, except that zmij marks whole numbers.
-    if (1e-4..1e15).contains(&v.abs()) {
-        return out.put_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+/// A float8 on its way to be written as the shortest text.
+pub(super) struct Shortest8(zmij::Buffer, itoa::Buffer);
+
+impl Shortest8 {
+    pub(super) fn new() -> Shortest8 {
+        Shortest8(zmij::Buffer::new(), itoa::Buffer::new())
     }
-    let mut parts = Decimal::from_text(text);
+
+    /// The text of a number that is written plainly.
+    #[inline]
+    pub(super) fn plain(&mut self, v: f64) -> Option<&str> {
+        let whole = v as i64;
+        if whole as f64 == v && whole != 0 && v.abs() < 1e15 {
+            return Some(self.1.format(whole));
+        }
+        // zmij marks whole numbers; others it writes as here.
+        (1e-4..1e15).contains(&v.abs()).then(|| self.0.format_finite(v))
+    }
+}
+
+fn shortest8(v: f64, out: &mut Vec<u8>) {
+    let mut buffer = Shortest8::new();
+    if let Some(text) = buffer.plain(v) {
+        return out.put_slice(text.as_bytes());
+    }
+    let mut parts = Decimal::from_text(zmij::Buffer::new().format_finite(v));
     let bits = v.abs().to_bits();
     if on_boundary(bits, 52, 1074, &parts) {
         let inside = |p: &Decimal| p.value() == Some(v) && !on_boundary(bits, 52, 1074, p);

@@ -313,6 +313,18 @@ pub fn write(value: &Datum, digits: i32, out: &mut Vec<u8>) {
 /// Writes `(x,y)`.
 #[inline]
 pub fn write_point(x: f64, y: f64, digits: i32, out: &mut Vec<u8>) {
+    if digits > 0 {
+        // Both are there before either is copied: what was just written by bytes is slow to read by words.
+        let (mut first, mut second) = (float::Shortest8::new(), float::Shortest8::new());
+        if let (Some(x), Some(y)) = (first.plain(x), second.plain(y)) {
+            out.reserve(x.len() + y.len() + 3);
+            out.put_u8(b'(');
+            out.put_slice(x.as_bytes());
+            out.put_u8(b',');
+            out.put_slice(y.as_bytes());
+            return out.put_u8(b')');
+        }
+    }
     out.put_u8(b'(');
     float::write8(x, digits, out);
     out.put_u8(b',');
