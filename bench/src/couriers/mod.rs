@@ -156,10 +156,13 @@ pub fn run(args: &Args) -> Result<()> {
     let (peer, ours) = (Side::new(&args.peer, &how)?, Side::new(&args.ours, &how)?);
     if !args.loaded {
         let theirs = peer.load(args.couriers, &cities)?;
+        // What the server has at all, and after its first statements, is no courier's.
+        ours.load(1, &cities)?;
         let own = args.pid.map(|pid| (pid.to_string(), resident(&pid.to_string())));
         let took = ours.load(args.couriers, &cities)?;
         println!("loading: PostgreSQL {theirs:.1} s, Vicinity {took:.1} s, {:.2}", theirs / took);
         if let Some((pid, before)) = own {
+            ours.settle()?;
             let each = (resident(&pid) - before) / f64::from(args.couriers);
             println!("VmRSS per courier {each:.0} bytes");
         }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vicinity_types::Result;
 
@@ -11,6 +11,9 @@ use super::failed;
 use super::scripts::Script;
 use crate::data::At;
 use crate::process::{self, Listener};
+
+/// Ten seconds are usual before pages that are free go back to the system.
+const SETTLE: Duration = Duration::from_secs(12);
 
 /// How scripts are run on all of them.
 pub(super) struct How {
@@ -107,6 +110,12 @@ impl<'a> Side<'a> {
         let seconds = start.elapsed().as_secs_f64();
         self.psql("vacuum analyze cainiao_trace_realtime;")?;
         Ok(seconds)
+    }
+
+    /// Waits until an allocator will have given back what a statement took for itself.
+    pub(super) fn settle(&self) -> Result<()> {
+        std::thread::sleep(SETTLE);
+        self.psql("select count(*) from cainiao_trace_realtime;")
     }
 
     fn begin(&self, script: &Script<'_>, files: &[PathBuf]) -> Result<Child> {
