@@ -80,9 +80,9 @@ pub struct RowWriter<'a> {
     last: SmallVec<[Last; 8]>,
 }
 
-/// Room for rows at first, and what is appended at once.
-const ROWS: usize = 1 << 10;
-const APPENDED: usize = 1 << 14;
+/// Room for rows, and what is appended at once: less, so that rows of a usual length never need more.
+const ROWS: usize = 4 << 10;
+const APPENDED: usize = 3 << 10;
 
 /// The last value of a column that takes time to write, and its text: dates and times often come again.
 #[derive(Clone, Copy)]

@@ -297,7 +297,8 @@ impl Best<'_> {
         self.search.after.as_ref().is_some_and(|after| entry().order(after).is_le())
     }
 
-    #[inline]
+    // Called for every candidate from one place; those of the other are few.
+    #[inline(always)]
     fn keep(&mut self, distance: f64, row: RowId, at: [f64; 2]) {
         if self.was_given(row, at) {
             return;
