@@ -39,7 +39,7 @@ impl Source {
     fn point(&self, row: &Row<'_>) -> Result<Option<[f64; 2]>> {
         match self {
             Source::Column(column) => Ok(row.raw(*column).and_then(numbers::<2>)),
-            Source::Computed(index) => match index.place(row.layout, row.tuple.bytes())? {
+            Source::Computed(index) => match index.place(row.layout, row.bytes)? {
                 Some(Place::Point(at)) => Ok(Some(at)),
                 _ => Ok(None),
             },

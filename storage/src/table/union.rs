@@ -27,7 +27,7 @@ struct Part {
 
 impl Part {
     fn advance(&mut self, guard: &Guard, filter: &mut Filter<'_>) -> Result<()> {
-        let row = self.cursor.next(guard, filter)?.map(|row| row.id);
+        let row = self.cursor.next(guard, &mut |row| filter(row))?.map(|row| row.id);
         self.head = row.map(|row| (self.cursor.distance().map_or(0, f64::to_bits), row));
         self.given = false;
         Ok(())
