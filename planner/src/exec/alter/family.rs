@@ -1,5 +1,6 @@
 //! ALTER TABLE of a table that others inherit from: what they have from it changes with it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sqlparser::ast::{
@@ -7,7 +8,7 @@ use sqlparser::ast::{
     DataType, TableConstraint,
 };
 use vicinity_storage::catalog::model::{Constraint, ConstraintKind, Relation};
-use vicinity_types::{PgError, Result, SqlState, oid};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::ddl::index::reread;
 use super::super::ddl::table::invalid;
@@ -16,7 +17,7 @@ use super::super::dml::table_def;
 use super::super::{name, types};
 use super::{change_column, change_table, operation, place};
 use crate::context::ExecContext;
-use crate::partition::is_partitioned;
+use crate::partition::{descendants, is_partitioned};
 
 /// Runs an action on a table and on those below it.
 pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> Result<()> {
@@ -44,20 +45,58 @@ fn children(ctx: &ExecContext, r: &Relation) -> Vec<Arc<Relation>> {
     ctx.txn.catalog().children_of(r.oid).cloned().collect()
 }
 
+/// Does something to each child, as it is when its turn comes: what was done to a child before may
+/// have reached this one by way of it.
+fn each_child(
+    ctx: &ExecContext,
+    r: &Relation,
+    mut f: impl FnMut(&Arc<Relation>) -> Result<()>,
+) -> Result<()> {
+    children(ctx, r).iter().try_for_each(|child| f(&reread(ctx, child.oid)?))
+}
+
 fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
-    for child in children(ctx, r) {
-        match op {
-            Op::AddColumn { column_def, .. } => add_below(ctx, r, &child, column_def)?,
-            // Another way led to it before.
-            Op::RenameColumn { old_column_name, .. }
-                if place(&child, &name::ident(old_column_name)).is_err() =>
-            {
-                continue;
-            }
-            Op::AlterColumn { .. } | Op::RenameColumn { .. } => operation(ctx, &child, op)?,
-            _ => return Ok(()),
+    match op {
+        Op::AddColumn { column_def, .. } => {
+            each_child(ctx, r, |child| add_below(ctx, r, child, column_def))
         }
-        below(ctx, &reread(ctx, child.oid)?, op)?;
+        Op::AlterColumn { .. } | Op::RenameColumn { .. } => change_below(ctx, r, op),
+        _ => Ok(()),
+    }
+}
+
+/// What happens once to every table below, however many ways lead there.
+fn change_below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
+    let family = descendants(&ctx.txn.catalog(), r);
+    let oids: HashSet<Oid> = family.iter().map(|r| r.oid).collect();
+    for heir in family.iter().skip(1) {
+        check_heir(heir, op, &oids)?;
+        operation(ctx, &reread(ctx, heir.oid)?, op)?;
+    }
+    Ok(())
+}
+
+/// A column that also comes from outside of the family is as it is there.
+fn check_heir(heir: &Relation, op: &Op, family: &HashSet<Oid>) -> Result<()> {
+    let (own, text) = match op {
+        Op::RenameColumn { old_column_name, .. } => {
+            let own = name::ident(old_column_name);
+            let text = format!("cannot rename inherited column \"{own}\"");
+            (own, text)
+        }
+        Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
+            let own = name::ident(column_name);
+            let text =
+                format!("cannot alter inherited column \"{own}\" of relation \"{}\"", heir.name);
+            (own, text)
+        }
+        _ => return Ok(()),
+    };
+    let def = table_def(heir)?;
+    let within = def.parents.iter().filter(|p| family.contains(p)).count();
+    let have = def.columns.iter().find(|c| !c.dropped && c.name == own);
+    if have.is_some_and(|c| usize::try_from(c.inherited).is_ok_and(|ways| ways > within)) {
+        return Err(invalid(text));
     }
     Ok(())
 }
@@ -140,7 +179,7 @@ fn check_own(r: &Relation, op: &Op) -> Result<()> {
     Ok(())
 }
 
-/// ADD COLUMN, in a child: new, or one that is there already.
+/// ADD COLUMN, in a child: new there and below, or one that is there already.
 fn add_below(
     ctx: &ExecContext,
     parent: &Relation,
@@ -172,8 +211,8 @@ fn add_below(
     change_column(ctx, child.oid, at, |c| {
         c.inherited = 1;
         c.local = false;
-    })
-    .map(drop)
+    })?;
+    each_child(ctx, child, |heir| add_below(ctx, child, heir, c))
 }
 
 /// A new column as the children get it: what a sequence gives it comes from the parent's.
@@ -218,20 +257,19 @@ fn drop_below(ctx: &ExecContext, r: &Arc<Relation>, own: &str, op: &Op, only: bo
     if place(r, own).is_err() {
         return Ok(());
     }
-    for child in children(ctx, r) {
-        let Ok(at) = place(&child, own) else { continue };
-        let Some(c) = table_def(&child)?.columns.get(at) else { continue };
+    each_child(ctx, r, |child| {
+        let Ok(at) = place(child, own) else { return Ok(()) };
+        let Some(c) = table_def(child)?.columns.get(at) else { return Ok(()) };
         if c.inherited == 1 && !c.local && !only {
-            drop_below(ctx, &child, own, op, only)?;
-            operation(ctx, &child, op)?;
-            continue;
+            drop_below(ctx, child, own, op, only)?;
+            return operation(ctx, child, op);
         }
         change_column(ctx, child.oid, at, |c| {
             c.inherited -= 1;
             c.local |= only || c.inherited == 0;
-        })?;
-    }
-    Ok(())
+        })
+        .map(drop)
+    })
 }
 
 /// The constraint that was added last.
@@ -268,14 +306,10 @@ fn constraint_below(
     if made.no_inherit {
         return Ok(());
     }
-    let below = children(ctx, &r);
-    if only && !below.is_empty() {
+    if only && ctx.txn.catalog().has_children(r.oid) {
         return Err(invalid("constraint must be added to child tables too"));
     }
-    for child in below {
-        check_below(ctx, &child, &made, op)?;
-    }
-    Ok(())
+    each_child(ctx, &r, |child| check_below(ctx, child, &made, op))
 }
 
 /// ADD CHECK, in a child and below.
@@ -304,8 +338,5 @@ fn check_below(ctx: &ExecContext, child: &Arc<Relation>, made: &Constraint, op: 
         }
         Ok(())
     })?;
-    for below in children(ctx, child) {
-        check_below(ctx, &below, made, op)?;
-    }
-    Ok(())
+    each_child(ctx, child, |heir| check_below(ctx, heir, made, op))
 }
