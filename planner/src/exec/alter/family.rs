@@ -22,6 +22,12 @@ use crate::partition::{descendants, is_partitioned};
 /// Runs an action on a table and on those below it.
 pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> Result<()> {
     check_own(r, op)?;
+    if let Op::AddColumn { if_not_exists: true, column_def, .. } = op
+        && place(r, &name::ident(&column_def.name)).is_ok()
+    {
+        // Skipped here, and so below.
+        return operation(ctx, r, op);
+    }
     if only && ctx.txn.catalog().has_children(r.oid) {
         check_only(ctx, r, op)?;
     }
