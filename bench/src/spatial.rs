@@ -79,7 +79,7 @@ fn measure(args: &Args, name: &str, place: &dyn Fn(&mut Xoshiro256PlusPlus) -> A
         let (start, mut sum) = (cpu(), 0);
         for q in points {
             let region = Region::all().in_circle(q, 20_000.0).unwrap_or_else(Region::all);
-            Nearest::new(q, region).next_batch(&index, k, &mut found);
+            Nearest::new(q, region).next_batch(&index, k, |_| (), &mut found);
             sum += found.len();
         }
         println!("  nearest {k} within a circle {:.0} ns ({sum} found)", each(start, n));

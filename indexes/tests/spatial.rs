@@ -83,7 +83,7 @@ impl Part {
 fn all(index: &Points, search: &mut Nearest, k: usize) -> Vec<Found> {
     let (mut out, mut batch) = (Vec::new(), Vec::new());
     loop {
-        let more = search.next_batch(index, k, &mut batch);
+        let more = search.next_batch(index, k, |_| (), &mut batch);
         out.extend_from_slice(&batch);
         if !more {
             return out;
@@ -216,7 +216,7 @@ fn crowds_of_any_density_are_searched_to_the_end() {
             _ => Part::Circle(q.map(|v| v + wide), wide * 3.0),
         };
         let mut found = Vec::new();
-        Nearest::new(q, part.region()).next_batch(&index, k, &mut found);
+        Nearest::new(q, part.region()).next_batch(&index, k, |_| (), &mut found);
         let mut expected = model(&entries, q, &part);
         expected.truncate(k);
         let found: Vec<Key> = found.iter().map(|f| key(f.distance, f.row, f.at)).collect();

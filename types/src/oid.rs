@@ -5,6 +5,9 @@
 
 use crate::datum::{Kind, Oid};
 
+/// Objects that PostgreSQL does not bring itself have this id or a higher one.
+pub const FIRST_MADE: Oid = 16_384;
+
 /// `bool`
 pub const BOOL: Oid = 16;
 /// `bool[]`

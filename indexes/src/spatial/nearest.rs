@@ -107,8 +107,15 @@ impl Nearest {
         self.blocks
     }
 
-    /// The next entries, in order, `k` or a little fewer; false if those are all.
-    pub fn next_batch(&mut self, index: &Points, k: usize, out: &mut Vec<Found>) -> bool {
+    /// The next entries, in order, `k` or a little fewer; false if those are all. `soon` is told of their rows before
+    /// they are in order: time for the cache to get them.
+    pub fn next_batch(
+        &mut self,
+        index: &Points,
+        k: usize,
+        soon: impl FnMut(RowId),
+        out: &mut Vec<Found>,
+    ) -> bool {
         out.clear();
         if k == 0 {
             return true;
@@ -139,7 +146,7 @@ impl Nearest {
             index.each_odd(|at, row| best.offer_odd(at, row));
         }
         let more = best.keys.len() >= k;
-        best.finish(out);
+        best.finish(soon, out);
         self.blocks += blocks;
         self.after = out.last().copied().or(self.after);
         more
@@ -348,13 +355,14 @@ impl Best<'_> {
     }
 
     /// The best k, in order.
-    fn finish(mut self, out: &mut Vec<Found>) {
+    fn finish(mut self, mut soon: impl FnMut(RowId), out: &mut Vec<Found>) {
         if self.keys.len() > self.k {
             self.cut();
         }
         for old in &mut self.keys {
             let place = place(*old);
             if let Some(found) = self.found.get_mut(place) {
+                soon(found.row);
                 found.distance = self.search.exact(found.at);
                 *old = key(found.distance, place);
             }

@@ -6,6 +6,7 @@ use vicinity_functions::{lacks, lacks_order};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
+use super::special::Special;
 use super::{Binder, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
@@ -97,9 +98,12 @@ impl Binder<'_> {
             "pg_typeof" => {
                 let values = self.arguments(&f.args)?.values;
                 let [value] = values.as_slice() else { return Ok(None) };
-                let regtype = PgType::new(oid::REGTYPE);
-                let name = vicinity_types::Datum::Oid(value.ty.oid);
-                Ok(Some(Typed::new(crate::call::literal(&name, regtype)?, regtype)))
+                // A call, as what it is over may be an aggregate, or fail.
+                let (ty, regtype) = (value.ty, PgType::new(oid::REGTYPE));
+                let own = vicinity_types::Datum::Oid(ty.oid);
+                let call =
+                    Special::new("pg_typeof", vec![ty], regtype, move |_, _| Ok(own.clone()));
+                Ok(Some(call.lenient().over(vec![value.expr.clone()])))
             }
             "grouping" => self.grouping_call(&f.args).map(Some),
             _ => Ok(None),

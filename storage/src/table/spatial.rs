@@ -125,19 +125,24 @@ impl PointScan {
                 self.last = None;
                 return self.next_without(table, snapshot, guard, filter);
             }
-            self.more = self.search.next_batch(&self.index, self.wanted, &mut self.batch);
+            let rows = &table.store.rows;
+            let mut room = SOME;
+            let soon = |row| {
+                if room > 0 {
+                    room -= 1;
+                    rows.prefetch_slot(row);
+                }
+            };
+            self.more = self.search.next_batch(&self.index, self.wanted, soon, &mut self.batch);
             self.wanted = self.wanted.saturating_mul(4).min(MOST);
             self.at = 0;
         }
     }
 
-    /// Asks the cache for the rows of the next candidates, all at once.
+    /// Asks the cache for the rows of the next candidates, all at once, and for the slots of those behind them.
     fn prefetch(&self, table: &Table) {
         let rows = &table.store.rows;
         let next = self.batch.get(self.at..).unwrap_or_default();
-        if self.at == 0 {
-            next.iter().take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
-        }
         next.iter().skip(AHEAD).take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
         next.iter().take(AHEAD).for_each(|f| rows.prefetch_head(f.row));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 
-use super::{Io, is_space};
+use super::{Io, TypeShape, is_space};
 use crate::array::{Array, Dim, Elements};
 use crate::datum::{Datum, Oid};
 use crate::error::{PgError, Result, SqlState};
@@ -15,9 +15,16 @@ pub const MAX_DIMS: usize = 6;
 /// Most elements of an array, as PostgreSQL limits what it allocates.
 pub const MAX_ELEMENTS: usize = 134_217_727;
 
-/// What separates elements: a semicolon for boxes, a comma for all others.
-fn delimiter(elem: Oid) -> u8 {
-    if elem == oid::BOX { b';' } else { b',' }
+/// What separates elements: a semicolon for boxes and domains over them, a comma for all others.
+fn delimiter(elem: Oid, io: &Io<'_>) -> u8 {
+    if elem == oid::BOX {
+        return b';';
+    }
+    let made = (elem >= oid::FIRST_MADE).then(|| io.names.type_info(elem)).flatten();
+    match made.map(|info| info.shape) {
+        Some(TypeShape::Domain { base, .. }) if base != elem => delimiter(base, io),
+        _ => b',',
+    }
 }
 
 fn malformed(text: &str, detail: impl Into<String>) -> PgError {
@@ -239,7 +246,7 @@ impl Parser<'_> {
         if self.dims.len() < level {
             self.dims.push(usize::MAX);
         }
-        let delimiter = delimiter(self.elem);
+        let delimiter = delimiter(self.elem, self.io);
         let mut count = 0;
         loop {
             match self.peek() {
@@ -408,7 +415,7 @@ pub fn write(a: &Array, io: &Io<'_>, out: &mut Vec<u8>) -> Result<()> {
         out.put_u8(b'=');
     }
     let begin = out.len();
-    let delimiter = delimiter(a.elem);
+    let delimiter = delimiter(a.elem, io);
     let lengths: Vec<usize> = a.dims.iter().map(|d| usize::try_from(d.len).unwrap_or(0)).collect();
     let mut scratch = Vec::new();
     for i in 0..a.len() {

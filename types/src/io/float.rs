@@ -166,7 +166,8 @@ impl Shortest8 {
     #[inline]
     pub(super) fn plain(&mut self, v: f64) -> Option<&str> {
         let whole = v as i64;
-        if whole as f64 == v && whole != 0 && v.abs() < 1e15 {
+        // -0 is the one whole number with a sign that an integer does not have.
+        if whole as f64 == v && v.abs() < 1e15 && (whole != 0 || v.is_sign_positive()) {
             return Some(self.1.format(whole));
         }
         // zmij marks whole numbers; others it writes as here.
