@@ -407,6 +407,13 @@ pub fn convert(
     crate::row::evaluate(ctx, &converted.expr, to).map(Some)
 }
 
+/// What values of a domain, or of arrays of one, are read as before they are cast to it; `None` for other types.
+pub fn made_of(ctx: &ExecContext, ty: PgType) -> Option<PgType> {
+    let types = crate::resolve::types::Types { catalog: ctx.catalog.clone() };
+    let (base, typmod) = types.made_of(ty.oid)?;
+    Some(PgType::with_kind(base, typmod, ctx.catalog.kind_of(base)))
+}
+
 /// The type a type name means.
 pub fn type_named(ctx: &ExecContext, text: &str) -> Result<PgType> {
     let written: ast::DataType = sql::parse_type(text)?;

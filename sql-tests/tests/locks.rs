@@ -484,3 +484,61 @@ async fn row_locks_exclude_each_other_as_in_postgresql() {
     run(&holder, "commit").await;
     server.stop().await;
 }
+
+/// Who waits for a row that goes to another partition would not find it there: PostgreSQL says so, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_moved_to_another_partition_is_an_error_for_who_waited() {
+    let server = TestServer::start().await;
+    let (mover, other) = (server.connect().await, server.connect().await);
+    run(
+        &mover,
+        "create table mp (id int, reg int, n int) partition by list (reg); \
+         create table mp1 partition of mp for values in (1); \
+         create table mp2 partition of mp for values in (2); \
+         create table more (id int, n int); insert into more values (1, 7)",
+    )
+    .await;
+    let statements = [
+        "update mp set n = n + 5 where id = 1",
+        "delete from mp where id = 1",
+        "select * from mp where id = 1 for update",
+        "update mp set n = more.n from more where more.id = mp.id",
+        "merge into mp using more on more.id = mp.id when matched then update set n = more.n \
+         when not matched then insert values (more.id, 1, more.n)",
+    ];
+    let moved =
+        "tuple to be locked was already moved to another partition due to concurrent update";
+    let changed = "could not serialize access due to concurrent update";
+    for level in ["read committed", "repeatable read"] {
+        for sql in statements {
+            run(&mover, "delete from mp; insert into mp values (1, 1, 10)").await;
+            run(&other, &format!("begin isolation level {level}; select * from mp")).await;
+            run(&mover, "begin; update mp set reg = 2 where id = 1").await;
+            let (waited, ()) = tokio::join!(other.batch_execute(sql), async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                run(&mover, "commit").await;
+            });
+            run(&other, "rollback").await;
+            let error = waited.unwrap_err();
+            let message = error.as_db_error().map(|e| e.message().to_owned());
+            let expected = if level == "read committed" { moved } else { changed };
+            assert_eq!(
+                (code(&error).as_str(), message.as_deref()),
+                ("40001", Some(expected)),
+                "{sql}"
+            );
+            let left = mover.query_one("select count(*), min(n) from mp", &[]).await.unwrap();
+            assert_eq!((left.get(0), left.get(1)), (1i64, 10), "{sql}");
+        }
+    }
+    // Taken back, the row is where it was.
+    run(&mover, "begin; update mp set reg = 1 where id = 1").await;
+    let (waited, ()) = tokio::join!(other.batch_execute("update mp set n = 11"), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        run(&mover, "rollback").await;
+    });
+    waited.unwrap();
+    let left = mover.query_one("select count(*), min(n) from mp2", &[]).await.unwrap();
+    assert_eq!((left.get(0), left.get(1)), (1i64, 11));
+    server.stop().await;
+}

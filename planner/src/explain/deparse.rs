@@ -2,6 +2,7 @@
 
 use datafusion::common::Column;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use vicinity_types::array::Array;
 use vicinity_types::{Datum, Kind, format_type, io::to_text, oid};
 
 use crate::bind::SubPlan;
@@ -280,23 +281,29 @@ impl Deparse<'_> {
 
     fn list(&self, list: &datafusion::logical_expr::expr::InList) -> String {
         let ty = self.type_of(&list.expr);
-        let items: Vec<String> = list
-            .list
-            .iter()
-            .map(|e| match e {
-                Expr::Literal(value, _) => {
-                    let kind = ty.map_or_else(|| scalar_kind(value), |t| t.kind);
-                    let oid = ty.map_or(oid::TEXT, |t| t.oid);
-                    scalar_to_datum(kind, value)
-                        .map(|d| to_text(oid, &d, &self.ctx.io()))
-                        .unwrap_or_default()
-                }
-                other => self.typed(other, ty),
-            })
-            .collect();
-        let array = ty.map_or_else(|| "text[]".to_owned(), |t| format!("{}[]", self.name(t)));
+        let constant = |e: &Expr| match e {
+            Expr::Literal(value, _) if value.is_null() => Some(Datum::Null),
+            Expr::Literal(value, _) => {
+                let kind = ty.map_or_else(|| scalar_kind(value), |t| t.kind);
+                scalar_to_datum(kind, value).ok()
+            }
+            _ => None,
+        };
+        let name = self.name(ty.unwrap_or(PgType::new(oid::TEXT)));
+        let array = match list.list.iter().map(constant).collect::<Option<Vec<_>>>() {
+            Some(values) => {
+                let elem = ty.map_or(oid::TEXT, |t| t.oid);
+                let array = Datum::Array(Array::from_datums(elem, values).into());
+                let text = to_text(oid::TEXT_ARRAY, &array, &self.ctx.io());
+                format!("'{}'::{name}[]", text.replace('\'', "''"))
+            }
+            None => {
+                let items: Vec<String> = list.list.iter().map(|e| self.typed(e, ty)).collect();
+                format!("ARRAY[{}]", items.join(", "))
+            }
+        };
         let (op, any) = if list.negated { ("<>", "ALL") } else { ("=", "ANY") };
-        format!("({} {op} {any} ('{{{}}}'::{array}))", self.expr(&list.expr), items.join(","))
+        format!("({} {op} {any} ({array}))", self.expr(&list.expr))
     }
 
     fn name(&self, ty: PgType) -> String {

@@ -10,8 +10,14 @@ use crate::inner;
 /// Converts a value as an assignment does: by an assignment cast where there is one, else through
 /// text, as PL/pgSQL always allowed.
 pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) -> Result<Datum> {
-    if value.is_null() || same_type(from, to) {
+    if same_type(from, to) {
         return Ok(value);
+    }
+    let base = inner::made_of(ctx, to);
+    if value.is_null() {
+        // A domain may refuse it.
+        let given = base.map(|base| inner::convert(ctx, &value, base, to)).transpose()?;
+        return Ok(given.flatten().unwrap_or_default());
     }
     if from.kind == Kind::Record && to.kind == Kind::Record {
         return Ok(value);
@@ -20,7 +26,9 @@ pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) 
         return Ok(converted);
     }
     let text = to_text(ctx, &value, from)?.unwrap_or_default();
-    io::text_in(to.oid, to.typmod, &text, &ctx.io())
+    let Some(base) = base else { return io::text_in(to.oid, to.typmod, &text, &ctx.io()) };
+    let read = io::text_in(base.oid, base.typmod, &text, &ctx.io())?;
+    Ok(inner::convert(ctx, &read, base, to)?.unwrap_or(read))
 }
 
 /// A value's text; `None` for NULL.

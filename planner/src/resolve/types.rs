@@ -58,6 +58,17 @@ impl Types {
         }
     }
 
+    /// What a domain, or an array of one, is made of in the end, and the modifier: its values are read as that first, and
+    /// then checked.
+    pub fn made_of(&self, ty: Oid) -> Option<(Oid, i32)> {
+        if let Some(element) = self.element(ty) {
+            let (base, typmod) = self.made_of(element)?;
+            return Some((self.array(base)?, typmod));
+        }
+        let (base, typmod) = self.domain(ty)?;
+        Some(self.made_of(base).unwrap_or((base, typmod)))
+    }
+
     /// Whether values cannot be sorted or told apart: nothing compares them, or a part of them.
     pub fn lacks_order(&self, ty: Oid) -> bool {
         vicinity_functions::lacks_order(ty)

@@ -30,6 +30,8 @@ pub(crate) const UNCOMMITTED: u64 = 1 << 63;
 pub(crate) const TOMBSTONE: u32 = 1 << 31;
 /// Some index's key differs between this version and the next older one.
 pub(crate) const KEYS_CHANGED: u32 = 1 << 30;
+/// Both: the row does not exist from this version on because it went to another partition.
+pub(crate) const MOVED: u32 = TOMBSTONE | KEYS_CHANGED;
 /// Tuples are shorter than this.
 const MAX_TUPLE: usize = (1 << 30) - 1;
 
@@ -108,7 +110,7 @@ impl Drop for NewVersion {
 unsafe fn free(at: *mut Version) {
     // SAFETY: by the caller's promise the header is there and the layout is the one it was made with.
     unsafe {
-        let len = ((*at).len & !(TOMBSTONE | KEYS_CHANGED)) as usize;
+        let len = ((*at).len & !MOVED) as usize;
         if let Some(layout) = layout(len) {
             dealloc(at.cast(), layout);
         }
@@ -122,7 +124,7 @@ unsafe fn free(at: *mut Version) {
 pub(super) unsafe fn size(at: *mut Version) -> i64 {
     // SAFETY: by the caller's promise.
     match unsafe { at.as_ref() } {
-        Some(v) => (HEADER as i64) + i64::from(v.len & !(TOMBSTONE | KEYS_CHANGED)),
+        Some(v) => (HEADER as i64) + i64::from(v.len & !MOVED),
         None => 0,
     }
 }
@@ -189,6 +191,10 @@ impl<'g> VersionRef<'g> {
         self.header().len & TOMBSTONE != 0
     }
 
+    pub(crate) fn is_moved(self) -> bool {
+        self.header().len & MOVED == MOVED
+    }
+
     pub(crate) fn keys_changed(self) -> bool {
         self.header().len & KEYS_CHANGED != 0
     }
@@ -201,7 +207,7 @@ impl<'g> VersionRef<'g> {
     /// The tuple.
     #[inline]
     pub(crate) fn bytes(self) -> &'g [u8] {
-        let len = (self.header().len & !(TOMBSTONE | KEYS_CHANGED)) as usize;
+        let len = (self.header().len & !MOVED) as usize;
         // SAFETY: `len` bytes were copied behind the header when it was made, and never change.
         unsafe { std::slice::from_raw_parts(self.at.as_ptr().cast::<u8>().add(HEADER), len) }
     }

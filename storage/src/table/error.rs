@@ -118,6 +118,14 @@ pub fn concurrent_update() -> PgError {
     )
 }
 
+/// The row that was waited for is another partition's now: nothing finds it there again.
+pub(super) fn concurrent_move() -> PgError {
+    PgError::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "tuple to be locked was already moved to another partition due to concurrent update",
+    )
+}
+
 pub(super) fn concurrent_delete() -> PgError {
     PgError::new(
         SqlState::SERIALIZATION_FAILURE,

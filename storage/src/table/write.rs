@@ -11,10 +11,10 @@ use vicinity_types::tuple::encode_tuple;
 use vicinity_types::{Datum, Oid, Result};
 
 use super::Table;
-use super::error::{concurrent_delete, concurrent_update};
+use super::error::{concurrent_delete, concurrent_move, concurrent_update};
 use crate::mvcc::clock::Stamp;
 use crate::mvcc::rows::RowLock;
-use crate::mvcc::version::{KEYS_CHANGED, NewVersion, TOMBSTONE, VersionRef};
+use crate::mvcc::version::{KEYS_CHANGED, MOVED, NewVersion, TOMBSTONE, VersionRef};
 use crate::mvcc::{RowId, Snapshot, Xid, pin};
 use crate::store::index::IndexStore;
 use crate::txn::{Change1, Transaction, Writer};
@@ -165,6 +165,14 @@ impl Table {
         })
     }
 
+    /// Deletes a row that the snapshot sees because it goes to another partition: who waits for it is told so.
+    pub fn leave(&self, txn: &Transaction, snapshot: &Snapshot, row: RowId) -> Result<Write> {
+        with_scratch(|s| {
+            s.tuple.clear();
+            self.change(txn, snapshot, row, Change1::Leave, s)
+        })
+    }
+
     fn change(
         &self,
         txn: &Transaction,
@@ -242,8 +250,11 @@ impl Table {
             Stamp::Committed(ts) => {
                 let newer = ts > snapshot.ts;
                 if newer && txn.isolation().is_snapshot() {
-                    let gone = head.is_tombstone();
+                    let gone = head.is_tombstone() && !head.is_moved();
                     return Err(if gone { concurrent_delete() } else { concurrent_update() });
+                }
+                if newer && head.is_moved() {
+                    return Err(concurrent_move());
                 }
                 if head.is_tombstone() {
                     return answer(Write::Gone);
@@ -271,14 +282,16 @@ impl Table {
     ) -> Result<smallvec::SmallVec<[Oid; 4]>> {
         let mut changed = smallvec::SmallVec::new();
         let mut flags = 0;
-        if change == Change1::Delete {
-            flags = TOMBSTONE;
-        } else {
-            let old = head.bytes();
-            for index in self.store.indexes().iter() {
-                if !index.same_entry(&self.layout, old, tuple) {
-                    changed.push(index.oid);
-                    flags = KEYS_CHANGED;
+        match change {
+            Change1::Delete => flags = TOMBSTONE,
+            Change1::Leave => flags = MOVED,
+            Change1::Update => {
+                let old = head.bytes();
+                for index in self.store.indexes().iter() {
+                    if !index.same_entry(&self.layout, old, tuple) {
+                        changed.push(index.oid);
+                        flags = KEYS_CHANGED;
+                    }
                 }
             }
         }

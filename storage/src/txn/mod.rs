@@ -147,6 +147,8 @@ impl Writer {
 pub(crate) enum Change1 {
     Update,
     Delete,
+    /// Deleted here, inserted into another partition.
+    Leave,
 }
 
 impl Transaction {
@@ -384,7 +386,7 @@ impl Transaction {
                     inner.log.update(store, row, tuple);
                 }
             }
-            Change1::Delete => {
+            Change1::Delete | Change1::Leave => {
                 touched.deleted += 1;
                 if logged {
                     inner.log.delete(store, row);

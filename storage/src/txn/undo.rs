@@ -119,7 +119,7 @@ impl Transaction {
                     if let Some(t) = inner.stores.get_mut(store) {
                         match change {
                             Change1::Update => t.updated -= 1,
-                            Change1::Delete => t.deleted -= 1,
+                            Change1::Delete | Change1::Leave => t.deleted -= 1,
                         }
                         undo_row(&t.store, row);
                     }

@@ -7,8 +7,8 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::Expr;
 use vicinity_storage::Table;
-use vicinity_storage::catalog::model::{Relation, TypeKind};
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
+use vicinity_storage::catalog::model::Relation;
+use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::insert::{Insert, Inserter};
 use super::layout::{Layout, columns, extend};
@@ -97,27 +97,18 @@ fn domains(
     let mut compiler = Compiler::new(scope, Vec::new());
     for (i, at) in places.iter().enumerate() {
         let Some(c) = columns.get(*at) else { continue };
-        let Some((base, typmod)) = base_of(ctx, c.type_oid) else { continue };
+        let mut binder = rules::binder(ctx);
+        let Some((base, typmod)) = binder.types().made_of(c.type_oid) else { continue };
         let kind = ctx.catalog.kind_of(c.type_oid);
         let given = Typed::new(
             Plan::Column(PlanColumn::new_unqualified(name(i))),
             PgType::with_kind(base, typmod, kind),
         );
         let target = PgType::with_kind(c.type_oid, c.typmod, kind);
-        let cast = rules::binder(ctx).coerce_assign(given, target, &c.name)?;
+        let cast = binder.coerce_assign(given, target, &c.name)?;
         nodes.push((i, compiler.compile(&cast.expr, kind)?));
     }
     Ok((nodes, compiler.once_cells()))
-}
-
-/// The type a domain is made of, through all domains between; `None` if it is none.
-fn base_of(ctx: &ExecContext, ty: Oid) -> Option<(Oid, i32)> {
-    match ctx.catalog.type_def(ty).map(|t| &t.kind) {
-        Some(TypeKind::Domain { base, typmod, .. }) => {
-            Some(base_of(ctx, *base).unwrap_or((*base, *typmod)))
-        }
-        _ => None,
-    }
 }
 
 /// Says of which clause an error speaks.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Relation;
-use vicinity_storage::{RowId, Snapshot, Table, Write, pin};
+use vicinity_storage::{RowId, Snapshot, Table, Transaction, Write, pin};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::super::layout::extend;
@@ -211,7 +211,9 @@ impl<'a> Changer<'a> {
         let Some(old) = at.fetch(snapshot) else { return Ok(Write::Gone) };
         let leaf = at.leaf;
         if change.delete {
-            let Some(write) = self.delete(at, snapshot, &old)? else { return Ok(Write::Done) };
+            let Some(write) = self.delete(at, snapshot, &old, Table::delete)? else {
+                return Ok(Write::Done);
+            };
             if write == Write::Done {
                 self.wrote(
                     change,
@@ -250,13 +252,19 @@ impl<'a> Changer<'a> {
     }
 
     /// Deletes a row, unless a trigger keeps it: `None`.
-    fn delete(&mut self, at: &At<'_>, snapshot: &Snapshot, old: &[Datum]) -> Result<Option<Write>> {
+    fn delete(
+        &mut self,
+        at: &At<'_>,
+        snapshot: &Snapshot,
+        old: &[Datum],
+        how: fn(&Table, &Transaction, &Snapshot, RowId) -> Result<Write>,
+    ) -> Result<Option<Write>> {
         if let Some(t) = &at.leaf.delete
             && !t.before_delete(self.ctx, old)?
         {
             return Ok(None);
         }
-        at.table.delete(&self.ctx.txn, snapshot, at.row).map(Some)
+        how(at.table, &self.ctx.txn, snapshot, at.row).map(Some)
     }
 
     /// A row goes to another partition: it is deleted here and inserted there.
@@ -277,7 +285,7 @@ impl<'a> Changer<'a> {
         let row = at.leaf.map.to_target(new);
         change.leaf.rules.check_partition(self.ctx, &row)?;
         check_movable(self.ctx, &at.leaf.rules.relation, &change.leaf.rules.relation)?;
-        match self.delete(at, snapshot, old)? {
+        match self.delete(at, snapshot, old, Table::leave)? {
             None => return Ok(Write::Done),
             Some(Write::Done) => {}
             Some(other) => return Ok(other),
