@@ -115,7 +115,7 @@ impl<'a> Side<'a> {
     /// Waits until an allocator will have given back what a statement took for itself.
     pub(super) fn settle(&self) -> Result<()> {
         std::thread::sleep(SETTLE);
-        self.psql("select count(*) from cainiao_trace_realtime;")
+        self.psql("do $$ begin perform count(*) from cainiao_trace_realtime; end $$;")
     }
 
     fn begin(&self, script: &Script<'_>, files: &[PathBuf]) -> Result<Child> {
