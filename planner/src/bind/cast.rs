@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use vicinity_functions::Proc;
-use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of, literal, placeholder};
@@ -27,7 +27,9 @@ impl Binder<'_> {
             let held = self.coerce(value, base, context, place)?;
             return Ok(special::domain(&self.types.catalog, held, target));
         }
-        if let Some(held) = self.of_domains(target.oid).filter(|_| value.ty.oid != target.oid) {
+        // All that is left of these are arrays of domains.
+        let made_of = self.types.made_of(target.oid);
+        if let Some((held, _)) = made_of.filter(|_| value.ty.oid != target.oid) {
             // What is written as one is read as an array of what the domain is made of.
             let written = value.ty.oid == oid::UNKNOWN;
             if written {
@@ -40,13 +42,6 @@ impl Binder<'_> {
         }
         let typed = self.coerce_type(value, target, context, place)?;
         self.modified(typed, target, context == Context::Explicit)
-    }
-
-    /// The array type that arrays of a domain are held as.
-    fn of_domains(&self, array: Oid) -> Option<Oid> {
-        let element = self.types.element(array)?;
-        let (base, _) = self.types.domain(element)?;
-        self.types.array(base)
     }
 
     fn coerce_type(

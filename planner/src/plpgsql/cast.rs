@@ -13,10 +13,11 @@ pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) 
     if same_type(from, to) {
         return Ok(value);
     }
-    let base = inner::made_of(ctx, to);
     if value.is_null() {
         // A domain may refuse it.
-        let given = base.map(|base| inner::convert(ctx, &value, base, to)).transpose()?;
+        let given = inner::made_of(ctx, to)
+            .map(|base| inner::convert(ctx, &value, base, to))
+            .transpose()?;
         return Ok(given.flatten().unwrap_or_default());
     }
     if from.kind == Kind::Record && to.kind == Kind::Record {
@@ -26,7 +27,9 @@ pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) 
         return Ok(converted);
     }
     let text = to_text(ctx, &value, from)?.unwrap_or_default();
-    let Some(base) = base else { return io::text_in(to.oid, to.typmod, &text, &ctx.io()) };
+    let Some(base) = inner::made_of(ctx, to) else {
+        return io::text_in(to.oid, to.typmod, &text, &ctx.io());
+    };
     let read = io::text_in(base.oid, base.typmod, &text, &ctx.io())?;
     Ok(inner::convert(ctx, &read, base, to)?.unwrap_or(read))
 }
