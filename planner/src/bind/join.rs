@@ -63,6 +63,9 @@ impl Binder<'_> {
         let mut conditions = Vec::new();
         let mut merged = Vec::new();
         for (l, r) in shared {
+            for side in [&l, &r] {
+                self.uses.add_column(side.table, side.attr);
+            }
             let test = self.operation(None, "=", l.typed(), r.typed())?;
             conditions.push(join_key(&test));
             merged.push(self.merged(&l, &r, kind)?);

@@ -23,6 +23,13 @@ pub(crate) struct Bound {
     bound: BoundQuery,
 }
 
+impl Bound {
+    /// Whether it reads a column of a relation.
+    pub(crate) fn reads(&self, relation: Oid, number: i16) -> bool {
+        self.bound.uses.columns_of(relation).any(|n| n == number)
+    }
+}
+
 /// Binds a query.
 pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     let bound = Binder::of(ctx, ParamTypes::none()).query(query)?;

@@ -87,12 +87,6 @@ pub(crate) fn rename_in_index(def: &IndexDef, from: &str, to: &str) -> Result<Op
     Ok(Some(next))
 }
 
-/// Whether a text has a word in it: enough to be careful.
-pub(crate) fn mentions(text: &str, word: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == word)
-        || text.contains('*')
-}
-
 /// SET NOT NULL: an error if a row has a NULL there.
 pub(crate) fn check_no_nulls(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
     let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;

@@ -10,10 +10,10 @@ use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
 
 use super::super::foreign::part;
-use super::super::rewrite;
+use super::super::{canon, query, rewrite, viewtext};
 use super::sequence::nextval_text;
 use crate::context::ExecContext;
-use crate::names;
+use crate::{names, sql};
 
 /// Something that can be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -238,7 +238,7 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                 push(Node::Constraint(child, c), true);
             }
         }
-        Node::Column(table, number) => column_dependents(&catalog, table, number, &mut out),
+        Node::Column(table, number) => column_dependents(ctx, table, number, &mut out),
         Node::Trigger(oid) => {
             for copy in catalog.triggers().filter(|t| t.parent == Some(oid)) {
                 push(Node::Trigger(copy.oid), true);
@@ -295,18 +295,19 @@ fn reads(view: &Relation, oid: Oid) -> Option<&str> {
 
 /// Views that may read a column, triggers that are of it or look at it, foreign keys that refer to it,
 /// columns computed from it. Its own indexes and constraints go with it.
-fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<Edge>) {
+fn column_dependents(ctx: &ExecContext, table: Oid, number: i16, out: &mut Vec<Edge>) {
+    let catalog = &ctx.txn.catalog();
     let Some(relation) = catalog.relation(table) else { return };
     let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
     let Some(column) = columns(relation).and_then(|c| c.get(at)) else { return };
     let mut push = |node| out.push(Edge { node, automatic: false });
     for view in catalog.dependents_of(table) {
-        if reads(view, table).is_some_and(|query| rewrite::mentions(query, &column.name)) {
+        if reads(view, table).is_some_and(|query| query_reads(ctx, query, table, number)) {
             push(Node::Relation(view.oid));
         }
     }
     for trigger in catalog.triggers_of(table) {
-        let looks = |when: &String| rewrite::mentions(when, &column.name);
+        let looks = |when: &String| names_column(when, &column.name);
         if trigger.columns.contains(&number) || trigger.when.as_ref().is_some_and(looks) {
             push(Node::Trigger(trigger.oid));
         }
@@ -326,6 +327,18 @@ fn column_dependents(catalog: &Catalog, table: Oid, number: i16, out: &mut Vec<E
     }
 }
 
+/// Whether a view's query reads a column; one that cannot be told of does.
+fn query_reads(ctx: &ExecContext, query: &str, table: Oid, number: i16) -> bool {
+    let bound = viewtext::parsed(query).map(|q| query::bind(&ctx.next_statement(), &q));
+    !matches!(bound, Some(Ok(bound)) if !bound.reads(table, number))
+}
+
+/// Whether a trigger's condition names a column of its rows.
+fn names_column(when: &str, column: &str) -> bool {
+    let columns = sql::parse_expression(when).map(|e| canon::columns_of(&e));
+    columns.map_or(true, |columns| columns.iter().any(|c| c == column))
+}
+
 /// Error 0A000 if a view or a trigger keeps a column's type as it is.
 pub(crate) fn check_type_may_change(
     ctx: &ExecContext,
@@ -334,7 +347,7 @@ pub(crate) fn check_type_may_change(
     column: &str,
 ) -> Result<()> {
     let mut edges = Vec::new();
-    column_dependents(&ctx.txn.catalog(), table, number, &mut edges);
+    column_dependents(ctx, table, number, &mut edges);
     for Edge { node, .. } in edges {
         let (of, rule) = match node {
             Node::Relation(_) => ("by a view or rule", "rule _RETURN on "),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, ConflictTarget, OnConflictAction};
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
-use vicinity_storage::{RowId, Snapshot, Table, Write, concurrent_update, pin};
+use vicinity_storage::{
+    LockMode, LockOutcome, LockWait, RowId, Snapshot, Table, Write, concurrent_update, pin,
+};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::name;
@@ -376,6 +378,25 @@ enum Applied {
 }
 
 impl Update {
+    /// The row is locked before anything is asked of it: it stays locked if WHERE refuses it, and
+    /// triggers see each row once. What is in the way of that, if anything is. An update with
+    /// neither of them locks the row itself.
+    fn lock(
+        &self,
+        ctx: &ExecContext,
+        table: &Table,
+        row: RowId,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Write>> {
+        let mode = LockMode::NoKeyExclusive;
+        Ok(match table.lock_row(&ctx.txn, snapshot, row, mode, LockWait::Block)? {
+            LockOutcome::Locked if table.sees_newest(&ctx.txn, row, snapshot)? => None,
+            LockOutcome::Locked => Some(Write::AlreadyMine),
+            LockOutcome::Concurrent => Some(Write::Concurrent),
+            LockOutcome::Gone | LockOutcome::Skipped => Some(Write::Gone),
+        })
+    }
+
     fn apply(
         &self,
         ctx: &ExecContext,
@@ -385,6 +406,11 @@ impl Update {
         old: Vec<Datum>,
         excluded: &[Datum],
     ) -> Result<Applied> {
+        if (self.condition.is_some() || leaf.update.is_some())
+            && let Some(other) = self.lock(ctx, table, row, snapshot)?
+        {
+            return Ok(Applied::Changed(other));
+        }
         let mut both = leaf.map.to_target(old.clone());
         let width = both.len();
         extend(&mut both, row, leaf.rules.relation.oid);
