@@ -9,14 +9,50 @@ mod real;
 pub mod sim;
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use real::RealDisk;
+
+/// What writes that last are made of.
+pub const BLOCK: usize = 4096;
+
+/// Zeros in memory that begin at a multiple of [`BLOCK`].
+pub(crate) struct Aligned {
+    bytes: Vec<u8>,
+    from: usize,
+    len: usize,
+}
+
+impl Aligned {
+    pub(crate) fn zeros(len: usize) -> Aligned {
+        let bytes = vec![0; len + BLOCK];
+        let from = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
+        Aligned { bytes, from, len }
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.from..self.from + self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.from..self.from + self.len).unwrap_or_default()
+    }
+}
 
 /// A directory of files, addressed by paths relative to it (`wal/0000.wal`).
 pub trait Disk: Send + Sync {
     /// Opens a file for reading and writing, made empty first if `create`.
     fn open(&self, path: &str, create: bool) -> io::Result<Arc<dyn DiskFile>>;
+    /// Makes an empty file every write to which lasts once it returned well, without a sync. Writes begin
+    /// and end at multiples of [`BLOCK`], in the file and in memory ([`Aligned`]).
+    fn create_lasting(&self, path: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory, sorted.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Makes a directory if it is not there.
@@ -49,6 +85,32 @@ pub trait DiskFile: Send + Sync {
     }
     /// Cuts or extends with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+/// A file every write to which is followed by a sync.
+struct Lasting(Arc<dyn DiskFile>);
+
+impl DiskFile for Lasting {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)?;
+        self.0.sync()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, into)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
 }
 
 /// A whole file.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+#[cfg(target_os = "linux")]
+use super::{Aligned, BLOCK};
 use super::{Disk, DiskFile};
 
 /// Files below a directory.
@@ -33,6 +35,10 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(create).truncate(create);
         Ok(Arc::new(RealFile(options.open(self.at(path))?)))
+    }
+
+    fn create_lasting(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        create_lasting(&self.at(path))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
@@ -78,6 +84,37 @@ impl Disk for RealDisk {
             Err(TryLockError::Error(e)) => Err(e),
         }
     }
+}
+
+/// Past the page cache, where the file system can: that costs half the CPU time of a write and a sync, and
+/// less of the disk's.
+#[cfg(target_os = "linux")]
+fn create_lasting(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    let direct = || -> io::Result<RealFile> {
+        let file =
+            RealFile(options.clone().custom_flags(libc::O_DSYNC | libc::O_DIRECT).open(path)?);
+        file.write_at(0, &Aligned::zeros(BLOCK))?;
+        Ok(file)
+    };
+    let file = match direct() {
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
+            RealFile(options.custom_flags(libc::O_DSYNC).open(path)?)
+        }
+        outcome => outcome?,
+    };
+    Ok(Arc::new(file))
+}
+
+/// Elsewhere every write is followed by what the system has for a sync.
+#[cfg(not(target_os = "linux"))]
+fn create_lasting(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    Ok(Arc::new(super::Lasting(Arc::new(RealFile(options.open(path)?)))))
 }
 
 struct RealFile(File);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Lasting};
 
 type Shared<T> = Arc<Mutex<T>>;
 
@@ -138,6 +138,10 @@ impl Disk for SimDisk {
         }
         let state = dir.files.get(path).ok_or_else(missing)?.clone();
         Ok(Arc::new(SimFile { disk: self.clone(), state }))
+    }
+
+    fn create_lasting(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(Lasting(self.open(path, true)?)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {

@@ -1,14 +1,14 @@
 //! The write-ahead log: one stream of records, appended in memory, written by one thread.
 //!
 //! A commit appends its record to a buffer and gets the LSN of its end. The writer thread takes
-//! whatever the buffer holds, writes it, syncs once, and wakes everybody whose LSN it passed: group
-//! commit without a timer. Nobody holds a lock while the disk works (invariant *durable*).
+//! whatever the buffer holds, writes it so that it lasts, and wakes everybody whose LSN it passed:
+//! group commit without a timer. Nobody holds a lock while the disk works (invariant *durable*).
 //!
 //! A record is appended only where the file has blocks for it already: a full disk is found before
 //! a transaction shows, is an error of its statement (53100), and the log goes on when there is room
 //! again.
 //!
-//! A write or sync that fails is never tried again: the pages may be gone while the kernel calls
+//! A write that fails is never tried again: the pages may be gone while the kernel calls
 //! them clean. The log is dead from then on, every wait ends in an error, and the process is told to
 //! end (`Options::on_fatal`).
 
@@ -16,7 +16,6 @@ pub(crate) mod reader;
 pub(crate) mod record;
 mod segments;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,7 +96,8 @@ impl State {
 
 #[derive(Default)]
 struct Waiters {
-    by_lsn: BTreeMap<Lsn, Vec<Waker>>,
+    /// In the order they came, which is all but that of their positions.
+    list: Vec<(Lsn, Waker)>,
     dead: Option<String>,
 }
 
@@ -211,7 +211,7 @@ impl Wal {
                 drop(waiters);
                 return then(Ok(()));
             }
-            waiters.by_lsn.entry(lsn).or_default().push(then);
+            waiters.list.push((lsn, then));
         }
         let mut state = self.shared.state.lock();
         state.wanted = state.wanted.max(lsn);
@@ -295,7 +295,7 @@ impl Shared {
 
     /// The writer's loop.
     fn write_all(&self, mut files: Segments, mut written: Lsn) {
-        let mut batch = Vec::new();
+        let (mut batch, mut due) = (Vec::new(), Vec::new());
         loop {
             let promised = {
                 let mut state = self.state.lock();
@@ -315,13 +315,11 @@ impl Shared {
             if batch.capacity() > 8 << 20 {
                 batch = Vec::new();
             }
-            if let Err(e) =
-                self.make_room(&mut files, written, promised).and_then(|()| files.sync())
-            {
+            self.durable.store(written, Ordering::Release);
+            self.wake(written, &mut due);
+            if let Err(e) = self.make_room(&mut files, written, promised) {
                 return self.die(&e.to_string());
             }
-            self.durable.store(written, Ordering::Release);
-            self.wake(written);
         }
     }
 
@@ -363,13 +361,10 @@ impl Shared {
         Ok(())
     }
 
-    fn wake(&self, durable: Lsn) {
-        let due = {
-            let mut waiters = self.waiters.lock();
-            let later = waiters.by_lsn.split_off(&(durable + 1));
-            std::mem::replace(&mut waiters.by_lsn, later)
-        };
-        for waker in due.into_values().flatten() {
+    /// Calls back who waits for what is on disk now. `due` is empty before and after.
+    fn wake(&self, durable: Lsn, due: &mut Vec<(Lsn, Waker)>) {
+        due.extend(self.waiters.lock().list.extract_if(.., |(lsn, _)| *lsn <= durable));
+        for (_, waker) in due.drain(..) {
             waker(Ok(()));
         }
     }
@@ -383,9 +378,9 @@ impl Shared {
         let all = {
             let mut waiters = self.waiters.lock();
             waiters.dead = Some(why.to_owned());
-            std::mem::take(&mut waiters.by_lsn)
+            std::mem::take(&mut waiters.list)
         };
-        for waker in all.into_values().flatten() {
+        for (_, waker) in all {
             waker(Err(dead_error(why)));
         }
         tracing::error!("the write-ahead log cannot be written, the server must end: {why}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Lsn;
 use super::record::{self, SEGMENT_HEADER};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Aligned, BLOCK, Disk, DiskFile};
 
 /// The directory of the log.
 pub(crate) const DIR: &str = "wal";
@@ -13,10 +13,12 @@ pub(crate) const DIR: &str = "wal";
 /// A segment while it is made; it is not one before it has a number.
 const NEXT: &str = "wal/next";
 
-/// Zeros written ahead. They make sure that there is room for what comes, and writing over blocks
-/// that are there lets a sync do without the file system's journal; they themselves ride along once
-/// in a thousand commits.
+/// Zeros written ahead, once in a thousand commits. They make sure that there is room for what comes, and
+/// writing over blocks that are there does without the file system's journal.
 const FILL: u64 = 1 << 20;
+
+/// So much is written at once.
+const GATHER: usize = 1 << 20;
 
 pub(crate) fn segment_path(number: u64) -> String {
     format!("{DIR}/{number:016}.wal")
@@ -32,19 +34,41 @@ struct Segment {
     file: Arc<dyn DiskFile>,
     /// Where the next record goes.
     at: u64,
-    /// Up to here the file has blocks of its own.
+    /// Up to here the file has blocks of its own, whole ones.
     filled: u64,
+    /// Whole blocks on their way: first what is there of the block that the next record begins in, then zeros.
+    blocks: Aligned,
 }
 
 impl Segment {
     /// Gets blocks up to an offset; whatever was had of them stays.
     fn fill(&mut self, to: u64) -> io::Result<()> {
-        let zeros = vec![0; usize::try_from(to.saturating_sub(self.filled).min(FILL)).unwrap_or(0)];
+        let to = to.next_multiple_of(BLOCK as u64);
+        let most = to.saturating_sub(self.filled).min(FILL);
+        let zeros = Aligned::zeros(usize::try_from(most).unwrap_or(0));
         while self.filled < to {
             let length = usize::try_from(to - self.filled).unwrap_or(usize::MAX);
             let piece = zeros.get(..length).unwrap_or(&zeros);
             self.file.write_at(self.filled, piece)?;
             self.filled += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes behind what there is.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(self.blocks.len() - BLOCK) {
+            let begun = (self.at % BLOCK as u64) as usize;
+            let end = begun + piece.len();
+            if let Some(place) = self.blocks.get_mut(begun..end) {
+                place.copy_from_slice(piece);
+            }
+            let whole = self.blocks.get(..end.next_multiple_of(BLOCK)).unwrap_or_default();
+            self.file.write_at(self.at - begun as u64, whole)?;
+            self.at += piece.len() as u64;
+            let last = end % BLOCK;
+            self.blocks.copy_within(end - last..end, 0);
+            self.blocks.get_mut(last..end).unwrap_or_default().fill(0);
         }
         Ok(())
     }
@@ -74,21 +98,15 @@ impl Segments {
         segment_size: u64,
         sync: bool,
     ) -> io::Result<(Segments, Lsn)> {
-        let now = make(disk.as_ref(), start, segment_size, 0)?;
+        let now = make(disk.as_ref(), start, segment_size, 0, sync)?;
         name(disk.as_ref(), number)?;
         let granted = now.granted(start);
         Ok((Segments { disk, number: number + 1, segment_size, now, sync }, granted))
     }
 
-    /// Writes records behind the last ones, to blocks that were granted.
+    /// Writes records behind the last ones, to blocks that were granted. They last.
     pub(super) fn write(&mut self, batch: &[u8]) -> io::Result<()> {
-        self.now.file.write_at(self.now.at, batch)?;
-        self.now.at += batch.len() as u64;
-        Ok(())
-    }
-
-    pub(super) fn sync(&self) -> io::Result<()> {
-        if self.sync { self.now.file.sync() } else { Ok(()) }
+        self.now.write(batch)
     }
 
     /// More blocks before anybody asks, in the present segment; up to where there are some.
@@ -116,7 +134,7 @@ impl Segments {
 
     /// Begins a new segment with blocks for so many bytes.
     fn roll(&mut self, start: Lsn, room: u64) -> io::Result<()> {
-        let next = make(self.disk.as_ref(), start, self.segment_size, room)?;
+        let next = make(self.disk.as_ref(), start, self.segment_size, room, self.sync)?;
         // From here on there is no way back: blocks that were granted are given away.
         self.end()
             .and_then(|()| name(self.disk.as_ref(), self.number))
@@ -133,17 +151,24 @@ impl Segments {
     }
 }
 
-/// A file that will be a segment.
-fn make(disk: &dyn Disk, start: Lsn, segment_size: u64, room: u64) -> io::Result<Segment> {
+/// A file that will be a segment; what is written to it lasts if `sync`.
+fn make(
+    disk: &dyn Disk,
+    start: Lsn,
+    segment_size: u64,
+    room: u64,
+    sync: bool,
+) -> io::Result<Segment> {
     let made = (|| -> io::Result<Segment> {
-        let file = disk.open(NEXT, true)?;
-        // Extending ahead keeps the size out of most syncs.
+        let file = if sync { disk.create_lasting(NEXT)? } else { disk.open(NEXT, true)? };
+        // Extending ahead keeps the size out of most writes.
         file.set_len(segment_size)?;
-        file.write_at(0, &record::segment_header(start))?;
+        let blocks = Aligned::zeros(GATHER);
+        let mut segment = Segment { file, at: 0, filled: 0, blocks };
         let at = SEGMENT_HEADER as u64;
-        let mut segment = Segment { file, at, filled: at };
         let ahead = (at + room.max(FILL)).min(segment_size).max(at + room);
         segment.fill(ahead).or_else(|_| segment.fill(at + room))?;
+        segment.write(&record::segment_header(start))?;
         segment.file.sync()?;
         Ok(segment)
     })();
