@@ -3,6 +3,7 @@
 //! [`vicinity_wire`] owns sockets and messages; [`session`] puts the engine behind it; [`serve`]
 //! opens the database, listens and stops; [`demo`] shows it all in one command.
 
+pub mod allocator;
 pub mod config;
 pub mod demo;
 pub mod serve;

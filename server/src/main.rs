@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vicinity_server::allocator::Allocator;
 use vicinity_server::config::Settings;
 use vicinity_server::{demo, serve};
 use vicinity_types::{PgError, Result};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// Nearest rows, over PostgreSQL's protocol.
 #[derive(Parser)]
