@@ -425,8 +425,8 @@ impl Session {
         if prepared.kind.depends_on_catalog() {
             ctx.txn.settle();
         }
-        if let Some(what) = utility::writes(&prepared.parsed.stmt)
-            && ctx.txn.read_only()
+        if ctx.txn.read_only()
+            && let Some(what) = utility::writes(&prepared.parsed.stmt)
         {
             return Err(transaction::read_only(&what));
         }

@@ -224,9 +224,8 @@ pub fn writes(stmt: &Statement) -> Option<String> {
             | Ast::Lock(_)
             | Ast::Explain { .. }
             | Ast::UNLISTEN { .. } => None,
-            ast::Statement::Insert(_) => Some("INSERT".to_owned()),
-            ast::Statement::Update(_) => Some("UPDATE".to_owned()),
-            ast::Statement::Delete(_) => Some("DELETE".to_owned()),
+            // Their plans know the table: temporary ones may be written to.
+            Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) => None,
             other => Some(first_words(other)),
         },
         Statement::CreateTable { table, .. } => {
