@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use sqlparser::ast;
 use vicinity_storage::Catalog;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
@@ -305,17 +306,20 @@ pub fn prepare_with_types(
     prepare(ctx, text, &oids, &Nothing)
 }
 
+/// Values of parameters: most statements have few.
+pub type Params = SmallVec<[Datum; 4]>;
+
 /// Runs a statement; its rows go to `f` until that says to stop. Gives the rows touched.
 pub fn rows(
     ctx: &ExecContext,
     statement: &Statement,
-    params: Vec<Datum>,
+    params: Params,
     f: &mut dyn FnMut(Vec<Datum>) -> Result<bool>,
 ) -> Result<u64> {
     let ctx = &*statement.context(ctx);
     match &statement.kind {
         Kind::Query(plan) => {
-            let mut cursor = plan.open(ctx.clone(), params)?;
+            let mut cursor = plan.open(ctx.clone(), params.into_vec())?;
             let mut count = 0;
             while let Some(row) = cursor.next_row()? {
                 count += 1;
@@ -349,7 +353,7 @@ pub fn rows(
             Ok(0)
         }
         Kind::Explain(options, plan) => {
-            for line in explain::run(options, plan, ctx, params)? {
+            for line in explain::run(options, plan, ctx, params.into_vec())? {
                 if !f(line)? {
                     break;
                 }
@@ -376,7 +380,7 @@ pub fn scalar(ctx: &ExecContext, statement: &Statement, params: &[Datum]) -> Res
         Kind::Query(plan) => plan.scalar(ctx, params),
         _ => {
             let mut result = Datum::Null;
-            rows(ctx, statement, params.to_vec(), &mut |row| {
+            rows(ctx, statement, params.into(), &mut |row| {
                 result = row.into_iter().next().unwrap_or_default();
                 Ok(false)
             })?;

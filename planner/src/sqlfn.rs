@@ -156,10 +156,10 @@ fn run(
     };
     for statement in before {
         renew(&mut ctx, statement);
-        inner::rows(&ctx, statement, args.to_vec(), &mut |_| Ok(true))?;
+        inner::rows(&ctx, statement, args.into(), &mut |_| Ok(true))?;
     }
     renew(&mut ctx, last);
-    inner::rows(&ctx, last, args.to_vec(), f)?;
+    inner::rows(&ctx, last, args.into(), f)?;
     Ok(())
 }
 

@@ -59,6 +59,8 @@ pub struct Uses {
     /// Columns named, by relation.
     columns: BTreeSet<(Oid, i16)>,
     refusal: Option<Arc<PgError>>,
+    /// Of a plan: what it locks, each relation once.
+    locks: Vec<(Oid, RelationLock)>,
 }
 
 impl Uses {
@@ -108,10 +110,11 @@ impl Uses {
     /// strong one would be a deadlock with whoever has a lock between the two and wants more.
     #[must_use]
     pub fn judged(mut self, catalog: &Catalog, session: &SessionState) -> Uses {
-        let locks: Vec<_> = self.list.iter().map(|u| (u.relation, u.lock)).collect();
-        for u in &mut self.list {
-            let own = locks.iter().filter(|(relation, _)| *relation == u.relation);
-            u.lock = own.map(|(_, lock)| *lock).max().unwrap_or(u.lock);
+        for u in &self.list {
+            match self.locks.iter_mut().find(|(relation, _)| *relation == u.relation) {
+                Some((_, lock)) => *lock = u.lock.max(*lock),
+                None => self.locks.push((u.relation, u.lock)),
+            }
         }
         self.refusal = authority::refusal(catalog, session, &self).map(Arc::new);
         self
@@ -127,13 +130,13 @@ impl Uses {
     /// have changed meanwhile: compare the catalog's version afterwards.
     #[inline]
     pub fn lock(&self, txn: &Transaction) -> Result<()> {
-        self.list.iter().try_for_each(|u| txn.lock_relation(u.relation, u.lock))
+        self.locks.iter().try_for_each(|(relation, lock)| txn.lock_relation(*relation, *lock))
     }
 
     /// The same without waiting; whether all of them were to be had.
     pub fn try_lock(&self, txn: &Transaction) -> Result<bool> {
-        for u in &self.list {
-            if !txn.try_lock_relation(u.relation, u.lock)? {
+        for (relation, lock) in &self.locks {
+            if !txn.try_lock_relation(*relation, *lock)? {
                 return Ok(false);
             }
         }

@@ -120,7 +120,11 @@ impl SetCallable for VectorSearch {
         let types = [oid::TEXT, oid::INT4, oid::INT4].map(PgType::new);
         let query = inner::prepare_with_types(&ctx, &self.text(&ctx, args)?, &types)
             .map_err(PgError::without_position)?;
-        let given = vec![self.arg(args, "query_vector"), self.extra(args), self.arg(args, "k")];
+        let given = smallvec::smallvec![
+            self.arg(args, "query_vector"),
+            self.extra(args),
+            self.arg(args, "k")
+        ];
         let mut rows = Vec::new();
         inner::rows(&ctx, &query, given, &mut |row| {
             rows.push(row);

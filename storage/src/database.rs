@@ -71,11 +71,17 @@ pub struct Database {
     stores: RwLock<HashMap<u64, Arc<Store>>>,
     sequences: RwLock<HashMap<Oid, Arc<Sequence>>>,
     /// Tables as last opened.
-    tables: RwLock<HashMap<Oid, Arc<Table>>>,
+    tables: RwLock<HashMap<Oid, Opened>>,
     next_oid: AtomicU32,
     next_storage: AtomicU64,
     vacuum: Mutex<Option<Vacuum>>,
     compiler: OnceLock<Arc<dyn ExpressionCompiler>>,
+}
+
+/// A table, and the last version of the catalog that was found to describe it as it is here.
+struct Opened {
+    table: Arc<Table>,
+    version: AtomicU64,
 }
 
 /// What recovery hands over.
@@ -255,12 +261,17 @@ impl Database {
     /// A table as a catalog describes it.
     pub fn table(self: &Arc<Self>, oid: Oid, catalog: &Catalog) -> Result<Arc<Table>> {
         let missing = || crate::txn::no_table(oid);
-        let relation = catalog.relation(oid).ok_or_else(missing)?;
-        if let Some(table) = self.tables.read().get(&oid)
-            && table.matches(relation, catalog.indexes_of(oid))
-        {
-            return Ok(table.clone());
+        if let Some(opened) = self.tables.read().get(&oid) {
+            if opened.version.load(Ordering::Relaxed) == catalog.version() {
+                return Ok(opened.table.clone());
+            }
+            let relation = catalog.relation(oid).ok_or_else(missing)?;
+            if opened.table.matches(relation, catalog.indexes_of(oid)) {
+                opened.version.store(catalog.version(), Ordering::Relaxed);
+                return Ok(opened.table.clone());
+            }
         }
+        let relation = catalog.relation(oid).ok_or_else(missing)?;
         let def = relation.table().ok_or_else(missing)?;
         let store = self.store(def.storage).ok_or_else(missing)?;
         let layout = Layout::of(def, catalog);
@@ -269,7 +280,8 @@ impl Database {
             Arc::new(Table::new(self.core.clone(), relation.clone(), indexes, layout, store));
         // Uncommitted versions of a table are one transaction's own.
         if self.catalog.load().relation(oid).is_some_and(|r| Arc::ptr_eq(r, relation)) {
-            self.tables.write().insert(oid, table.clone());
+            let version = AtomicU64::new(catalog.version());
+            self.tables.write().insert(oid, Opened { table: table.clone(), version });
         }
         Ok(table)
     }

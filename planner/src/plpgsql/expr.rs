@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::Guard;
-use smallvec::SmallVec;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use vicinity_storage::catalog::model::Function;
@@ -17,7 +16,7 @@ use super::run::Interpreter;
 use crate::bind::{Conflict, Variables};
 use crate::call::PgType;
 use crate::context::ExecContext;
-use crate::inner::{self, Statement};
+use crate::inner::{self, Params, Statement};
 use crate::portal::Portal;
 
 /// A piece of SQL planned for certain shapes of the records in it.
@@ -297,9 +296,6 @@ fn inside_piece(error: PgError, sql: &Sql) -> PgError {
     error
 }
 
-/// The parameters of a plan: most have few.
-type Params = SmallVec<[Datum; 4]>;
-
 fn params(me: &Interpreter<'_>, planned: &Planned) -> Result<Params> {
     let mut values = Params::with_capacity(planned.uses.len());
     for u in &planned.uses {
@@ -338,7 +334,7 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
     }
     let mut result = Datum::Null;
     let mut rows = 0;
-    inner::rows(&me.ctx, &planned.statement, values.into_vec(), &mut |row| {
+    inner::rows(&me.ctx, &planned.statement, values, &mut |row| {
         rows += 1;
         if rows == 1 {
             result = row.into_iter().next().unwrap_or_default();
@@ -419,7 +415,7 @@ fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result
     let values = params(me, planned)?;
     me.renew();
     let mut rows = 0;
-    let affected = inner::rows(&me.ctx, &planned.statement, values.into_vec(), &mut |_| {
+    let affected = inner::rows(&me.ctx, &planned.statement, values, &mut |_| {
         rows += 1;
         Ok(true)
     });
@@ -452,7 +448,7 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
         Query::Dynamic { text: sql, using } => {
             let (text, values) = dynamic_text(me, sql, using)?;
             let types: Vec<PgType> = values.iter().map(|(_, t)| *t).collect();
-            let given: Vec<Datum> = values.into_iter().map(|(d, _)| d).collect();
+            let given: Params = values.into_iter().map(|(d, _)| d).collect();
             let mut count = 0;
             // EXECUTE takes several statements; each sees what the one before it did.
             for one in inner::split(&text)? {
@@ -507,7 +503,7 @@ pub(super) fn for_each<'i>(
         Query::Static(sql) => {
             let planned = plan(me, sql)?;
             let values = params(me, &planned)?;
-            (planned.statement.clone(), values.into_vec())
+            (planned.statement.clone(), values)
         }
         Query::Dynamic { text, using } => {
             let (text, values) = dynamic_text(me, text, using)?;

@@ -322,8 +322,10 @@ fn in_list(value: &Node, list: &[Node], negated: bool, f: &Frame<'_>) -> Result<
 }
 
 impl CallNode {
+    /// Not a part of [`Node::eval`], whose other ways would pay for the room that arguments take.
+    #[inline(never)]
     fn eval(&self, f: &Frame<'_>) -> Result<Datum> {
-        let mut args: SmallVec<[Datum; 4]> = SmallVec::with_capacity(self.args.len());
+        let mut args: SmallVec<[Datum; 4]> = SmallVec::new();
         for arg in &self.args {
             let value = arg.eval(f)?;
             if self.strict && value.is_null() {

@@ -184,7 +184,7 @@ fn each_column(
             let ctx = &ctx.next_statement();
             let statement = inner::prepare_with_types(ctx, &query, &[])?;
             let mut found = false;
-            inner::rows(ctx, &statement, Vec::new(), &mut |_| {
+            inner::rows(ctx, &statement, inner::Params::new(), &mut |_| {
                 found = true;
                 Ok(false)
             })?;

@@ -134,7 +134,7 @@ fn exists(
     let _owner = authority::as_owner(ctx, &reference.child);
     let statement = inner::prepare_with_types(ctx, &text, types)?;
     let mut found = false;
-    inner::rows(ctx, &statement, key.to_vec(), &mut |_| {
+    inner::rows(ctx, &statement, key.into(), &mut |_| {
         found = true;
         Ok(false)
     })?;
@@ -197,7 +197,7 @@ pub(crate) fn check_parting(ctx: &ExecContext, reference: &Reference) -> Result<
     );
     let statement = inner::prepare_with_types(ctx, &text, &[])?;
     let mut found = None;
-    inner::rows(ctx, &statement, Vec::new(), &mut |row| {
+    inner::rows(ctx, &statement, inner::Params::new(), &mut |row| {
         found = Some(row);
         Ok(false)
     })?;
@@ -231,7 +231,7 @@ pub(crate) fn check_rows(ctx: &ExecContext, child: &Arc<Relation>, constraint: O
     let text = format!("SELECT {} FROM {table} c WHERE {condition} LIMIT 1", quoted.join(", "));
     let statement = inner::prepare_with_types(ctx, &text, &[])?;
     let mut bad = None;
-    inner::rows(ctx, &statement, Vec::new(), &mut |row| {
+    inner::rows(ctx, &statement, inner::Params::new(), &mut |row| {
         bad = Some(row);
         Ok(false)
     })?;
