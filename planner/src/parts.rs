@@ -4,6 +4,7 @@
 //! All of them see the snapshot of the statement. Writes run before the statement itself, in the order
 //! written and whether or not anything reads them; queries run as far as they are read.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,8 +97,15 @@ impl Parts {
     }
 
     /// Begins an execution: runs the writes, and gives surroundings in which all parts can be read.
-    pub fn begin(&self, ctx: ExecContext, params: &[Datum]) -> Result<ExecContext> {
-        let mut ctx = ctx;
+    pub fn begin<'c>(
+        &self,
+        ctx: Cow<'c, ExecContext>,
+        params: &[Datum],
+    ) -> Result<Cow<'c, ExecContext>> {
+        if self.is_empty() {
+            return Ok(ctx);
+        }
+        let mut ctx = ctx.into_owned();
         for (id, part) in &self.0 {
             let progress = match &**part {
                 Part::Write(plan, _) => {
@@ -119,7 +127,7 @@ impl Parts {
             };
             ctx.results = Some(Arc::new(entry));
         }
-        Ok(ctx)
+        Ok(Cow::Owned(ctx))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A query made ready to run, and its running: the row lane where its shape allows, else the batch
 //! lane.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
@@ -157,7 +158,7 @@ impl QueryPlan {
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         self.uses.lock(&ctx.txn)?;
         self.uses.allowed()?;
-        let ctx = self.parts.begin(ctx, &params)?;
+        let ctx = self.parts.begin(Cow::Owned(ctx), &params)?.into_owned();
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
             (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
             (None, Lane::Row) => {

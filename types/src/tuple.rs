@@ -107,30 +107,37 @@ pub fn encode_tuple(desc: &TupleDesc, values: &[Datum], out: &mut Vec<u8>) -> Re
         ));
     }
     let start = out.len();
-    out.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
-    out.resize(start + fixed_start(count) + desc.fixed_size(count), 0);
     let fixed = start + fixed_start(count);
+    out.reserve(fixed_start(count) + desc.fixed_size(count));
+    out.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
+    out.resize(fixed, 0);
+    let mut varying = false;
     for (i, (column, value)) in desc.columns.iter().zip(values).enumerate() {
+        varying |= column.varying;
         if value.is_null() {
             if let Some(bits) = out.get_mut(start + 2 + i / 8) {
                 *bits |= 1 << (i % 8);
             }
         } else if value.kind() != Some(column.kind) {
-            return Err(PgError::internal(format!(
-                "column {} holds {:?}, not {:?}",
-                i + 1,
-                column.kind,
-                value.kind()
-            )));
+            return Err(wrong_kind(i, column, value));
+        } else if !column.varying {
+            crate::raw::encode(value, out);
+            continue;
         }
-        let at = fixed + to_usize(column.offset);
-        if column.varying {
-            put_varying(column, value, start, at, out)?;
-        } else if !value.is_null() {
-            put_fixed(value, at, to_usize(column.width), out);
+        out.resize(out.len() + to_usize(column.width), 0);
+    }
+    if varying {
+        for (column, value) in desc.columns.iter().zip(values).filter(|(c, _)| c.varying) {
+            put_varying(column, value, start, fixed + to_usize(column.offset), out)?;
         }
     }
     Ok(())
+}
+
+#[cold]
+fn wrong_kind(i: usize, column: &Column, value: &Datum) -> PgError {
+    let (number, wanted, held) = (i + 1, column.kind, value.kind());
+    PgError::internal(format!("column {number} holds {held:?}, not {wanted:?}"))
 }
 
 fn put_varying(
@@ -152,16 +159,6 @@ fn put_varying(
         slot.copy_from_slice(&end.to_le_bytes());
     }
     Ok(())
-}
-
-/// Fixed kinds are encoded at the end and moved into place: no second code path to keep in step.
-fn put_fixed(value: &Datum, at: usize, width: usize, out: &mut Vec<u8>) {
-    let end = out.len();
-    crate::raw::encode(value, out);
-    if out.len() == end + width {
-        out.copy_within(end.., at);
-    }
-    out.truncate(end);
 }
 
 /// A row read in place.
@@ -246,7 +243,12 @@ impl<'a> Tuple<'a> {
 
     /// All of the table's columns.
     pub fn values(&self) -> Vec<Datum> {
-        (0..self.desc.len()).map(|i| self.get(i)).collect()
+        let whole = self.whole();
+        let value = |(i, column): (usize, &Column)| {
+            let raw = whole.and_then(|w| w.fixed(i)).or_else(|| self.raw(i));
+            raw.and_then(|raw| crate::raw::decode(column.kind, raw).ok()).unwrap_or_default()
+        };
+        self.desc.columns.iter().enumerate().map(value).collect()
     }
 }
 

@@ -24,7 +24,7 @@ mod walk;
 pub(crate) use compile::parameter;
 pub use compile::{Compiler, Scope};
 pub use cursor::RowCursor;
-pub use node::{Frame, Node, RowRef};
+pub use node::{Frame, Node, RowRef, WrittenRow};
 pub use plan::RowPlan;
 
 /// Evaluates an expression without columns or parameters, once.

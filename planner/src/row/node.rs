@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 use vicinity_functions::ScalarFn;
-use vicinity_storage::Row;
+use vicinity_storage::{Row, RowId};
 use vicinity_types::{Datum, Kind, Oid, Result, compare, encode_key};
 
 use super::number::{Int, Num};
@@ -24,6 +24,35 @@ pub enum RowRef<'a> {
     Stored(&'a Row<'a>, Oid),
     /// Values.
     Values(&'a [Datum]),
+    /// A row of a table that is written to.
+    Written(&'a WrittenRow<'a>),
+}
+
+/// A row of a table as a write's expressions see it: the columns, the system columns, and whatever stands
+/// beside them, numbered one after the other without being put together.
+#[derive(Clone, Copy)]
+pub struct WrittenRow<'a> {
+    /// The table's columns.
+    pub own: &'a [Datum],
+    /// The row.
+    pub id: RowId,
+    /// The table.
+    pub table: Oid,
+    /// `excluded`, or FROM.
+    pub beside: &'a [Datum],
+}
+
+impl WrittenRow<'_> {
+    fn column(&self, index: usize) -> Datum {
+        if let Some(value) = self.own.get(index) {
+            return value.clone();
+        }
+        let past = index - self.own.len();
+        match SystemColumn::ALL.get(past) {
+            Some(column) => system_value(*column, self.id, self.table),
+            None => self.beside.get(past - SystemColumn::ALL.len()).cloned().unwrap_or_default(),
+        }
+    }
 }
 
 /// Everything an evaluation can reach.
@@ -52,6 +81,7 @@ impl<'a> Frame<'a> {
         match self.row {
             RowRef::Stored(row, _) => row.get(index),
             RowRef::Values(values) => values.get(index).cloned().unwrap_or_default(),
+            RowRef::Written(row) => row.column(index),
             RowRef::None => Datum::Null,
         }
     }

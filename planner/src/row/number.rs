@@ -150,11 +150,10 @@ impl Num {
                     Some(b) => f64::from(f32::from_le_bytes(*b)),
                     None => return Ok(None),
                 },
-                RowRef::Values(values) => match values.get(*i) {
-                    Some(Datum::Float4(v)) => f64::from(*v),
+                _ => match f.column(*i) {
+                    Datum::Float4(v) => f64::from(v),
                     _ => return Ok(None),
                 },
-                RowRef::None => return Ok(None),
             },
             Num::Int(node) => return Ok(node.eval(f)?.map(|v| v as f64)),
             Num::Add(l, r) => {
@@ -281,6 +280,7 @@ impl Int {
                     return Ok(row.raw(*i).and_then(|raw| whole(*kind, raw)));
                 }
                 RowRef::Values(values) => return Ok(values.get(*i).and_then(as_i64)),
+                RowRef::Written(_) => return Ok(as_i64(&f.column(*i))),
                 RowRef::None => return Ok(None),
             },
             Int::Add(l, r, kind) => {

@@ -80,7 +80,11 @@ impl<'g> Row<'g> {
 
     /// All columns, dropped ones included.
     pub fn values(&self) -> Vec<Datum> {
-        (0..self.layout.desc.len()).map(|i| self.get(i)).collect()
+        let (tuple, width) = (self.tuple(), self.layout.desc.len());
+        if tuple.stored_columns() == width {
+            return tuple.values();
+        }
+        (0..width).map(|i| self.get(i)).collect()
     }
 }
 

@@ -53,8 +53,10 @@ pub const MAX_ZONE: i32 = 16 * 3600;
 /// Microseconds since 2000-01-01 UTC by the machine's clock.
 pub fn clock() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let micros = since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
-    micros.saturating_sub(EPOCH_SECONDS * SECOND)
+    let since = since.unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let micros = i64::from(since.subsec_micros());
+    seconds.saturating_sub(EPOCH_SECONDS).saturating_mul(SECOND).saturating_add(micros)
 }
 
 /// Julian day of a date of the proleptic Gregorian calendar; year 0 is 1 BC. Saturates.

@@ -26,8 +26,8 @@ fn parse<T>(text: &str, name: &str, read: impl Fn(&str) -> Option<(T, bool)>) ->
     let invalid = || PgError::invalid_input(name, text);
     let unsigned = body.strip_prefix(['+', '-']).unwrap_or(body);
     let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    let word = ["nan", "infinity", "inf"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
-    if !number && !word {
+    let is_word = || ["nan", "infinity", "inf"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
+    if !number && !is_word() {
         return Err(invalid());
     }
     let (value, extreme) = read(body).ok_or_else(invalid)?;

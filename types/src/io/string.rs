@@ -18,7 +18,7 @@ pub fn utf8(bytes: &[u8]) -> Result<&str> {
         )
     };
     match std::str::from_utf8(bytes) {
-        Ok(text) => match text.contains('\0') {
+        Ok(text) => match bytes.contains(&0) {
             false => Ok(text),
             true => Err(wrong(&[0])),
         },

@@ -14,7 +14,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 use super::super::name;
 use super::super::stored::{self, Place};
 use super::assign::{Assign, bind_assignments, targets};
-use super::layout::{Layout, columns, extend};
+use super::layout::{Layout, columns};
 use super::leaf::Leaf;
 use super::shown::ConflictShown;
 use crate::bind::Binder;
@@ -22,7 +22,7 @@ use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::push::access::conjuncts;
 use crate::push::computed::Computed;
-use crate::row::{Compiler, Frame, Node, RowRef};
+use crate::row::{Compiler, Frame, Node, RowRef, WrittenRow};
 use crate::sql;
 use crate::sql::carried::Target;
 
@@ -304,10 +304,10 @@ impl Conflict {
         ctx: &ExecContext,
         params: &[Datum],
         leaf: &Leaf,
-        table: &Arc<Table>,
         values: &mut Vec<Datum>,
     ) -> Result<Option<Written>> {
         use vicinity_storage::Insert;
+        let table = leaf.table()?;
         let parts;
         let arbiters = if self.arbiters.is_empty() || leaf.rules.relation.oid == self.target {
             &self.arbiters
@@ -332,14 +332,7 @@ impl Conflict {
                 };
                 let outcome = match old {
                     Some(old) => {
-                        let now = update.apply(
-                            ctx,
-                            params,
-                            leaf,
-                            (table, row, &snapshot),
-                            old,
-                            values,
-                        )?;
+                        let now = update.apply(ctx, params, leaf, (row, &snapshot), old, values)?;
                         match now {
                             Applied::Written { old, new } => {
                                 *values = new;
@@ -402,27 +395,26 @@ impl Update {
         ctx: &ExecContext,
         params: &[Datum],
         leaf: &Leaf,
-        (table, row, snapshot): (&Arc<Table>, RowId, &Snapshot),
+        (row, snapshot): (RowId, &Snapshot),
         old: Vec<Datum>,
         excluded: &[Datum],
     ) -> Result<Applied> {
         if (self.condition.is_some() || leaf.update.is_some())
-            && let Some(other) = self.lock(ctx, table, row, snapshot)?
+            && let Some(other) = self.lock(ctx, leaf.table()?, row, snapshot)?
         {
             return Ok(Applied::Changed(other));
         }
-        let mut both = leaf.map.to_target(old.clone());
-        let width = both.len();
-        extend(&mut both, row, leaf.rules.relation.oid);
-        both.extend(leaf.map.to_target(excluded.to_vec()));
+        let (own, beside) = (leaf.map.target_of(&old), leaf.map.target_of(excluded));
+        let table = leaf.rules.relation.oid;
+        let both = WrittenRow { own: &own, id: row, table, beside: &beside };
         let once = vec![OnceCell::new(); self.cells];
-        let frame = Frame { ctx, params, once: &once, row: RowRef::Values(&both) };
+        let frame = Frame { ctx, params, once: &once, row: RowRef::Written(&both) };
         if let Some(condition) = &self.condition
             && !condition.passes(&frame)?
         {
             return Ok(Applied::Refused);
         }
-        let mut new: Vec<Datum> = both.iter().take(width).cloned().collect();
+        let mut new = own.to_vec();
         for (at, node) in &self.assignments {
             let value = node.eval(&frame)?;
             if let Some(slot) = new.get_mut(*at) {
@@ -440,7 +432,7 @@ impl Update {
         if !leaf.rules.holds(ctx, &new)? {
             return Err(would_move());
         }
-        match table.update(&ctx.txn, snapshot, row, &new)? {
+        match leaf.table()?.update(&ctx.txn, snapshot, row, &new)? {
             Write::Done => Ok(Applied::Written { old, new }),
             other => Ok(Applied::Changed(other)),
         }

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::Expr;
-use vicinity_storage::Table;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::insert::{Insert, Inserter};
 use super::layout::{Layout, columns, extend};
 use super::rules;
-use super::target::table_of;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
@@ -23,8 +21,6 @@ use crate::rows::Discard;
 /// How rows get into a table: given columns, defaults, a condition.
 pub(crate) struct Feed {
     insert: Insert,
-    /// None behind a view.
-    table: Option<Arc<Table>>,
     places: Vec<usize>,
     /// What domains ask of a value: the place among the given ones, and the checked value over them.
     domains: Vec<(usize, Node)>,
@@ -57,7 +53,6 @@ impl Feed {
         };
         Ok(Feed {
             insert,
-            table: table_of(ctx, relation)?,
             places: places.to_vec(),
             domains,
             filter,
@@ -72,8 +67,7 @@ impl Feed {
         nothing: &'a mut Discard,
     ) -> Result<Feeding<'a>> {
         let queue = Queue::default();
-        let table = self.table.as_ref();
-        let inserter = Inserter::new(&self.insert, ctx, &[], table, nothing, queue);
+        let inserter = Inserter::new(&self.insert, ctx, &[], nothing, queue);
         inserter.begin()?;
         Ok(Feeding { feed: self, ctx, inserter, once: vec![OnceCell::new(); self.cells] })
     }

@@ -1,13 +1,16 @@
 //! The tables a write's rows are really in: the target itself, a partition of it, a table that
 //! inherits from it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use vicinity_storage::Table;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::layout::{Layout, extend, table_def};
 use super::rules::{RowExpr, Rules, binder};
+use super::target::table_of;
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
 use crate::exec::triggers::{Event, Triggers};
@@ -47,20 +50,27 @@ impl Map {
 
     /// A row of the leaf as the target has it.
     pub(super) fn to_target(&self, row: Vec<Datum>) -> Vec<Datum> {
-        let Some(places) = &self.places else { return row };
+        if self.places.is_none() { row } else { self.target_of(&row).into_owned() }
+    }
+
+    /// The same, of a row that stays.
+    pub(super) fn target_of<'r>(&self, row: &'r [Datum]) -> Cow<'r, [Datum]> {
+        let Some(places) = &self.places else { return Cow::Borrowed(row) };
         let mut out = vec![Datum::Null; self.width];
         for (place, value) in places.iter().zip(row) {
             if let Some(slot) = place.and_then(|at| out.get_mut(at)) {
-                *slot = value;
+                *slot = value.clone();
             }
         }
-        out
+        Cow::Owned(out)
     }
 }
 
 /// A table that rows are in.
 pub(super) struct Leaf {
     pub(super) rules: Rules,
+    /// Where the rows are; a view has none.
+    table: Option<Arc<Table>>,
     /// What fires for its rows.
     pub(super) insert: Option<Arc<Triggers>>,
     pub(super) update: Option<Arc<Triggers>>,
@@ -87,6 +97,16 @@ impl Leaf {
         Ok(Leaf { map, ..Leaf::over(ctx, Rules::new(ctx, relation)?, &own)? })
     }
 
+    /// Where the rows are; `None` behind a view.
+    pub(super) fn table_if_any(&self) -> Option<&Table> {
+        self.table.as_deref()
+    }
+
+    /// Where the rows are.
+    pub(super) fn table(&self) -> Result<&Table> {
+        self.table_if_any().ok_or_else(|| PgError::internal("a view has no rows of its own"))
+    }
+
     /// Notes a row for the transition tables of the table that was written to, whose triggers these are.
     pub(super) fn keep(
         &self,
@@ -96,8 +116,9 @@ impl Leaf {
         queue: &mut Queue,
     ) {
         if let Some(head) = head.filter(|t| t.keeps_old || t.keeps_new) {
-            let whole = |row: &[Datum]| self.map.to_target(row.to_vec());
-            queue.keep(head, old.map(whole).as_deref(), new.map(whole).as_deref());
+            let (old, new) =
+                (old.map(|r| self.map.target_of(r)), new.map(|r| self.map.target_of(r)));
+            queue.keep(head, old.as_deref(), new.as_deref());
         }
     }
 
@@ -105,6 +126,7 @@ impl Leaf {
     pub(super) fn over(ctx: &ExecContext, rules: Rules, assigned: &[usize]) -> Result<Leaf> {
         let relation = &rules.relation;
         Ok(Leaf {
+            table: table_of(ctx, relation)?,
             insert: Triggers::of(ctx, relation, Event::Insert, &[])?,
             update: Triggers::of(ctx, relation, Event::Update, assigned)?,
             delete: Triggers::of(ctx, relation, Event::Delete, &[])?,

@@ -22,6 +22,7 @@ mod rules;
 mod shown;
 mod target;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Statement as Ast};
@@ -202,7 +203,7 @@ pub(crate) fn run_noting(
 ) -> Result<Tag> {
     plan.uses.lock(&ctx.txn)?;
     plan.uses.allowed()?;
-    let ctx = &plan.parts.begin(ctx.clone(), params)?;
+    let ctx = &*plan.parts.begin(Cow::Borrowed(ctx), params)?;
     match &plan.kind {
         Kind::Insert(i) => {
             read_only(ctx, &i.leaf.rules, "INSERT")?;

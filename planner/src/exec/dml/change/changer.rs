@@ -16,14 +16,13 @@ use crate::exec::after::Queue;
 use crate::exec::foreign::{Keys, part};
 use crate::exec::triggers::Triggers;
 use crate::partition::{ancestors, descendants, is_partitioned};
-use crate::row::{Frame, Node, RowRef};
+use crate::row::{Frame, Node, RowRef, WrittenRow};
 use crate::rows::{Collect, RowSink};
 
 /// One execution.
 pub(in super::super) struct Changer<'a> {
     ctx: &'a ExecContext,
     params: &'a [Datum],
-    table: Arc<Table>,
     /// Rows this execution wrote, where triggers may write to them before it does.
     mine: HashSet<(Oid, RowId)>,
     once: Vec<OnceCell<Datum>>,
@@ -73,16 +72,15 @@ fn check_movable(ctx: &ExecContext, from: &Relation, root: &Relation) -> Result<
 }
 
 impl<'a> Changer<'a> {
-    /// `table` is the target itself, `once` holds what is computed once.
+    /// `once` holds what is computed once.
     pub(in super::super) fn new(
         ctx: &'a ExecContext,
         params: &'a [Datum],
-        table: Arc<Table>,
         once: Vec<OnceCell<Datum>>,
         sink: &'a mut dyn RowSink,
         queue: &'a mut Queue,
     ) -> Changer<'a> {
-        Changer { ctx, params, table, mine: HashSet::new(), once, sink, queue, count: 0 }
+        Changer { ctx, params, mine: HashSet::new(), once, sink, queue, count: 0 }
     }
 
     /// All rows are done. Gives their number.
@@ -93,13 +91,13 @@ impl<'a> Changer<'a> {
         Ok(self.count)
     }
 
-    fn frame<'f>(&'f self, row: &'f [Datum]) -> Frame<'f> {
-        Frame { ctx: self.ctx, params: self.params, once: &self.once, row: RowRef::Values(row) }
+    fn frame<'f>(&'f self, row: RowRef<'f>) -> Frame<'f> {
+        Frame { ctx: self.ctx, params: self.params, once: &self.once, row }
     }
 
     /// The row a cursor is on; `None` if it is in none of the tables that are meant.
     pub(super) fn current(&self, change: &Change, name: &Node) -> Result<Option<(Oid, RowId)>> {
-        let name = match name.eval(&self.frame(&[]))? {
+        let name = match name.eval(&self.frame(RowRef::None))? {
             Datum::Text(name) => name,
             _ => return Err(PgError::new(SqlState::INVALID_CURSOR_NAME, "cursor has no name")),
         };
@@ -126,13 +124,9 @@ impl<'a> Changer<'a> {
         match (&change.family, found.get(1)) {
             (Some(family), Some(Datum::Oid(oid))) if *oid != change.leaf.rules.relation.oid => {
                 let leaf = family.leaves.get(self.ctx, *oid)?;
-                let table = self.ctx.engine.db.table(*oid, &self.ctx.catalog)?;
-                self.one_in(change, &At { leaf: &leaf, table: &table, row }, found)
+                self.one_in(change, &At { leaf: &leaf, row }, found)
             }
-            _ => {
-                let table = self.table.clone();
-                self.one_in(change, &At { leaf: &change.leaf, table: &table, row }, found)
-            }
+            _ => self.one_in(change, &At { leaf: &change.leaf, row }, found),
         }
     }
 
@@ -174,9 +168,10 @@ impl<'a> Changer<'a> {
             && (recheck.is_some() || !filtered)
         {
             let Some(condition) = recheck else { return Ok(Some(found)) };
-            let Some(values) = at.fetch(snapshot) else { return Ok(None) };
-            let values = at.extended(values);
-            return Ok(condition.passes(&self.frame(&values))?.then_some(found));
+            let Some(values) = at.fetch(snapshot)? else { return Ok(None) };
+            let own = at.leaf.map.target_of(&values);
+            let row = at.written(&own, &[]);
+            return Ok(condition.passes(&self.frame(RowRef::Written(&row)))?.then_some(found));
         }
         let ctx = ExecContext { snapshot: *snapshot, ..self.ctx.clone() };
         let mut cursor = change.plan.open(ctx.clone(), self.params.to_vec())?;
@@ -208,7 +203,7 @@ impl<'a> Changer<'a> {
         snapshot: &Snapshot,
         found: &[Datum],
     ) -> Result<Write> {
-        let Some(old) = at.fetch(snapshot) else { return Ok(Write::Gone) };
+        let Some(old) = at.fetch(snapshot)? else { return Ok(Write::Gone) };
         let leaf = at.leaf;
         if change.delete {
             let Some(write) = self.delete(at, snapshot, &old, Table::delete)? else {
@@ -237,7 +232,7 @@ impl<'a> Changer<'a> {
             return self.moved(change, at, snapshot, &old, new, found);
         }
         leaf.rules.apply(self.ctx, &mut new)?;
-        let write = at.table.update(&self.ctx.txn, snapshot, at.row, &new)?;
+        let write = leaf.table()?.update(&self.ctx.txn, snapshot, at.row, &new)?;
         if write == Write::Done {
             self.wrote(
                 change,
@@ -264,7 +259,7 @@ impl<'a> Changer<'a> {
         {
             return Ok(None);
         }
-        how(at.table, &self.ctx.txn, snapshot, at.row).map(Some)
+        how(at.leaf.table()?, &self.ctx.txn, snapshot, at.row).map(Some)
     }
 
     /// A row goes to another partition: it is deleted here and inserted there.
@@ -312,16 +307,15 @@ impl<'a> Changer<'a> {
         }
         leaf.rules.apply(self.ctx, &mut values)?;
         leaf.rules.check_partition(self.ctx, &values)?;
-        let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
-        let row = table.insert(&self.ctx.txn, &values)?;
+        let row = leaf.table()?.insert(&self.ctx.txn, &values)?;
         let none = Keys::default();
         let fired = at.leaf.delete.as_ref();
         self.queue.written(self.ctx, &none, fired, Some(old), None)?;
         let (keys, fired) = (&leaf.rules.keys, leaf.insert.as_ref());
         self.queue.written(self.ctx, keys, fired, None, Some(&values))?;
         let root = &change.leaf.rules.keys;
-        let old_of_root = at.leaf.map.to_target(old.to_vec());
-        let new_of_root = leaf.map.to_target(values.clone());
+        let old_of_root = at.leaf.map.target_of(old);
+        let new_of_root = leaf.map.target_of(&values).into_owned();
         if let Some(head) = &change.leaf.update {
             self.queue.keep(head, Some(&old_of_root), Some(&new_of_root));
         }
@@ -362,15 +356,12 @@ impl<'a> Changer<'a> {
         old: &[Datum],
         found: &[Datum],
     ) -> Result<Vec<Datum>> {
-        let mut new = at.leaf.map.to_target(old.to_vec());
-        let mut extended;
+        let own = at.leaf.map.target_of(old);
+        let mut new = own.to_vec();
+        let row = at.written(&own, change.beside(found));
         let (nodes, source) = match &change.values {
-            Values::Row { nodes, .. } => {
-                extended = at.extended(old.to_vec());
-                extended.extend_from_slice(change.beside(found));
-                (nodes, extended.as_slice())
-            }
-            Values::Query { nodes } => (nodes, found),
+            Values::Row { nodes, .. } => (nodes, RowRef::Written(&row)),
+            Values::Query { nodes } => (nodes, RowRef::Values(found)),
         };
         let frame = self.frame(source);
         for (at, node) in nodes {
@@ -405,20 +396,21 @@ impl<'a> Changer<'a> {
 /// A row, and the table it is in.
 pub(in super::super) struct At<'a> {
     pub(in super::super) leaf: &'a Leaf,
-    pub(in super::super) table: &'a Arc<Table>,
     pub(in super::super) row: RowId,
 }
 
 impl At<'_> {
-    pub(in super::super) fn fetch(&self, snapshot: &Snapshot) -> Option<Vec<Datum>> {
+    pub(in super::super) fn fetch(&self, snapshot: &Snapshot) -> Result<Option<Vec<Datum>>> {
         let guard = pin();
-        self.table.fetch(self.row, snapshot, &guard).map(|r| r.values())
+        Ok(self.leaf.table()?.fetch(self.row, snapshot, &guard).map(|r| r.values()))
     }
 
-    /// Values of the row as the target has them, with the system columns.
-    pub(in super::super) fn extended(&self, values: Vec<Datum>) -> Vec<Datum> {
-        let mut out = self.leaf.map.to_target(values);
-        extend(&mut out, self.row, self.leaf.rules.relation.oid);
-        out
+    /// The row for expressions over it, its values being `own` as the target has them.
+    pub(in super::super) fn written<'r>(
+        &self,
+        own: &'r [Datum],
+        beside: &'r [Datum],
+    ) -> WrittenRow<'r> {
+        WrittenRow { own, id: self.row, table: self.leaf.rules.relation.oid, beside }
     }
 }

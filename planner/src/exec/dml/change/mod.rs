@@ -27,7 +27,7 @@ use super::returning::Returning;
 use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::Shown;
-use super::target::{table_of, target};
+use super::target::target;
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::{Binder, Scope};
 use crate::call::{PgType, Typed};
@@ -341,15 +341,15 @@ impl Change {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let Some(table) = table_of(ctx, &self.leaf.rules.relation)? else {
+        if self.leaf.table_if_any().is_none() {
             return self.run_instead(ctx, params, sink, queue);
-        };
+        }
         let cells = match &self.values {
             Values::Row { cells, .. } => *cells,
             Values::Query { .. } => 0,
         };
         let once = vec![OnceCell::new(); cells];
-        let mut me = Changer::new(ctx, params, table, once, sink, queue);
+        let mut me = Changer::new(ctx, params, once, sink, queue);
         if let Some(t) = self.triggers() {
             t.before_statement(ctx)?;
         }

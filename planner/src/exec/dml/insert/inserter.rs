@@ -1,9 +1,7 @@
 //! One execution of an INSERT: rows are made, checked and put into the table.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
-use vicinity_storage::Table;
 use vicinity_types::{Datum, Result};
 
 use super::super::conflict::Written;
@@ -23,8 +21,6 @@ pub(in super::super) struct Inserter<'a> {
     insert: &'a Insert,
     ctx: &'a ExecContext,
     params: &'a [Datum],
-    /// None behind a view.
-    table: Option<&'a Arc<Table>>,
     once: Vec<OnceCell<Datum>>,
     sink: &'a mut dyn RowSink,
     /// What the running query's columns become.
@@ -44,7 +40,6 @@ impl<'a> Inserter<'a> {
         insert: &'a Insert,
         ctx: &'a ExecContext,
         params: &'a [Datum],
-        table: Option<&'a Arc<Table>>,
         sink: &'a mut dyn RowSink,
         queue: Queue,
     ) -> Inserter<'a> {
@@ -52,7 +47,6 @@ impl<'a> Inserter<'a> {
             insert,
             ctx,
             params,
-            table,
             once: vec![OnceCell::new(); insert.cells],
             sink,
             nodes: &[],
@@ -125,7 +119,7 @@ impl<'a> Inserter<'a> {
     fn defaults(&mut self, nodes: &[(usize, Node)], source: RowRef<'_>) -> Result<()> {
         let plan = self.insert;
         self.values.clear();
-        self.values.resize(plan.leaf.rules.types.len(), Datum::Null);
+        self.values.resize_with(plan.leaf.rules.types.len(), Datum::default);
         let frame = Frame { ctx: self.ctx, params: self.params, once: &self.once, row: source };
         for (at, node) in plan.defaults.iter().chain(nodes) {
             let value = node.eval(&frame)?;
@@ -139,16 +133,17 @@ impl<'a> Inserter<'a> {
     /// Puts `values` into the table, into the partition they belong to, or where the view's triggers do.
     fn put(&mut self) -> Result<()> {
         let values = std::mem::take(&mut self.values);
-        let Some(table) = self.table else { return self.instead(values) };
+        if self.insert.leaf.table_if_any().is_none() {
+            return self.instead(values);
+        }
         let Some((router, leaves)) = &self.insert.router else {
-            return self.put_in(&self.insert.leaf, table, values);
+            return self.put_in(&self.insert.leaf, values);
         };
         self.insert.leaf.rules.check_partition(self.ctx, &values)?;
         let part = router.find(self.ctx, &values)?;
         let leaf = leaves.get(self.ctx, part)?;
-        let table = self.ctx.engine.db.table(part, &self.ctx.catalog)?;
         let values = leaf.map.to_leaf(values, None);
-        self.put_in(&leaf, &table, values)
+        self.put_in(&leaf, values)
     }
 
     /// The view's triggers put a row somewhere.
@@ -163,7 +158,7 @@ impl<'a> Inserter<'a> {
         Ok(())
     }
 
-    fn put_in(&mut self, leaf: &Leaf, table: &Arc<Table>, mut values: Vec<Datum>) -> Result<()> {
+    fn put_in(&mut self, leaf: &Leaf, mut values: Vec<Datum>) -> Result<()> {
         let plan = self.insert;
         let before = leaf.insert.as_ref().filter(|t| t.has_before_row());
         if let Some(t) = before {
@@ -182,8 +177,8 @@ impl<'a> Inserter<'a> {
             leaf.rules.check_partition(self.ctx, &values)?;
         }
         let written = match &plan.conflict {
-            None => Some(Written { row: table.insert(&self.ctx.txn, &values)?, old: None }),
-            Some(conflict) => conflict.run(self.ctx, self.params, leaf, table, &mut values)?,
+            None => Some(Written { row: leaf.table()?.insert(&self.ctx.txn, &values)?, old: None }),
+            Some(conflict) => conflict.run(self.ctx, self.params, leaf, &mut values)?,
         };
         self.conflicts += u64::from(!matches!(written, Some(Written { old: None, .. })));
         self.left += u64::from(written.is_none());

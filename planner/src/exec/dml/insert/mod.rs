@@ -22,7 +22,7 @@ use super::returning::{self, Returning};
 use super::route::{Leaves, Router};
 use super::rules::Rules;
 use super::shown::{ConflictShown, Shown};
-use super::target::{table_of, target};
+use super::target::target;
 use super::{DmlPlan, Kind as PlanKind};
 use crate::bind::Binder;
 use crate::context::ExecContext;
@@ -245,9 +245,8 @@ impl Insert {
         sink: &mut dyn RowSink,
         queue: &mut Queue,
     ) -> Result<u64> {
-        let table = table_of(ctx, self.relation())?;
         let noted = std::mem::take(queue);
-        let mut inserter = Inserter::new(self, ctx, params, table.as_ref(), sink, noted);
+        let mut inserter = Inserter::new(self, ctx, params, sink, noted);
         inserter.begin()?;
         match &self.source {
             Source::Rows(rows) => {

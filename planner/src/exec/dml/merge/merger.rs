@@ -25,7 +25,6 @@ pub(super) struct Merger<'a> {
     once: Vec<OnceCell<Datum>>,
     /// Changes the rows that are there; which of the actions it does is said for each of them.
     changer: Changer<'a>,
-    table: Arc<vicinity_storage::Table>,
     inserted: u64,
 }
 
@@ -43,10 +42,9 @@ impl<'a> Merger<'a> {
         queue: &'a mut Queue,
         sink: &'a mut dyn RowSink,
     ) -> Result<Merger<'a>> {
-        let table = ctx.engine.db.table(merge.rules().relation.oid, &ctx.catalog)?;
         let once = vec![OnceCell::new(); merge.cells];
-        let changer = Changer::new(ctx, params, table.clone(), once.clone(), sink, queue);
-        Ok(Merger { merge, ctx, params, once, changer, table, inserted: 0 })
+        let changer = Changer::new(ctx, params, once.clone(), sink, queue);
+        Ok(Merger { merge, ctx, params, once, changer, inserted: 0 })
     }
 
     /// All rows are done. Gives their number.
@@ -67,19 +65,19 @@ impl<'a> Merger<'a> {
             }
             _ => self.merge.leaf.clone(),
         };
-        let table = self.ctx.engine.db.table(oid, &self.ctx.catalog)?;
-        self.matched(&At { leaf: &own, table: &table, row }, found)
+        self.matched(&At { leaf: &own, row }, found)
     }
 
     fn matched(&mut self, at: &At<'_>, mut found: Vec<Datum>) -> Result<()> {
         let mut snapshot = self.ctx.snapshot;
         loop {
-            let write = match at.fetch(&snapshot) {
+            let write = match at.fetch(&snapshot)? {
                 None => Write::Gone,
                 Some(values) => {
-                    let mut row = at.extended(values);
-                    row.extend_from_slice(found.get(SOURCE..).unwrap_or_default());
-                    let Some(change) = self.chosen(&self.merge.matched, &row)? else {
+                    let own = at.leaf.map.target_of(&values);
+                    let row = at.written(&own, found.get(SOURCE..).unwrap_or_default());
+                    let row = RowRef::Written(&row);
+                    let Some(change) = self.chosen(&self.merge.matched, row)? else {
                         return Ok(());
                     };
                     let write = self.changer.write(change, at, &snapshot, &found)?;
@@ -105,10 +103,10 @@ impl<'a> Merger<'a> {
     }
 
     /// The action whose condition is the first to hold; `None` for nothing to do.
-    fn chosen<A>(&self, whens: &'a [When<A>], row: &[Datum]) -> Result<Option<&'a A>> {
+    fn chosen<A>(&self, whens: &'a [When<A>], row: RowRef<'_>) -> Result<Option<&'a A>> {
         for when in whens {
             let (ctx, params, once) = (self.ctx, self.params, &self.once);
-            let frame = Frame { ctx, params, once, row: RowRef::Values(row) };
+            let frame = Frame { ctx, params, once, row };
             let holds = match &when.condition {
                 Some(condition) => condition.passes(&frame)?,
                 None => true,
@@ -144,11 +142,13 @@ impl<'a> Merger<'a> {
     /// A row of the source that has none of the target.
     fn unmatched(&mut self, found: &[Datum]) -> Result<()> {
         let source = found.get(SOURCE..).unwrap_or_default();
-        let Some(insert) = self.chosen(&self.merge.unmatched, source)? else { return Ok(()) };
+        let Some(insert) = self.chosen(&self.merge.unmatched, RowRef::Values(source))? else {
+            return Ok(());
+        };
         let (ctx, params) = (self.ctx, self.params);
         let queue = std::mem::take(self.changer.queue);
         let sink = &mut *self.changer.sink;
-        let mut inserter = Inserter::new(insert, ctx, params, Some(&self.table), sink, queue);
+        let mut inserter = Inserter::new(insert, ctx, params, sink, queue);
         inserter.row_of(source)?;
         let (count, queue) = inserter.into_parts();
         self.inserted += count;
