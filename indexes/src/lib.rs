@@ -6,6 +6,7 @@
 //! - [`spatial`]: points by distance and region, boxes by region, made for movement.
 //! - [`options`]: the `WITH (...)` options of the vector access methods, PASE's names, errors and notices.
 
+mod apart;
 pub mod btree;
 pub mod centroids;
 pub mod hnsw;
@@ -15,6 +16,7 @@ pub mod progress;
 pub mod spatial;
 pub mod vector;
 
+pub use apart::Apart;
 pub use btree::{Btree, BtreeCursor};
 pub use centroids::Centroids;
 pub use hnsw::{Hnsw, HnswOptions};

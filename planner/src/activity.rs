@@ -81,7 +81,9 @@ impl Activity {
         let mut seen = self.0.lock();
         seen.doing = Doing::Active;
         seen.planning = None;
-        seen.statement = Some(statement.clone());
+        if !seen.statement.as_ref().is_some_and(|last| Arc::ptr_eq(last, statement)) {
+            seen.statement = Some(statement.clone());
+        }
         (seen.query_start, seen.changed) = (now, now);
         seen.transaction_start.get_or_insert(now);
     }

@@ -9,7 +9,7 @@ use vicinity_storage::{Snapshot, Transaction};
 use vicinity_types::enums::Label;
 use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 
-use crate::engine::Engine;
+use crate::engine::EngineHandle;
 use crate::exec::after::Transition;
 use crate::measure::Measure;
 use crate::names::SessionNames;
@@ -22,7 +22,7 @@ use crate::sql::Source;
 #[derive(Clone)]
 pub struct ExecContext {
     /// The server's.
-    pub engine: Arc<Engine>,
+    pub engine: EngineHandle,
     /// The session's.
     pub session: Arc<SessionState>,
     /// The transaction it runs in.
@@ -50,7 +50,7 @@ pub struct ExecContext {
 impl ExecContext {
     /// The surroundings of a statement that begins now, called by nothing.
     pub fn new(
-        engine: Arc<Engine>,
+        engine: EngineHandle,
         session: Arc<SessionState>,
         catalog: Arc<Catalog>,
         txn: Arc<Transaction>,

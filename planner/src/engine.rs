@@ -1,5 +1,6 @@
 //! What all sessions of a server share.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
@@ -27,6 +28,26 @@ pub struct Engine {
     started: i64,
     /// Makes of a password what is kept of it; set by whoever checks passwords.
     verifier: OnceLock<fn(&str) -> String>,
+}
+
+/// A session's way to the engine. It is counted apart: a count that all sessions' threads changed with
+/// every statement would go from core to core each time.
+#[derive(Clone)]
+pub struct EngineHandle(Arc<Arc<Engine>>);
+
+impl From<Arc<Engine>> for EngineHandle {
+    fn from(engine: Arc<Engine>) -> EngineHandle {
+        EngineHandle(Arc::new(engine))
+    }
+}
+
+impl Deref for EngineHandle {
+    type Target = Engine;
+
+    #[inline]
+    fn deref(&self) -> &Engine {
+        &self.0
+    }
 }
 
 impl Engine {

@@ -17,7 +17,7 @@ use self::ending::Surroundings;
 use crate::activity::Doing;
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineHandle};
 use crate::exec::after::Deferred;
 use crate::exec::copy::{self, CopyFrom, CopyTo, Started};
 use crate::exec::transaction;
@@ -81,7 +81,7 @@ struct NamedSavepoint {
 
 /// A session.
 pub struct Session {
-    engine: Arc<Engine>,
+    engine: EngineHandle,
     state: Arc<SessionState>,
     txn: Option<Arc<Transaction>>,
     place: Option<Arc<SnapshotPlace>>,
@@ -100,7 +100,7 @@ impl Session {
         engine.register(&state);
         let watched = state.clone();
         Session {
-            engine,
+            engine: engine.into(),
             state,
             txn: None,
             place: None,
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// The engine.
-    pub fn engine(&self) -> &Arc<Engine> {
+    pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
@@ -170,27 +170,29 @@ impl Session {
         Ok(self.context_in(txn))
     }
 
-    /// The same with the locks that a statement needs, and the statement as it is planned now. Locks
-    /// come before the snapshot and the catalog: whoever held them has committed by then.
-    fn locked_context(&mut self, prepared: &Arc<Prepared>) -> Result<(ExecContext, Arc<Prepared>)> {
+    /// The same with the locks that a statement needs, and the statement as it is planned now if that is
+    /// another. Locks come before the snapshot and the catalog: whoever held them has committed by then.
+    fn locked_context(
+        &mut self,
+        prepared: &Prepared,
+    ) -> Result<(ExecContext, Option<Arc<Prepared>>)> {
         let txn = self.transaction()?;
-        let mut prepared = prepared.clone();
+        let mut again: Option<Arc<Prepared>> = None;
         loop {
-            match &prepared.kind {
-                Kind::Utility => locking::hold(&self.state, &txn, &prepared.parsed.stmt)?,
-                _ => prepared.lock(&txn)?,
+            let now = again.as_deref().unwrap_or(prepared);
+            match &now.kind {
+                Kind::Utility => locking::hold(&self.state, &txn, &now.parsed.stmt)?,
+                _ => now.lock(&txn)?,
             }
             let ctx = self.context_in(txn.clone());
-            let now = match self.fresh(&ctx, &prepared) {
+            match self.fresh(&ctx, now) {
                 // It failed against a catalog that is no more.
-                Err(_) if txn.catalog().version() != ctx.catalog.version() => continue,
-                fresh => fresh?,
-            };
-            if Arc::ptr_eq(&now, &prepared) {
-                return Ok((ctx, now));
+                Err(_) if txn.catalog().version() != ctx.catalog.version() => {}
+                Err(e) => return Err(e),
+                Ok(None) => return Ok((ctx, again)),
+                // Another plan may use other relations.
+                Ok(Some(newer)) => again = Some(newer),
             }
-            // Another plan may use other relations.
-            prepared = now;
         }
     }
 
@@ -370,12 +372,12 @@ impl Session {
         Ok(prepared)
     }
 
-    /// The same statement against the catalog of now.
-    fn fresh(&mut self, ctx: &ExecContext, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+    /// The same statement against the catalog of now; `None` if it is good for that.
+    fn fresh(&mut self, ctx: &ExecContext, prepared: &Prepared) -> Result<Option<Arc<Prepared>>> {
         let same =
             prepared.version == ctx.catalog.version() && prepared.path_key == self.state.path_key();
         if same || !prepared.kind.depends_on_catalog() {
-            return Ok(prepared.clone());
+            return Ok(None);
         }
         let is_lifted = !prepared.given.is_empty();
         let private = ctx.txn.xid().is_some() || is_lifted;
@@ -388,7 +390,7 @@ impl Session {
             )
             && shape(&found) == shape(prepared)
         {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let types = if is_lifted { &prepared.declared } else { &prepared.params };
         let again = self.planned(ctx, &prepared.parsed, types)?;
@@ -399,13 +401,14 @@ impl Session {
             ));
         }
         if is_lifted {
-            return Ok(Arc::new(again.with_values(&prepared.parsed, prepared.given.clone())));
+            let given = prepared.given.clone();
+            return Ok(Some(Arc::new(again.with_values(&prepared.parsed, given))));
         }
         let again = Arc::new(again);
         if !private {
             self.engine.plans.put(&prepared.declared, &again);
         }
-        Ok(again)
+        Ok(Some(again))
     }
 
     /// Runs a prepared statement; begins a transaction if none is open. Ended by [`Session::end`].
@@ -420,7 +423,8 @@ impl Session {
             Kind::Session => return self.session_statement(&prepared.parsed, params),
             _ => {}
         }
-        let (ctx, prepared) = self.locked_context(prepared)?;
+        let (ctx, again) = self.locked_context(prepared)?;
+        let prepared = again.as_ref().unwrap_or(prepared);
         let params = prepared.values(params);
         if prepared.kind.depends_on_catalog() {
             ctx.txn.settle();
@@ -440,7 +444,7 @@ impl Session {
                 let rows = match plan.execute() {
                     Some((name, values)) => {
                         let inner = self.named_statement(name)?;
-                        let inner = self.fresh(&ctx, &inner)?;
+                        let inner = self.fresh(&ctx, &inner)?.unwrap_or(inner);
                         let values = self.execute_values(name, &inner, values)?;
                         explain::run(options, &plan.of(&inner)?, &ctx, values)?
                     }

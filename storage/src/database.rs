@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use vicinity_indexes::Apart;
 use vicinity_types::{Oid, PgError, Result, oid};
 
 use crate::catalog::Catalog;
@@ -65,7 +66,7 @@ pub struct Database {
     pub(crate) core: Arc<Core>,
     pub(crate) wal: Arc<Wal>,
     /// Held for the moment of a commit.
-    pub(crate) commit: Mutex<()>,
+    pub(crate) commit: Apart<Mutex<()>>,
     pub(crate) builds: Builds,
     catalog: ArcSwap<Catalog>,
     stores: RwLock<HashMap<u64, Arc<Store>>>,
@@ -118,7 +119,7 @@ impl Database {
                 waits: Waits::default(),
             }),
             wal: recovered.wal,
-            commit: Mutex::new(()),
+            commit: Apart::default(),
             builds: Builds::default(),
             catalog: ArcSwap::from_pointee(recovered.catalog),
             stores: RwLock::new(recovered.stores),
@@ -200,17 +201,16 @@ impl Database {
 
     /// Begins a transaction.
     pub fn begin(self: &Arc<Self>, isolation: Isolation, read_only: bool) -> Result<Transaction> {
-        Ok(self.begin_at(&SnapshotPlace::open(self)?, isolation, read_only))
+        Ok(Database::begin_at(&SnapshotPlace::open(self)?, isolation, read_only))
     }
 
     /// Begins a transaction of a session that keeps its place.
     pub fn begin_at(
-        self: &Arc<Self>,
         place: &Arc<SnapshotPlace>,
         isolation: Isolation,
         read_only: bool,
     ) -> Transaction {
-        Transaction::begin(self.clone(), place.clone(), isolation, read_only)
+        Transaction::begin(place.clone(), isolation, read_only)
     }
 
     /// Locks on relations and transactions that sessions have or wait for.

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_epoch::{self as epoch, Guard};
 use parking_lot::Mutex;
 
-use crate::RowId;
+use crate::{Apart, RowId};
 use cell::{InnerSlot, LeafSlot};
 pub use cursor::BtreeCursor;
 use inner::{Children, Fence, Inner};
@@ -56,7 +56,7 @@ pub struct Btree {
     root: InnerSlot,
     /// Held to change the number of children of any node.
     shape: Mutex<()>,
-    len: AtomicUsize,
+    len: Apart<AtomicUsize>,
 }
 
 impl Default for Btree {
@@ -88,7 +88,7 @@ impl Btree {
         Btree {
             root: InnerSlot::new(Inner::new(Vec::new(), leaves)),
             shape: Mutex::default(),
-            len: AtomicUsize::new(0),
+            len: Apart::default(),
         }
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use vicinity_storage::{Interrupt, Isolation, Lsn, SnapshotPlace, Transaction};
+use vicinity_storage::{Database, Interrupt, Isolation, Lsn, SnapshotPlace, Transaction};
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::context::ExecContext;
-use crate::engine::Engine;
+use crate::engine::EngineHandle;
 use crate::exec::after;
 use crate::exec::temporary;
 use crate::session_state::SessionState;
@@ -16,7 +16,7 @@ use crate::session_state::SessionState;
 /// What transactions of a session need.
 #[derive(Clone, Copy)]
 pub(super) struct Surroundings<'s> {
-    pub(super) engine: &'s Arc<Engine>,
+    pub(super) engine: &'s EngineHandle,
     pub(super) state: &'s Arc<SessionState>,
     pub(super) interrupt: &'s Interrupt,
 }
@@ -34,7 +34,7 @@ impl Surroundings<'_> {
         isolation: Isolation,
         read_only: bool,
     ) -> Arc<Transaction> {
-        let txn = self.engine.db.begin_at(place, isolation, read_only);
+        let txn = Database::begin_at(place, isolation, read_only);
         txn.set_process(self.state.pid());
         txn.set_interrupt(self.interrupt.clone());
         txn.set_lock_timeout(self.state.lock_timeout());
@@ -109,7 +109,7 @@ impl Surroundings<'_> {
 /// The transactions of a CALL or DO outside of a block: its body may end one, the next begins at
 /// once.
 pub(crate) struct Transactions {
-    engine: Arc<Engine>,
+    engine: EngineHandle,
     state: Arc<SessionState>,
     interrupt: Interrupt,
     place: Arc<SnapshotPlace>,

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use vicinity_indexes::Apart;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::Xid;
@@ -70,14 +71,14 @@ enum Status {
 
 /// Time, as transactions see it.
 pub(crate) struct Clock {
-    now: AtomicU64,
-    next_xid: AtomicU64,
+    now: Apart<AtomicU64>,
+    next_xid: Apart<AtomicU64>,
     slots: Box<[TxnSlot]>,
     snapshots: Box<[SnapSlot]>,
     free_snapshots: Mutex<Vec<u32>>,
     /// Snapshot slots ever used are below this.
     snapshots_end: AtomicU32,
-    horizon: AtomicU64,
+    horizon: Apart<AtomicU64>,
 }
 
 impl Clock {
@@ -93,13 +94,13 @@ impl Clock {
         };
         let snap = || SnapSlot { ts: AtomicU64::new(IDLE), users: AtomicU32::new(0) };
         Clock {
-            now: AtomicU64::new(1),
-            next_xid: AtomicU64::new(next_xid.max(1)),
+            now: Apart(AtomicU64::new(1)),
+            next_xid: Apart(AtomicU64::new(next_xid.max(1))),
             slots: (0..SLOTS).map(|_| slot()).collect(),
             snapshots: (0..SNAPSHOTS).map(|_| snap()).collect(),
             free_snapshots: Mutex::new((0..SNAPSHOTS as u32).rev().collect()),
             snapshots_end: AtomicU32::new(0),
-            horizon: AtomicU64::new(1),
+            horizon: Apart(AtomicU64::new(1)),
         }
     }
 

@@ -4,32 +4,35 @@ use std::sync::Arc;
 
 use vicinity_types::Result;
 
-use crate::database::{Core, Database};
+use crate::database::Database;
 use crate::mvcc::clock::Clock;
 use crate::txn::relation_lock::Held;
 
 /// Where a session's transactions, one after the other, announce what they look at: which versions
 /// they need, which relations nobody may drop. Kept by the session because getting one is a step all
 /// sessions share.
+///
+/// It is also how they reach the database: a count of references that all sessions' threads changed with
+/// every transaction would go from core to core each time.
 pub struct SnapshotPlace {
-    core: Arc<Core>,
+    pub(crate) db: Arc<Database>,
     pub(crate) slot: u32,
     pub(crate) held: Arc<Held>,
 }
 
 impl SnapshotPlace {
     /// A place of its own; 53400 when more transactions run than the server has places for.
-    pub fn open(db: &Database) -> Result<Arc<SnapshotPlace>> {
+    pub fn open(db: &Arc<Database>) -> Result<Arc<SnapshotPlace>> {
         let slot = db.core.clock.open_snapshots()?;
         let held = db.core.relations.open_place(slot);
-        Ok(Arc::new(SnapshotPlace { core: db.core.clone(), slot, held }))
+        Ok(Arc::new(SnapshotPlace { db: db.clone(), slot, held }))
     }
 }
 
 impl Drop for SnapshotPlace {
     fn drop(&mut self) {
-        self.core.relations.close_place(self.slot);
-        self.core.clock.close_snapshots(self.slot);
+        self.db.core.relations.close_place(self.slot);
+        self.db.core.clock.close_snapshots(self.slot);
     }
 }
 
@@ -59,13 +62,13 @@ pub struct SnapshotHold(Arc<SnapshotPlace>);
 
 impl SnapshotHold {
     pub(crate) fn new(place: &Arc<SnapshotPlace>) -> SnapshotHold {
-        place.core.clock.share(place.slot);
+        place.db.core.clock.share(place.slot);
         SnapshotHold(place.clone())
     }
 }
 
 impl Drop for SnapshotHold {
     fn drop(&mut self) {
-        self.0.core.clock.close_snapshots(self.0.slot);
+        self.0.db.core.clock.close_snapshots(self.0.slot);
     }
 }

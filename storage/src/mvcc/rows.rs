@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 use parking_lot::{Mutex, MutexGuard};
-use vicinity_indexes::prefetch_lines;
+use vicinity_indexes::{Apart, prefetch_lines};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::RowId;
@@ -33,7 +33,7 @@ pub(crate) struct Rows {
     free_hint: AtomicUsize,
     stripes: Box<[Mutex<()>]>,
     /// Bytes of all versions.
-    bytes: AtomicI64,
+    bytes: Apart<AtomicI64>,
 }
 
 /// The right to change a row's chain. Readers go on meanwhile.
@@ -58,7 +58,7 @@ impl Rows {
             free: Mutex::new(Vec::new()),
             free_hint: AtomicUsize::new(0),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-            bytes: AtomicI64::new(0),
+            bytes: Apart::default(),
         }
     }
 

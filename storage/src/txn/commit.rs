@@ -42,19 +42,19 @@ impl Transaction {
                 }
             };
             for key in inner.locks.drain(..) {
-                self.db.core.locks.release(key, xid);
+                self.place.db.core.locks.release(key, xid);
             }
             stamp(inner, xid, ts);
-            self.db.core.clock.finish(xid);
+            self.place.db.core.clock.finish(xid);
             inner.stores.iter().for_each(count);
-            self.db.retire(&inner.changes);
+            self.place.db.retire(&inner.changes);
         }
         self.ended.store(true, Ordering::Release);
         let relations = std::mem::take(&mut inner.relations);
         *inner = Inner { relations, ..Inner::default() };
         drop(guard);
         self.unlock_relations();
-        self.db.core.clock.idle(self.place.slot);
+        self.place.db.core.clock.idle(self.place.slot);
         let after = Some(self.after.load(Ordering::Relaxed)).filter(|lsn| *lsn > 0);
         let lsn = lsn.max(after).filter(|_| self.synchronous.load(Ordering::Relaxed));
         Ok(CommitTicket { lsn })
@@ -65,25 +65,25 @@ impl Transaction {
         let ddl = logged_changes(inner)?;
         let (base, ops) = inner.log.unsent();
         let silent = ops.is_empty() && !inner.log.streamed() && ddl.is_empty();
-        let record = (!silent).then(|| self.db.wal.commit_record(xid, base, ops, &ddl));
+        let record = (!silent).then(|| self.place.db.wal.commit_record(xid, base, ops, &ddl));
 
-        let _alone = self.db.commit.lock();
+        let _alone = self.place.db.commit.lock();
         let mut merged = None;
         if !inner.changes.is_empty() {
-            let mut catalog = (*self.db.catalog()).clone();
+            let mut catalog = (*self.place.db.catalog()).clone();
             for change in &inner.changes {
                 catalog.apply(change)?;
             }
             merged = Some(Arc::new(catalog));
         }
-        let lsn = record.map(|r| self.db.wal.append(r)).transpose()?;
+        let lsn = record.map(|r| self.place.db.wal.append(r)).transpose()?;
         if let Some(catalog) = merged {
-            self.db.set_catalog(catalog);
+            self.place.db.set_catalog(catalog);
         }
         for (oid, sequence) in inner.sequences.drain(..) {
-            self.db.publish_sequence(oid, sequence);
+            self.place.db.publish_sequence(oid, sequence);
         }
-        Ok((lsn, self.db.core.clock.publish(xid)))
+        Ok((lsn, self.place.db.core.clock.publish(xid)))
     }
 }
 
@@ -143,9 +143,14 @@ fn stamp_row(t: &Touched, row: RowId, mark: u64, ts: u64, guard: &crossbeam_epoc
 /// Adds what was done to the table's counters.
 fn count(t: &Touched) {
     let c = &t.store.counters;
-    c.live.fetch_add(t.inserted - t.deleted, Ordering::Relaxed);
+    // What all sessions write to is touched only where it changes.
+    if t.inserted != t.deleted {
+        c.live.fetch_add(t.inserted - t.deleted, Ordering::Relaxed);
+    }
     let add = |to: &std::sync::atomic::AtomicU64, n: i64| {
-        to.fetch_add(u64::try_from(n).unwrap_or(0), Ordering::Relaxed);
+        if n > 0 {
+            to.fetch_add(n.cast_unsigned(), Ordering::Relaxed);
+        }
     };
     add(&c.inserted, t.inserted);
     add(&c.updated, t.updated);

@@ -16,12 +16,12 @@ use crate::store::{Layout, Store};
 impl Transaction {
     /// A fresh object id.
     pub fn new_oid(&self) -> Oid {
-        self.db.new_oid()
+        self.place.db.new_oid()
     }
 
     /// A fresh storage id for [`TableDef::storage`].
     pub fn new_storage(&self) -> u64 {
-        self.db.new_storage()
+        self.place.db.new_storage()
     }
 
     /// Creates or replaces an object. A table with a storage id that is new (or 0: one is given) gets
@@ -99,7 +99,7 @@ impl Transaction {
         let Object::Relation(r) = &object else { return object };
         let RelationKind::Table(def) = &r.kind else { return object };
         if def.storage != 0 {
-            self.db.storage_in_use(def.storage);
+            self.place.db.storage_in_use(def.storage);
             return object;
         }
         let def = TableDef { storage: self.new_storage(), ..def.clone() };
@@ -137,7 +137,7 @@ impl Transaction {
     }
 
     fn change(&self, inner: &mut Inner, change: Change) -> Result<()> {
-        let latest = self.db.catalog().version();
+        let latest = self.place.db.catalog().version();
         let mut next: Catalog = (*self.catalog_locked(inner)).clone();
         next.apply(&change)?;
         inner.changes.push(change);
@@ -168,18 +168,18 @@ impl Transaction {
         catalog: &Arc<Catalog>,
     ) -> Result<()> {
         let layout = Layout::of(def, catalog);
-        if let Some(store) = self.db.store(def.storage) {
+        if let Some(store) = self.place.db.store(def.storage) {
             return store.set_layout(layout);
         }
         let store = Store::new(def.storage, oid, def.persistence, layout);
         for index in catalog.indexes_of(oid) {
             let Some(index_def) = index.index() else { continue };
             let made = IndexStore::new(index.oid, index_def, def, catalog)?;
-            self.db.compile_expressions(&made, index_def, catalog)?;
+            self.place.db.compile_expressions(&made, index_def, catalog)?;
             made.set_body(made.empty_body()?);
             store.attach(Arc::new(made));
         }
-        self.db.add_store(Arc::new(store));
+        self.place.db.add_store(Arc::new(store));
         inner.undo.push(Undo::NewStore(def.storage));
         Ok(())
     }
@@ -193,12 +193,12 @@ impl Transaction {
     ) -> Result<()> {
         let table = catalog.relation(def.table).ok_or_else(|| no_table(def.table))?;
         let table = table.table().ok_or_else(|| no_table(def.table))?;
-        let store = self.db.store(table.storage).ok_or_else(|| no_table(def.table))?;
+        let store = self.place.db.store(table.storage).ok_or_else(|| no_table(def.table))?;
         if store.index(oid).is_some() {
             return Ok(());
         }
         let made = IndexStore::new(oid, def, table, catalog)?;
-        self.db.compile_expressions(&made, def, catalog)?;
+        self.place.db.compile_expressions(&made, def, catalog)?;
         if store.rows.end() == 0 {
             made.set_body(made.empty_body()?);
         }

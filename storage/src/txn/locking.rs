@@ -20,7 +20,7 @@ impl Transaction {
     /// 55P03 after `lock_timeout`, 40P01 if that would be for ever.
     #[inline]
     pub fn lock_relation(&self, relation: Oid, mode: RelationLock) -> Result<()> {
-        if mode.is_weak() && self.place.held.take(&self.db.core.relations, relation, mode) {
+        if mode.is_weak() && self.place.held.take(&self.place.db.core.relations, relation, mode) {
             return Ok(());
         }
         self.lock_relation_in_table(relation, mode, true).map(drop)
@@ -28,7 +28,7 @@ impl Transaction {
 
     /// The same without waiting; whether it has the lock now.
     pub fn try_lock_relation(&self, relation: Oid, mode: RelationLock) -> Result<bool> {
-        if mode.is_weak() && self.place.held.take(&self.db.core.relations, relation, mode) {
+        if mode.is_weak() && self.place.held.take(&self.place.db.core.relations, relation, mode) {
             return Ok(true);
         }
         self.lock_relation_in_table(relation, mode, false)
@@ -40,7 +40,7 @@ impl Transaction {
         mode: RelationLock,
         wait: bool,
     ) -> Result<bool> {
-        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
         locks.announce(relation, mode);
         let outcome = self.wait_in_queue(relation, mode, wait);
         match outcome {
@@ -58,7 +58,7 @@ impl Transaction {
 
     /// Whether the lock is new; `None` if it cannot be had without waiting.
     fn wait_in_queue(&self, relation: Oid, mode: RelationLock, wait: bool) -> Result<Option<bool>> {
-        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
         let began = Instant::now();
         let mut jump = false;
         loop {
@@ -77,7 +77,7 @@ impl Transaction {
 
     /// Gives back the locks on relations: the transaction has ended.
     pub(super) fn unlock_relations(&self) {
-        let (locks, held) = (&self.db.core.relations, &*self.place.held);
+        let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
         held.release_to(0);
         if held.elsewhere() {
             let taken = std::mem::take(&mut self.inner.lock().relations);
@@ -94,7 +94,7 @@ impl Transaction {
     pub(crate) fn try_lock(&self, key: LockKey, mode: LockMode) -> Result<Result<(), Xid>> {
         let mut inner = self.inner.lock();
         let xid = self.assign_xid_locked()?;
-        Ok(self.db.core.locks.acquire(key, mode, xid).map(|new| {
+        Ok(self.place.db.core.locks.acquire(key, mode, xid).map(|new| {
             if new {
                 inner.locks.push(key);
                 inner.undo.push(Undo::Lock(key));
@@ -104,7 +104,7 @@ impl Transaction {
 
     /// Waits until another transaction has ended, or a moment at least: look again afterwards.
     pub(crate) fn wait_for(&self, blocker: Xid) -> Result<()> {
-        let clock = &self.db.core.clock;
+        let clock = &self.place.db.core.clock;
         let Some(owner) = clock.owner(blocker) else { return Ok(()) };
         let began = {
             let mut c = self.control.lock();
@@ -132,7 +132,7 @@ impl Transaction {
             let c = self.control.lock();
             (c.pid, c.lock_timeout, c.interrupt.clone())
         };
-        let waits = &self.db.core.waits;
+        let waits = &self.place.db.core.waits;
         waits.enter(Waiter { owner: self.owner, pid, wanted }, by)?;
         blocking(&nap);
         waits.leave(self.owner);

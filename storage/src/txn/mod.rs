@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::catalog::Catalog;
@@ -67,7 +68,6 @@ struct Control {
 
 /// A transaction. Dropped without [`Transaction::commit`] it is rolled back.
 pub struct Transaction {
-    db: Arc<Database>,
     isolation: Mutex<Isolation>,
     read_only: AtomicBool,
     /// A statement has run: see [`Transaction::settle`].
@@ -101,10 +101,10 @@ struct Touched {
 
 #[derive(Default)]
 struct Inner {
-    undo: Vec<Undo>,
+    undo: SmallVec<[Undo; 2]>,
     /// Entries of `undo` below this belong to an outer savepoint and are not extended.
     floor: usize,
-    stores: Vec<Touched>,
+    stores: SmallVec<[Touched; 2]>,
     log: TxnLog,
     changes: Vec<Change>,
     /// Sequences it made, changed or restarted.
@@ -152,15 +152,9 @@ pub(crate) enum Change1 {
 }
 
 impl Transaction {
-    pub(crate) fn begin(
-        db: Arc<Database>,
-        place: Arc<SnapshotPlace>,
-        isolation: Isolation,
-        read_only: bool,
-    ) -> Self {
+    pub(crate) fn begin(place: Arc<SnapshotPlace>, isolation: Isolation, read_only: bool) -> Self {
         let owner = place.held.begin(place.slot);
         Transaction {
-            db,
             owner,
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
@@ -185,7 +179,7 @@ impl Transaction {
 
     /// The database it runs in.
     pub fn database(&self) -> &Arc<Database> {
-        &self.db
+        &self.place.db
     }
 
     /// Its isolation level.
@@ -254,14 +248,14 @@ impl Transaction {
         let ts = if self.isolation().is_snapshot() {
             match self.fixed.load(Ordering::Relaxed) {
                 0 => {
-                    let ts = self.db.core.clock.take(self.place.slot);
+                    let ts = self.place.db.core.clock.take(self.place.slot);
                     self.fixed.store(ts, Ordering::Relaxed);
                     ts
                 }
                 ts => ts,
             }
         } else {
-            self.db.core.clock.take(self.place.slot)
+            self.place.db.core.clock.take(self.place.slot)
         };
         Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.place.slot }
     }
@@ -280,7 +274,7 @@ impl Transaction {
     /// Runs with a snapshot of everything committed by now, and of our own writes, at any isolation
     /// level: what a check must see that keeps others from breaking a rule.
     pub fn with_latest<R>(&self, f: impl FnOnce(Snapshot) -> Result<R>) -> Result<R> {
-        let place = OwnPlace::take(&self.db.core.clock)?;
+        let place = OwnPlace::take(&self.place.db.core.clock)?;
         let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
         let xid = self.xid.load(Ordering::Relaxed);
         f(Snapshot { ts: place.ts, xid, cid, slot: place.slot })
@@ -289,7 +283,7 @@ impl Transaction {
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
     pub fn end_statement(&self) {
         if !self.isolation().is_snapshot() {
-            self.db.core.clock.idle(self.place.slot);
+            self.place.db.core.clock.idle(self.place.slot);
         }
     }
 
@@ -310,7 +304,7 @@ impl Transaction {
     fn assign_xid_locked(&self) -> Result<Xid> {
         match self.xid.load(Ordering::Relaxed) {
             0 => {
-                let xid = self.db.core.clock.start(self.owner)?;
+                let xid = self.place.db.core.clock.start(self.owner)?;
                 self.xid.store(xid, Ordering::Relaxed);
                 Ok(xid)
             }
@@ -321,7 +315,7 @@ impl Transaction {
     /// The right to write to a storage: takes the id, the table's lock, and its place in the
     /// transaction, at the first write.
     pub(crate) fn writer(&self, store: &Arc<Store>) -> Result<Writer> {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
         let cid = self.cid.load(Ordering::Relaxed);
         let known = |t: &Touched| Arc::ptr_eq(&t.store, store);
         let last = inner.stores.len().wrapping_sub(1);
@@ -343,9 +337,13 @@ impl Transaction {
             ));
         }
         let xid = self.assign_xid_locked()?;
-        drop(inner);
-        self.lock_relation(store.table, RelationLock::RowExclusive)?;
-        let mut inner = self.inner.lock();
+        let (locks, table) = (&self.place.db.core.relations, store.table);
+        // The statement has locked it, as a rule.
+        if !self.place.held.take(locks, table, RelationLock::RowExclusive) {
+            drop(inner);
+            self.lock_relation(table, RelationLock::RowExclusive)?;
+            inner = self.inner.lock();
+        }
         let store = store.clone();
         inner.stores.push(Touched { store, inserted: 0, updated: 0, deleted: 0 });
         Ok(Writer { xid, cid, at: inner.stores.len() - 1 })
@@ -400,7 +398,7 @@ impl Transaction {
     fn stream(&self, inner: &mut Inner, xid: Xid) -> Result<()> {
         if inner.log.is_long() {
             let (base, bytes) = inner.log.unsent();
-            self.db.wal.append_chunk(xid, base, bytes)?;
+            self.place.db.wal.append_chunk(xid, base, bytes)?;
             inner.log.sent();
         }
         Ok(())
@@ -415,17 +413,17 @@ impl Transaction {
     /// Takes the catalog of now in place of an older one.
     pub fn refresh_catalog(&self, catalog: &mut Arc<Catalog>) {
         if self.xid.load(Ordering::Relaxed) == 0 {
-            return self.db.refresh_catalog(catalog);
+            return self.place.db.refresh_catalog(catalog);
         }
         let mut inner = self.inner.lock();
         if inner.changes.is_empty() {
-            return self.db.refresh_catalog(catalog);
+            return self.place.db.refresh_catalog(catalog);
         }
         *catalog = self.catalog_locked(&mut inner);
     }
 
     fn catalog_locked(&self, inner: &mut Inner) -> Arc<Catalog> {
-        let latest = self.db.catalog();
+        let latest = self.place.db.catalog();
         if inner.changes.is_empty() {
             return latest;
         }

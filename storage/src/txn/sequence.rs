@@ -19,7 +19,7 @@ impl Transaction {
         {
             return Ok(own.clone());
         }
-        self.db.sequence(oid)
+        self.place.db.sequence(oid)
     }
 
     /// A sequence whose values are used or set: nobody changes it until the transaction ends, and
@@ -43,7 +43,7 @@ impl Transaction {
 
     /// A sequence is new, or has another definition and goes on where it stands.
     pub(super) fn define_sequence(&self, inner: &mut Inner, oid: Oid, def: &SequenceDef) {
-        let have = inner.own_sequence(oid).cloned().or_else(|| self.db.sequence(oid).ok());
+        let have = inner.own_sequence(oid).cloned().or_else(|| self.place.db.sequence(oid).ok());
         let next = match have {
             Some(have) if have.definition() == *def => return,
             Some(have) => Sequence::standing_at(oid, def, have.state(), None),

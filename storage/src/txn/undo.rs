@@ -68,11 +68,11 @@ impl Transaction {
         // Locks go with what was done under them; the next write takes them again.
         inner.stores.truncate(savepoint.stores);
         self.place.held.release_to(savepoint.locks);
-        self.db.core.relations.wake();
+        self.place.db.core.relations.wake();
         inner.floor = inner.undo.len();
         if let Some((from, to)) = inner.log.rewind(savepoint.log) {
             let xid = self.xid.load(Ordering::Relaxed);
-            self.db.wal.append_void(xid, from, to)?;
+            self.place.db.wal.append_void(xid, from, to)?;
         }
         Ok(())
     }
@@ -92,15 +92,15 @@ impl Transaction {
         if xid == 0 {
             // Nothing was written, locked or changed.
             self.unlock_relations();
-            return self.db.core.clock.idle(self.place.slot);
+            return self.place.db.core.clock.idle(self.place.slot);
         }
         let mut guard = self.inner.lock();
         self.undo_to(&mut guard, 0);
         *guard = Inner::default();
         drop(guard);
-        self.db.core.clock.finish(xid);
+        self.place.db.core.clock.finish(xid);
         self.unlock_relations();
-        self.db.core.clock.idle(self.place.slot);
+        self.place.db.core.clock.idle(self.place.slot);
     }
 
     fn undo_to(&self, inner: &mut Inner, to: usize) {
@@ -126,19 +126,19 @@ impl Transaction {
                 }
                 Some(Undo::Lock(key)) => {
                     inner.locks.retain(|k| *k != key);
-                    self.db.core.locks.release(key, self.xid.load(Ordering::Relaxed));
+                    self.place.db.core.locks.release(key, self.xid.load(Ordering::Relaxed));
                 }
                 Some(Undo::RelationLock(relation, mode)) => {
                     inner.relations.retain(|have| *have != (relation, mode));
-                    self.db.core.relations.release(&self.place.held, relation, mode);
+                    self.place.db.core.relations.release(&self.place.held, relation, mode);
                 }
                 Some(Undo::Change) => {
                     inner.changes.pop();
                     changed = true;
                 }
-                Some(Undo::NewStore(id)) => self.db.forget_store(id),
+                Some(Undo::NewStore(id)) => self.place.db.forget_store(id),
                 Some(Undo::Attach { store, index }) => {
-                    if let Some(store) = self.db.store(store) {
+                    if let Some(store) = self.place.db.store(store) {
                         store.detach(index);
                     }
                 }
@@ -174,7 +174,7 @@ impl Transaction {
             undo_row(&t.store, row);
         }
         if let Some((from, to)) = inner.log.rewind(log) {
-            self.db.wal.append_void(self.xid.load(Ordering::Relaxed), from, to)?;
+            self.place.db.wal.append_void(self.xid.load(Ordering::Relaxed), from, to)?;
         }
         Ok(())
     }

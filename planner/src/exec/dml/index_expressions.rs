@@ -43,7 +43,7 @@ impl Surroundings {
         let engine =
             self.engine.upgrade().ok_or_else(|| PgError::internal("the server is stopping"))?;
         let txn = Arc::new(engine.db.begin(Isolation::ReadCommitted, true)?);
-        Ok(ExecContext::new(engine, self.session.clone(), self.catalog.clone(), txn))
+        Ok(ExecContext::new(engine.into(), self.session.clone(), self.catalog.clone(), txn))
     }
 }
 
