@@ -20,7 +20,7 @@ pub(super) const CAPACITY: usize = 64;
 /// The row of a slot without an entry.
 const EMPTY: RowId = RowId::MAX;
 
-#[repr(C)]
+#[repr(C, align(32))] // as `Inner`: a link may lead to either
 pub(super) struct Leaf<const D: usize> {
     /// Held to change the leaf; true once another node stands in its place.
     pub(super) replaced: Mutex<bool>,

@@ -37,8 +37,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_epoch::{self as epoch, Guard};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
-use crate::{Btree, RowId};
+use crate::{Apart, Btree, RowId};
 use cell::{Link, Seen};
 use leaf::{CAPACITY, Leaf, Put};
 pub use nearest::{Found, Nearest};
@@ -64,7 +65,7 @@ pub struct Entry<const D: usize> {
 /// Where a part is cut in two: what is less goes into the first half.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    At { axis: usize, value: f64 },
+    At { axis: u8, value: f64 },
     Row(RowId),
 }
 
@@ -72,12 +73,14 @@ impl Cut {
     #[inline]
     fn is_second<const D: usize>(&self, entry: &Entry<D>) -> bool {
         match *self {
-            Cut::At { axis, value } => entry.at.get(axis).is_none_or(|v| *v >= value),
+            Cut::At { axis, value } => entry.at.get(usize::from(axis)).is_none_or(|v| *v >= value),
             Cut::Row(row) => entry.row >= row,
         }
     }
 }
 
+/// Two of them in a cache line, none in two: most of a way down is waiting for these lines.
+#[repr(align(32))]
 struct Inner<const D: usize> {
     cut: Cut,
     below: [Link<D>; 2],
@@ -102,7 +105,7 @@ pub struct Spatial<const D: usize> {
     root: Link<D>,
     /// Held to replace a node.
     shape: Mutex<()>,
-    len: AtomicUsize,
+    len: Apart<AtomicUsize>,
     /// Entries with a coordinate that is not finite.
     odd: Arc<Btree>,
 }
@@ -141,7 +144,7 @@ impl<const D: usize> Spatial<D> {
         Spatial {
             root: Link::new(shape::built(&mut entries)),
             shape: Mutex::default(),
-            len: AtomicUsize::new(kept),
+            len: Apart(AtomicUsize::new(kept)),
             odd: Arc::new(odd),
         }
     }
@@ -158,6 +161,27 @@ impl<const D: usize> Spatial<D> {
                     return leaf;
                 }
             }
+        }
+    }
+
+    /// Asks the cache for the leaves that entries at these places are in: all of them go down side by side, so that
+    /// one waits for memory while the others do.
+    pub fn prefetch(&self, places: impl Iterator<Item = [f64; D]>) {
+        let guard = epoch::pin();
+        let root = self.root.load(&guard);
+        let mut ways: SmallVec<[(Entry<D>, Seen<'_, D>); 16]> =
+            places.map(|at| (Entry { at, row: 0 }, root)).collect();
+        while !ways.is_empty() {
+            ways.retain(|(entry, node)| {
+                let Seen::Inner(inner) = node else { return false };
+                let link = inner.of(entry);
+                *node = link.load(&guard);
+                match node {
+                    Seen::Inner(_) => link.prefetch(&guard),
+                    Seen::Leaf(leaf) => leaf.prefetch_rows(),
+                }
+                true
+            });
         }
     }
 
@@ -226,10 +250,11 @@ impl<const D: usize> Spatial<D> {
             blocks += 1;
             match link.load(&guard) {
                 Seen::Inner(Inner { cut: Cut::At { axis, value }, below: [first, second] }) => {
-                    if high.get(*axis).is_none_or(|h| h >= value) {
+                    let axis = usize::from(*axis);
+                    if high.get(axis).is_none_or(|h| h >= value) {
                         stack.push(second);
                     }
-                    if low.get(*axis).is_none_or(|l| l < value) {
+                    if low.get(axis).is_none_or(|l| l < value) {
                         stack.push(first);
                     }
                 }

@@ -237,6 +237,7 @@ impl Best<'_> {
         let Cut::At { axis, value } = inner.cut else {
             return (half(first, low, high), half(second, low, high));
         };
+        let axis = usize::from(axis);
         if let (Some(l), Some(h)) = (low.get_mut(axis), high.get_mut(axis)) {
             (*l, *h) = (value, value);
         }

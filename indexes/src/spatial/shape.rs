@@ -54,7 +54,7 @@ fn halves<const D: usize>(entries: &mut [Entry<D>]) -> (Cut, usize) {
         let above = entries.iter().map(value).filter(|v| *v > cut);
         cut = above.fold(f64::INFINITY, f64::min);
     }
-    let cut = Cut::At { axis, value: cut };
+    let cut = Cut::At { axis: u8::try_from(axis).unwrap_or(0), value: cut };
     (cut, partition(entries, |e| !cut.is_second(e)))
 }
 

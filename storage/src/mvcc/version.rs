@@ -21,6 +21,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crossbeam_epoch::Guard;
+use vicinity_indexes::prefetch_lines;
 use vicinity_types::{PgError, Result, SqlState};
 
 /// Set in a stamp that holds a transaction id instead of a commit timestamp.
@@ -217,6 +218,12 @@ impl<'g> VersionRef<'g> {
     pub(crate) fn older(self, guard: &'g Guard) -> Option<VersionRef<'g>> {
         // SAFETY: the link is loaded under the guard.
         unsafe { VersionRef::new(self.header().older.load(Ordering::Acquire), guard) }
+    }
+
+    /// Asks the cache for the next older version.
+    #[inline]
+    pub(crate) fn prefetch_older(self) {
+        prefetch_lines::<2>(self.header().older.load(Ordering::Relaxed).cast());
     }
 
     /// Unlinks everything older, and hands it back for [`free_later`].

@@ -13,6 +13,7 @@ use vicinity_indexes::{Boxes, Btree, Hnsw, Ivfflat, Points, VectorIndex, parse_o
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState, key, pase, raw};
 
 use super::Layout;
+use super::columns::{Columns, Stored};
 use super::computed::IndexExpressions;
 use super::place::{self, Place};
 use crate::catalog::Catalog;
@@ -264,19 +265,22 @@ impl IndexStore {
     /// Writes a row's key.
     #[inline]
     pub(crate) fn key(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<u8>) -> Result<Keyed> {
+        self.key_of(&Stored { layout, bytes }, out)
+    }
+
+    /// Writes the key of a row, which need not be stored yet.
+    #[inline]
+    pub(crate) fn key_of(&self, row: &impl Columns, out: &mut Vec<u8>) -> Result<Keyed> {
         out.clear();
         let mut null = false;
         let mut computed = Vec::new();
-        if self.computed && !self.compute(layout, bytes, &mut computed)? {
+        if self.computed && !self.compute(row, &mut computed)? {
             return Ok(Keyed::Absent);
         }
         let mut computed = computed.into_iter();
         for k in &self.keys {
             let value = match k.source {
-                KeySource::Column(column) => match layout.raw(bytes, column) {
-                    Some(raw) => raw::decode(k.kind, raw)?,
-                    None => Datum::Null,
-                },
+                KeySource::Column(column) => row.value(column, k.kind)?,
                 KeySource::Expression => computed.next().unwrap_or_default(),
             };
             null |= value.is_null();
@@ -286,25 +290,17 @@ impl IndexStore {
     }
 
     /// Runs the expressions over a row; false if the predicate is not true.
-    fn compute(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<Datum>) -> Result<bool> {
+    fn compute(&self, row: &impl Columns, out: &mut Vec<Datum>) -> Result<bool> {
         let expressions =
             self.expressions.get().ok_or_else(|| PgError::internal("index has no expressions"))?;
-        let mut row = vec![Datum::Null; layout.desc.len()];
-        for column in expressions.columns() {
-            if let (Some(slot), Some(kind), Some(raw)) =
-                (row.get_mut(*column), layout.desc.kinds().get(*column), layout.raw(bytes, *column))
-            {
-                *slot = raw::decode(*kind, raw)?;
-            }
-        }
-        expressions.evaluate(&row, out)
+        row.with_values(expressions.columns(), |values| expressions.evaluate(values, out))
     }
 
     /// The values of a row's key, for messages.
     pub(crate) fn key_values(&self, layout: &Layout, bytes: &[u8]) -> Result<Vec<Datum>> {
         let mut computed = Vec::new();
         if self.computed {
-            self.compute(layout, bytes, &mut computed)?;
+            self.compute(&Stored { layout, bytes }, &mut computed)?;
         }
         let mut computed = computed.into_iter();
         let value = |k: &KeyColumn| match k.source {
@@ -376,7 +372,7 @@ impl IndexStore {
     pub(crate) fn place(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Place>> {
         let Some(key) = self.keys.first() else { return Ok(None) };
         let mut computed = Vec::new();
-        if self.computed && !self.compute(layout, bytes, &mut computed)? {
+        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed)? {
             return Ok(None);
         }
         match key.source {
@@ -388,6 +384,13 @@ impl IndexStore {
                 value.map(Place::of_value).transpose()
             }
         }
+    }
+
+    /// Asks the cache for where a spatial index on a column has these rows.
+    pub(crate) fn prefetch_places(&self, rows: impl Iterator<Item = impl Columns>) {
+        let Some((column, kind)) = self.column().filter(|_| self.is_spatial()) else { return };
+        let places = rows.filter_map(|row| Place::of_value(&row.value(column, kind).ok()?).ok());
+        place::prefetch(&self.body.load(), places);
     }
 
     /// A spatial index of these places.

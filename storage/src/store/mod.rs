@@ -5,6 +5,7 @@
 //! catalog does not know yet (an index being built by another session).
 
 pub(crate) mod build;
+pub(crate) mod columns;
 pub(crate) mod computed;
 pub(crate) mod index;
 pub(crate) mod place;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
+use vicinity_indexes::Apart;
 use vicinity_types::tuple::{Tuple, TupleDesc};
 use vicinity_types::{Oid, Result};
 
@@ -96,10 +98,10 @@ pub(crate) struct Store {
     indexes: ArcSwap<Vec<Arc<IndexStore>>>,
     /// Writers share it while they put a row and its entries in; whoever attaches an index or ends
     /// its build takes it alone, for a moment.
-    pub(crate) gate: RwLock<()>,
+    pub(crate) gate: Apart<RwLock<()>>,
     /// Rows with versions whose index entries must go with them, in the order they were reported.
-    pub(crate) garbage: Mutex<VecDeque<RowId>>,
-    pub(crate) counters: Counters,
+    pub(crate) garbage: Apart<Mutex<VecDeque<RowId>>>,
+    pub(crate) counters: Apart<Counters>,
 }
 
 impl Store {
@@ -122,9 +124,9 @@ impl Store {
             rows,
             layout: ArcSwap::from_pointee(layout),
             indexes: ArcSwap::from_pointee(Vec::new()),
-            gate: RwLock::new(()),
-            garbage: Mutex::new(VecDeque::new()),
-            counters: Counters::default(),
+            gate: Apart::default(),
+            garbage: Apart::default(),
+            counters: Apart::default(),
         }
     }
 

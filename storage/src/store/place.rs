@@ -103,6 +103,23 @@ impl Place {
     }
 }
 
+/// Asks the cache for where an index has entries at these places.
+pub(crate) fn prefetch(body: &Body, places: impl Iterator<Item = Place>) {
+    let point = |place| match place {
+        Place::Point(at) => Some(at),
+        Place::Box(_) => None,
+    };
+    let corners = |place| match place {
+        Place::Box(at) => Some(at),
+        Place::Point(_) => None,
+    };
+    match body {
+        Body::Points(index) => index.prefetch(places.filter_map(point)),
+        Body::Boxes(index) => index.prefetch(places.filter_map(corners)),
+        _ => {}
+    }
+}
+
 /// The index of these rows and places, whose values are all of one kind.
 pub(crate) fn built(kind: Kind, places: Vec<(RowId, Place)>) -> Body {
     if kind == Kind::Point {

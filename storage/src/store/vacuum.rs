@@ -6,9 +6,12 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam_epoch::Guard;
+use smallvec::SmallVec;
 use vicinity_types::{PgError, Result};
 
 use super::Store;
+use super::columns::Stored;
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::version::VersionRef;
@@ -18,6 +21,8 @@ use crate::mvcc::{RowId, pin};
 const PERIOD: Duration = Duration::from_millis(20);
 /// Rows cleaned before it looks at another table.
 const STEP: usize = 256;
+/// Rows whose memory is asked for at once: most of the work is waiting for it.
+const AHEAD: usize = 16;
 
 /// The vacuum thread; ends when dropped.
 pub(crate) struct Vacuum {
@@ -52,6 +57,9 @@ impl Drop for Vacuum {
         }
     }
 }
+
+/// Versions of one row.
+type Versions<'g> = SmallVec<[VersionRef<'g>; 4]>;
 
 /// What can be done about a row now.
 enum Cleaned {
@@ -94,11 +102,17 @@ impl Store {
         };
         let mut later = Vec::new();
         let mut done = 0;
-        for row in &batch {
-            match self.clean(*row, clock, horizon) {
-                Ok(Cleaned::Done) => done += 1,
-                Ok(Cleaned::Later) => later.push(*row),
-                Err(e) => tracing::warn!(storage = self.id, row, "cannot clean a row: {e}"),
+        for rows in batch.chunks(AHEAD) {
+            let guard = pin();
+            // Building indexes take removals down; they must not change state in between.
+            let _gate = self.gate.read();
+            self.prefetch(rows, &guard);
+            for row in rows {
+                match self.clean(*row, clock, horizon, &guard) {
+                    Ok(Cleaned::Done) => done += 1,
+                    Ok(Cleaned::Later) => later.push(*row),
+                    Err(e) => tracing::warn!(storage = self.id, row, "cannot clean a row: {e}"),
+                }
             }
         }
         let more = done > 0 && batch.len() == STEP;
@@ -108,14 +122,25 @@ impl Store {
         more
     }
 
-    fn clean(&self, row: RowId, clock: &Clock, horizon: u64) -> Result<Cleaned> {
-        let guard = pin();
-        // Building indexes take removals down; they must not change state in between.
-        let _gate = self.gate.read();
+    /// Asks the cache for the versions of rows, and for where the spatial indexes have those that may go.
+    fn prefetch(&self, rows: &[RowId], guard: &Guard) {
+        rows.iter().for_each(|row| self.rows.prefetch_slot(*row));
+        rows.iter().for_each(|row| self.rows.prefetch_head(*row));
+        let heads = rows.iter().filter_map(|row| self.rows.head(*row, guard));
+        let heads: SmallVec<[VersionRef<'_>; AHEAD]> = heads.collect();
+        heads.iter().for_each(|head| head.prefetch_older());
+        let layout = self.layout.load();
+        for index in self.indexes().iter() {
+            let older = heads.iter().filter_map(|head| head.older(guard));
+            index.prefetch_places(older.map(|v| Stored { layout: &layout, bytes: v.bytes() }));
+        }
+    }
+
+    fn clean(&self, row: RowId, clock: &Clock, horizon: u64, guard: &Guard) -> Result<Cleaned> {
         let lock = self.rows.lock(row);
-        let Some(head) = lock.head(&guard) else { return Ok(Cleaned::Done) };
+        let Some(head) = lock.head(guard) else { return Ok(Cleaned::Done) };
         let mut keep = Some(head);
-        let mut alive = Vec::new();
+        let mut alive = Versions::new();
         // The newest version everybody sees, and all that are newer.
         let base = loop {
             let Some(v) = keep else { return Ok(Cleaned::Later) };
@@ -125,25 +150,25 @@ impl Store {
             if matches!(clock.resolve(v), Stamp::Committed(ts) if ts <= horizon) {
                 break v;
             }
-            keep = v.older(&guard);
+            keep = v.older(guard);
         };
-        let mut dead: Vec<VersionRef<'_>> = Vec::new();
-        let mut at = base.older(&guard);
+        let mut dead = Versions::new();
+        let mut at = base.older(guard);
         while let Some(v) = at {
             if !v.is_tombstone() {
                 dead.push(v);
             }
-            at = v.older(&guard);
+            at = v.older(guard);
         }
         self.remove_entries(row, &dead, &alive)?;
         let gone = base.is_tombstone() && base.raw() == head.raw();
         if gone {
-            lock.clear(&guard);
+            lock.clear(guard);
             drop(lock);
             self.rows.release(row);
             return Ok(Cleaned::Done);
         }
-        lock.prune(base, &guard);
+        lock.prune(base, guard);
         // Something newer than the base was reported too and cannot go yet.
         Ok(if base.raw() == head.raw() { Cleaned::Done } else { Cleaned::Later })
     }

@@ -5,9 +5,10 @@
 //! its transaction. NULLs are equal to nothing, unless the index says otherwise.
 
 use parking_lot::RwLockReadGuard;
-use vicinity_types::Result;
+use vicinity_types::{Datum, Result};
 
 use super::Table;
+use super::write::Keys;
 use crate::mvcc::clock::Stamp;
 use crate::mvcc::{RowId, Xid, pin};
 use crate::store::index::{Body, IndexStore, Keyed};
@@ -31,22 +32,22 @@ impl Table {
         index: &IndexStore,
         row: RowId,
         tuple: &[u8],
-        key: &mut Vec<u8>,
+        keys: &mut Keys,
         gate: &mut Option<RwLockReadGuard<'a, ()>>,
     ) -> Result<Option<RowId>> {
-        match index.key(&self.layout, tuple, key)? {
+        match index.key(&self.layout, tuple, &mut keys.own)? {
             Keyed::Absent => return Ok(None),
             Keyed::WithNull if !index.nulls_not_distinct => {
-                index.add_key(key, row);
+                index.add_key(&keys.own, row);
                 return Ok(None);
             }
             Keyed::WithNull | Keyed::Whole => {}
         }
         loop {
-            let held = index.lock_key(key);
-            match self.conflict(index, key, Some(row), w.xid) {
+            let held = index.lock_key(&keys.own);
+            match self.conflict(index, keys, Some(row), w.xid) {
                 None => {
-                    index.add_key(key, row);
+                    index.add_key(&keys.own, row);
                     return Ok(None);
                 }
                 Some(Conflict::Row(other)) => return Ok(Some(other)),
@@ -61,24 +62,24 @@ impl Table {
         }
     }
 
-    /// A living row that has the tuple's key in one of the unique indexes asked about. Waits for
+    /// A living row that has the key of these values in one of the unique indexes asked about. Waits for
     /// writers of that key.
     pub(super) fn find_conflict(
         &self,
         txn: &Transaction,
-        tuple: &[u8],
-        key: &mut Vec<u8>,
+        values: &[Datum],
+        keys: &mut Keys,
         asked: impl Fn(&IndexStore) -> bool,
     ) -> Result<Option<RowId>> {
         let xid = txn.xid().unwrap_or(0);
         for index in self.store.indexes().iter().filter(|i| i.unique && asked(i)) {
-            match index.key(&self.layout, tuple, key)? {
+            match index.key_of(&values, &mut keys.own)? {
                 Keyed::Absent => continue,
                 Keyed::WithNull if !index.nulls_not_distinct => continue,
                 Keyed::WithNull | Keyed::Whole => {}
             }
             loop {
-                match self.conflict(index, key, None, xid) {
+                match self.conflict(index, keys, None, xid) {
                     None => break,
                     Some(Conflict::Row(other)) => return Ok(Some(other)),
                     Some(Conflict::Wait(other)) => txn.wait_for(other)?,
@@ -93,7 +94,7 @@ impl Table {
     fn conflict(
         &self,
         index: &IndexStore,
-        key: &[u8],
+        keys: &mut Keys,
         me: Option<RowId>,
         xid: Xid,
     ) -> Option<Conflict> {
@@ -101,8 +102,8 @@ impl Table {
         let Body::Btree(btree) = &**body else { return None };
         let guard = pin();
         let mut found = None;
-        let mut theirs = Vec::new();
-        btree.get(key, |row| {
+        let Keys { own, theirs } = keys;
+        btree.get(own, |row| {
             if me != Some(row)
                 && let Some(head) = self.store.rows.head(row, &guard)
             {
@@ -112,8 +113,8 @@ impl Table {
                     Stamp::Aborted => Some(Conflict::Again),
                     _ if head.is_tombstone() => None,
                     _ => {
-                        let keyed = index.key(&self.layout, head.bytes(), &mut theirs);
-                        let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == key;
+                        let keyed = index.key(&self.layout, head.bytes(), theirs);
+                        let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == own;
                         same.then_some(Conflict::Row(row))
                     }
                 };

@@ -5,8 +5,10 @@
 //! one away that is needed.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
+use smallvec::SmallVec;
 use vicinity_types::tuple::encode_tuple;
 use vicinity_types::{Datum, Oid, Result};
 
@@ -51,9 +53,16 @@ pub(super) enum Obstacle {
 }
 
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     tuple: Vec<u8>,
-    key: Vec<u8>,
+    pub(super) keys: Keys,
+}
+
+/// Room for a row's key, and for that of another row which may have the same.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) own: Vec<u8>,
+    pub(super) theirs: Vec<u8>,
 }
 
 thread_local! {
@@ -92,11 +101,9 @@ impl Table {
         arbiters: &[Oid],
     ) -> Result<Insert> {
         with_scratch(|s| {
-            s.tuple.clear();
-            encode_tuple(&self.layout.desc, values, &mut s.tuple)?;
             let arbitrates = |i: &IndexStore| arbiters.is_empty() || arbiters.contains(&i.oid);
             // Usually a conflict is found before anything was written.
-            if let Some(other) = self.find_conflict(txn, &s.tuple, &mut s.key, arbitrates)? {
+            if let Some(other) = self.find_conflict(txn, values, &mut s.keys, arbitrates)? {
                 return Ok(Insert::Conflict(other));
             }
             let (row, refused) = self.insert_with(txn, values, arbiters, s)?;
@@ -129,10 +136,10 @@ impl Table {
         let indexes = self.store.indexes();
         for index in indexes.iter() {
             if !index.unique {
-                index.add(&self.layout, &s.tuple, row, &mut s.key)?;
+                index.add(&self.layout, &s.tuple, row, &mut s.keys.own)?;
                 continue;
             }
-            let other = self.add_unique(txn, w, index, row, &s.tuple, &mut s.key, &mut gate)?;
+            let other = self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, &mut gate)?;
             if let Some(other) = other {
                 drop(gate.take());
                 txn.undo_last_insert(row, log)?;
@@ -187,14 +194,19 @@ impl Table {
             let mut gate = Some(self.store.gate.read());
             let guard = pin();
             let lock = self.store.rows.lock(row);
+            let indexes = self.store.indexes();
             let keeps =
                 |head: VersionRef<'_>| change == Change1::Update && self.keeps_keys(head, &s.tuple);
             let obstacle = match self.obstacle(txn, snapshot, w.xid, &lock, row, &guard, &keeps)? {
                 Ok(head) => {
-                    let changed = self.push(w, &lock, head, change, &s.tuple, &guard)?;
+                    let changed = self.push(w, &lock, head, &indexes, change, &s.tuple)?;
+                    if changed.is_empty() && change == Change1::Update {
+                        self.prune(&lock, head, &guard);
+                    }
                     drop(lock);
                     txn.wrote_change(w, row, change, &s.tuple)?;
-                    self.add_changed(txn, w, row, &changed, s, &mut gate)?;
+                    let changed = indexes.iter().filter(|i| changed.contains(&i.oid));
+                    self.add_changed(txn, w, row, changed, s, &mut gate)?;
                     return Ok(Write::Done);
                 }
                 Err(obstacle) => obstacle,
@@ -270,24 +282,24 @@ impl Table {
         })
     }
 
-    /// Links the new version. Returns the positions of the indexes whose key changed.
+    /// Links the new version. Returns the indexes whose key changed.
     fn push(
         &self,
         w: Writer,
         lock: &RowLock<'_>,
         head: VersionRef<'_>,
+        indexes: &[Arc<IndexStore>],
         change: Change1,
         tuple: &[u8],
-        guard: &Guard,
-    ) -> Result<smallvec::SmallVec<[Oid; 4]>> {
-        let mut changed = smallvec::SmallVec::new();
+    ) -> Result<SmallVec<[Oid; 4]>> {
+        let mut changed = SmallVec::new();
         let mut flags = 0;
         match change {
             Change1::Delete => flags = TOMBSTONE,
             Change1::Leave => flags = MOVED,
             Change1::Update => {
                 let old = head.bytes();
-                for index in self.store.indexes().iter() {
+                for index in indexes {
                     if !index.same_entry(&self.layout, old, tuple) {
                         changed.push(index.oid);
                         flags = KEYS_CHANGED;
@@ -296,9 +308,6 @@ impl Table {
             }
         }
         lock.push(NewVersion::new(w.stamp(), w.cid, flags, tuple)?)?;
-        if flags == 0 {
-            self.prune(lock, head, guard);
-        }
         Ok(changed)
     }
 
@@ -327,23 +336,24 @@ impl Table {
     }
 
     /// After an update: entries under the new keys, and word to the vacuum about the old ones.
-    fn add_changed<'a>(
+    fn add_changed<'a, 'i>(
         &'a self,
         txn: &Transaction,
         w: Writer,
         row: RowId,
-        changed: &[Oid],
+        changed: impl Iterator<Item = &'i Arc<IndexStore>>,
         s: &mut Scratch,
         gate: &mut Option<parking_lot::RwLockReadGuard<'a, ()>>,
     ) -> Result<()> {
+        let mut changed = changed.peekable();
         let deleted = s.tuple.is_empty();
-        if deleted || !changed.is_empty() {
+        if deleted || changed.peek().is_some() {
             self.store.report_garbage(row);
         }
-        for index in self.store.indexes().iter().filter(|i| changed.contains(&i.oid)) {
+        for index in changed {
             if !index.unique {
-                index.add(&self.layout, &s.tuple, row, &mut s.key)?;
-            } else if self.add_unique(txn, w, index, row, &s.tuple, &mut s.key, gate)?.is_some() {
+                index.add(&self.layout, &s.tuple, row, &mut s.keys.own)?;
+            } else if self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, gate)?.is_some() {
                 return Err(self.duplicate_key(txn, index.oid, &s.tuple));
             }
         }
