@@ -203,7 +203,8 @@ impl RowSink for RowWriter<'_> {
         self.rows.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
     }
 
-    #[inline]
+    // Called once in a loop over columns.
+    #[inline(always)]
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
         if let Some(value) = value
             && matches!(ty.kind, Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz)

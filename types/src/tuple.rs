@@ -77,6 +77,12 @@ impl TupleDesc {
         self.columns.is_empty()
     }
 
+    /// Where whole rows have a column; `None` if it is of no fixed kind. Columns that are added later move nothing.
+    pub fn fixed(&self, i: usize) -> Option<Fixed> {
+        let column = self.columns.get(i).filter(|c| !c.varying)?;
+        Some(Fixed { offset: column.offset, width: column.width })
+    }
+
     /// Size of the fixed area of a row that has the first `count` columns.
     fn fixed_size(&self, count: usize) -> usize {
         let last = count.checked_sub(1).and_then(|i| self.columns.get(i));
@@ -197,7 +203,7 @@ impl<'a> Tuple<'a> {
         let stored = self.stored_columns();
         let (nulls, fixed) = self.bytes.get(2..)?.split_at_checked(stored.div_ceil(8))?;
         let is_whole = stored == self.desc.len() && nulls.iter().all(|bits| *bits == 0);
-        is_whole.then_some(Whole { desc: self.desc, fixed })
+        is_whole.then_some(Whole { fixed })
     }
 
     /// Whether a column is NULL or newer than the row.
@@ -252,18 +258,23 @@ impl<'a> Tuple<'a> {
     }
 }
 
+/// Where whole rows have a column of a fixed kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed {
+    offset: u32,
+    width: u32,
+}
+
 /// A row with all its columns: those of fixed kinds are at the same place in each such row.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
-    desc: &'a TupleDesc,
     fixed: &'a [u8],
 }
 
 impl<'a> Whole<'a> {
-    /// The stored bytes of a column of a fixed kind; `None` for others.
+    /// The stored bytes at a place of the row's layout.
     #[inline]
-    pub fn fixed(&self, i: usize) -> Option<&'a [u8]> {
-        let column = self.desc.columns.get(i).filter(|c| !c.varying)?;
-        self.fixed.get(to_usize(column.offset)..)?.get(..to_usize(column.width))
+    pub fn at(&self, place: Fixed) -> Option<&'a [u8]> {
+        self.fixed.get(to_usize(place.offset)..)?.get(..to_usize(place.width))
     }
 }

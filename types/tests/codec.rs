@@ -314,7 +314,7 @@ proptest! {
         prop_assert_eq!(tuple.whole().is_some(), is_whole);
         for (i, kind) in desc.kinds().iter().enumerate().filter(|_| is_whole) {
             let fixed = kind.width().and_then(|_| tuple.raw(i));
-            prop_assert_eq!(tuple.whole().and_then(|whole| whole.fixed(i)), fixed);
+            prop_assert_eq!(tuple.whole().zip(desc.fixed(i)).and_then(|(whole, place)| whole.at(place)), fixed);
         }
     }
 
@@ -328,7 +328,8 @@ proptest! {
         }
         let _ = Tuple::new(&desc, &bytes).values();
         let whole = Tuple::new(&desc, &bytes[..cut.min(bytes.len())]).whole();
-        let _ = whole.map(|whole| (0..=desc.len()).filter_map(|i| whole.fixed(i)).count());
+        let places = (0..=desc.len()).filter_map(|i| desc.fixed(i));
+        let _ = whole.map(|whole| places.filter_map(|place| whole.at(place)).count());
         let _ = Tuple::new(&desc, &bytes[..cut.min(bytes.len())]).values();
     }
 

@@ -3,18 +3,18 @@
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use vicinity_storage::pin;
+use vicinity_storage::{Row, pin};
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::aggregate;
 use super::append::{self, Parts};
+use super::emit::emit;
 use super::lock;
 use super::merge::Merge;
 use super::node::{Frame, Node, RowRef};
 use super::plan::{Leaf, RowPlan};
 use super::scan::{CompiledScan, Lookup, OpenScan, Origins};
 use super::sort::{SortNode, Sorter};
-use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::measure::Meter;
 use crate::rows::RowSink;
@@ -223,7 +223,7 @@ impl RowCursor {
                 *skip -= 1;
                 return Ok(want > 0);
             }
-            emit(&plan.outputs, &frame, row, sink)?;
+            emit(plan, &frame, row, sink)?;
             *given += 1;
             want -= 1;
             Ok(want > 0)
@@ -564,7 +564,7 @@ fn scan_rows(
     let mut looked = 0u32;
     loop {
         let Some(cursor) = &mut scan.cursor else { return Ok(true) };
-        let found = cursor.next(&guard, &mut |row| {
+        let mut filter = |row: &Row<'_>| {
             if unfiltered {
                 return Ok(true);
             }
@@ -575,43 +575,14 @@ fn scan_rows(
             let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
             *seen.removed += u64::from(!ok);
             Ok(ok)
-        })?;
-        match found {
-            Some(row) => {
-                if !take(RowRef::Stored(&row, compiled.oid))? {
-                    return Ok(false);
-                }
-            }
-            None => {
-                if !scan.advance()? {
-                    return Ok(true);
-                }
-            }
+        };
+        let ended =
+            cursor.each(&guard, &mut filter, |row| take(RowRef::Stored(row, compiled.oid)))?;
+        if !ended {
+            return Ok(false);
+        }
+        if !scan.advance()? {
+            return Ok(true);
         }
     }
-}
-
-/// Writes a row: stored columns straight from their bytes.
-#[inline]
-fn emit<S: RowSink + ?Sized>(
-    outputs: &[(Node, PgType)],
-    frame: &Frame<'_>,
-    row: RowRef<'_>,
-    sink: &mut S,
-) -> Result<()> {
-    let whole = match row {
-        RowRef::Stored(row, _) => row.tuple().whole(),
-        _ => None,
-    };
-    sink.begin(outputs.len());
-    for (node, ty) in outputs {
-        match (node, row) {
-            (Node::Column(i), RowRef::Stored(row, _)) => {
-                let fixed = whole.and_then(|whole| whole.fixed(*i));
-                sink.raw(*ty, fixed.or_else(|| row.raw(*i)))?;
-            }
-            (node, _) => sink.datum(*ty, node.eval(&frame.with_row(row))?)?,
-        }
-    }
-    sink.end()
 }

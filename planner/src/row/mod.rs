@@ -9,6 +9,7 @@ pub mod append;
 mod build;
 pub mod compile;
 pub mod cursor;
+mod emit;
 pub mod family;
 pub mod lock;
 mod map;

@@ -10,6 +10,7 @@ use super::aggregate::{self, AggregateNode};
 use super::append::Append;
 use super::build::compile_over;
 use super::cursor::RowCursor;
+use super::emit::StoredColumn;
 use super::family::Family;
 use super::lock::ScanLocks;
 use super::node::{Frame, Node, RowRef};
@@ -59,6 +60,8 @@ pub struct RowPlan {
     pub(crate) filter: Option<Node>,
     pub(crate) sort: Vec<SortNode>,
     pub(crate) outputs: Vec<(Node, PgType)>,
+    /// The outputs again, where they all are columns of a table.
+    pub(super) stored: Option<Box<[StoredColumn]>>,
     pub(super) limit: Option<Node>,
     pub(super) offset: Option<Node>,
     pub(super) cells: usize,
@@ -81,6 +84,7 @@ impl RowPlan {
         place: Place,
     ) -> RowPlan {
         RowPlan {
+            stored: StoredColumn::all(&leaf, &outputs),
             leaf,
             filter: None,
             sort: Vec::new(),

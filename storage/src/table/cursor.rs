@@ -140,7 +140,7 @@ impl Table {
                 let nulls = near.is_some() && region.is_none();
                 let region = region.unwrap_or_else(Region::all);
                 let search = Nearest::new(near.unwrap_or_else(|| region.center()), region);
-                let scan = PointScan::new(points.clone(), index, search, limit, nulls);
+                let scan = PointScan::new(self, points.clone(), index, search, limit, nulls);
                 State::Points(Box::new(scan))
             }
             Access::Boxes { index, low, high } => {
@@ -232,10 +232,37 @@ impl Cursor {
                 Ok(None)
             }
             State::Vector(scan) => scan.next(table, &self.snapshot, guard, filter),
-            State::Points(scan) => scan.next(table, &self.snapshot, guard, filter),
+            State::Points(scan) => {
+                let mut next = None;
+                scan.each(table, &self.snapshot, guard, filter, |row| {
+                    next = Some(*row);
+                    Ok(false)
+                })?;
+                Ok(next)
+            }
             State::Boxes(scan) => scan.next(table, &self.snapshot, guard, filter),
             State::Union(scan) => scan.next(table, &self.snapshot, guard, filter),
         }
+    }
+
+    /// Calls `take` with each further visible row that passes the filter, until that returns false, or to the end
+    /// (true).
+    #[inline]
+    pub fn each<'g>(
+        &mut self,
+        guard: &'g Guard,
+        filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
+        mut take: impl FnMut(&Row<'g>) -> Result<bool>,
+    ) -> Result<bool> {
+        if let State::Points(scan) = &mut self.state {
+            return scan.each(&self.table, &self.snapshot, guard, filter, take);
+        }
+        while let Some(row) = self.next(guard, filter)? {
+            if !take(&row)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Pages touched so far. Rows and indexes are in memory; a page is what PostgreSQL would count a

@@ -7,6 +7,7 @@ use crossbeam_epoch::Guard;
 use vicinity_indexes::spatial::{Found, Nearest};
 use vicinity_indexes::{Boxes, Points};
 use vicinity_types::Result;
+use vicinity_types::tuple::Fixed;
 
 use super::cursor::Filter;
 use super::{Row, Table};
@@ -22,15 +23,18 @@ const AHEAD: usize = 64;
 
 /// Where a row's point is.
 enum Source {
-    Column(usize),
+    Column {
+        index: usize,
+        fixed: Option<Fixed>,
+    },
     /// The index computes it.
     Computed(Arc<IndexStore>),
 }
 
 impl Source {
-    fn of(index: &Arc<IndexStore>) -> Source {
+    fn of(index: &Arc<IndexStore>, table: &Table) -> Source {
         match index.column() {
-            Some((column, _)) => Source::Column(column),
+            Some((index, _)) => Source::Column { index, fixed: table.desc().fixed(index) },
             None => Source::Computed(index.clone()),
         }
     }
@@ -38,7 +42,11 @@ impl Source {
     #[inline]
     fn point(&self, row: &Row<'_>) -> Result<Option<[f64; 2]>> {
         match self {
-            Source::Column(column) => Ok(row.raw(*column).and_then(numbers::<2>)),
+            Source::Column { index, fixed } => Ok(match (row.tuple().whole(), fixed) {
+                (Some(whole), Some(fixed)) => whole.at(*fixed),
+                _ => row.raw(*index),
+            }
+            .and_then(numbers::<2>)),
             Source::Computed(index) => match index.place(row.layout, row.bytes)? {
                 Some(Place::Point(at)) => Ok(Some(at)),
                 _ => Ok(None),
@@ -65,6 +73,7 @@ pub(super) struct PointScan {
 impl PointScan {
     /// `limit` rows are wanted; `nulls` if rows without a point come last.
     pub(super) fn new(
+        table: &Table,
         points: Arc<Points>,
         index: &Arc<IndexStore>,
         search: Nearest,
@@ -75,7 +84,7 @@ impl PointScan {
         let wanted = if limit == usize::MAX { SOME } else { limit.saturating_add(limit / 8 + 1) };
         PointScan {
             index: points,
-            source: Source::of(index),
+            source: Source::of(index, table),
             search,
             wanted: wanted.min(MOST),
             batch: Vec::new(),
@@ -96,16 +105,18 @@ impl PointScan {
         self.last
     }
 
+    /// See [`Cursor::each`](super::Cursor::each).
     #[inline]
-    pub(super) fn next<'g>(
+    pub(super) fn each<'g>(
         &mut self,
         table: &Table,
         snapshot: &Snapshot,
         guard: &'g Guard,
         filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
-    ) -> Result<Option<Row<'g>>> {
+        mut take: impl FnMut(&Row<'g>) -> Result<bool>,
+    ) -> Result<bool> {
         loop {
-            while let Some(found) = self.batch.get(self.at).copied() {
+            while let Some(found) = self.batch.get(self.at) {
                 if self.at.is_multiple_of(AHEAD) {
                     self.prefetch(table);
                 }
@@ -118,25 +129,37 @@ impl PointScan {
                     && filter(&row)?
                 {
                     self.last = Some(found.distance);
-                    return Ok(Some(row));
+                    if !take(&row)? {
+                        return Ok(false);
+                    }
                 }
             }
             if !self.more {
                 self.last = None;
-                return self.next_without(table, snapshot, guard, filter);
-            }
-            let rows = &table.store.rows;
-            let mut room = SOME;
-            let soon = |row| {
-                if room > 0 {
-                    room -= 1;
-                    rows.prefetch_slot(row);
+                while let Some(row) = self.next_without(table, snapshot, guard, filter)? {
+                    if !take(&row)? {
+                        return Ok(false);
+                    }
                 }
-            };
-            self.more = self.search.next_batch(&self.index, self.wanted, soon, &mut self.batch);
-            self.wanted = self.wanted.saturating_mul(4).min(MOST);
-            self.at = 0;
+                return Ok(true);
+            }
+            self.look(table);
         }
+    }
+
+    /// Gets the next candidates.
+    fn look(&mut self, table: &Table) {
+        let rows = &table.store.rows;
+        let mut room = SOME;
+        let soon = |row| {
+            if room > 0 {
+                room -= 1;
+                rows.prefetch_slot(row);
+            }
+        };
+        self.more = self.search.next_batch(&self.index, self.wanted, soon, &mut self.batch);
+        self.wanted = self.wanted.saturating_mul(4).min(MOST);
+        self.at = 0;
     }
 
     /// Asks the cache for the rows of the next candidates, all at once, and for the slots of those behind them.

@@ -13,9 +13,28 @@ fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {
     raw.try_into().ok()
 }
 
-fn f64_at(raw: &[u8], i: usize) -> Option<f64> {
-    let (words, _) = raw.as_chunks::<8>();
-    words.get(i).map(|b| f64::from_le_bytes(*b))
+/// Appends a text that is short as a rule: no call and no loop then.
+#[inline]
+pub(super) fn put_short(text: &[u8], out: &mut Vec<u8>) {
+    if !(put::<4>(text, out) || put::<8>(text, out) || put::<16>(text, out)) {
+        out.put_slice(text);
+    }
+}
+
+/// Appends a text of `N` to `2 * N` bytes: its first `N` and its last, which agree where they meet.
+#[inline]
+fn put<const N: usize>(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return false;
+    };
+    let fits = text.len() <= 2 * N;
+    if fits {
+        let behind = out.len() + text.len() - N;
+        out.extend_from_slice(first);
+        out.truncate(behind);
+        out.extend_from_slice(last);
+    }
+    fits
 }
 
 /// Writes text; `None`, and nothing written, where the kind has no short way.
@@ -25,20 +44,20 @@ pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>)
     let mut int = itoa::Buffer::new();
     match kind {
         Kind::Bool => out.put_u8(if fixed::<1>(raw)? == [0] { b'f' } else { b't' }),
-        Kind::Int2 => out.put_slice(int.format(i16::from_le_bytes(fixed(raw)?)).as_bytes()),
-        Kind::Int4 => out.put_slice(int.format(i32::from_le_bytes(fixed(raw)?)).as_bytes()),
+        Kind::Int2 => put_short(int.format(i16::from_le_bytes(fixed(raw)?)).as_bytes(), out),
+        Kind::Int4 => put_short(int.format(i32::from_le_bytes(fixed(raw)?)).as_bytes(), out),
         Kind::Int8 if ty != oid::PG_LSN => {
-            out.put_slice(int.format(i64::from_le_bytes(fixed(raw)?)).as_bytes());
+            put_short(int.format(i64::from_le_bytes(fixed(raw)?)).as_bytes(), out);
         }
         Kind::Oid if !is_reg(ty) => {
-            out.put_slice(int.format(u32::from_le_bytes(fixed(raw)?)).as_bytes());
+            put_short(int.format(u32::from_le_bytes(fixed(raw)?)).as_bytes(), out);
         }
         Kind::Float4 => float::write4(f32::from_le_bytes(fixed(raw)?), digits, out),
         Kind::Float8 => float::write8(f64::from_le_bytes(fixed(raw)?), digits, out),
         Kind::Text | Kind::Jsonb => out.put_slice(raw),
         Kind::Point => {
-            let (x, y) = (f64_at(raw, 0)?, f64_at(raw, 1)?);
-            super::geo::write_point(x, y, digits, out);
+            let [x, y] = raw.as_chunks::<8>().0 else { return None };
+            super::geo::write_point(f64::from_le_bytes(*x), f64::from_le_bytes(*y), digits, out);
         }
         Kind::Date => {
             crate::datetime::format::date(i32::from_le_bytes(fixed(raw)?), io.style, out);

@@ -1,0 +1,83 @@
+//! Rows on their way out: stored columns straight from their bytes, others computed.
+
+use vicinity_storage::Row;
+use vicinity_types::Result;
+use vicinity_types::tuple::Fixed;
+
+use super::node::{Frame, Node, RowRef};
+use super::plan::{Leaf, RowPlan};
+use super::scan::{CompiledScan, Origins};
+use crate::call::PgType;
+use crate::rows::RowSink;
+
+/// An output that is a column of the table's rows.
+pub(super) struct StoredColumn {
+    index: usize,
+    /// Where whole rows have it.
+    fixed: Option<Fixed>,
+    ty: PgType,
+}
+
+impl StoredColumn {
+    /// The outputs of rows from a leaf, if they all are columns of a table.
+    pub(super) fn all(leaf: &Leaf, outputs: &[(Node, PgType)]) -> Option<Box<[StoredColumn]>> {
+        let Leaf::Scan(CompiledScan { origins: Origins::Table(table), .. }) = leaf else {
+            return None;
+        };
+        let stored = |(node, ty): &(Node, PgType)| match node {
+            Node::Column(i) => {
+                Some(StoredColumn { index: *i, fixed: table.desc().fixed(*i), ty: *ty })
+            }
+            _ => None,
+        };
+        outputs.iter().map(stored).collect()
+    }
+}
+
+/// Writes a row.
+#[inline]
+pub(super) fn emit<S: RowSink + ?Sized>(
+    plan: &RowPlan,
+    frame: &Frame<'_>,
+    row: RowRef<'_>,
+    sink: &mut S,
+) -> Result<()> {
+    match (&plan.stored, row) {
+        (Some(columns), RowRef::Stored(row, _)) => stored(columns, row, sink),
+        _ => computed(&plan.outputs, frame, row, sink),
+    }
+}
+
+#[inline]
+fn stored<S: RowSink + ?Sized>(
+    columns: &[StoredColumn],
+    row: &Row<'_>,
+    sink: &mut S,
+) -> Result<()> {
+    sink.begin(columns.len());
+    let whole = row.tuple().whole();
+    for StoredColumn { index, fixed, ty } in columns {
+        let value = match (&whole, fixed) {
+            (Some(whole), Some(fixed)) => whole.at(*fixed),
+            _ => row.raw(*index),
+        };
+        sink.raw(*ty, value)?;
+    }
+    sink.end()
+}
+
+fn computed<S: RowSink + ?Sized>(
+    outputs: &[(Node, PgType)],
+    frame: &Frame<'_>,
+    row: RowRef<'_>,
+    sink: &mut S,
+) -> Result<()> {
+    sink.begin(outputs.len());
+    for (node, ty) in outputs {
+        match (node, row) {
+            (Node::Column(i), RowRef::Stored(row, _)) => sink.raw(*ty, row.raw(*i))?,
+            (node, _) => sink.datum(*ty, node.eval(&frame.with_row(row))?)?,
+        }
+    }
+    sink.end()
+}
