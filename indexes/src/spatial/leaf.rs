@@ -6,16 +6,15 @@
 //! (invariant *hints*): what became visible before the reader's snapshot was in its slot before. Where the row has an
 //! entry at those coordinates too, the reader sees that one twice, and must tell.
 
-use std::cmp::Ordering::Greater;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Entry;
+use super::{Entry, near};
 use crate::RowId;
 use crate::vector::prefetch_lines;
 
-/// Entries of a leaf.
+/// Entries of a leaf: a bit of a word each.
 pub(super) const CAPACITY: usize = 64;
 /// The row of a slot without an entry.
 const EMPTY: RowId = RowId::MAX;
@@ -141,39 +140,28 @@ impl<const D: usize> Leaf<D> {
         }
     }
 
-    /// Slots that may hold an entry at most so far (squared) from a point.
+    /// A bit for each slot, the first is the lowest, that may hold an entry at most so far (squared) from a point.
     #[inline]
-    pub(super) fn near<'h>(&self, point: [f64; 2], bound: f64, hits: &'h mut Hits) -> &'h [u8] {
-        let [qx, qy] = point;
-        let len = self.len.load(Ordering::Acquire);
-        let [xs, ys, ..] = self.at.as_slice() else { return &[] };
-        let mut n = 0;
-        for (slot, (x, y)) in (0u8..).zip(xs.iter().zip(ys).take(len)) {
-            let x = f64::from_bits(x.load(Ordering::Relaxed));
-            let y = f64::from_bits(y.load(Ordering::Relaxed));
-            let (dx, dy) = (x - qx, y - qy);
-            // Written whatever it is, kept if it counts: no branch to guess. NaN counts.
-            if let Some(hit) = hits.get_mut(n) {
-                *hit = slot;
-            }
-            n += usize::from((dx * dx + dy * dy).partial_cmp(&bound) != Some(Greater));
-        }
-        hits.get(..n).unwrap_or_default()
+    pub(super) fn near(&self, point: [f64; 2], bound: f64) -> u64 {
+        let [xs, ys, ..] = self.at.as_slice() else { return 0 };
+        let used = self.len.load(Ordering::Acquire);
+        let behind = CAPACITY.saturating_sub(used);
+        near::near(xs, ys, point, bound) & u64::MAX.checked_shr(behind as u32).unwrap_or(0)
     }
 
     /// The coordinates in a slot.
     #[inline]
-    pub(super) fn at(&self, slot: u8) -> [f64; D] {
+    pub(super) fn at(&self, slot: u32) -> [f64; D] {
         std::array::from_fn(|d| {
-            let cell = self.at.get(d).and_then(|c| c.get(usize::from(slot)));
+            let cell = self.at.get(d).and_then(|c| c.get(slot as usize));
             cell.map_or(0.0, |c| f64::from_bits(c.load(Ordering::Relaxed)))
         })
     }
 
     /// The row in a slot; `None` if there is no entry.
     #[inline]
-    pub(super) fn row(&self, slot: u8) -> Option<RowId> {
-        self.rows.get(usize::from(slot)).and_then(|row| Slot(row).row())
+    pub(super) fn row(&self, slot: u32) -> Option<RowId> {
+        self.rows.get(slot as usize).and_then(|row| Slot(row).row())
     }
 
     /// All entries.
@@ -185,9 +173,6 @@ impl<const D: usize> Leaf<D> {
         });
     }
 }
-
-/// Room for the slots of a leaf.
-pub(super) type Hits = [u8; CAPACITY];
 
 /// A slot whose row is still to be read.
 pub(super) struct Slot<'a>(&'a AtomicU64);

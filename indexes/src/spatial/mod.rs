@@ -27,6 +27,7 @@
 
 mod cell;
 mod leaf;
+mod near;
 mod nearest;
 mod region;
 mod shape;

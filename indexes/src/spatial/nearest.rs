@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use vicinity_types::geo::hypotenuse;
 
 use super::cell::{Link, Seen};
-use super::leaf::{CAPACITY, Leaf};
+use super::leaf::Leaf;
 use super::region::{Region, farthest_square, nearest_square, square, widened};
 use super::{Cut, Inner, Points};
 use crate::RowId;
@@ -262,10 +262,12 @@ impl Best<'_> {
 
     #[inline]
     fn scan(&mut self, leaf: &Leaf<2>) {
-        let mut hits = [0; CAPACITY];
         let [qx, qy] = self.search.point;
-        for slot in leaf.near(self.search.point, self.bound, &mut hits) {
-            let at = leaf.at(*slot);
+        let mut hits = leaf.near(self.search.point, self.bound);
+        while hits != 0 {
+            let slot = hits.trailing_zeros();
+            hits &= hits - 1;
+            let at = leaf.at(slot);
             let [x, y] = at;
             let (dx, dy) = (x - qx, y - qy);
             let square = dx * dx + dy * dy;
@@ -275,7 +277,7 @@ impl Best<'_> {
             }
             let distance = if square.is_nan() { self.search.exact(at) } else { square };
             if self.is_wanted(at, distance)
-                && let Some(row) = leaf.row(*slot)
+                && let Some(row) = leaf.row(slot)
             {
                 self.keep(distance, row, at);
             }

@@ -1,0 +1,149 @@
+//! Which entries of a leaf are near: eight, four or one at a time, by what the CPU can do.
+//!
+//! Writers change slots meanwhile. A lane is read whole as any load of an aligned word is, which is all that a hint
+//! needs; the loads are the CPU's own instructions because the language knows no atomic ones so wide.
+#![allow(unsafe_code)]
+
+use std::cmp::Ordering::Greater;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::leaf::CAPACITY;
+
+/// One coordinate of all slots.
+pub(super) type Column = [AtomicU64; CAPACITY];
+
+/// A bit for each slot whose squared distance from a point is at most so much, or NaN.
+type Near = unsafe fn(&Column, &Column, [f64; 2], f64) -> u64;
+
+/// A bit for each slot, the first is the lowest, whose squared distance from a point is at most `bound`, or NaN.
+#[inline]
+pub(super) fn near(xs: &Column, ys: &Column, point: [f64; 2], bound: f64) -> u64 {
+    static CHOSEN: OnceLock<Near> = OnceLock::new();
+    let near = CHOSEN.get_or_init(choose);
+    // SAFETY: it was chosen for this CPU.
+    unsafe { near(xs, ys, point, bound) }
+}
+
+fn choose() -> Near {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return x86::near_512;
+        }
+        if is_x86_feature_detected!("avx2") {
+            return x86::near_256;
+        }
+    }
+    one_by_one
+}
+
+fn one_by_one(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+    xs.iter().zip(ys).rev().fold(0, |bits, (x, y)| {
+        let dx = f64::from_bits(x.load(Ordering::Relaxed)) - qx;
+        let dy = f64::from_bits(y.load(Ordering::Relaxed)) - qy;
+        bits << 1 | u64::from((dx * dx + dy * dy).partial_cmp(&bound) != Some(Greater))
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::asm;
+    use std::arch::x86_64::*;
+
+    use super::{CAPACITY, Column};
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn near_512(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+        let (qx, qy, bound) = (_mm512_set1_pd(qx), _mm512_set1_pd(qy), _mm512_set1_pd(bound));
+        (0..CAPACITY / 8).rev().fold(0, |bits, eight| {
+            let (x, y): (__m512d, __m512d);
+            // SAFETY: these eight slots are of the columns, which have CAPACITY; nothing else is touched.
+            unsafe {
+                let (x_at, y_at) = (xs.as_ptr().add(eight * 8), ys.as_ptr().add(eight * 8));
+                asm!(
+                    "vmovupd {x}, [{x_at}]",
+                    "vmovupd {y}, [{y_at}]",
+                    x = out(zmm_reg) x,
+                    y = lateout(zmm_reg) y,
+                    x_at = in(reg) x_at,
+                    y_at = in(reg) y_at,
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            let (dx, dy) = (_mm512_sub_pd(x, qx), _mm512_sub_pd(y, qy));
+            let square = _mm512_add_pd(_mm512_mul_pd(dx, dx), _mm512_mul_pd(dy, dy));
+            bits << 8 | u64::from(_mm512_cmp_pd_mask::<_CMP_NGT_UQ>(square, bound))
+        })
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn near_256(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+        let (qx, qy, bound) = (_mm256_set1_pd(qx), _mm256_set1_pd(qy), _mm256_set1_pd(bound));
+        (0..CAPACITY / 4).rev().fold(0, |bits, four| {
+            let (x, y): (__m256d, __m256d);
+            // SAFETY: these four slots are of the columns, which have CAPACITY; nothing else is touched.
+            unsafe {
+                let (x_at, y_at) = (xs.as_ptr().add(four * 4), ys.as_ptr().add(four * 4));
+                asm!(
+                    "vmovupd {x}, [{x_at}]",
+                    "vmovupd {y}, [{y_at}]",
+                    x = out(ymm_reg) x,
+                    y = lateout(ymm_reg) y,
+                    x_at = in(reg) x_at,
+                    y_at = in(reg) y_at,
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            let (dx, dy) = (_mm256_sub_pd(x, qx), _mm256_sub_pd(y, qy));
+            let square = _mm256_add_pd(_mm256_mul_pd(dx, dx), _mm256_mul_pd(dy, dy));
+            let four = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NGT_UQ>(square, bound));
+            bits << 4 | u64::from(four.cast_unsigned())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn column(values: &[f64]) -> Column {
+        std::array::from_fn(|i| AtomicU64::new(values[i].to_bits()))
+    }
+
+    fn coordinate() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            8 => -10.0..10.0f64,
+            1 => prop::sample::select(vec![0.0, -0.0, f64::NAN, f64::INFINITY, -1e308, 3.0]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_ways_agree(
+            xs in prop::collection::vec(coordinate(), CAPACITY),
+            ys in prop::collection::vec(coordinate(), CAPACITY),
+            point in [coordinate(), coordinate()],
+            bound in prop_oneof![0.0..300.0f64, Just(0.0), Just(f64::INFINITY), Just(f64::NAN)],
+        ) {
+            let expected = (0..CAPACITY).fold(0, |bits, i| {
+                let (dx, dy) = (xs[i] - point[0], ys[i] - point[1]);
+                let square = dx * dx + dy * dy;
+                let unordered = square.is_nan() || bound.is_nan();
+                bits | u64::from(square <= bound || unordered) << i
+            });
+            let (xs, ys) = (column(&xs), column(&ys));
+            prop_assert_eq!(one_by_one(&xs, &ys, point, bound), expected);
+            prop_assert_eq!(near(&xs, &ys, point, bound), expected);
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: just detected.
+                prop_assert_eq!(unsafe { x86::near_256(&xs, &ys, point, bound) }, expected);
+            }
+        }
+    }
+}
