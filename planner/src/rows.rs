@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
+use vicinity_types::io::short;
 use vicinity_types::{Datum, Io, Kind, Oid, Result, binary_out, raw, text_out};
 
 use crate::call::PgType;
@@ -152,8 +153,21 @@ impl<'a> RowWriter<'a> {
         }
     }
 
+    /// Writes a text of bounded length; `None`, and nothing written, if it is none.
+    #[inline(always)]
+    fn short(&mut self, ty: PgType, value: &[u8]) -> Option<()> {
+        const FIELD: usize = 4 + short::ROOM;
+        let start = self.rows.len();
+        self.rows.extend_from_slice(&[0; FIELD]);
+        let (length, room) = self.rows.last_chunk_mut::<FIELD>()?.split_first_chunk_mut::<4>()?;
+        let text = short::write(ty.oid, ty.kind, value, self.io.style, room.first_chunk_mut()?);
+        *length = text.and_then(|text| u32::try_from(text).ok()).unwrap_or(0).to_be_bytes();
+        self.rows.truncate(start + text.map_or(0, |text| 4 + text));
+        text.map(|_| self.column += 1)
+    }
+
     /// Writes a date or time as text.
-    #[inline]
+    #[inline(always)]
     fn repeated(&mut self, ty: PgType, value: &[u8]) -> Result<()> {
         let word = word(value);
         match self.last.get(self.column) {
@@ -167,6 +181,18 @@ impl<'a> RowWriter<'a> {
             }
             _ => self.remember(ty, value, word),
         }
+    }
+
+    /// Writes a stored value.
+    #[inline(never)]
+    fn stored(&mut self, ty: PgType, value: &[u8]) -> Result<()> {
+        self.column(Some(value), |value, binary, io, out| {
+            if binary {
+                raw::binary_out_raw(ty.oid, ty.kind, value, io, out)
+            } else {
+                raw::text_out_raw(ty.oid, ty.kind, value, io, out)
+            }
+        })
     }
 
     /// Writes a date or time as text and keeps that, unless it is too long.
@@ -203,22 +229,26 @@ impl RowSink for RowWriter<'_> {
         self.rows.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
     }
 
-    // Called once in a loop over columns.
+    // Called once, in a loop over columns.
     #[inline(always)]
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
-        if let Some(value) = value
-            && matches!(ty.kind, Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz)
-            && (self.text || !is_binary(self.formats, self.column))
-        {
-            return self.repeated(ty, value);
-        }
-        self.column(value, |value, binary, io, out| {
-            if binary {
-                raw::binary_out_raw(ty.oid, ty.kind, value, io, out)
-            } else {
-                raw::text_out_raw(ty.oid, ty.kind, value, io, out)
+        let Some(value) = value else {
+            return self.column(None::<()>, |_, _, _, _| Ok(()));
+        };
+        if self.text || !is_binary(self.formats, self.column) {
+            match ty.kind {
+                Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz => {
+                    return self.repeated(ty, value);
+                }
+                Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Float8 | Kind::Point
+                    if self.short(ty, value).is_some() =>
+                {
+                    return Ok(());
+                }
+                _ => (),
             }
-        })
+        }
+        self.stored(ty, value)
     }
 
     fn datum(&mut self, ty: PgType, value: Datum) -> Result<()> {

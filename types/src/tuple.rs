@@ -201,9 +201,11 @@ impl<'a> Tuple<'a> {
     #[inline]
     pub fn whole(&self) -> Option<Whole<'a>> {
         let stored = self.stored_columns();
+        if stored != self.desc.len() {
+            return None;
+        }
         let (nulls, fixed) = self.bytes.get(2..)?.split_at_checked(stored.div_ceil(8))?;
-        let is_whole = stored == self.desc.len() && nulls.iter().all(|bits| *bits == 0);
-        is_whole.then_some(Whole { fixed })
+        nulls.iter().all(|bits| *bits == 0).then_some(Whole { fixed })
     }
 
     /// Whether a column is NULL or newer than the row.

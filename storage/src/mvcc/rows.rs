@@ -133,11 +133,11 @@ impl Rows {
         }
     }
 
-    /// Asks the cache for the newest version of a row.
+    /// Asks the cache for the newest version of a row: its first line, which holds all of a small one.
     #[inline]
     pub(crate) fn prefetch_head(&self, row: RowId) {
         if let Some(slot) = self.slot(row) {
-            prefetch_lines::<2>(slot.load(Ordering::Relaxed).cast());
+            prefetch_lines::<1>(slot.load(Ordering::Relaxed).cast());
         }
     }
 

@@ -39,19 +39,26 @@ impl Source {
         }
     }
 
-    #[inline]
     fn point(&self, row: &Row<'_>) -> Result<Option<[f64; 2]>> {
         match self {
-            Source::Column { index, fixed } => Ok(match (row.tuple().whole(), fixed) {
-                (Some(whole), Some(fixed)) => whole.at(*fixed),
-                _ => row.raw(*index),
-            }
-            .and_then(numbers::<2>)),
+            Source::Column { index, .. } => Ok(row.raw(*index).and_then(numbers::<2>)),
             Source::Computed(index) => match index.place(row.layout, row.bytes)? {
                 Some(Place::Point(at)) => Ok(Some(at)),
                 _ => Ok(None),
             },
         }
+    }
+
+    /// Whether a row's point is, bit for bit, this one.
+    #[inline(always)]
+    fn is_at(&self, row: &Row<'_>, [x, y]: [f64; 2]) -> Result<bool> {
+        if let Source::Column { fixed: Some(fixed), .. } = self
+            && let Some(([own_x, own_y], [])) =
+                row.tuple().whole().and_then(|whole| whole.at(*fixed)).map(<[u8]>::as_chunks)
+        {
+            return Ok(*own_x == x.to_le_bytes() && *own_y == y.to_le_bytes());
+        }
+        Ok(self.point(row)?.map(|own| own.map(f64::to_bits)) == Some([x, y].map(f64::to_bits)))
     }
 }
 
@@ -124,10 +131,7 @@ impl PointScan {
                 self.fetched += 1;
                 let Some(row) = table.fetch(found.row, snapshot, guard) else { continue };
                 // The entry may stand for an older or newer version than the visible one.
-                let own = self.source.point(&row)?;
-                if own.map(|v| v.map(f64::to_bits)) == Some(found.at.map(f64::to_bits))
-                    && filter(&row)?
-                {
+                if self.source.is_at(&row, found.at)? && filter(&row)? {
                     self.last = Some(found.distance);
                     if !take(&row)? {
                         return Ok(false);

@@ -4,7 +4,7 @@
 
 use bytes::BufMut;
 
-use super::{Io, float, is_reg};
+use super::{Io, float, short};
 use crate::datum::{Kind, Oid};
 use crate::oid;
 use crate::raw::{F32s, float4_slice};
@@ -13,50 +13,20 @@ fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {
     raw.try_into().ok()
 }
 
-/// Appends a text that is short as a rule: no call and no loop then.
-#[inline]
-pub(super) fn put_short(text: &[u8], out: &mut Vec<u8>) {
-    if !(put::<4>(text, out) || put::<8>(text, out) || put::<16>(text, out)) {
-        out.put_slice(text);
-    }
-}
-
-/// Appends a text of `N` to `2 * N` bytes: its first `N` and its last, which agree where they meet.
-#[inline]
-fn put<const N: usize>(text: &[u8], out: &mut Vec<u8>) -> bool {
-    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
-        return false;
-    };
-    let fits = text.len() <= 2 * N;
-    if fits {
-        let behind = out.len() + text.len() - N;
-        out.extend_from_slice(first);
-        out.truncate(behind);
-        out.extend_from_slice(last);
-    }
-    fits
-}
-
 /// Writes text; `None`, and nothing written, where the kind has no short way.
 #[inline]
 pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Option<()> {
     let digits = io.style.extra_float_digits;
-    let mut int = itoa::Buffer::new();
     match kind {
-        Kind::Bool => out.put_u8(if fixed::<1>(raw)? == [0] { b'f' } else { b't' }),
-        Kind::Int2 => put_short(int.format(i16::from_le_bytes(fixed(raw)?)).as_bytes(), out),
-        Kind::Int4 => put_short(int.format(i32::from_le_bytes(fixed(raw)?)).as_bytes(), out),
-        Kind::Int8 if ty != oid::PG_LSN => {
-            put_short(int.format(i64::from_le_bytes(fixed(raw)?)).as_bytes(), out);
+        Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Oid => {
+            return short_out(ty, kind, raw, io, out);
         }
-        Kind::Oid if !is_reg(ty) => {
-            put_short(int.format(u32::from_le_bytes(fixed(raw)?)).as_bytes(), out);
-        }
+        Kind::Float8 | Kind::Point if short_out(ty, kind, raw, io, out).is_some() => (),
         Kind::Float4 => float::write4(f32::from_le_bytes(fixed(raw)?), digits, out),
         Kind::Float8 => float::write8(f64::from_le_bytes(fixed(raw)?), digits, out),
         Kind::Text | Kind::Jsonb => out.put_slice(raw),
         Kind::Point => {
-            let [x, y] = raw.as_chunks::<8>().0 else { return None };
+            let ([x, y], []) = raw.as_chunks::<8>() else { return None };
             super::geo::write_point(f64::from_le_bytes(*x), f64::from_le_bytes(*y), digits, out);
         }
         Kind::Date => {
@@ -75,6 +45,15 @@ pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>)
         _ => return None,
     }
     Some(())
+}
+
+/// Writes a text of bounded length.
+fn short_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>) -> Option<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; short::ROOM]);
+    let length = short::write(ty, kind, raw, io.style, out.last_chunk_mut()?);
+    out.truncate(start + length.unwrap_or(0));
+    length.map(|_| ())
 }
 
 /// `{1,2.5}`; vectors whose subscripts do not begin at 1 take the long way.

@@ -2,7 +2,6 @@
 
 use bytes::BufMut;
 
-use super::fast::put_short;
 use super::is_space;
 use crate::error::{PgError, Result, SqlState};
 
@@ -179,7 +178,7 @@ impl Shortest8 {
 fn shortest8(v: f64, out: &mut Vec<u8>) {
     let mut buffer = Shortest8::new();
     if let Some(text) = buffer.plain(v) {
-        return put_short(text.as_bytes(), out);
+        return out.put_slice(text.as_bytes());
     }
     let mut parts = Decimal::from_text(zmij::Buffer::new().format_finite(v));
     let bits = v.abs().to_bits();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 
-use super::fast::put_short;
 use super::{float, is_space};
 use crate::datum::{Datum, Oid};
 use crate::error::{PgError, Result, SqlState};
@@ -312,19 +311,7 @@ pub fn write(value: &Datum, digits: i32, out: &mut Vec<u8>) {
 }
 
 /// Writes `(x,y)`.
-#[inline]
 pub fn write_point(x: f64, y: f64, digits: i32, out: &mut Vec<u8>) {
-    if digits > 0 {
-        // Both are there before either is copied: what was just written by bytes is slow to read by words.
-        let (mut first, mut second) = (float::Shortest8::new(), float::Shortest8::new());
-        if let (Some(x), Some(y)) = (first.plain(x), second.plain(y)) {
-            out.push(b'(');
-            put_short(x.as_bytes(), out);
-            out.push(b',');
-            put_short(y.as_bytes(), out);
-            return out.push(b')');
-        }
-    }
     out.put_u8(b'(');
     float::write8(x, digits, out);
     out.put_u8(b',');

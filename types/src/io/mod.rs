@@ -13,6 +13,7 @@ pub mod geo;
 pub mod pase;
 pub mod record;
 pub mod scalar;
+pub mod short;
 pub mod string;
 pub mod style;
 
