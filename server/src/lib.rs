@@ -3,7 +3,6 @@
 //! [`vicinity_wire`] owns sockets and messages; [`session`] puts the engine behind it; [`serve`]
 //! opens the database, listens and stops; [`demo`] shows it all in one command.
 
-pub mod allocator;
 pub mod config;
 pub mod demo;
 pub mod serve;

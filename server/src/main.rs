@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vicinity_server::allocator::Allocator;
 use vicinity_server::config::Settings;
 use vicinity_server::{demo, serve};
 use vicinity_types::{PgError, Result};
 
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Nearest rows, over PostgreSQL's protocol.
 #[derive(Parser)]
