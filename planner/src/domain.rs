@@ -15,6 +15,8 @@ use crate::{names, sql};
 /// What a domain asks of its values, its checks compiled when they are first needed.
 pub(crate) struct Asked {
     domain: Arc<TypeDef>,
+    /// The domain that errors speak of: one over that domain, or itself.
+    shown: Arc<TypeDef>,
     base: PgType,
     checks: OnceLock<Vec<(String, RowExpr)>>,
 }
@@ -39,9 +41,11 @@ pub(crate) fn validate(ctx: &ExecContext, (base, typmod): (Oid, i32), expr: &Ast
 }
 
 impl Asked {
-    /// What a domain asks itself, not what the domain it is made of asks; `None` if nothing.
-    pub(crate) fn of(catalog: &Catalog, domain: Oid) -> Option<Asked> {
+    /// What a domain asks itself, not what the domain it is made of asks; `None` if nothing. It may ask
+    /// it of what becomes a value of `shown`.
+    pub(crate) fn of(catalog: &Catalog, domain: Oid, shown: Oid) -> Option<Asked> {
         let ty = catalog.type_def(domain)?;
+        let shown = catalog.type_def(shown)?.clone();
         let TypeKind::Domain { base, typmod, not_null, checks, .. } = &ty.kind else {
             return None;
         };
@@ -49,18 +53,18 @@ impl Asked {
             return None;
         }
         let base = PgType::with_kind(*base, *typmod, catalog.kind_of(*base));
-        Some(Asked { domain: ty.clone(), base, checks: OnceLock::new() })
+        Some(Asked { domain: ty.clone(), shown, base, checks: OnceLock::new() })
     }
 
     /// What distinguishes it from others.
     pub(crate) fn identity(&self) -> String {
-        format!("{} {:?}", self.domain.oid, self.domain.kind)
+        format!("{} {} {:?}", self.shown.oid, self.domain.oid, self.domain.kind)
     }
 
     /// An error if a value is not one of the domain's.
     pub(crate) fn check(&self, ctx: &ExecContext, value: &Datum) -> Result<()> {
         let TypeKind::Domain { not_null, checks, .. } = &self.domain.kind else { return Ok(()) };
-        let shown = || names::type_name_in(&ctx.catalog, Some(&ctx.session), self.domain.oid, -1);
+        let shown = || names::type_name_in(&ctx.catalog, Some(&ctx.session), self.shown.oid, -1);
         if *not_null && value.is_null() {
             let text = format!("domain {} does not allow null values", shown());
             return Err(self.refused(ctx, SqlState::NOT_NULL_VIOLATION, text, None));
@@ -98,8 +102,8 @@ impl Asked {
     ) -> PgError {
         let mut error = PgError::new(code, text);
         let report = error.report_mut();
-        report.schema = ctx.catalog.schema(self.domain.schema).map(|s| s.name.clone());
-        report.data_type = Some(self.domain.name.clone());
+        report.schema = ctx.catalog.schema(self.shown.schema).map(|s| s.name.clone());
+        report.data_type = Some(self.shown.name.clone());
         report.constraint = constraint.cloned();
         error
     }

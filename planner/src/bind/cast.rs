@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
 use vicinity_functions::Proc;
-use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of, literal, placeholder};
@@ -20,12 +20,8 @@ impl Binder<'_> {
         context: Context,
         place: Option<usize>,
     ) -> Result<Typed> {
-        if let Some((base, typmod)) = self.types.domain(target.oid)
-            && value.ty.oid != target.oid
-        {
-            let base = self.types.pg(base, typmod);
-            let held = self.coerce(value, base, context, place)?;
-            return Ok(special::domain(&self.types.catalog, held, target));
+        if value.ty.oid != target.oid && self.types.domain(target.oid).is_some() {
+            return self.coerce_domain(value, target, target.oid, context, place);
         }
         // All that is left of these are arrays of domains.
         let made_of = self.types.made_of(target.oid);
@@ -36,12 +32,33 @@ impl Binder<'_> {
                 value = self.coerce_type(value, self.ty(held), context, place)?;
             }
             if self.types.catalog.element_of(value.ty.oid).is_some() {
-                let context = if written { Context::Assignment } else { Context::Explicit };
+                let context = if written { Context::Assignment } else { context };
                 return self.coerce_array(value, target, context);
             }
         }
         let typed = self.coerce_type(value, target, context, place)?;
         self.modified(typed, target, context == Context::Explicit)
+    }
+
+    /// A value as one of a domain, which asks what the domains it is over ask first; `shown` is the
+    /// domain that errors speak of.
+    fn coerce_domain(
+        &mut self,
+        value: Typed,
+        target: PgType,
+        shown: Oid,
+        context: Context,
+        place: Option<usize>,
+    ) -> Result<Typed> {
+        let held = match self.types.domain(target.oid) {
+            None => return self.coerce(value, target, context, place),
+            Some(_) if value.ty.oid == target.oid => return Ok(value),
+            Some((base, typmod)) => {
+                let base = self.types.pg(base, typmod);
+                self.coerce_domain(value, base, shown, context, place)?
+            }
+        };
+        Ok(special::domain(&self.types.catalog, held, target, shown))
     }
 
     fn coerce_type(

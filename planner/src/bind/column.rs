@@ -191,6 +191,18 @@ impl Binder<'_> {
         Some(self.outer_value(level, whole))
     }
 
+    /// The same where it must be one.
+    pub(super) fn whole_item(&mut self, name: &ast::ObjectName) -> Result<Typed> {
+        match self.item_row(name) {
+            Some(row) => Ok(row),
+            None => {
+                let parts = super::name_parts(name);
+                let missing = self.missing_from(parts.last().map_or("", String::as_str));
+                Err(missing.or_at(super::name_position(name)))
+            }
+        }
+    }
+
     /// The values of `t.*`.
     pub(super) fn item_values(&mut self, name: &ast::ObjectName) -> Result<Vec<Typed>> {
         Ok(self.item_columns(name)?.into_iter().map(|(_, value, ..)| value).collect())

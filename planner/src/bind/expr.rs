@@ -72,6 +72,7 @@ impl Binder<'_> {
                 self.row(fields)
             }
             E::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
+            E::QualifiedWildcard(item, _) => self.whole_item(item),
             E::AnyOp { left, compare_op, right, .. } => {
                 self.quantified(left, compare_op, right, true)
             }
@@ -388,7 +389,10 @@ impl Binder<'_> {
         let fields = self.row_fields(&value);
         let found = fields.iter().position(|(n, _)| *n == name);
         match found.and_then(|i| fields.get(i).map(|(_, ty)| (i, *ty))) {
-            Some((i, ty)) => Ok(special::field_select(value, i, name, ty)),
+            Some((i, ty)) => {
+                self.note_field(value.ty.oid, i);
+                Ok(special::field_select(value, i, name, ty))
+            }
             None if fields.is_empty() && value.ty.kind != Kind::Record => Err(PgError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!(

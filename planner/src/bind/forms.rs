@@ -292,7 +292,9 @@ impl Binder<'_> {
                     )
                     .or_at(place));
                 }
-                self.expr(expr)
+                let value = self.expr(expr)?;
+                self.types.check_collatable(value.ty.oid)?;
+                Ok(value)
             }
             E::IsNormalized { expr, form, negated } => {
                 let value = self.expr(expr)?;

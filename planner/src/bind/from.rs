@@ -326,7 +326,7 @@ impl Binder<'_> {
     }
 
     /// The calls an element of FROM makes: several for ROWS FROM, and for `unnest` of several arrays.
-    fn calls_in_from(
+    pub(super) fn calls_in_from(
         &mut self,
         name: &ast::ObjectName,
         args: &[ast::FunctionArg],
@@ -453,9 +453,9 @@ impl Binder<'_> {
 }
 
 /// A function called in FROM, and the columns it gives.
-struct CallInFrom {
+pub(super) struct CallInFrom {
     name: String,
-    resolved: Resolved,
+    pub(super) resolved: Resolved,
     columns: Vec<(String, PgType)>,
 }
 

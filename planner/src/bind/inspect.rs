@@ -1,11 +1,17 @@
 //! Names and types at a place of a query, for what writes queries back as SQL.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, Ident};
+use vicinity_storage::catalog::model::Function;
 use vicinity_types::Result;
 
 use super::column::lookup;
+use super::from::CallInFrom;
+use super::function::Resolved;
 use super::{Binder, Level, fold};
 use crate::call::Typed;
+use crate::resolve::function::Target;
 
 /// Where a column comes from.
 #[derive(Clone, Debug)]
@@ -99,6 +105,20 @@ impl Binder<'_> {
                 Some((owner.alias.clone(), c.name))
             })
             .collect()
+    }
+
+    /// The user's function that a call in FROM means.
+    pub(crate) fn function_called(
+        &mut self,
+        name: &ast::ObjectName,
+        args: &[ast::FunctionArg],
+    ) -> Option<Arc<Function>> {
+        match self.calls_in_from(name, args).ok()?.as_slice() {
+            [CallInFrom { resolved: Resolved { target: Target::User(function), .. }, .. }] => {
+                Some(function.clone())
+            }
+            _ => None,
+        }
     }
 
     /// The columns of an item of the FROM clause entered last.

@@ -8,9 +8,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use datafusion::logical_expr::{Case, Expr, LogicalPlan};
-use vicinity_storage::catalog::model::Column;
+use vicinity_storage::catalog::model::{Column, RelationKind};
 use vicinity_types::record::Record;
-use vicinity_types::{Datum, Result, oid};
+use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::Binder;
 use super::scope::Item;
@@ -116,6 +116,17 @@ impl Binder<'_> {
         match self.types.fields(value.ty.oid) {
             Some(fields) => fields.into_iter().map(|c| self.field_of(c)).collect(),
             None => self.traced(&value.expr, None).unwrap_or_default(),
+        }
+    }
+
+    /// Notes that a field of a composite type is looked at.
+    pub(super) fn note_field(&mut self, ty: Oid, at: usize) {
+        let relation = self.types.catalog.relation_of_type(self.types.base(ty));
+        let composite = relation.filter(|r| matches!(r.kind, RelationKind::Composite(_)));
+        if let Some(oid) = composite.map(|r| r.oid)
+            && let Ok(number) = i16::try_from(at + 1)
+        {
+            self.uses.add_column(oid, number);
         }
     }
 

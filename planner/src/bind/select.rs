@@ -237,6 +237,7 @@ impl Binder<'_> {
             .or_at(place));
         }
         for (i, (name, ty)) in fields.into_iter().enumerate() {
+            self.note_field(row.ty.oid, i);
             let value = super::special::field_select(row.clone(), i, name.clone(), ty);
             list.push(Target { name, value, table: 0, attr: 0 });
         }

@@ -178,10 +178,11 @@ pub(super) fn read_text(text: &str, target: PgType, name: String) -> Result<Type
     .over(vec![literal]))
 }
 
-/// A value of a domain's base type as one of the domain, checked if the domain asks for anything.
-pub(super) fn domain(catalog: &Catalog, value: Typed, target: PgType) -> Typed {
+/// A value of a domain's base type as one of the domain, checked if the domain asks for anything;
+/// `shown` is the domain it becomes in the end.
+pub(super) fn domain(catalog: &Catalog, value: Typed, target: PgType, shown: u32) -> Typed {
     let target = PgType { typmod: -1, ..target };
-    let Some(asked) = crate::domain::Asked::of(catalog, target.oid) else {
+    let Some(asked) = crate::domain::Asked::of(catalog, target.oid, shown) else {
         return Typed::new(value.expr, target);
     };
     let detail = asked.identity();

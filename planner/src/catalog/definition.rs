@@ -234,7 +234,7 @@ pub fn domain_check(ctx: &ExecContext, wanted: Oid, pretty: bool) -> Option<Stri
         .ok()
         .and_then(|e| stored::write_check(ctx, base, &e, &ctx.catalog, Some(&ctx.session)));
     let text = text.unwrap_or_else(|| found.expr.clone());
-    let text = if pretty { crate::exec::written::pretty(&text) } else { text };
+    let text = if pretty { crate::exec::pretty::pretty(&text) } else { text };
     let behind = if found.validated { "" } else { " NOT VALID" };
     Some(format!("CHECK ({text}){behind}"))
 }

@@ -7,8 +7,7 @@ use super::VirtualTable;
 use super::definition::{column_at, function_name, qualified_name, relation_name};
 use super::row::{Rows, ch, flag, id, int2, int2vector, text};
 use crate::context::ExecContext;
-use crate::exec::triggers::{Event, bits};
-use crate::exec::written;
+use crate::exec::triggers::{Event, bits, shown_condition};
 use crate::names::quote;
 
 fn timing(t: &Trigger) -> &'static str {
@@ -72,7 +71,7 @@ pub(super) fn definition(ctx: &ExecContext, t: &Trigger, pretty: bool) -> Option
     }
     sql.push_str(if t.kind & bits::ROW != 0 { "FOR EACH ROW " } else { "FOR EACH STATEMENT " });
     if let Some(when) = &t.when {
-        let when = if pretty { written::pretty(when) } else { when.clone() };
+        let when = shown_condition(ctx, table, when, pretty);
         sql.push_str(&format!("WHEN ({when}) "));
     }
     let function = catalog.function(t.function).map_or("?".to_owned(), |f| function_name(ctx, f));

@@ -17,7 +17,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use super::physical::one_zero_among;
-use super::simplify_logic::{junction, negation, truth};
+use super::simplify_logic::{condition, junction, negation, truth};
 use crate::call::{callable_of, external, literal};
 
 /// The rule.
@@ -40,9 +40,12 @@ impl OptimizerRule for Simplify {
     ) -> DfResult<Transformed<LogicalPlan>> {
         let schema = schema_below(&plan)?;
         let names = NamePreserver::new(&plan);
+        let filters = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::TableScan(_));
         let mut each = |expr: Expr| {
             let name = names.save(&expr);
-            Ok(simplified(expr, &schema)?.update_data(|e| name.restore(e)))
+            let done = simplified(expr, &schema)?;
+            let done = if filters { done.transform_data(|e| Ok(condition(e)))? } else { done };
+            Ok(done.update_data(|e| name.restore(e)))
         };
         plan.map_expressions(|expr| match expr {
             // The names of grouping sets are made of those of their keys.

@@ -7,7 +7,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
 
-use super::simplify::is_volatile;
+use super::simplify::{is_null, is_volatile};
 
 /// Splits an expression at an operator.
 fn operands(expr: Expr, op: Operator, out: &mut Vec<Expr>) {
@@ -69,6 +69,22 @@ pub(super) fn junction(expr: Expr) -> Transformed<Expr> {
         None if fewer => Transformed::yes(joined(kept, op)),
         None => Transformed::no(expr),
     }
+}
+
+/// A filter's condition, which is done: no row passes by what is unknown.
+pub(super) fn condition(expr: Expr) -> Transformed<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { op: op @ (Operator::And | Operator::Or), .. }) = &expr else {
+        return match is_null(&expr) {
+            true => Transformed::yes(lit(false)),
+            false => Transformed::no(expr),
+        };
+    };
+    let parts: Vec<Transformed<Expr>> = split(&expr, *op).into_iter().map(condition).collect();
+    if parts.iter().all(|part| !part.transformed) {
+        return Transformed::no(expr);
+    }
+    let parts = parts.into_iter().map(|part| part.data).collect();
+    Transformed::yes(junction(joined(parts, *op)).data)
 }
 
 /// `a OR (a AND b)` is `a`, and the other way round.

@@ -128,6 +128,7 @@ pub(crate) fn columns_of(expr: &Expr) -> Vec<String> {
         let found = match e {
             Expr::Identifier(i) => Some(name::ident(i)),
             Expr::CompoundIdentifier(parts) => parts.last().map(name::ident),
+            Expr::QualifiedWildcard(row, _) => Some(name::last(row)),
             _ => None,
         };
         if let Some(found) = found

@@ -22,6 +22,7 @@ pub(crate) mod locking;
 mod maintenance;
 pub(crate) mod name;
 pub mod outcome;
+pub(crate) mod pretty;
 mod query;
 pub(crate) mod respell;
 mod rewrite;

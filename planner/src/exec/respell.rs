@@ -1,17 +1,19 @@
 //! What has a new name is called by it in all the texts that the catalog keeps: queries of views,
-//! defaults, checks, expressions of indexes and partitions. A text is read with the names from before
-//! and written with those of now, so that whatever it was bound to, it stays bound to.
+//! defaults, checks, conditions of triggers, expressions of indexes and partitions. A text is read with
+//! the names from before and written with those of now, so that whatever it was bound to, it stays bound
+//! to.
 
 use std::sync::Arc;
 
 use sqlparser::ast::Expr;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
-    ConstraintKind, Object, Relation, RelationKind, TypeDef, TypeKind,
+    ConstraintKind, Object, Relation, RelationKind, Trigger, TypeDef, TypeKind,
 };
 use vicinity_types::{PgError, Result};
 
 use super::stored;
+use super::triggers::written_condition;
 use super::viewtext::{self, Style};
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -26,6 +28,11 @@ pub(crate) fn after(ctx: &ExecContext, change: impl FnOnce() -> Result<()>) -> R
     for relation in now.relations() {
         if let Some(next) = respell.relation(relation)? {
             ctx.txn.put(Object::Relation(Arc::new(next)))?;
+        }
+    }
+    for trigger in now.triggers() {
+        if let Some(next) = respell.trigger(trigger) {
+            ctx.txn.put(Object::Trigger(Arc::new(next)))?;
         }
     }
     for ty in now.types() {
@@ -50,7 +57,11 @@ impl Respell<'_> {
         let changed = match &mut next.kind {
             RelationKind::View(v) => {
                 let columns: Vec<String> = v.columns.iter().map(|c| c.name.clone()).collect();
-                self.query(&mut v.query, &columns)?
+                let mut changed = self.query(&mut v.query, &columns)?;
+                for text in v.columns.iter_mut().filter_map(|c| c.default.as_mut()) {
+                    changed |= self.expr(None, text);
+                }
+                changed
             }
             RelationKind::Table(t) => {
                 let mut changed = false;
@@ -129,6 +140,14 @@ impl Respell<'_> {
             *kept = text;
         }
         changed
+    }
+
+    fn trigger(&self, trigger: &Arc<Trigger>) -> Option<Trigger> {
+        let table = self.ctx.catalog.relation(trigger.table)?;
+        let mut next = (**trigger).clone();
+        let write =
+            |e: &Expr, catalog: &Catalog| written_condition(self.ctx, table, e, catalog, None);
+        self.respelled(next.when.as_mut()?, write).then_some(next)
     }
 
     fn domain(&self, ty: &Arc<TypeDef>) -> Option<TypeDef> {

@@ -37,6 +37,7 @@ pub(crate) fn check(ctx: &ExecContext, stmt: &Statement) -> Result<()> {
         Statement::AlterObject(a) if a.function => asker.owns_functions(&a.name),
         Statement::AlterObject(a) => asker.owns_type(&a.name),
         Statement::AlterDomain(a) => asker.owns_type(&a.name),
+        Statement::AlterAttributes(a) => asker.owns_type(&a.name),
         Statement::Checkpoint => {
             Err(forbidden("must be superuser or have privileges of pg_checkpoint to do CHECKPOINT"))
         }

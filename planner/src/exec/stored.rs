@@ -188,7 +188,7 @@ pub(crate) fn shown(
         .ok()
         .and_then(|e| write(ctx, relation, &e, &ctx.catalog, Some(&ctx.session)));
     let made = made.unwrap_or_else(|| text.to_owned());
-    if pretty { super::written::pretty(&made) } else { made }
+    if pretty { super::pretty::pretty(&made) } else { made }
 }
 
 /// A column's default as the catalog keeps it; a string is a value of the column's type.

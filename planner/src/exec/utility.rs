@@ -72,6 +72,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::CreateDomain(d) => domain::create(ctx, d),
         Statement::Comment { on, text } => comment::on(ctx, on, text.as_deref()),
         Statement::AlterDomain(a) => domain::alter(ctx, a),
+        Statement::AlterAttributes(a) => alter::attribute::run(ctx, a),
         Statement::CreateMaterializedView { view, no_data } => {
             materialized::create(ctx, view, *no_data)
         }
@@ -249,6 +250,7 @@ pub fn writes(stmt: &Statement) -> Option<String> {
         Statement::CreateDomain(_) => Some("CREATE DOMAIN".to_owned()),
         Statement::Comment { .. } => Some("COMMENT".to_owned()),
         Statement::AlterDomain(_) => Some("ALTER DOMAIN".to_owned()),
+        Statement::AlterAttributes(_) => Some("ALTER TYPE".to_owned()),
         Statement::CreateMaterializedView { .. } => Some("CREATE MATERIALIZED VIEW".to_owned()),
         Statement::AlterObject(_) => Some("ALTER FUNCTION".to_owned()),
         Statement::Grant(g) => Some(if g.revoke { "REVOKE" } else { "GRANT" }.to_owned()),

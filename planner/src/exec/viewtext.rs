@@ -12,9 +12,10 @@ use sqlparser::ast::{
     OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
 };
 use vicinity_storage::Catalog;
-use vicinity_storage::catalog::model::{Relation, RelationKind};
+use vicinity_storage::catalog::model::Relation;
 
-use super::written::{Names, Writer, direction, key_text, pretty};
+use super::pretty::pretty;
+use super::written::{Names, Writer, direction, key_text};
 use super::{canon, name};
 use crate::bind::{Binder, Owner, ParamTypes};
 use crate::call::Typed;
@@ -55,7 +56,8 @@ pub(crate) fn write_as(
     // What is kept has the names it was written with, so that it can be compared.
     let alone = style != Style::Stored || catalog.version() != ctx.catalog.version();
     let (names, with) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
-    let layout = Layout { ctx, catalog, binder, style, base: Cell::new(0), alone, names, with };
+    let (base, named) = (Cell::new(0), Cell::new(true));
+    let layout = Layout { ctx, catalog, binder, style, base, alone, names, with, named };
     layout.query(query, Some(columns))
 }
 
@@ -110,6 +112,8 @@ struct Layout<'a> {
     names: RefCell<Vec<Vec<(String, String)>>>,
     /// By level, the names of WITH queries.
     with: RefCell<Vec<Vec<String>>>,
+    /// Whether anybody can see what the columns of the present query are called.
+    named: Cell<bool>,
 }
 
 impl Names for Layout<'_> {
@@ -132,7 +136,7 @@ impl Names for Layout<'_> {
     }
 
     fn query(&self, query: &Query) -> Option<String> {
-        self.nested(8, || Layout::query(self, query, None))
+        self.inner(query, false)
     }
 
     fn catalog(&self) -> &Catalog {
@@ -151,6 +155,14 @@ impl Layout<'_> {
         let done = f();
         self.base.set(base);
         done
+    }
+
+    /// A query within this one; `named`: whether the names of its columns can be seen here.
+    fn inner(&self, query: &Query, named: bool) -> Option<String> {
+        let before = self.named.replace(named);
+        let text = self.nested(8, || self.query(query, None));
+        self.named.set(before);
+        text
     }
 
     /// A line that begins so far from the query's left.
@@ -266,14 +278,8 @@ impl Layout<'_> {
     fn owner(&self, parts: &[Ident]) -> Option<Owner> {
         let found = self.binder.borrow().owner(parts)?;
         let column = |catalog: &Catalog| {
-            let relation = catalog.relation(found.relation)?;
-            let columns = match &relation.kind {
-                RelationKind::Table(t) => &t.columns,
-                RelationKind::View(v) => &v.columns,
-                _ => return None,
-            };
             let at = usize::try_from(found.attr.checked_sub(1)?).ok()?;
-            columns.get(at).map(|c| c.name.clone())
+            catalog.relation(found.relation)?.columns()?.get(at).map(|c| c.name.clone())
         };
         // A column with a name of its own in the query keeps it.
         let own = column(&self.ctx.catalog).is_some_and(|name| name == found.column);
@@ -328,10 +334,8 @@ impl Layout<'_> {
                 Some(ast::CteAsMaterialized::Materialized) => " AS MATERIALIZED ",
                 Some(ast::CteAsMaterialized::NotMaterialized) => " AS NOT MATERIALIZED ",
             });
-            let inner = self.nested(8, || {
-                Some(format!("({}{}{})", self.line(0), self.query(&cte.query, None)?, self.line(0)))
-            });
-            parts.push(head + &inner?);
+            let line = self.nested(8, || self.line(0));
+            parts.push(format!("{head}({line}{}{line})", self.inner(&cte.query, true)?));
         }
         let recursive = if with.recursive { "RECURSIVE " } else { "" };
         Some(format!(" WITH {recursive}{}{}", parts.join(", "), self.line(0)))
@@ -370,7 +374,12 @@ impl Layout<'_> {
                     ast::SetQuantifier::All => " ALL",
                     _ => return None,
                 };
-                let (left, right) = (self.body(left, columns)?, self.body(right, columns)?);
+                let left = self.body(left, columns)?;
+                // The names are those of the left.
+                let named = self.named.replace(false);
+                let right = self.body(right, columns);
+                self.named.set(named);
+                let right = right?;
                 let line = self.line(0);
                 Some(format!("{left}{line}{op}{all}{line}{right}"))
             }
@@ -473,8 +482,11 @@ impl Layout<'_> {
             Expr::CompoundIdentifier(parts) => self.owner(parts),
             _ => None,
         };
-        let known = own.map_or_else(|| "?column?".to_owned(), |owner| owner.column);
-        if known == named {
+        let known = match own {
+            Some(owner) => owner.column == named,
+            None => !self.named.get() && named == "?column?",
+        };
+        if known {
             return Some(text);
         }
         Some(format!("{text} AS {}", names::quote(&named)))
@@ -553,7 +565,7 @@ impl Layout<'_> {
                 self.function(function, args, alias.as_ref(), *with_ordinality)
             }
             TableFactor::Derived { lateral, subquery, alias, sample: None } => {
-                let query = Names::query(self, subquery)?;
+                let query = self.inner(subquery, true)?;
                 let lateral = if *lateral { "LATERAL " } else { "" };
                 Some(format!("{lateral}({query}){}", self.alias(alias.as_ref(), "")))
             }
@@ -594,8 +606,11 @@ impl Layout<'_> {
         }
         let mut text = format!(" {}", names::quote(&named));
         if !alias.columns.is_empty() {
+            // A list that begins names them all.
+            let all = self.binder.borrow().columns_of(&name::ident(&alias.name));
+            let given = || alias.columns.iter().map(|c| name::ident(&c.name)).collect();
             let columns: Vec<String> =
-                alias.columns.iter().map(|c| names::quote(&name::ident(&c.name))).collect();
+                all.unwrap_or_else(given).iter().map(|c| names::quote(c)).collect();
             text.push_str(&format!("({})", columns.join(", ")));
         }
         text
@@ -620,11 +635,17 @@ impl Layout<'_> {
         let named = alias.map_or_else(|| own.clone(), |a| name::ident(&a.name));
         let columns = self.binder.borrow().columns_of(&named)?;
         let columns: Vec<String> = columns.iter().map(|c| names::quote(c)).collect();
-        let parts: Vec<String> = name::parts(function).iter().map(|p| names::quote(p)).collect();
+        let called = self.binder.borrow_mut().function_called(function, args);
+        let shown = called.map_or_else(
+            || {
+                let parts = name::parts(function);
+                parts.iter().map(|p| names::quote(p)).collect::<Vec<_>>().join(".")
+            },
+            |called| self.user_function(&called),
+        );
         let counted = if ordinality { " WITH ORDINALITY" } else { "" };
         Some(format!(
-            "{}({}){counted} {}({})",
-            parts.join("."),
+            "{shown}({}){counted} {}({})",
             texts.join(", "),
             names::quote(&named),
             columns.join(", ")

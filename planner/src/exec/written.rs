@@ -1,24 +1,23 @@
 //! Stored expressions as PostgreSQL writes them (`ruleutils.c`): every operator in parentheses, the
-//! types of literals and implicit casts spelled out; and the pretty form of listings, with only the
-//! parentheses that matter.
+//! types of literals and implicit casts spelled out.
 
 use std::cell::Cell;
 
 use sqlparser::ast::{
-    self, BinaryOperator as Op, CastKind, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, Ident, UnaryOperator, Value,
+    self, AccessExpr, BinaryOperator as Op, CastKind, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, Ident, Subscript, UnaryOperator, Value,
 };
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Function, TypeKind};
 use vicinity_types::io::{text_in, to_text};
 use vicinity_types::{Oid, oid};
 
-use super::canon::lower_types;
 use super::dml::{Layout, binder};
 use super::name;
 use crate::call::{PgType, Typed, callable_of, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::names;
+use crate::resolve::{Types, operator};
 use crate::session_state::SessionState;
 use crate::user_call::UserCall;
 
@@ -82,12 +81,14 @@ impl Names for TableNames<'_> {
 
     fn column(&self, parts: &[Ident]) -> Option<String> {
         let own = name::ident(parts.last()?);
-        let scope = self.layout.scope();
-        let known = scope
-            .items
-            .iter()
-            .any(|item| item.alias == own || item.columns.iter().any(|c| c.name == own));
-        known.then(|| names::quote(&own))
+        let items = &self.layout.scope().items;
+        if items.iter().any(|item| item.columns.iter().any(|c| c.name == own)) {
+            return Some(names::quote(&own));
+        }
+        // The row as a whole.
+        let table = items.iter().find(|item| item.alias == own)?;
+        let now = self.catalog.relation(table.relation).map_or(own, |r| r.name.clone());
+        Some(format!("{}.*", names::quote(&now)))
     }
 
     fn query(&self, _: &ast::Query) -> Option<String> {
@@ -121,6 +122,22 @@ fn literal(e: &Expr) -> Option<&Value> {
 
 fn is_string(e: &Expr) -> bool {
     matches!(literal(e), Some(Value::SingleQuotedString(_)))
+}
+
+/// An expression without the parentheses around it.
+fn within(e: &Expr) -> &Expr {
+    match e {
+        Expr::Nested(inner) => within(inner),
+        e => e,
+    }
+}
+
+/// A value with the first of its fields and subscripts.
+fn before_step(root: &Expr, chain: &[AccessExpr]) -> Expr {
+    if chain.is_empty() {
+        return root.clone();
+    }
+    Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: chain.to_vec() }
 }
 
 /// Words of the grammar that are values.
@@ -175,6 +192,12 @@ impl Writer<'_> {
             Expr::Nested(inner) => self.expr(inner)?,
             Expr::Identifier(i) => self.names.column(std::slice::from_ref(i))?,
             Expr::CompoundIdentifier(parts) => self.names.column(parts)?,
+            Expr::QualifiedWildcard(item, _) => {
+                let parts: Option<Vec<Ident>> =
+                    item.0.iter().map(|p| p.as_ident().cloned()).collect();
+                self.names.column(&parts?)?
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain)?,
             Expr::Value(v) => match &v.value {
                 Value::SingleQuotedString(_) => format!("{e}::text"),
                 Value::Boolean(b) => b.to_string(),
@@ -190,23 +213,26 @@ impl Writer<'_> {
                 }
                 _ => format!("(- {})", self.expr(expr)?),
             },
+            Expr::UnaryOp { op, expr } => format!("({op} {})", self.expr(expr)?),
             Expr::BinaryOp { op: op @ (Op::And | Op::Or), .. } => {
                 let mut parts = Vec::new();
                 self.flatten(e, op, &mut parts)?;
                 format!("({})", parts.join(&format!(" {op} ")))
             }
             Expr::BinaryOp { left, op, right } => {
-                let (left, right) = self.operands(e, left, right)?;
-                let op = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
-                format!("({left} {op} {right})")
+                let name = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
+                let (left, right) = self.operands(e, left, &name, right)?;
+                format!("({left} {name} {right})")
             }
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                let (left, right) = self.operands(e, expr, pattern)?;
-                format!("({left} {} {right})", if *negated { "!~~" } else { "~~" })
+                let name = if *negated { "!~~" } else { "~~" };
+                let (left, right) = self.operands(e, expr, name, pattern)?;
+                format!("({left} {name} {right})")
             }
             Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
-                let (left, right) = self.operands(e, expr, pattern)?;
-                format!("({left} {} {right})", if *negated { "!~~*" } else { "~~*" })
+                let name = if *negated { "!~~*" } else { "~~*" };
+                let (left, right) = self.operands(e, expr, name, pattern)?;
+                format!("({left} {name} {right})")
             }
             Expr::IsNull(inner) => format!("({} IS NULL)", self.expr(inner)?),
             Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", self.expr(inner)?),
@@ -214,6 +240,8 @@ impl Writer<'_> {
             Expr::IsFalse(inner) => format!("({} IS FALSE)", self.expr(inner)?),
             Expr::IsNotTrue(inner) => format!("({} IS NOT TRUE)", self.expr(inner)?),
             Expr::IsNotFalse(inner) => format!("({} IS NOT FALSE)", self.expr(inner)?),
+            Expr::IsUnknown(inner) => format!("({} IS UNKNOWN)", self.expr(inner)?),
+            Expr::IsNotUnknown(inner) => format!("({} IS NOT UNKNOWN)", self.expr(inner)?),
             Expr::Between { expr, negated, low, high } => {
                 self.between(expr, *negated, low, high)?
             }
@@ -241,7 +269,7 @@ impl Writer<'_> {
                 format!("EXTRACT({} FROM {})", field.to_string().to_lowercase(), self.expr(expr)?)
             }
             Expr::IsDistinctFrom(l, r) | Expr::IsNotDistinctFrom(l, r) => {
-                let (left, right) = self.operands(e, l, r)?;
+                let (left, right) = self.operands(e, l, "=", r)?;
                 let distinct = format!("({left} IS DISTINCT FROM {right})");
                 let is = matches!(e, Expr::IsDistinctFrom(..));
                 if is { distinct } else { format!("(NOT {distinct})") }
@@ -349,25 +377,121 @@ impl Writer<'_> {
     }
 
     /// Both sides of an operator, as the types it was resolved to.
-    fn operands(&self, whole: &Expr, left: &Expr, right: &Expr) -> Option<(String, String)> {
+    fn operands(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        op: &str,
+        right: &Expr,
+    ) -> Option<(String, String)> {
         let bound = self.bind(whole)?;
         let resolved = callable_of(&bound.expr)
             .filter(|(c, args)| args.len() == 2 && c.operator().is_some() && c.args().len() == 2);
         let (l, r) = match resolved {
             Some((c, _)) => (*c.args().first()?, *c.args().get(1)?),
-            None => {
-                let side = |e: &Expr| self.bind(e).map(|t| t.ty).filter(|_| !is_string(e));
-                let ty = side(left).or_else(|| side(right)).unwrap_or(PgType::new(oid::TEXT));
-                // Of varchar there is no comparison.
-                let ty = if ty.oid == oid::VARCHAR { PgType::new(oid::TEXT) } else { ty };
-                let one = |e: &Expr| match side(e) {
-                    Some(own) if own.oid != oid::VARCHAR => own,
-                    _ => ty,
-                };
-                (one(left), one(right))
-            }
+            None => self.native(left, op, right)?,
         };
         Some((self.given(left, l)?, self.given(right, r)?))
+    }
+
+    /// The types of an operator that is a form of the plan, not a call.
+    fn native(&self, left: &Expr, op: &str, right: &Expr) -> Option<(PgType, PgType)> {
+        let side = |e: &Expr| match is_string(e) {
+            true => Some(PgType::new(oid::UNKNOWN)),
+            false => self.bind(e).map(|t| t.ty),
+        };
+        let (l, r) = (side(left)?, side(right)?);
+        let types = Types { catalog: self.ctx.catalog.clone() };
+        let found = operator::binary(&types, None, op, l.oid, r.oid).ok();
+        Some(match found.map(|o| (types.plain(o.left), types.plain(o.right))) {
+            Some((left, right)) if !is_polymorphic(left.oid) => (left, right),
+            _ => match (l.oid, r.oid) {
+                (oid::UNKNOWN, oid::UNKNOWN) => (PgType::new(oid::TEXT), PgType::new(oid::TEXT)),
+                (oid::UNKNOWN, _) => (r, r),
+                (_, oid::UNKNOWN) => (l, l),
+                _ => (l, r),
+            },
+        })
+    }
+
+    /// Fields and subscripts behind a value.
+    fn access(&self, root: &Expr, chain: &[AccessExpr]) -> Option<String> {
+        if let Expr::CompoundFieldAccess { root, access_chain } = within(root) {
+            let whole = [access_chain.as_slice(), chain].concat();
+            return self.access(root, &whole);
+        }
+        let (mut text, from, mut bare) = self.access_root(root, chain)?;
+        for (at, step) in chain.iter().enumerate().skip(from) {
+            match step {
+                AccessExpr::Dot(Expr::Identifier(field)) => {
+                    let before = before_step(root, chain.get(..at)?);
+                    let row = self.bind(&before)?.ty.oid;
+                    let field = names::quote(&self.field(row, &name::ident(field))?);
+                    let behind = at > from;
+                    text = if behind {
+                        format!("{text}.{field}")
+                    } else {
+                        format!("({text}).{field}")
+                    };
+                    bare = true;
+                }
+                AccessExpr::Dot(_) => return None,
+                AccessExpr::Subscript(subscript) => {
+                    if !bare {
+                        text = format!("({text})");
+                    }
+                    text.push_str(&self.subscript(subscript)?);
+                    bare = true;
+                }
+            }
+        }
+        Some(text)
+    }
+
+    /// What fields and subscripts are taken of, how many of them it has in it, and whether it stands
+    /// before a subscript without parentheses.
+    fn access_root(&self, root: &Expr, chain: &[AccessExpr]) -> Option<(String, usize, bool)> {
+        if let Expr::Identifier(first) = root {
+            let mut parts = vec![first.clone()];
+            parts.extend(chain.iter().map_while(|step| match step {
+                AccessExpr::Dot(Expr::Identifier(part)) => Some(part.clone()),
+                _ => None,
+            }));
+            for count in (2..=parts.len()).rev() {
+                let column = parts.get(..count)?;
+                if self.bind(&Expr::CompoundIdentifier(column.to_vec())).is_some() {
+                    return Some((self.names.column(column)?, count - 1, true));
+                }
+            }
+        }
+        let inner = within(root);
+        let column = matches!(inner, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        Some((self.expr(inner)?, 0, column))
+    }
+
+    /// What a field of a row type is called now.
+    fn field(&self, row: Oid, given: &str) -> Option<String> {
+        let at = |catalog: &Catalog| {
+            let columns = catalog.relation_of_type(row)?.columns()?;
+            columns.iter().position(|c| !c.dropped && c.name == given)
+        };
+        let Some(at) = at(&self.ctx.catalog) else { return Some(given.to_owned()) };
+        let now = self.names.catalog().relation_of_type(row)?;
+        now.columns()?.get(at).map(|c| c.name.clone())
+    }
+
+    fn subscript(&self, subscript: &Subscript) -> Option<String> {
+        let one = |e: &Option<Expr>| match e {
+            Some(e) => self.expr(e),
+            None => Some(String::new()),
+        };
+        match subscript {
+            Subscript::Index { index } => Some(format!("[{}]", self.expr(index)?)),
+            Subscript::Slice { lower_bound, upper_bound, stride: None } => {
+                Some(format!("[{}:{}]", one(lower_bound)?, one(upper_bound)?))
+            }
+            Subscript::Slice { .. } => None,
+        }
     }
 
     fn between(&self, e: &Expr, negated: bool, low: &Expr, high: &Expr) -> Option<String> {
@@ -599,165 +723,4 @@ pub(crate) fn direction(options: &ast::OrderByOptions) -> &'static str {
         (false, Some(false)) => " DESC NULLS LAST",
         (false, _) => " DESC",
     }
-}
-
-/// What an expression stands in, for the parentheses it needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    /// An argument, or nothing.
-    Free,
-    And,
-    Or,
-    Not,
-    /// An operator of a precedence: 1 adds, 2 multiplies, 0 is any other; whether on the right.
-    Operator(u8, bool),
-    Cast,
-    /// IS NULL and its kin.
-    Test,
-}
-
-fn precedence(op: &Op) -> u8 {
-    match op {
-        Op::Plus | Op::Minus => 1,
-        Op::Multiply | Op::Divide | Op::Modulo => 2,
-        _ => 0,
-    }
-}
-
-/// Whether an expression needs parentheses there (`isSimpleNode`).
-fn needs(e: &Expr, inside: Inside) -> bool {
-    match e {
-        Expr::BinaryOp { op: Op::And, .. } => {
-            !matches!(inside, Inside::Free | Inside::And | Inside::Or)
-        }
-        Expr::BinaryOp { op: Op::Or, .. } => !matches!(inside, Inside::Free | Inside::Or),
-        Expr::UnaryOp { op: UnaryOperator::Not, .. } => {
-            !matches!(inside, Inside::Free | Inside::And | Inside::Or)
-        }
-        Expr::BinaryOp { op, .. } => match inside {
-            Inside::Free | Inside::And | Inside::Or | Inside::Not => false,
-            Inside::Operator(outer, right) => {
-                let own = precedence(op);
-                outer == 0 || own == 0 || own < outer || (own == outer && right)
-            }
-            Inside::Cast | Inside::Test => true,
-        },
-        Expr::AnyOp { .. } | Expr::AllOp { .. } => inside != Inside::Free,
-        Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsFalse(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsNotFalse(_) => {
-            !matches!(inside, Inside::Free | Inside::And | Inside::Or | Inside::Not)
-        }
-        Expr::Case { .. } => matches!(inside, Inside::Cast | Inside::Test | Inside::Operator(..)),
-        Expr::UnaryOp { .. } => {
-            matches!(inside, Inside::Cast | Inside::Test | Inside::Operator(..))
-        }
-        _ => false,
-    }
-}
-
-/// A stored text without the parentheses that only say what the precedence says.
-pub(crate) fn pretty(text: &str) -> String {
-    match crate::sql::parse_expression(text) {
-        Ok(e) => bare(&e, Inside::Free),
-        Err(_) => text.to_owned(),
-    }
-}
-
-fn bare(e: &Expr, inside: Inside) -> String {
-    if let Expr::Nested(inner) = e {
-        return bare(inner, inside);
-    }
-    let text = match e {
-        Expr::BinaryOp { left, op, right } => {
-            let (l, r) = match op {
-                Op::And => (Inside::And, Inside::And),
-                Op::Or => (Inside::Or, Inside::Or),
-                op => {
-                    let p = precedence(op);
-                    (Inside::Operator(p, false), Inside::Operator(p, true))
-                }
-            };
-            format!("{} {op} {}", bare(left, l), bare(right, r))
-        }
-        Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
-            format!("NOT {}", bare(expr, Inside::Not))
-        }
-        Expr::AnyOp { left, compare_op, right, .. } => {
-            format!("{} {compare_op} ANY ({})", bare(left, Inside::Test), bare(right, Inside::Free))
-        }
-        Expr::AllOp { left, compare_op, right } => {
-            format!("{} {compare_op} ALL ({})", bare(left, Inside::Test), bare(right, Inside::Free))
-        }
-        Expr::IsNull(x) => format!("{} IS NULL", bare(x, Inside::Test)),
-        Expr::IsNotNull(x) => format!("{} IS NOT NULL", bare(x, Inside::Test)),
-        Expr::IsTrue(x) => format!("{} IS TRUE", bare(x, Inside::Test)),
-        Expr::IsFalse(x) => format!("{} IS FALSE", bare(x, Inside::Test)),
-        Expr::IsNotTrue(x) => format!("{} IS NOT TRUE", bare(x, Inside::Test)),
-        Expr::IsNotFalse(x) => format!("{} IS NOT FALSE", bare(x, Inside::Test)),
-        Expr::Cast { kind: CastKind::DoubleColon, expr, data_type, .. } => {
-            let ty = data_type.to_string();
-            let ty = if ty.contains('"') { ty } else { ty.to_lowercase() };
-            format!("{}::{ty}", bare(expr, Inside::Cast))
-        }
-        Expr::Function(f) => function(f).unwrap_or_else(|| lower_types(&e.to_string())),
-        Expr::Array(array) => {
-            let items: Vec<String> = array.elem.iter().map(|e| bare(e, Inside::Free)).collect();
-            format!("ARRAY[{}]", items.join(", "))
-        }
-        Expr::AtTimeZone { timestamp, time_zone } => {
-            let (at, zone) = (bare(timestamp, Inside::Test), bare(time_zone, Inside::Test));
-            format!("{at} AT TIME ZONE {zone}")
-        }
-        Expr::Extract { field, expr, .. } => {
-            let field = field.to_string().to_lowercase();
-            format!("EXTRACT({field} FROM {})", bare(expr, Inside::Free))
-        }
-        Expr::Case { operand: None, conditions, else_result, .. } => {
-            let mut out = "\nCASE".to_owned();
-            for c in conditions {
-                let (when, then) =
-                    (bare(&c.condition, Inside::Free), bare(&c.result, Inside::Free));
-                out.push_str(&format!("\n    WHEN {when} THEN {then}"));
-            }
-            if let Some(other) = else_result {
-                out.push_str(&format!("\n    ELSE {}", bare(other, Inside::Free)));
-            }
-            out + "\nEND"
-        }
-        other => lower_types(&other.to_string()),
-    };
-    if needs(e, inside) { format!("({text})") } else { text }
-}
-
-fn function(f: &ast::Function) -> Option<String> {
-    let FunctionArguments::List(list) = &f.args else { return None };
-    let mut args = Vec::new();
-    for a in &list.args {
-        match a {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(bare(e, Inside::Free)),
-            FunctionArg::Unnamed(
-                every @ (FunctionArgExpr::Wildcard | FunctionArgExpr::QualifiedWildcard(_)),
-            ) => args.push(every.to_string()),
-            _ => return None,
-        }
-    }
-    let filter = f.filter.as_ref();
-    let filter = filter.map(|e| format!(" FILTER (WHERE {})", bare(e, Inside::Free)));
-    let key = |k: &ast::OrderByExpr| {
-        key_text(&k.expr, bare(&k.expr, Inside::Free), true) + direction(&k.options)
-    };
-    let order = match list.clauses.as_slice() {
-        [] => String::new(),
-        [FunctionArgumentClause::OrderBy(keys)] => {
-            format!(" ORDER BY {}", keys.iter().map(key).collect::<Vec<_>>().join(", "))
-        }
-        _ => return None,
-    };
-    let plain = f.over.is_none() && list.duplicate_treatment.is_none();
-    let (args, filter) = (args.join(", "), filter.unwrap_or_default());
-    plain.then(|| format!("{}({args}{order}){filter}", f.name))
 }

@@ -33,38 +33,6 @@ pub(crate) trait Names {
     fn subplan(&self, plan: &SubPlan, args: &[String]) -> String;
 }
 
-/// The columns of rows with names: `old.x`, in a scope that numbers them.
-struct Rows<'a>(&'a dyn Fn(&Column) -> Option<PgType>);
-
-impl Names for Rows<'_> {
-    fn column(&self, column: &Column) -> String {
-        let name = crate::exec::dml::bare_name(&column.name);
-        let row = column.relation.as_ref().map_or("", |r| r.table());
-        format!("{}.{}", crate::names::quote(row), crate::names::quote(name))
-    }
-
-    fn column_type(&self, column: &Column) -> Option<PgType> {
-        (self.0)(column)
-    }
-
-    fn parameter(&self, _index: usize) -> Option<String> {
-        None
-    }
-
-    fn subplan(&self, plan: &SubPlan, args: &[String]) -> String {
-        plan.deparse(args)
-    }
-}
-
-/// The text of an expression over rows with names.
-pub(crate) fn over_rows(
-    ctx: &ExecContext,
-    expr: &Expr,
-    types: &dyn Fn(&Column) -> Option<PgType>,
-) -> String {
-    Deparse { ctx, names: &Rows(types) }.expr(expr)
-}
-
 /// The columns of a query as those inside it see them.
 struct Outer<'a>(&'a dyn Names);
 

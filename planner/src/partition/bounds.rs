@@ -1,6 +1,6 @@
 //! A partitioned table's key and the partitions it places rows in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vicinity_functions::ScalarFn;
 use vicinity_storage::Catalog;
@@ -266,6 +266,12 @@ impl Bounds {
     fn listed(&self, low: &[u8], high: &[u8]) -> Vec<Oid> {
         use std::ops::Bound::{Excluded, Included};
         self.lists.range::<[u8], _>((Included(low), Excluded(high))).map(|(_, c)| *c).collect()
+    }
+
+    /// The lists that have a key other than these, and the default.
+    pub(super) fn listed_without(&self, keys: &HashSet<Vec<u8>>) -> Vec<Oid> {
+        let others = self.lists.iter().filter(|(key, _)| !keys.contains(*key));
+        others.map(|(_, child)| *child).chain(self.default).collect()
     }
 
     /// Whether nothing is in a range.

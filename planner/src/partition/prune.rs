@@ -1,5 +1,6 @@
 //! The partitions that can have rows that pass a filter.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
@@ -13,7 +14,8 @@ use super::bounds::{ABOVE, Bounds, key_bytes};
 use crate::call::{scalar_kind, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::df::source::StorageSource;
-use crate::push::access::{KeyFit, is_null_key, key_fit};
+use crate::push::KeyBound;
+use crate::push::key_filter::{KeyFilter, is_null_key};
 use crate::row::number::as_i64;
 
 /// What a condition compares a column of the key with.
@@ -85,7 +87,7 @@ pub(crate) fn literal(expr: &Expr, key: Kind) -> Result<Option<Datum>> {
 /// A filter's conditions on the key of a partitioned table.
 pub(crate) struct Pruning {
     bounds: Arc<Bounds>,
-    fit: KeyFit,
+    filter: KeyFilter,
 }
 
 impl Pruning {
@@ -98,17 +100,17 @@ impl Pruning {
     ) -> Result<Pruning> {
         let bounds = super::bounds(&ctx.engine, &ctx.catalog, table)?;
         let by = table.table().and_then(|t| t.partitioning.as_ref());
-        let fit = match by {
-            Some(by) => key_fit(&ctx.catalog, source, &as_index(by, table.oid), filters),
-            None => KeyFit { equal: Vec::new(), low: None, high: None },
+        let filter = match by {
+            Some(by) => KeyFilter::of(&ctx.catalog, source, &as_index(by, table.oid), filters),
+            None => KeyFilter::default(),
         };
-        Ok(Pruning { bounds, fit })
+        Ok(Pruning { bounds, filter })
     }
 
     /// The values the conditions compare with, each with the kind of its column of the key.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&Expr, Kind)> {
         let kind = |at: usize| self.bounds.kinds.get(at).copied().unwrap_or(Kind::Text);
-        self.fit.values().map(move |(at, e)| (e, kind(at)))
+        self.filter.values().into_iter().map(move |(at, e)| (e, kind(at)))
     }
 
     /// Whether there is more than one partition.
@@ -118,85 +120,156 @@ impl Pruning {
 
     /// Whether a row can be in one partition only, whatever the values are.
     pub(crate) fn is_single(&self) -> bool {
-        self.fit.equal.len() == self.bounds.kinds.len()
-            && self.fit.equal.iter().all(|values| values.len() == 1)
+        self.filter.equal.len() == self.bounds.kinds.len()
     }
 
     /// The partitions that may have rows, in PostgreSQL's order.
     pub(crate) fn needed(&self, ctx: &ExecContext, value: &Evaluate<'_>) -> Result<Vec<Oid>> {
-        let Pruning { bounds, fit } = self;
-        if fit.is_empty() {
-            return Ok(bounds.all());
+        let found = Search { ctx, bounds: &self.bounds, value }.all(&self.filter)?;
+        Ok(found.map_or_else(|| self.bounds.all(), |parts| self.bounds.in_order(parts)))
+    }
+}
+
+/// Looks for partitions where the values are known. `None` stands for all of them.
+struct Search<'a> {
+    ctx: &'a ExecContext,
+    bounds: &'a Bounds,
+    value: &'a Evaluate<'a>,
+}
+
+impl Search<'_> {
+    /// The partitions where all conditions may hold.
+    fn all(&self, filter: &KeyFilter) -> Result<Option<Vec<Oid>>> {
+        if filter.never {
+            return Ok(Some(Vec::new()));
         }
-        let (prefixes, columns) = self.prefixes(value)?;
-        let mut out = Vec::new();
-        if columns == bounds.kinds.len() {
-            for key in &prefixes {
-                out.extend(bounds.find(ctx, key)?);
-            }
-            return Ok(bounds.in_order(out));
+        // Where a part of the key is NULL no range is.
+        if self.bounds.strategy == Strategy::Range && !filter.null.is_empty() {
+            return Ok(Some(self.bounds.default.into_iter().collect()));
         }
-        // Rows with a NULL in a part of the key are where no range says.
-        if bounds.strategy == Strategy::Hash || prefixes.iter().flatten().any(Datum::is_null) {
-            return Ok(bounds.all());
+        let mut found = self.compared(filter)?;
+        if self.bounds.strategy == Strategy::List {
+            found = both(found, self.unequal(filter)?);
         }
-        // Bounds are of the column behind all that have values.
-        let bounded = columns == fit.equal.len();
-        let kind = bounds.kinds.get(columns).copied().unwrap_or(Kind::Text);
-        let mut nothing = false;
-        let mut end = |bound: &Option<crate::push::KeyBound>| -> Result<Option<(Datum, bool)>> {
-            let Some(bound) = bound.as_ref().filter(|_| bounded) else { return Ok(None) };
-            let given = value(&bound.value, kind)?;
-            nothing |= given.as_ref().is_some_and(Datum::is_null);
-            // What no value of the column is equal to may still be above or below them.
-            Ok(match given.map(|v| as_key(v, kind)) {
-                Some(Value::Known(v)) => Some((v, bound.inclusive)),
-                _ => None,
-            })
-        };
-        let (low, high) = (end(&fit.low)?, end(&fit.high)?);
-        if nothing {
-            return Ok(Vec::new());
+        for alternatives in &filter.any {
+            found = both(found, self.any(alternatives)?);
         }
-        let known = (low.is_some() || high.is_some()) && columns + 1 == bounds.kinds.len();
-        for key in &prefixes {
-            let of = |end: &Option<(Datum, bool)>, beyond: bool| {
-                let mut bytes = key_bytes(key);
-                if let Some((v, _)) = end {
-                    bytes.extend(key_bytes(std::slice::from_ref(v)));
-                }
-                if end.as_ref().map_or(beyond, |(_, inclusive)| *inclusive == beyond) {
-                    bytes.push(ABOVE);
-                }
-                bytes
-            };
-            out.extend(bounds.between(&of(&low, false), &of(&high, true), known));
-        }
-        Ok(bounds.in_order(out))
+        Ok(found)
     }
 
-    /// The values of the leading columns, and how many columns those are.
-    fn prefixes(&self, value: &Evaluate<'_>) -> Result<(Vec<Vec<Datum>>, usize)> {
-        let mut out: Vec<Vec<Datum>> = vec![Vec::new()];
-        for (at, (values, kind)) in self.fit.equal.iter().zip(&self.bounds.kinds).enumerate() {
-            let mut longer = Vec::new();
-            for expr in values {
-                let given = match is_null_key(expr) {
-                    true => Some(Value::Known(Datum::Null)),
-                    false => value(expr, *kind)?.map(|v| as_key(v, *kind)),
-                };
-                match given {
-                    None | Some(Value::Unknown) => return Ok((out, at)),
-                    Some(Value::Never) => {}
-                    Some(Value::Known(v)) => longer.extend(out.iter().map(|key| {
-                        let mut key = key.clone();
-                        key.push(v.clone());
-                        key
-                    })),
-                }
-            }
-            out = longer;
+    fn any(&self, alternatives: &[KeyFilter]) -> Result<Option<Vec<Oid>>> {
+        let mut out = Vec::new();
+        for alternative in alternatives {
+            let Some(found) = self.all(alternative)? else { return Ok(None) };
+            out.extend(found);
         }
-        Ok((out, self.fit.equal.len()))
+        Ok(Some(out))
+    }
+
+    /// Lists with values but for some.
+    fn unequal(&self, filter: &KeyFilter) -> Result<Option<Vec<Oid>>> {
+        if filter.unequal.is_empty() && filter.not_null.is_empty() {
+            return Ok(None);
+        }
+        let kind = self.bounds.kinds.first().copied().unwrap_or(Kind::Text);
+        let mut without = HashSet::from([key_bytes(&[Datum::Null])]);
+        for expr in &filter.unequal {
+            let Some(given) = (self.value)(expr, kind)? else { continue };
+            if given.is_null() {
+                return Ok(Some(Vec::new()));
+            }
+            if let Value::Known(value) = as_key(given, kind) {
+                without.insert(key_bytes(&[value]));
+            }
+        }
+        Ok(Some(self.bounds.listed_without(&without)))
+    }
+
+    /// The partitions with keys of these values and within these bounds.
+    fn compared(&self, filter: &KeyFilter) -> Result<Option<Vec<Oid>>> {
+        let bounds = self.bounds;
+        let Some(key) = self.values(&filter.equal)? else { return Ok(Some(Vec::new())) };
+        if key.len() == bounds.kinds.len() {
+            return Ok(Some(bounds.find(self.ctx, &key)?.into_iter().collect()));
+        }
+        // Bounds are of the column behind all that have values.
+        let bounded = key.len() == filter.equal.len();
+        let end = |bound: &Option<KeyBound>| match bound.as_ref().filter(|_| bounded) {
+            Some(bound) => self.end(bound, key.len()),
+            None => Ok(End::Open),
+        };
+        let (low, high) = match (end(&filter.low)?, end(&filter.high)?) {
+            (End::Nothing, _) | (_, End::Nothing) => return Ok(Some(Vec::new())),
+            ends => ends,
+        };
+        let open = matches!((&low, &high), (End::Open, End::Open));
+        if bounds.strategy == Strategy::Hash || (open && key.is_empty()) {
+            return Ok(None);
+        }
+        let known = !open && key.len() + 1 == bounds.kinds.len();
+        let of = |end: &End, beyond: bool| {
+            let mut bytes = key_bytes(&key);
+            let above = match end {
+                End::At(v, inclusive) => {
+                    bytes.extend(key_bytes(std::slice::from_ref(v)));
+                    *inclusive == beyond
+                }
+                End::Open | End::Nothing => beyond,
+            };
+            if above {
+                bytes.push(ABOVE);
+            }
+            bytes
+        };
+        Ok(Some(bounds.between(&of(&low, false), &of(&high, true), known)))
+    }
+
+    /// The values of leading columns, as far as they are known; `None` if there is no such key.
+    fn values(&self, equal: &[Expr]) -> Result<Option<Vec<Datum>>> {
+        let mut out = Vec::with_capacity(equal.len());
+        for (expr, kind) in equal.iter().zip(&self.bounds.kinds) {
+            let given = match is_null_key(expr) {
+                true => Some(Value::Known(Datum::Null)),
+                false => (self.value)(expr, *kind)?.map(|v| as_key(v, *kind)),
+            };
+            match given {
+                None | Some(Value::Unknown) => break,
+                Some(Value::Never) => return Ok(None),
+                Some(Value::Known(v)) => out.push(v),
+            }
+        }
+        Ok(Some(out))
+    }
+
+    fn end(&self, bound: &KeyBound, at: usize) -> Result<End> {
+        let kind = self.bounds.kinds.get(at).copied().unwrap_or(Kind::Text);
+        let Some(given) = (self.value)(&bound.value, kind)? else { return Ok(End::Open) };
+        if given.is_null() {
+            return Ok(End::Nothing);
+        }
+        // What no value of the column is equal to may still be above or below them.
+        Ok(match as_key(given, kind) {
+            Value::Known(v) => End::At(v, bound.inclusive),
+            Value::Never | Value::Unknown => End::Open,
+        })
+    }
+}
+
+/// An end of what is looked for.
+enum End {
+    Open,
+    At(Datum, bool),
+    /// A comparison with NULL.
+    Nothing,
+}
+
+/// What is in both.
+fn both(a: Option<Vec<Oid>>, b: Option<Vec<Oid>>) -> Option<Vec<Oid>> {
+    match (a, b) {
+        (Some(mut a), Some(b)) => {
+            a.retain(|part| b.contains(part));
+            Some(a)
+        }
+        (a, b) => a.or(b),
     }
 }

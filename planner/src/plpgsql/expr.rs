@@ -451,7 +451,7 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
             let given: Params = values.into_iter().map(|(d, _)| d).collect();
             let mut count = 0;
             // EXECUTE takes several statements; each sees what the one before it did.
-            for one in inner::split(&text)? {
+            for one in inner::split(&text).map_err(|e| inside(e, &text))? {
                 me.renew();
                 let statement = inner::prepare_with_types(&me.ctx, &one, &types)
                     .map_err(|e| inside(e, &one))?;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::{Kind, Result};
@@ -188,16 +187,22 @@ fn any_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>, values: &mut Ve
 }
 
 /// What a btree can do for a filter.
-struct Fit {
-    equal: Vec<Vec<Expr>>,
-    low: Option<KeyBound>,
-    high: Option<KeyBound>,
+pub(super) struct Fit {
+    pub(super) equal: Vec<Vec<Expr>>,
+    pub(super) low: Option<KeyBound>,
+    pub(super) high: Option<KeyBound>,
     /// Which conjuncts it answers.
     used: Vec<usize>,
     single: bool,
 }
 
-fn fit(source: &StorageSource, def: &IndexDef, computed: &Computed, conjuncts: &[Expr]) -> Fit {
+/// What a btree can do for these conjuncts.
+pub(super) fn fit(
+    source: &StorageSource,
+    def: &IndexDef,
+    computed: &Computed,
+    conjuncts: &[Expr],
+) -> Fit {
     let mut fit = Fit { equal: Vec::new(), low: None, high: None, used: Vec::new(), single: true };
     'columns: for at in 0..def.keys.len() {
         let Some(key) = KeyOver::of(def, computed, at) else { break };
@@ -240,66 +245,6 @@ fn fit(source: &StorageSource, def: &IndexDef, computed: &Computed, conjuncts: &
         break;
     }
     fit
-}
-
-/// What a filter says about a key: values of its leading columns, bounds of the next.
-pub(crate) struct KeyFit {
-    pub(crate) equal: Vec<Vec<Expr>>,
-    pub(crate) low: Option<KeyBound>,
-    pub(crate) high: Option<KeyBound>,
-}
-
-impl KeyFit {
-    /// Whether it says nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.equal.is_empty() && self.low.is_none() && self.high.is_none()
-    }
-
-    /// The values it speaks of, each with the place of its column in the key.
-    pub(crate) fn values(&self) -> impl Iterator<Item = (usize, &Expr)> {
-        let next = self.equal.len();
-        let ends = self.low.iter().chain(&self.high).map(move |b| (next, &b.value));
-        let equal = self.equal.iter().enumerate();
-        let equal = equal.flat_map(|(at, values)| values.iter().map(move |v| (at, v)));
-        equal.filter(|(_, v)| !is_null_key(v)).chain(ends)
-    }
-}
-
-/// What stands for NULL among the values of a key: a comparison with a NULL is never true, and IS NULL is.
-pub(crate) fn is_null_key(value: &Expr) -> bool {
-    matches!(value, Expr::IsNull(_))
-}
-
-/// `column`, `NOT column` and `column IS NULL` as comparisons with a value.
-fn as_comparison(source: &StorageSource, part: Expr) -> Expr {
-    let is_column = |e: &Expr| matches!(e, Expr::Column(_)) && stored(source, e).is_some();
-    let equal = |column: &Expr, value| column.clone().eq(value);
-    match &part {
-        Expr::Column(_) => equal(&part, lit(true)),
-        Expr::IsTrue(column) if is_column(column) => equal(column, lit(true)),
-        Expr::Not(column) | Expr::IsFalse(column) if is_column(column) => equal(column, lit(false)),
-        Expr::IsNull(column) if is_column(column) => {
-            equal(column, Expr::IsNull(Box::new(lit(ScalarValue::Null))))
-        }
-        _ => part,
-    }
-}
-
-/// What a filter says about the columns of a key.
-pub(crate) fn key_fit(
-    catalog: &Catalog,
-    source: &StorageSource,
-    key: &IndexDef,
-    filters: &[Expr],
-) -> KeyFit {
-    let mut parts = Vec::new();
-    filters.iter().for_each(|f| conjuncts(f, &mut parts));
-    let parts: Vec<Expr> = parts.into_iter().map(|part| as_comparison(source, part)).collect();
-    let Some(computed) = Computed::of(catalog, source.relation(), key) else {
-        return KeyFit { equal: Vec::new(), low: None, high: None };
-    };
-    let Fit { equal, low, high, .. } = fit(source, key, &computed, &parts);
-    KeyFit { equal, low, high }
 }
 
 /// Whether index order after the equal columns is the order asked for; `Some(true)` if backwards.

@@ -9,6 +9,7 @@ pub(crate) mod computed;
 mod family;
 pub(crate) mod family_scan;
 mod joined;
+pub(crate) mod key_filter;
 pub mod lower;
 pub mod spatial;
 pub mod spec;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind};
-use vicinity_types::{Kind, Oid, oid};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use crate::call::PgType;
 use crate::names;
@@ -48,6 +48,20 @@ impl Types {
             }
         }
         ty
+    }
+
+    /// Error 42804 unless values of a type may be compared under a collation.
+    pub fn check_collatable(&self, ty: Oid) -> Result<()> {
+        let base = self.base(ty);
+        let one = self.catalog.element_of(base).map_or(base, |elem| self.base(elem));
+        let known = vicinity_functions::type_by_oid(one);
+        if ty == oid::UNKNOWN || known.is_some_and(|t| t.collation != 0) {
+            return Ok(());
+        }
+        Err(PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("collations are not supported by type {}", self.name(ty)),
+        ))
     }
 
     /// A domain's base and modifier.

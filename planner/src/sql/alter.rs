@@ -36,7 +36,7 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
     out
 }
 
-fn end(p: &mut Parser) -> Result<(), ParserError> {
+pub(super) fn end(p: &mut Parser) -> Result<(), ParserError> {
     let next = p.peek_token();
     if next.token == Token::EOF { Ok(()) } else { p.expected("end of statement", next) }
 }

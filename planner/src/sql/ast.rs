@@ -71,6 +71,8 @@ pub enum Statement {
     AlterDomain(Box<AlterDomain>),
     /// `ALTER FUNCTION`, `ALTER TYPE`: what every object can be told.
     AlterObject(Box<AlterObject>),
+    /// `ALTER TYPE ... ATTRIBUTE`
+    AlterAttributes(Box<AlterAttributes>),
     /// `COMMENT ON` a constraint, trigger or function.
     Comment {
         /// What it is on.
@@ -341,6 +343,25 @@ pub struct AlterObject {
     pub name: ObjectName,
     pub args: Option<Vec<ast::OperateFunctionArg>>,
     pub action: ObjectAction,
+}
+
+/// `ALTER TYPE ... ATTRIBUTE`
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct AlterAttributes {
+    pub name: ObjectName,
+    pub actions: Vec<AttributeAction>,
+}
+
+/// What happens to a field of a composite type. No table is of such a type, so that CASCADE matters
+/// for what looks at a field that goes.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum AttributeAction {
+    Add { name: Ident, ty: ast::DataType, collation: Option<ObjectName> },
+    Drop { name: Ident, if_exists: bool, cascade: bool },
+    Type { name: Ident, ty: ast::DataType, collation: Option<ObjectName> },
+    Rename { from: Ident, to: Ident },
 }
 
 /// `CREATE INDEX`

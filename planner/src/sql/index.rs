@@ -60,6 +60,23 @@ pub(super) fn parse(p: &mut Parser) -> Result<Statement, ParserError> {
 
 /// A key: a column or an expression, with its operator class and order.
 pub(super) fn key(p: &mut Parser) -> Result<IndexKey, ParserError> {
+    let key = unordered_key(p)?;
+    let descending = p.parse_keyword(K::DESC);
+    if !descending {
+        let _ = p.parse_keyword(K::ASC);
+    }
+    let nulls_first = if p.parse_keywords(&[K::NULLS, K::FIRST]) {
+        Some(true)
+    } else if p.parse_keywords(&[K::NULLS, K::LAST]) {
+        Some(false)
+    } else {
+        None
+    };
+    Ok(IndexKey { descending, nulls_first, ..key })
+}
+
+/// The same without an order.
+pub(super) fn unordered_key(p: &mut Parser) -> Result<IndexKey, ParserError> {
     let expr = if p.consume_token(&Token::LParen) {
         let inner = p.parse_expr()?;
         p.expect_token(&Token::RParen)?;
@@ -86,18 +103,7 @@ pub(super) fn key(p: &mut Parser) -> Result<IndexKey, ParserError> {
     };
     let with_options = opclass.is_some() && p.peek_token_ref().token == Token::LParen;
     let opclass_options = if with_options { options(p)? } else { Vec::new() };
-    let descending = p.parse_keyword(K::DESC);
-    if !descending {
-        let _ = p.parse_keyword(K::ASC);
-    }
-    let nulls_first = if p.parse_keywords(&[K::NULLS, K::FIRST]) {
-        Some(true)
-    } else if p.parse_keywords(&[K::NULLS, K::LAST]) {
-        Some(false)
-    } else {
-        None
-    };
-    Ok(IndexKey { expr, collation, opclass, opclass_options, descending, nulls_first })
+    Ok(IndexKey { expr, collation, opclass, opclass_options, descending: false, nulls_first: None })
 }
 
 /// `(name = value, name, ns.name = "value", ...)`; values come without quotes.

@@ -3,6 +3,7 @@
 
 mod alter;
 mod ast;
+mod attribute;
 mod call;
 pub(crate) mod carried;
 mod comment;
@@ -49,10 +50,10 @@ use vicinity_types::{Notice, PgError, Result, SqlState};
 pub(crate) use self::tokens::LONGEST_NAME;
 
 pub use ast::{
-    AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, AlterSequence, ArgMode,
-    ColumnAction, CreateDomain, CreateFunction, CreateIndex, CreateTrigger, DetachKind,
-    DomainAction, FunctionArg, IndexKey, Like, ObjectAction, PartitionBy, Returns, Statement,
-    TriggerEvent, TriggerTiming, Vacuum,
+    AlterAction, AlterAttributes, AlterDomain, AlterKind, AlterObject, AlterRelation,
+    AlterSequence, ArgMode, AttributeAction, ColumnAction, CreateDomain, CreateFunction,
+    CreateIndex, CreateTrigger, DetachKind, DomainAction, FunctionArg, IndexKey, Like,
+    ObjectAction, PartitionBy, Returns, Statement, TriggerEvent, TriggerTiming, Vacuum,
 };
 pub(crate) use carried::{is_mark, is_no_item, is_only};
 pub use comment::CommentOn;
@@ -288,6 +289,10 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
                 (None, K::FUNCTION | K::PROCEDURE) => {
                     skip(parser, 2);
                     alter::parse_object(parser, second)
+                }
+                (None, K::TYPE) if attribute::is_next(parser) => {
+                    skip(parser, 2);
+                    attribute::parse(parser)
                 }
                 (None, K::TYPE) if alter::is_object_action(parser) => {
                     skip(parser, 2);

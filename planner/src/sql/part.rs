@@ -55,6 +55,8 @@ fn is(token: Option<&TokenWithSpan>, keyword: K) -> bool {
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let writes = |t: &TokenWithSpan| is(Some(t), K::UPDATE) || is(Some(t), K::INSERT);
     let brackets = tokens.iter().any(|t| t.token == Token::LBracket);
+    // The words of a trigger's events write nothing.
+    let brackets = brackets && !is(tokens.first(), K::CREATE);
     if !brackets || !tokens.iter().any(writes) {
         return tokens;
     }

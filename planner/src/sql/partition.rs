@@ -41,7 +41,7 @@ pub(super) fn take(tokens: &mut Vec<TokenWithSpan>) -> Result<Option<PartitionBy
     p.expect_keywords(&[K::PARTITION, K::BY])?;
     let strategy = p.parse_identifier()?;
     p.expect_token(&Token::LParen)?;
-    let keys = p.parse_comma_separated(index::key)?;
+    let keys = p.parse_comma_separated(index::unordered_key)?;
     p.expect_token(&Token::RParen)?;
     tokens.append(&mut rest(&mut p));
     Ok(Some(PartitionBy { strategy, keys }))

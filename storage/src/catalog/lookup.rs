@@ -7,9 +7,9 @@ use vicinity_types::{Kind, Oid, oid};
 
 use super::Catalog;
 use super::model::{
-    Acl, ArgMode, Comment, Constraint, ConstraintKind, DefaultAcl, Extension, ForeignKey, Function,
-    IndexDef, Relation, RelationKind, Role, Schema, SequenceDef, SessionDefaults, TableDef,
-    Trigger, TypeDef, TypeKind,
+    Acl, ArgMode, Column, Comment, Constraint, ConstraintKind, DefaultAcl, Extension, ForeignKey,
+    Function, IndexDef, Relation, RelationKind, Role, Schema, SequenceDef, SessionDefaults,
+    TableDef, Trigger, TypeDef, TypeKind,
 };
 
 impl Catalog {
@@ -275,6 +275,16 @@ impl Catalog {
 }
 
 impl Relation {
+    /// The columns of what has rows, or of a composite type; dropped ones included.
+    pub fn columns(&self) -> Option<&[Column]> {
+        match &self.kind {
+            RelationKind::Table(t) => Some(&t.columns),
+            RelationKind::View(v) => Some(&v.columns),
+            RelationKind::Composite(columns) => Some(columns),
+            RelationKind::Index(_) | RelationKind::Sequence(_) => None,
+        }
+    }
+
     /// The table's definition, if it is one.
     pub fn table(&self) -> Option<&TableDef> {
         match &self.kind {

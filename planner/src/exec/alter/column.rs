@@ -15,7 +15,7 @@ use super::super::ddl::index::reread;
 use super::super::ddl::table;
 use super::super::{dml, name, rewrite, types};
 use super::constraint::{add_pending, keep_texts};
-use super::{change, change_column, change_table, no_column, number, place};
+use super::{attribute, change, change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
 use crate::names;
 
@@ -58,7 +58,9 @@ pub(super) fn add(
                 });
                 identity = Some(sequence_options.clone().unwrap_or_default());
             }
-            ColumnOption::Collation(collation) => table::check_collation(collation)?,
+            ColumnOption::Collation(collation) => {
+                table::check_collation(ctx, collation, column.type_oid)?;
+            }
             other => {
                 constraints.push(constraint::of_column(other, &own, option.name.as_ref())?);
             }
@@ -108,6 +110,10 @@ pub(super) fn add(
 pub(crate) fn drop_column(ctx: &ExecContext, oid: Oid, number: i16) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let Some(r) = catalog.relation(oid).cloned() else { return Ok(()) };
+    let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+    if matches!(r.kind, RelationKind::Composite(_)) {
+        return attribute::remove(ctx, &r, at);
+    }
     let Some(def) = r.table() else { return Ok(()) };
     for c in &def.constraints {
         if let ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } = &c.kind
@@ -131,7 +137,6 @@ pub(crate) fn drop_column(ctx: &ExecContext, oid: Oid, number: i16) -> Result<()
     }
     change_table(ctx, oid, |t| {
         t.constraints.retain(|c| !c.columns.contains(&number));
-        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
         if let Some(c) = t.columns.get_mut(at) {
             c.dropped = true;
             c.name = format!("........pg.dropped.{number}........");

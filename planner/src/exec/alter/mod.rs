@@ -1,5 +1,6 @@
 //! ALTER TABLE and the other ALTERs of relations.
 
+pub(crate) mod attribute;
 mod column;
 mod constraint;
 mod family;

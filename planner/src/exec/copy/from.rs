@@ -302,7 +302,11 @@ impl TextRows<'_, '_> {
                 }
             }
         }
-        Ok(())
+        self.feeding.check(values).map_err(|(at, e)| {
+            let text = self.fields.get(at).map(|f| String::from_utf8_lossy(f).into_owned());
+            self.known = Known::Column(at, text);
+            e
+        })
     }
 }
 
@@ -374,6 +378,10 @@ impl BinaryRows<'_, '_> {
                 })?);
                 self.input.consume(length);
             }
+            self.feeding.check(&mut values).map_err(|(at, e)| {
+                self.column = Some(at);
+                e
+            })?;
             self.column = None;
             self.feeding.row(&mut values)?;
             if self.row.is_multiple_of(CHECK) {

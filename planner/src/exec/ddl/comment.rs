@@ -204,7 +204,7 @@ fn column(ctx: &ExecContext, given: &ObjectName) -> Result<(Oid, Oid, i32)> {
         Some(at) => Ok((1259, found.oid, i32::try_from(at + 1).unwrap_or(i32::MAX))),
         None => Err(PgError::new(
             SqlState::UNDEFINED_COLUMN,
-            format!("column \"{own}\" of relation \"{}\" does not exist", found.name),
+            format!("column \"{own}\" of relation \"{}\" does not exist", name::shown(&table)),
         )),
     }
 }

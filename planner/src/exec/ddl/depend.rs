@@ -1,7 +1,9 @@
 //! What depends on what, and dropping it all: DROP ... RESTRICT refuses, CASCADE tells.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use sqlparser::ast::{Expr, Value, Visit, visit_expressions};
 use vicinity_storage::catalog::model::{
     Column, Constraint, ConstraintKind, IndexDef, IndexMethod, Object, Relation, RelationKind,
     TypeKind,
@@ -11,7 +13,7 @@ use vicinity_types::{Notice, Oid, PgError, Result, SqlState, oid};
 
 use super::super::foreign::part;
 use super::super::{canon, query, rewrite, viewtext};
-use super::sequence::nextval_text;
+use crate::catalog::definition::{function_name, qualified_name};
 use crate::context::ExecContext;
 use crate::{names, sql};
 
@@ -43,7 +45,7 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
         |oid| names::relation_name(&catalog, &ctx.session, oid).unwrap_or_else(|| oid.to_string());
     let column = |table: Oid, number: i16| {
         let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
-        let name = catalog.relation(table).and_then(|t| columns(t)?.get(at));
+        let name = catalog.relation(table).and_then(|t| t.columns()?.get(at));
         name.map_or_else(|| number.to_string(), |c| c.name.clone())
     };
     match node {
@@ -56,7 +58,8 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
                 let args: Vec<String> =
                     f.input_types().iter().map(|t| names::type_name(&catalog, *t, -1)).collect();
                 let kind = if f.procedure { "procedure" } else { "function" };
-                format!("{kind} {}({})", names::quote(&f.name), args.join(","))
+                let own = function_name(ctx, f);
+                format!("{kind} {own}({})", args.join(","))
             }
             None => format!("function {oid}"),
         },
@@ -73,11 +76,9 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
         Node::Extension(oid) => {
             format!("extension {}", catalog.extension(oid).map_or("?", |e| e.name.as_str()))
         }
-        Node::Default(table, number) => format!(
-            "default value for column {} of table {}",
-            column(table, number),
-            relation(table)
-        ),
+        Node::Default(table, number) => {
+            format!("default value for {}", describe(ctx, Node::Column(table, number)))
+        }
         Node::Column(table, number) => {
             let kind = catalog.relation(table).map_or("table", |r| kind_name(r));
             format!("column {} of {kind} {}", column(table, number), relation(table))
@@ -100,15 +101,6 @@ pub(crate) fn kind_name(relation: &Relation) -> &'static str {
     }
 }
 
-fn columns(relation: &Relation) -> Option<&[Column]> {
-    match &relation.kind {
-        RelationKind::Table(t) => Some(&t.columns),
-        RelationKind::View(v) => Some(&v.columns),
-        RelationKind::Composite(c) => Some(c),
-        _ => None,
-    }
-}
-
 /// Columns and functions that use one of these types.
 fn users_of_types(catalog: &Catalog, types: &[Oid], out: &mut Vec<Edge>) {
     let uses =
@@ -125,7 +117,7 @@ fn users_of_types(catalog: &Catalog, types: &[Oid], out: &mut Vec<Edge>) {
         if !matches!(relation.kind, RelationKind::Table(_) | RelationKind::Composite(_)) {
             continue;
         }
-        for (i, c) in columns(relation).unwrap_or_default().iter().enumerate() {
+        for (i, c) in relation.columns().unwrap_or_default().iter().enumerate() {
             if !c.dropped && uses(c.type_oid) {
                 let number = i16::try_from(i + 1).unwrap_or(i16::MAX);
                 out.push(Edge { node: Node::Column(relation.oid, number), automatic: false });
@@ -173,10 +165,7 @@ fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
                 RelationKind::Table(t) => users_of_types(&catalog, &[t.row_type], &mut out),
                 RelationKind::View(v) => users_of_types(&catalog, &[v.row_type], &mut out),
                 RelationKind::Sequence(_) => {
-                    let text = nextval_text(ctx, relation.schema, &relation.name);
-                    for (table, number) in defaults_with(&catalog, &text) {
-                        push(Node::Default(table, number), false);
-                    }
+                    texts_with(&catalog, relation, &mut out);
                 }
                 _ => {}
             }
@@ -283,14 +272,18 @@ fn inherited_of(catalog: &Catalog, constraint: Oid) -> Vec<(Oid, Oid)> {
     out
 }
 
-/// The query of a view, plain or materialized, if it reads a relation.
+/// The query of a view, plain or materialized, and what it reads.
+fn query_of(view: &Relation) -> Option<(&str, &[Oid])> {
+    match &view.kind {
+        RelationKind::View(v) => Some((&v.query, &v.depends_on)),
+        RelationKind::Table(t) => t.materialized.as_ref().map(|m| (&*m.query, &*m.depends_on)),
+        _ => None,
+    }
+}
+
+/// The query of a view, if it reads a relation.
 fn reads(view: &Relation, oid: Oid) -> Option<&str> {
-    let (query, on) = match &view.kind {
-        RelationKind::View(v) => (&v.query, &v.depends_on),
-        RelationKind::Table(t) => t.materialized.as_ref().map(|m| (&m.query, &m.depends_on))?,
-        _ => return None,
-    };
-    on.contains(&oid).then_some(query)
+    query_of(view).filter(|(_, on)| on.contains(&oid)).map(|(query, _)| query)
 }
 
 /// Views that may read a column, triggers that are of it or look at it, foreign keys that refer to it,
@@ -299,10 +292,15 @@ fn column_dependents(ctx: &ExecContext, table: Oid, number: i16, out: &mut Vec<E
     let catalog = &ctx.txn.catalog();
     let Some(relation) = catalog.relation(table) else { return };
     let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
-    let Some(column) = columns(relation).and_then(|c| c.get(at)) else { return };
+    let Some(column) = relation.columns().and_then(|c| c.get(at)) else { return };
     let mut push = |node| out.push(Edge { node, automatic: false });
-    for view in catalog.dependents_of(table) {
-        if reads(view, table).is_some_and(|query| query_reads(ctx, query, table, number)) {
+    // What looks at a field of a composite type does not read that.
+    let composite = matches!(relation.kind, RelationKind::Composite(_));
+    let fields = catalog.relations().filter(|_| composite);
+    let fields = fields.filter_map(|view| Some((view, query_of(view)?.0)));
+    let readers = catalog.dependents_of(table).filter_map(|view| Some((view, reads(view, table)?)));
+    for (view, query) in readers.chain(fields) {
+        if query_reads(ctx, query, table, number) {
             push(Node::Relation(view.oid));
         }
     }
@@ -363,17 +361,44 @@ pub(crate) fn check_type_may_change(
     Ok(())
 }
 
-fn defaults_with(catalog: &Catalog, text: &str) -> Vec<(Oid, i16)> {
-    let mut out = Vec::new();
-    for relation in catalog.relations() {
-        let RelationKind::Table(t) = &relation.kind else { continue };
-        for (i, c) in t.columns.iter().enumerate() {
-            if !c.dropped && c.default.as_deref() == Some(text) {
-                out.push((relation.oid, i16::try_from(i + 1).unwrap_or(i16::MAX)));
-            }
+/// Defaults and views that have a sequence as a constant.
+fn texts_with(catalog: &Catalog, sequence: &Relation, out: &mut Vec<Edge>) {
+    let full = qualified_name(catalog, sequence);
+    let has = |text: &String| sql::parse_expression(text).is_ok_and(|e| names_object(&e, &full));
+    let mut push = |node| out.push(Edge { node, automatic: false });
+    for ty in catalog.types() {
+        if let TypeKind::Domain { default, .. } = &ty.kind
+            && default.as_ref().is_some_and(has)
+        {
+            push(Node::Type(ty.oid));
         }
     }
-    out
+    for relation in catalog.relations() {
+        for (number, c) in (1_i16..).zip(relation.columns().unwrap_or_default()) {
+            if !c.dropped && c.default.as_ref().is_some_and(has) {
+                push(Node::Default(relation.oid, number));
+            }
+        }
+        let reads = |query: &str| viewtext::parsed(query).is_some_and(|q| names_object(&q, &full));
+        if query_of(relation).is_some_and(|(query, _)| reads(query)) {
+            push(Node::Relation(relation.oid));
+        }
+    }
+}
+
+/// Whether a text that the catalog keeps has an object as a constant of `regclass`.
+fn names_object(part: &impl Visit, full: &str) -> bool {
+    let found = visit_expressions(part, |e| match e {
+        Expr::Cast { expr, data_type, .. }
+            if data_type.to_string().eq_ignore_ascii_case("regclass")
+                && matches!(&**expr, Expr::Value(v)
+                    if matches!(&v.value, Value::SingleQuotedString(text) if text == full)) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// Whether the index holds up a constraint of its table: its name, if so.
@@ -550,7 +575,7 @@ fn drop_one(ctx: &ExecContext, node: Node) -> Result<()> {
     }
 }
 
-/// Changes one column of a table, if the table is still there.
+/// Changes one column of a table or view, if that is still there.
 pub(crate) fn change_column(
     ctx: &ExecContext,
     table: Oid,
@@ -559,9 +584,13 @@ pub(crate) fn change_column(
 ) -> Result<()> {
     let Some(relation) = ctx.txn.catalog().relation(table).cloned() else { return Ok(()) };
     let mut next = (*relation).clone();
-    let RelationKind::Table(def) = &mut next.kind else { return Ok(()) };
+    let columns = match &mut next.kind {
+        RelationKind::Table(t) => &mut t.columns,
+        RelationKind::View(v) => &mut v.columns,
+        _ => return Ok(()),
+    };
     let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
-    if let Some(column) = def.columns.get_mut(at) {
+    if let Some(column) = columns.get_mut(at) {
         change(column);
         ctx.txn.put(Object::Relation(Arc::new(next)))?;
     }

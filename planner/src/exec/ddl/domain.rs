@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::Expr;
-use vicinity_storage::catalog::model::{DomainCheck, Object, RelationKind, TypeDef, TypeKind};
+use sqlparser::ast::{Expr, ObjectName};
+use vicinity_storage::catalog::model::{Column, DomainCheck, Object, Relation, TypeDef, TypeKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
 use super::super::{canon, name, stored, types};
-use super::{object, typedef};
+use super::{object, type_uses, typedef};
 use crate::call::PgType;
+use crate::catalog::definition::qualified_name;
 use crate::context::ExecContext;
 use crate::sql::{AlterDomain, CreateDomain, DomainAction};
-use crate::{domain, inner, names, sql};
+use crate::{domain, inner, names, partition, sql};
 
 /// A check with its name; its expression is bound for its errors.
 fn check(
@@ -51,10 +52,10 @@ fn duplicate(own: &str) -> PgError {
 pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     let (schema, own) = name::target(ctx, &d.name)?;
     typedef::free(ctx, schema, &own)?;
-    if let Some(collation) = &d.collation {
-        super::table::check_collation(collation)?;
-    }
     let base = types::resolve_type(ctx, &d.ty)?;
+    if let Some(collation) = &d.collation {
+        super::table::check_collation(ctx, collation, base.oid)?;
+    }
     let pseudo = vicinity_functions::type_by_oid(base.oid).is_some_and(|t| t.kind == b'p');
     if pseudo {
         let shown = names::type_name(&ctx.txn.catalog(), base.oid, -1);
@@ -72,17 +73,17 @@ pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
         base: base.oid,
         typmod: base.typmod,
         not_null: d.not_null,
-        default: d.default.as_ref().map(canon::expr),
+        default: d.default.as_ref().map(|e| stored::default(ctx, e, base)),
         checks,
     };
     typedef::put(ctx, ctx.txn.new_oid(), schema, own, kind)?;
     Ok(done("CREATE DOMAIN"))
 }
 
-fn missing(own: &str, ty: &TypeDef) -> PgError {
+fn missing(own: &str, domain: &ObjectName) -> PgError {
     PgError::new(
         SqlState::UNDEFINED_OBJECT,
-        format!("constraint \"{own}\" of domain \"{}\" does not exist", ty.name),
+        format!("constraint \"{own}\" of domain \"{}\" does not exist", name::shown(domain)),
     )
 }
 
@@ -102,7 +103,10 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
         ));
     };
     match &a.action {
-        DomainAction::Default(e) => *default = e.as_ref().map(canon::expr),
+        DomainAction::Default(e) => {
+            let base = PgType::with_kind(*base, *typmod, ctx.catalog.kind_of(*base));
+            *default = e.as_ref().map(|e| stored::default(ctx, e, base));
+        }
         DomainAction::NotNull(on) => {
             if *on {
                 check_columns(ctx, &ty, "IS NULL", "contains null values")?;
@@ -123,7 +127,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
             let before = checks.len();
             checks.retain(|c| c.name != own);
             if checks.len() == before {
-                let e = missing(&own, &ty);
+                let e = missing(&own, &a.name);
                 if !if_exists {
                     return Err(e);
                 }
@@ -137,12 +141,12 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
                 return Err(duplicate(&to));
             }
             let found = checks.iter_mut().find(|c| c.name == from);
-            found.ok_or_else(|| missing(&from, &ty))?.name = to;
+            found.ok_or_else(|| missing(&from, &a.name))?.name = to;
         }
         DomainAction::Validate(given) => {
             let own = name::ident(given);
             let found = checks.iter_mut().find(|c| c.name == own);
-            let found = found.ok_or_else(|| missing(&own, &ty))?;
+            let found = found.ok_or_else(|| missing(&own, &a.name))?;
             check_values(ctx, &ty, &found.expr)?;
             found.validated = true;
         }
@@ -163,43 +167,81 @@ fn check_columns(ctx: &ExecContext, ty: &TypeDef, test: &str, text: &str) -> Res
     each_column(ctx, ty, &|column| format!("{} {test}", names::quote(column)), text)
 }
 
-/// Looks for a row that a condition finds in every column of the domain.
+/// Looks for a row that a condition finds in every column of the domain and of those over it.
 fn each_column(
     ctx: &ExecContext,
     ty: &TypeDef,
     condition: &dyn Fn(&str) -> String,
     text: &str,
 ) -> Result<()> {
-    let catalog = ctx.txn.catalog();
-    for table in catalog.dependents_of(ty.oid) {
-        let RelationKind::Table(def) = &table.kind else { continue };
-        for c in def.columns.iter().filter(|c| !c.dropped && c.type_oid == ty.oid) {
-            let schema = name::schema_name_of(ctx, table.schema);
-            let query = format!(
-                "SELECT 1 FROM {}.{} WHERE {} LIMIT 1",
-                names::quote(&schema),
-                names::quote(&table.name),
-                condition(&c.name)
-            );
-            let ctx = &ctx.next_statement();
-            let statement = inner::prepare_with_types(ctx, &query, &[])?;
-            let mut found = false;
-            inner::rows(ctx, &statement, inner::Params::new(), &mut |_| {
-                found = true;
-                Ok(false)
-            })?;
-            if found {
-                let code = if text.contains("null") {
-                    SqlState::NOT_NULL_VIOLATION
-                } else {
-                    SqlState::CHECK_VIOLATION
-                };
-                return Err(PgError::new(
-                    code,
-                    format!("column \"{}\" of table \"{}\" {text}", c.name, table.name),
-                ));
-            }
+    let mut columns = Vec::new();
+    columns_of(ctx, ty, &mut columns)?;
+    for (table, column) in columns {
+        if finds_row(ctx, &table, &condition(&column.name))? {
+            return Err(breaks(ctx, &table, &column, text));
         }
     }
     Ok(())
+}
+
+/// The columns of tables that are of a domain or of one over it; an error if values of it are within
+/// others.
+fn columns_of(
+    ctx: &ExecContext,
+    ty: &TypeDef,
+    out: &mut Vec<(Arc<Relation>, Column)>,
+) -> Result<()> {
+    let catalog = ctx.txn.catalog();
+    let shown = names::type_name_in(&catalog, Some(&ctx.session), ty.oid, -1);
+    if let Some(user) = type_uses::column_of(&catalog, ty.array_oid) {
+        return Err(user.keeps_type(&shown));
+    }
+    for over in type_uses::domains_over(&catalog, ty.oid) {
+        columns_of(ctx, over, out)?;
+    }
+    for table in catalog.dependents_of(ty.oid) {
+        let columns = table.columns().unwrap_or_default();
+        if !columns.iter().any(|c| !c.dropped && c.type_oid == ty.oid) {
+            continue;
+        }
+        // The values in rows that are values themselves are out of reach.
+        if let Some(user) =
+            type_uses::row_type(&catalog, table).and_then(|row| type_uses::column_of(&catalog, row))
+        {
+            return Err(user.keeps_type(&shown));
+        }
+        if table.table().is_none() || partition::is_partitioned(table) {
+            continue;
+        }
+        let own = columns.iter().filter(|c| !c.dropped && c.type_oid == ty.oid);
+        out.extend(own.map(|c| (table.clone(), c.clone())));
+    }
+    Ok(())
+}
+
+fn finds_row(ctx: &ExecContext, table: &Relation, condition: &str) -> Result<bool> {
+    let table = qualified_name(&ctx.txn.catalog(), table);
+    let query = format!("SELECT 1 FROM ONLY {table} WHERE {condition} LIMIT 1");
+    let ctx = &ctx.next_statement();
+    let statement = inner::prepare_with_types(ctx, &query, &[])?;
+    let mut found = false;
+    inner::rows(ctx, &statement, inner::Params::new(), &mut |_| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+fn breaks(ctx: &ExecContext, table: &Relation, column: &Column, text: &str) -> PgError {
+    let code = match text.contains("null") {
+        true => SqlState::NOT_NULL_VIOLATION,
+        false => SqlState::CHECK_VIOLATION,
+    };
+    let text = format!("column \"{}\" of table \"{}\" {text}", column.name, table.name);
+    let mut error = PgError::new(code, text);
+    let report = error.report_mut();
+    report.schema = Some(name::schema_name_of(ctx, table.schema));
+    report.table = Some(table.name.clone());
+    report.column = Some(column.name.clone());
+    error
 }

@@ -39,7 +39,7 @@ fn find_relation(
                     "index" => SqlState::UNDEFINED_OBJECT,
                     _ => SqlState::UNDEFINED_TABLE,
                 },
-                format!("{wanted} \"{}\" does not exist", name::shown(given)),
+                format!("{wanted} \"{}\" does not exist", name::last(given)),
             )
         });
         if !if_exists {

@@ -245,10 +245,26 @@ fn result_type(ctx: &ExecContext, c: &CreateFunction, args: &[Argument]) -> Resu
     }
 }
 
-fn same_signature(ctx: &ExecContext, f: &Function) -> Option<Arc<Function>> {
+pub(super) fn same_signature(ctx: &ExecContext, f: &Function) -> Option<Arc<Function>> {
     let types = f.input_types();
     let catalog = ctx.txn.catalog();
     catalog.functions_in(f.schema, &f.name).find(|have| have.input_types() == types).cloned()
+}
+
+/// A function cannot be called as one that there is already.
+pub(super) fn taken(ctx: &ExecContext, other: &Function) -> PgError {
+    let catalog = ctx.txn.catalog();
+    let types = other.input_types();
+    let types: Vec<String> = types.iter().map(|t| names::type_name(&catalog, *t, -1)).collect();
+    let schema = catalog.schema(other.schema).map_or("?", |s| s.name.as_str());
+    PgError::new(
+        SqlState::DUPLICATE_FUNCTION,
+        format!(
+            "function {}({}) already exists in schema \"{schema}\"",
+            names::quote(&other.name),
+            types.join(", ")
+        ),
+    )
 }
 
 /// CREATE OR REPLACE may change the body, not what callers rely on.

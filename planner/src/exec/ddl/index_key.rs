@@ -112,10 +112,10 @@ pub(crate) fn keys(
         if !k.opclass_options.is_empty() {
             return Err(PgError::unsupported("operator class parameters"));
         }
-        if let Some(collation) = &k.collation {
-            super::table::check_collation(collation)?;
-        }
         let (column, expr, ty) = source(ctx, table, &k.expr, own)?;
+        if let Some(collation) = &k.collation {
+            super::table::check_collation(ctx, collation, ty).map_err(PgError::without_position)?;
+        }
         if expr.is_some() && matches!(method.kind, IndexMethod::Hnsw | IndexMethod::Ivfflat) {
             return Err(PgError::unsupported(format!(
                 "access method \"{}\" over an expression",

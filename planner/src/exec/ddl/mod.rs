@@ -28,5 +28,6 @@ pub(crate) mod sequence;
 pub(crate) mod session_defaults;
 pub(crate) mod table;
 pub(crate) mod trigger;
+pub(crate) mod type_uses;
 pub(crate) mod typedef;
 pub(crate) mod view;

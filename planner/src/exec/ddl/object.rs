@@ -33,6 +33,10 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
             }
             ObjectAction::Schema(to) => next.schema = name::schema(ctx, &name::ident(to))?,
         }
+        let renamed = matches!(a.action, ObjectAction::Rename(_)) || next.schema != found.schema;
+        if let Some(other) = function::same_signature(ctx, &next).filter(|_| renamed) {
+            return Err(function::taken(ctx, &other));
+        }
         respell::after(ctx, || ctx.txn.put(Object::Function(Arc::new(next))))?;
         return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
     }

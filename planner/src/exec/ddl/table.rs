@@ -21,6 +21,7 @@ use super::{default_acl, foreign_key, index, inherit, like, partition, sequence}
 use crate::authority::Target;
 use crate::context::ExecContext;
 use crate::names;
+use crate::resolve::Types;
 use crate::sql::{Like, PartitionBy};
 
 /// A sequence a column needs.
@@ -431,7 +432,7 @@ fn column_option(
         ColumnOption::Generated { generated_as, sequence_options, generation_expr, .. } => {
             generated(ctx, draft, column, at, (generated_as, sequence_options, generation_expr))?;
         }
-        ColumnOption::Collation(collation) => check_collation(collation)?,
+        ColumnOption::Collation(collation) => check_collation(ctx, collation, column.type_oid)?,
         other => {
             let pending = constraint::of_column(other, &column.name, constraint_name)?;
             draft.constraints.push(pending);
@@ -441,10 +442,12 @@ fn column_option(
 }
 
 /// Text is ordered bytewise; only the collations that mean that are taken.
-pub(crate) fn check_collation(collation: &ObjectName) -> Result<()> {
+pub(crate) fn check_collation(ctx: &ExecContext, collation: &ObjectName, ty: Oid) -> Result<()> {
     let own = name::last(collation);
     match own.as_str() {
-        "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => Ok(()),
+        "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => {
+            Types { catalog: ctx.txn.catalog() }.check_collatable(ty)
+        }
         _ if vicinity_functions::collations().iter().any(|c| c.name == own) => {
             Err(PgError::unsupported(format!("COLLATE \"{own}\"")))
         }

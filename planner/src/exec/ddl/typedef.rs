@@ -71,7 +71,7 @@ pub(crate) fn create(
                     return Err(names::no_type(&a.data_type.to_string().to_lowercase()));
                 }
                 if let Some(collation) = &a.collation {
-                    table::check_collation(collation)?;
+                    table::check_collation(ctx, collation, written.ty.oid)?;
                 }
                 let mut made = table::column(&column, written.ty);
                 made.ndims = written.ndims;

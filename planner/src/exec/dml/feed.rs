@@ -159,16 +159,23 @@ pub(crate) struct Feeding<'a> {
 }
 
 impl Feeding<'_> {
-    /// Puts a row in; `given` has a value for each of the places, in order, and is emptied.
-    pub(crate) fn row(&mut self, given: &mut Vec<Datum>) -> Result<()> {
-        let Feeding { feed, ctx, inserter, once } = self;
+    /// Values as their domains have them; an error comes with the place among them.
+    pub(crate) fn check(&self, given: &mut [Datum]) -> Result<(), (usize, PgError)> {
+        let Feeding { feed, ctx, once, .. } = self;
         let frame = Frame { ctx, params: &[], once, row: RowRef::None };
         for (i, node) in &feed.domains {
-            let value = node.eval(&frame.with_row(RowRef::Values(given)))?;
+            let value = node.eval(&frame.with_row(RowRef::Values(given))).map_err(|e| (*i, e))?;
             if let Some(slot) = given.get_mut(*i) {
                 *slot = value;
             }
         }
+        Ok(())
+    }
+
+    /// Puts a row in; `given` has a checked value for each of the places, in order, and is emptied.
+    pub(crate) fn row(&mut self, given: &mut Vec<Datum>) -> Result<()> {
+        let Feeding { feed, ctx, inserter, once } = self;
+        let frame = Frame { ctx, params: &[], once, row: RowRef::None };
         inserter.given(|values| {
             for (at, value) in feed.places.iter().zip(given.drain(..)) {
                 if let Some(slot) = values.get_mut(*at) {

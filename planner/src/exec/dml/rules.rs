@@ -118,7 +118,7 @@ fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<O
     let text = match default {
         Some(text) => text.as_str(),
         // No value is a value too, which the domain may refuse.
-        None if Asked::of(&ctx.catalog, c.type_oid).is_some() => "NULL",
+        None if Asked::of(&ctx.catalog, c.type_oid, c.type_oid).is_some() => "NULL",
         None => return Ok(None),
     };
     let mut binder = binder(ctx);

@@ -4,27 +4,25 @@
 //! up for a row. What comes after the rows waits in a queue for the statement's end (`exec/after`).
 
 mod fire;
+mod when;
 
 use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 
-use datafusion::common::Column as PlanColumn;
-use datafusion::logical_expr::Expr;
-use sqlparser::ast::Expr as Ast;
 use vicinity_storage::catalog::model::{Relation, Trigger};
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::after::Values;
-use super::canon;
-use super::dml::{Layout, binder, column_type, columns_of, extend};
-use crate::call::{PgType, Typed};
+use super::dml::{column_type, columns_of, extend};
+use crate::call::PgType;
 use crate::context::ExecContext;
-use crate::explain::deparse;
 use crate::plpgsql;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
 
 pub(crate) use fire::{Call, Rows, Stays};
+use when::{condition, layout as when_layout};
+pub(crate) use when::{condition_text, shown_condition, written_condition};
 
 /// Bits of `pg_trigger.tgtype` beside those of the events.
 pub(crate) mod bits {
@@ -146,40 +144,6 @@ impl Condition {
         let once = vec![OnceCell::new(); self.cells];
         self.node.passes(&Frame { ctx, params: &[], once: &once, row: RowRef::Values(&both) })
     }
-}
-
-/// The rows WHEN speaks of.
-fn when_layout(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Layout> {
-    let mut layout = Layout::default();
-    if relation.table().is_some() {
-        layout.add_table(&ctx.catalog, relation, "old", None, true)?;
-        layout.add_table(&ctx.catalog, relation, "new", None, true)?;
-    }
-    Ok(layout)
-}
-
-/// WHEN, bound.
-pub(crate) fn condition(ctx: &ExecContext, relation: &Arc<Relation>, when: &Ast) -> Result<Typed> {
-    let layout = when_layout(ctx, relation)?;
-    binder(ctx).condition_in(when, layout.scope(), "WHEN", "trigger WHEN conditions")
-}
-
-/// The text of WHEN that the catalog keeps: as PostgreSQL prints it, as far as that reads back as the
-/// same; else as it was written.
-pub(crate) fn condition_text(
-    ctx: &ExecContext,
-    relation: &Arc<Relation>,
-    when: &Ast,
-) -> Result<String> {
-    let bound = condition(ctx, relation, when)?;
-    let layout = when_layout(ctx, relation)?;
-    let columns = || layout.scope().items.iter().flat_map(|i| &i.columns);
-    let is = |e: &Expr, column: &PlanColumn| matches!(e, Expr::Column(c) if c == column);
-    let types = |c: &PlanColumn| columns().find(|have| is(&have.expr, c)).map(|have| have.ty);
-    let made = deparse::over_rows(ctx, &bound.expr, &types);
-    let again = sql::parse_expression(&made).and_then(|again| condition(ctx, relation, &again));
-    let same = again.is_ok_and(|again| again.expr == bound.expr);
-    Ok(if same { made } else { canon::expr(when) })
 }
 
 /// A trigger ready to be called.

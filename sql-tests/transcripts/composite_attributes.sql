@@ -1,0 +1,57 @@
+-- Fields of composite types come, go and change, with the values that there are.
+create type c as (a int, b text);
+alter type c add attribute d date;
+\d c
+alter type c drop attribute b;
+alter type c drop attribute zz;
+alter type c drop attribute if exists zz;
+alter type c add attribute d int;
+alter type c alter attribute d type text;
+alter type c alter attribute zz type text;
+alter type c rename attribute d to e;
+alter type c rename attribute a to e;
+\d c
+create table tc(x c, xs c[]);
+insert into tc values (row(1,'two'), array[row(3,'four')::c, null]);
+alter type c add attribute f int;
+select * from tc;
+select (x).*, (xs[1]).f from tc;
+alter type c drop attribute e;
+select * from tc;
+insert into tc values (row(1,2));
+select * from tc;
+alter type c alter attribute f type text;
+alter type c rename attribute f to g;
+select (x).g from tc;
+drop table tc;
+alter type c alter attribute g type text, add attribute h int;
+\d c
+create type n as (x int);
+create type m as (y n);
+create domain dn as n;
+create table tm(z m, w dn);
+insert into tm values (row(row(1)), row(2));
+alter type n add attribute q int;
+select * from tm;
+update tm set z = row(row(1, 2));
+select (z).y.q, z from tm;
+alter type n alter attribute x type text;
+alter type n add attribute self n;
+alter type n add attribute self m;
+alter type n add attribute a nosuch;
+create view v as select (z).y.x as x, ((z).y).q + 1 as q1 from tm;
+alter type n drop attribute x;
+alter type n rename attribute q to qq;
+select * from v;
+select pg_get_viewdef('v');
+alter type n drop attribute qq cascade;
+select * from tm;
+create table plain(a int);
+alter type plain add attribute b int;
+alter type nosuch add attribute b int;
+alter type public.c drop attribute h restrict;
+begin;
+alter type n drop attribute x;
+select * from tm;
+rollback;
+select * from tm;
