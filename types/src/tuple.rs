@@ -253,7 +253,7 @@ impl<'a> Tuple<'a> {
     pub fn values(&self) -> Vec<Datum> {
         let whole = self.whole();
         let value = |(i, column): (usize, &Column)| {
-            let raw = whole.and_then(|w| w.fixed(i)).or_else(|| self.raw(i));
+            let raw = whole.and_then(|w| w.at(self.desc.fixed(i)?)).or_else(|| self.raw(i));
             raw.and_then(|raw| crate::raw::decode(column.kind, raw).ok()).unwrap_or_default()
         };
         self.desc.columns.iter().enumerate().map(value).collect()
