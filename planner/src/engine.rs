@@ -33,6 +33,7 @@ pub struct Engine {
 /// A session's way to the engine. It is counted apart: a count that all sessions' threads changed with
 /// every statement would go from core to core each time.
 #[derive(Clone)]
+#[allow(clippy::redundant_allocation)] // for the count of its own
 pub struct EngineHandle(Arc<Arc<Engine>>);
 
 impl From<Arc<Engine>> for EngineHandle {
