@@ -205,7 +205,8 @@ impl Best<'_> {
         blocks
     }
 
-    /// Guesses from the first leaf how far one has to go: twice the area that so many of its entries would take.
+    /// Guesses from the first leaf how far one has to go: half as much again as the area that so many of its entries
+    /// would take.
     fn hope(&mut self, part: &Part<'_>, leaf: &Leaf<2>) {
         let [width, height] = std::array::from_fn(|axis| {
             part.high.get(axis).zip(part.low.get(axis)).map_or(f64::INFINITY, |(h, l)| h - l)
@@ -213,7 +214,7 @@ impl Best<'_> {
         let each = width * height / leaf.count() as f64;
         // Of what is behind the entry given last, as many may be left out.
         if each.is_finite() && self.search.after.is_none() {
-            let hope = 2.0 * each * self.k as f64 / std::f64::consts::PI;
+            let hope = 1.5 * each * self.k as f64 / std::f64::consts::PI;
             self.hope = Some(hope);
             self.bound = self.limit.min(hope);
         }
