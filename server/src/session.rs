@@ -19,6 +19,7 @@ use vicinity_planner::sql::Parsed;
 use vicinity_storage::Transaction;
 use vicinity_storage::catalog::model::fixed;
 use vicinity_types::enums::Label;
+use vicinity_types::io::fast::digits_in;
 use vicinity_types::io::{UserType, utf8};
 use vicinity_types::{
     Datum, Io, Kind, Oid, PgError, Result, SqlState, TypeNames, binary_in, oid, text_in,
@@ -200,7 +201,10 @@ impl Backend for EngineSession {
             {
                 params.push(match bytes {
                     None => Datum::Null,
-                    Some(bytes) if format == 0 => text_in(*ty, -1, utf8(bytes)?, &io)?,
+                    Some(bytes) if format == 0 => match digits_in(*ty, bytes) {
+                        Some(number) => number,
+                        None => text_in(*ty, -1, utf8(bytes)?, &io)?,
+                    },
                     Some(bytes) => {
                         binary_in(*ty, -1, bytes, &io).map_err(|e| binary_format(e, i))?
                     }

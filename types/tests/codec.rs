@@ -18,12 +18,14 @@ use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::bits::Bits;
 use vicinity_types::geo::{Circle, Line, Lseg, Path, Point, Polygon, Rect};
 use vicinity_types::interval::Interval;
+use vicinity_types::io::fast::digits_in;
+use vicinity_types::io::{Io, IoStyle, NoNames};
 use vicinity_types::jsonb::{Jsonb, normalize};
 use vicinity_types::numeric::Numeric;
 use vicinity_types::pase::Pase;
 use vicinity_types::record::Record;
 use vicinity_types::tuple::{Tuple, TupleDesc, encode_tuple};
-use vicinity_types::{Datum, Kind, TimeTz, arrow, compare, encode_key, equal, oid, raw};
+use vicinity_types::{Datum, Kind, TimeTz, arrow, compare, encode_key, equal, oid, raw, text_in};
 
 /// Floats with the special values often among them.
 fn float8() -> BoxedStrategy<f64> {
@@ -240,6 +242,10 @@ fn digest(d: &Datum) -> u64 {
     hasher.finish()
 }
 
+fn is_plain(text: &str) -> bool {
+    text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -331,6 +337,19 @@ proptest! {
         let places = (0..=desc.len()).filter_map(|i| desc.fixed(i));
         let _ = whole.map(|whole| places.filter_map(|place| whole.at(place)).count());
         let _ = Tuple::new(&desc, &bytes[..cut.min(bytes.len())]).values();
+    }
+
+    #[test]
+    fn plain_numbers_are_read_the_short_way_as_the_long(text in "-?[0-9]{0,20}|[-+ 0-9.eE]{0,8}") {
+        let style = IoStyle::default();
+        let io = Io { style: &style, names: &NoNames };
+        for ty in [oid::INT2, oid::INT4, oid::INT8, oid::FLOAT8, oid::NUMERIC, oid::TEXT] {
+            let long = text_in(ty, -1, &text, &io);
+            match digits_in(ty, text.as_bytes()) {
+                Some(short) => prop_assert!(same(&short, &long.unwrap()), "{:?}", text),
+                None => prop_assert!(!matches!(long, Ok(Datum::Int4(_))) || text.len() > 15 || !is_plain(&text)),
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Entry, near};
+use super::Entry;
+use super::lanes::{Column, Slots, slots_holding, slots_near};
 use crate::RowId;
 use crate::vector::prefetch_lines;
 
@@ -25,8 +26,8 @@ pub(super) struct Leaf<const D: usize> {
     pub(super) replaced: Mutex<bool>,
     /// Slots that were ever used.
     len: AtomicUsize,
-    at: [[AtomicU64; CAPACITY]; D],
-    rows: [AtomicU64; CAPACITY],
+    at: [Column; D],
+    rows: Column,
 }
 
 /// What became of an entry to be put in.
@@ -79,7 +80,20 @@ impl<const D: usize> Leaf<D> {
 
     /// Entries.
     pub(super) fn count(&self) -> usize {
-        self.slots().filter(|row| row.load(Ordering::Relaxed) != EMPTY).count()
+        CAPACITY - slots_holding(&self.rows, EMPTY).count_ones() as usize
+    }
+
+    /// The slot of an entry.
+    fn slot_of(&self, entry: &Entry<D>) -> Option<usize> {
+        let mut slots = slots_holding(&self.rows, entry.row);
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize;
+            if self.is_at(slot, entry) {
+                return Some(slot);
+            }
+            slots &= slots - 1;
+        }
+        None
     }
 
     /// Asks the cache for what a change looks through, all at once.
@@ -90,42 +104,26 @@ impl<const D: usize> Leaf<D> {
 
     /// Puts an entry in. The caller holds the lock.
     pub(super) fn put(&self, entry: &Entry<D>) -> Put {
-        let mut hole = None;
-        let mut len = 0;
-        for (i, row) in self.slots().enumerate() {
-            let row = row.load(Ordering::Relaxed);
-            if row == entry.row && self.is_at(i, entry) {
-                return Put::There;
-            }
-            if row == EMPTY && hole.is_none() {
-                hole = Some(i);
-            }
-            len = i + 1;
+        if self.slot_of(entry).is_some() {
+            return Put::There;
         }
-        let slot = hole.unwrap_or(len);
+        // Those that were never used are empty, too.
+        let slot = slots_holding(&self.rows, EMPTY).trailing_zeros() as usize;
         if slot == CAPACITY {
             return Put::Full;
         }
         self.fill(slot, entry);
-        if slot == len {
-            self.len.store(len + 1, Ordering::Release);
+        if slot >= self.len.load(Ordering::Relaxed) {
+            self.len.store(slot + 1, Ordering::Release);
         }
         Put::Added
     }
 
     /// Takes an entry out; how many are left, `None` if it was not there. The caller holds the lock.
     pub(super) fn take(&self, entry: &Entry<D>) -> Option<usize> {
-        let (mut found, mut left) = (None, 0);
-        for (i, slot) in self.slots().enumerate() {
-            let row = slot.load(Ordering::Relaxed);
-            if found.is_none() && row == entry.row && self.is_at(i, entry) {
-                found = Some(slot);
-            } else if row != EMPTY {
-                left += 1;
-            }
-        }
-        found?.store(EMPTY, Ordering::Release);
-        Some(left)
+        let slot = self.slot_of(entry)?;
+        self.rows.get(slot)?.store(EMPTY, Ordering::Release);
+        Some(self.count())
     }
 
     /// Calls `f` with every entry's coordinates and a way to its row.
@@ -142,11 +140,11 @@ impl<const D: usize> Leaf<D> {
 
     /// A bit for each slot, the first is the lowest, that may hold an entry at most so far (squared) from a point.
     #[inline]
-    pub(super) fn near(&self, point: [f64; 2], bound: f64) -> u64 {
+    pub(super) fn near(&self, point: [f64; 2], bound: f64) -> Slots {
         let [xs, ys, ..] = self.at.as_slice() else { return 0 };
         let used = self.len.load(Ordering::Acquire);
         let behind = CAPACITY.saturating_sub(used);
-        near::near(xs, ys, point, bound) & u64::MAX.checked_shr(behind as u32).unwrap_or(0)
+        slots_near(xs, ys, point, bound) & u64::MAX.checked_shr(behind as u32).unwrap_or(0)
     }
 
     /// The coordinates in a slot.

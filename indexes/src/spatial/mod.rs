@@ -26,8 +26,8 @@
 //! their bits.
 
 mod cell;
+mod lanes;
 mod leaf;
-mod near;
 mod nearest;
 mod region;
 mod shape;

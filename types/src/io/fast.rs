@@ -1,16 +1,39 @@
-//! Output straight from stored bytes for the types queries return most: no [`Datum`], no allocation.
-//!
-//! [`Datum`]: crate::datum::Datum
+//! Short ways: output straight from stored bytes for the types queries return most, without a [`Datum`] or an
+//! allocation, and input of plain numbers.
 
 use bytes::BufMut;
 
 use super::{Io, float, short};
-use crate::datum::{Kind, Oid};
+use crate::datum::{Datum, Kind, Oid};
 use crate::oid;
 use crate::raw::{F32s, float4_slice};
 
 fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {
     raw.try_into().ok()
+}
+
+/// Reads a number that is nothing but a sign and digits, as they mostly come; `None` for other types and texts.
+pub fn digits_in(ty: Oid, text: &[u8]) -> Option<Datum> {
+    if !matches!(ty, oid::INT2 | oid::INT4 | oid::INT8 | oid::FLOAT8) {
+        return None;
+    }
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    // So many have room in a word, and a float is exact.
+    if digits.is_empty() || digits.len() > 15 {
+        return None;
+    }
+    let magnitude = digits.iter().try_fold(0i64, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+    })?;
+    let negative = digits.len() < text.len();
+    let number = if negative { -magnitude } else { magnitude };
+    match ty {
+        oid::INT2 => number.try_into().ok().map(Datum::Int2),
+        oid::INT4 => number.try_into().ok().map(Datum::Int4),
+        oid::INT8 => Some(Datum::Int8(number)),
+        // There is a -0 among floats.
+        _ => (number != 0 || !negative).then_some(Datum::Float8(number as f64)),
+    }
 }
 
 /// Writes text; `None`, and nothing written, where the kind has no short way.

@@ -1,4 +1,4 @@
-//! Which entries of a leaf are near: eight, four or one at a time, by what the CPU can do.
+//! Which slots of a leaf are near or hold a row: eight, four or one at a time, by what the CPU can do.
 //!
 //! Writers change slots meanwhile. A lane is read whole as any load of an aligned word is, which is all that a hint
 //! needs; the loads are the CPU's own instructions because the language knows no atomic ones so wide.
@@ -10,35 +10,48 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::leaf::CAPACITY;
 
-/// One coordinate of all slots.
+/// One coordinate of all slots, or their rows.
 pub(super) type Column = [AtomicU64; CAPACITY];
 
-/// A bit for each slot whose squared distance from a point is at most so much, or NaN.
-type Near = unsafe fn(&Column, &Column, [f64; 2], f64) -> u64;
+/// Slots by a bit each; the first is the lowest.
+pub(super) type Slots = u64;
 
-/// A bit for each slot, the first is the lowest, whose squared distance from a point is at most `bound`, or NaN.
+struct Kernels {
+    near: unsafe fn(&Column, &Column, [f64; 2], f64) -> Slots,
+    holding: unsafe fn(&Column, u64) -> Slots,
+}
+
+fn kernels() -> &'static Kernels {
+    static CHOSEN: OnceLock<Kernels> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return Kernels { near: x86::near_512, holding: x86::holding_512 };
+            }
+            if is_x86_feature_detected!("avx2") {
+                return Kernels { near: x86::near_256, holding: x86::holding_256 };
+            }
+        }
+        Kernels { near, holding }
+    })
+}
+
+/// The slots whose squared distance from a point is at most `bound`, or NaN.
 #[inline]
-pub(super) fn near(xs: &Column, ys: &Column, point: [f64; 2], bound: f64) -> u64 {
-    static CHOSEN: OnceLock<Near> = OnceLock::new();
-    let near = CHOSEN.get_or_init(choose);
+pub(super) fn slots_near(xs: &Column, ys: &Column, point: [f64; 2], bound: f64) -> Slots {
     // SAFETY: it was chosen for this CPU.
-    unsafe { near(xs, ys, point, bound) }
+    unsafe { (kernels().near)(xs, ys, point, bound) }
 }
 
-fn choose() -> Near {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return x86::near_512;
-        }
-        if is_x86_feature_detected!("avx2") {
-            return x86::near_256;
-        }
-    }
-    one_by_one
+/// The slots that hold a word.
+#[inline]
+pub(super) fn slots_holding(words: &Column, word: u64) -> Slots {
+    // SAFETY: it was chosen for this CPU.
+    unsafe { (kernels().holding)(words, word) }
 }
 
-fn one_by_one(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+fn near(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
     xs.iter().zip(ys).rev().fold(0, |bits, (x, y)| {
         let dx = f64::from_bits(x.load(Ordering::Relaxed)) - qx;
         let dy = f64::from_bits(y.load(Ordering::Relaxed)) - qy;
@@ -46,15 +59,20 @@ fn one_by_one(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
     })
 }
 
+fn holding(words: &Column, word: u64) -> Slots {
+    let is_held = |held: &AtomicU64| u64::from(held.load(Ordering::Relaxed) == word);
+    words.iter().rev().fold(0, |bits, held| bits << 1 | is_held(held))
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::asm;
     use std::arch::x86_64::*;
 
-    use super::{CAPACITY, Column};
+    use super::{CAPACITY, Column, Slots};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn near_512(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+    pub(super) fn near_512(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
         let (qx, qy, bound) = (_mm512_set1_pd(qx), _mm512_set1_pd(qy), _mm512_set1_pd(bound));
         (0..CAPACITY / 8).rev().fold(0, |bits, eight| {
             let (x, y): (__m512d, __m512d);
@@ -77,8 +95,45 @@ mod x86 {
         })
     }
 
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn holding_512(words: &Column, word: u64) -> Slots {
+        let word = _mm512_set1_epi64(word.cast_signed());
+        (0..CAPACITY / 8).rev().fold(0, |bits, eight| {
+            let held: __m512i;
+            // SAFETY: these eight slots are of the column, which has CAPACITY; nothing else is touched.
+            unsafe {
+                asm!(
+                    "vmovdqu64 {held}, [{at}]",
+                    held = out(zmm_reg) held,
+                    at = in(reg) words.as_ptr().add(eight * 8),
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            bits << 8 | u64::from(_mm512_cmpeq_epi64_mask(held, word))
+        })
+    }
+
     #[target_feature(enable = "avx2")]
-    pub(super) fn near_256(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> u64 {
+    pub(super) fn holding_256(words: &Column, word: u64) -> Slots {
+        let word = _mm256_set1_epi64x(word.cast_signed());
+        (0..CAPACITY / 4).rev().fold(0, |bits, four| {
+            let held: __m256i;
+            // SAFETY: these four slots are of the column, which has CAPACITY; nothing else is touched.
+            unsafe {
+                asm!(
+                    "vmovdqu {held}, [{at}]",
+                    held = out(ymm_reg) held,
+                    at = in(reg) words.as_ptr().add(four * 4),
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            let equal = _mm256_castsi256_pd(_mm256_cmpeq_epi64(held, word));
+            bits << 4 | u64::from(_mm256_movemask_pd(equal).cast_unsigned())
+        })
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn near_256(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
         let (qx, qy, bound) = (_mm256_set1_pd(qx), _mm256_set1_pd(qy), _mm256_set1_pd(bound));
         (0..CAPACITY / 4).rev().fold(0, |bits, four| {
             let (x, y): (__m256d, __m256d);
@@ -137,12 +192,26 @@ mod tests {
                 bits | u64::from(square <= bound || unordered) << i
             });
             let (xs, ys) = (column(&xs), column(&ys));
-            prop_assert_eq!(one_by_one(&xs, &ys, point, bound), expected);
             prop_assert_eq!(near(&xs, &ys, point, bound), expected);
+            prop_assert_eq!(slots_near(&xs, &ys, point, bound), expected);
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") {
                 // SAFETY: just detected.
                 prop_assert_eq!(unsafe { x86::near_256(&xs, &ys, point, bound) }, expected);
+            }
+        }
+
+        #[test]
+        fn words_are_found(words in prop::collection::vec(0..4u64, CAPACITY), word in 0..5u64) {
+            let word = word.wrapping_sub(1);
+            let expected = (0..CAPACITY).fold(0, |bits, i| bits | u64::from(words[i] == word) << i);
+            let words: Column = std::array::from_fn(|i| AtomicU64::new(words[i]));
+            prop_assert_eq!(holding(&words, word), expected);
+            prop_assert_eq!(slots_holding(&words, word), expected);
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: just detected.
+                prop_assert_eq!(unsafe { x86::holding_256(&words, word) }, expected);
             }
         }
     }
