@@ -224,6 +224,12 @@ fn planned(
     let mut ctx = ctx.clone();
     loop {
         let planned = crate::context::entered(&ctx, || plan(&ctx, &parsed, types, names));
+        let now = ctx.txn.catalog();
+        // What failed against a catalog that is no more is planned again, too.
+        if planned.is_err() && now.version() != ctx.catalog.version() {
+            ctx.catalog = now;
+            continue;
+        }
         let (kind, mut columns) = planned?;
         columns.truncate(columns.len().saturating_sub(ids.columns()));
         let timeless = matches!(&kind, Kind::Query(plan) if plan.is_timeless());
