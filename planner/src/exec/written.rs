@@ -604,7 +604,9 @@ impl Writer<'_> {
         };
         let texts: Option<Vec<String>> =
             args.iter().zip(types).map(|(e, ty)| self.given(e, ty)).collect();
-        let shown = match common {
+        let last = f.name.0.last().and_then(|part| part.as_ident());
+        let row = own == "row" && last.is_some_and(|name| name.quote_style.is_none());
+        let shown = match common || row {
             true => own.to_uppercase(),
             false => self.names.function_name(f, &bound),
         };

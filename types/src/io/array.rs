@@ -468,8 +468,7 @@ fn write_element(
         | Datum::Int8(_)
         | Datum::Float8(_)
         | Datum::Numeric(_)
-        | Datum::Uuid(_)
-        | Datum::Date(_) => super::text_out(a.elem, &value, io, out)?,
+        | Datum::Uuid(_) => super::text_out(a.elem, &value, io, out)?,
         _ => {
             scratch.clear();
             super::text_out(a.elem, &value, io, scratch)?;
