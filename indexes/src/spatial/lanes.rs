@@ -2,7 +2,7 @@
 //!
 //! Writers change slots meanwhile. A lane is read whole as any load of an aligned word is, which is all that a hint
 //! needs; the loads are the CPU's own instructions because the language knows no atomic ones so wide.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::indexing_slicing)]
 
 use std::cmp::Ordering::Greater;
 use std::sync::OnceLock;
@@ -51,6 +51,16 @@ pub(super) fn slots_holding(words: &Column, word: u64) -> Slots {
     unsafe { (kernels().holding)(words, word) }
 }
 
+/// The slots of a set, one after the other.
+#[inline]
+pub(super) fn each(mut slots: Slots) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = slots.trailing_zeros();
+        slots &= slots.wrapping_sub(1);
+        (slot < Slots::BITS).then_some(slot as usize)
+    })
+}
+
 fn near(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
     xs.iter().zip(ys).rev().fold(0, |bits, (x, y)| {
         let dx = f64::from_bits(x.load(Ordering::Relaxed)) - qx;
@@ -71,25 +81,44 @@ mod x86 {
 
     use super::{CAPACITY, Column, Slots};
 
+    /// The words of eight slots.
+    #[target_feature(enable = "avx512f")]
+    fn eight(column: &Column, from: usize) -> __m512i {
+        let words: __m512i;
+        // SAFETY: the words read are of the slice, eight of them; nothing else is touched.
+        unsafe {
+            asm!(
+                "vmovdqu64 {words}, [{at}]",
+                words = out(zmm_reg) words,
+                at = in(reg) column[from..from + 8].as_ptr(),
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        words
+    }
+
+    /// The words of four slots.
+    #[target_feature(enable = "avx2")]
+    fn four(column: &Column, from: usize) -> __m256i {
+        let words: __m256i;
+        // SAFETY: the words read are of the slice, four of them; nothing else is touched.
+        unsafe {
+            asm!(
+                "vmovdqu {words}, [{at}]",
+                words = out(ymm_reg) words,
+                at = in(reg) column[from..from + 4].as_ptr(),
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        words
+    }
+
     #[target_feature(enable = "avx512f")]
     pub(super) fn near_512(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
         let (qx, qy, bound) = (_mm512_set1_pd(qx), _mm512_set1_pd(qy), _mm512_set1_pd(bound));
-        (0..CAPACITY / 8).rev().fold(0, |bits, eight| {
-            let (x, y): (__m512d, __m512d);
-            // SAFETY: these eight slots are of the columns, which have CAPACITY; nothing else is touched.
-            unsafe {
-                let (x_at, y_at) = (xs.as_ptr().add(eight * 8), ys.as_ptr().add(eight * 8));
-                asm!(
-                    "vmovupd {x}, [{x_at}]",
-                    "vmovupd {y}, [{y_at}]",
-                    x = out(zmm_reg) x,
-                    y = lateout(zmm_reg) y,
-                    x_at = in(reg) x_at,
-                    y_at = in(reg) y_at,
-                    options(readonly, nostack, preserves_flags),
-                );
-            }
-            let (dx, dy) = (_mm512_sub_pd(x, qx), _mm512_sub_pd(y, qy));
+        (0..CAPACITY).step_by(8).rev().fold(0, |bits, from| {
+            let dx = _mm512_sub_pd(_mm512_castsi512_pd(eight(xs, from)), qx);
+            let dy = _mm512_sub_pd(_mm512_castsi512_pd(eight(ys, from)), qy);
             let square = _mm512_add_pd(_mm512_mul_pd(dx, dx), _mm512_mul_pd(dy, dy));
             bits << 8 | u64::from(_mm512_cmp_pd_mask::<_CMP_NGT_UQ>(square, bound))
         })
@@ -98,70 +127,35 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     pub(super) fn holding_512(words: &Column, word: u64) -> Slots {
         let word = _mm512_set1_epi64(word.cast_signed());
-        (0..CAPACITY / 8).rev().fold(0, |bits, eight| {
-            let held: __m512i;
-            // SAFETY: these eight slots are of the column, which has CAPACITY; nothing else is touched.
-            unsafe {
-                asm!(
-                    "vmovdqu64 {held}, [{at}]",
-                    held = out(zmm_reg) held,
-                    at = in(reg) words.as_ptr().add(eight * 8),
-                    options(readonly, nostack, preserves_flags),
-                );
-            }
-            bits << 8 | u64::from(_mm512_cmpeq_epi64_mask(held, word))
-        })
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn holding_256(words: &Column, word: u64) -> Slots {
-        let word = _mm256_set1_epi64x(word.cast_signed());
-        (0..CAPACITY / 4).rev().fold(0, |bits, four| {
-            let held: __m256i;
-            // SAFETY: these four slots are of the column, which has CAPACITY; nothing else is touched.
-            unsafe {
-                asm!(
-                    "vmovdqu {held}, [{at}]",
-                    held = out(ymm_reg) held,
-                    at = in(reg) words.as_ptr().add(four * 4),
-                    options(readonly, nostack, preserves_flags),
-                );
-            }
-            let equal = _mm256_castsi256_pd(_mm256_cmpeq_epi64(held, word));
-            bits << 4 | u64::from(_mm256_movemask_pd(equal).cast_unsigned())
+        (0..CAPACITY).step_by(8).rev().fold(0, |bits, from| {
+            bits << 8 | u64::from(_mm512_cmpeq_epi64_mask(eight(words, from), word))
         })
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn near_256(xs: &Column, ys: &Column, [qx, qy]: [f64; 2], bound: f64) -> Slots {
         let (qx, qy, bound) = (_mm256_set1_pd(qx), _mm256_set1_pd(qy), _mm256_set1_pd(bound));
-        (0..CAPACITY / 4).rev().fold(0, |bits, four| {
-            let (x, y): (__m256d, __m256d);
-            // SAFETY: these four slots are of the columns, which have CAPACITY; nothing else is touched.
-            unsafe {
-                let (x_at, y_at) = (xs.as_ptr().add(four * 4), ys.as_ptr().add(four * 4));
-                asm!(
-                    "vmovupd {x}, [{x_at}]",
-                    "vmovupd {y}, [{y_at}]",
-                    x = out(ymm_reg) x,
-                    y = lateout(ymm_reg) y,
-                    x_at = in(reg) x_at,
-                    y_at = in(reg) y_at,
-                    options(readonly, nostack, preserves_flags),
-                );
-            }
-            let (dx, dy) = (_mm256_sub_pd(x, qx), _mm256_sub_pd(y, qy));
+        (0..CAPACITY).step_by(4).rev().fold(0, |bits, from| {
+            let dx = _mm256_sub_pd(_mm256_castsi256_pd(four(xs, from)), qx);
+            let dy = _mm256_sub_pd(_mm256_castsi256_pd(four(ys, from)), qy);
             let square = _mm256_add_pd(_mm256_mul_pd(dx, dx), _mm256_mul_pd(dy, dy));
-            let four = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NGT_UQ>(square, bound));
-            bits << 4 | u64::from(four.cast_unsigned())
+            let near = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_NGT_UQ>(square, bound));
+            bits << 4 | u64::from(near.cast_unsigned())
+        })
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn holding_256(words: &Column, word: u64) -> Slots {
+        let word = _mm256_set1_epi64x(word.cast_signed());
+        (0..CAPACITY).step_by(4).rev().fold(0, |bits, from| {
+            let equal = _mm256_castsi256_pd(_mm256_cmpeq_epi64(four(words, from), word));
+            bits << 4 | u64::from(_mm256_movemask_pd(equal).cast_unsigned())
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Entry;
-use super::lanes::{Column, Slots, slots_holding, slots_near};
+use super::lanes::{self, Column, Slots, slots_holding, slots_near};
 use crate::RowId;
 use crate::vector::prefetch_lines;
 
@@ -40,7 +40,7 @@ pub(super) enum Put {
 
 impl<const D: usize> Leaf<D> {
     /// Cache lines that a search reads.
-    pub(super) const LINES: usize = (size_of::<Self>() - size_of::<[AtomicU64; CAPACITY]>()) / 64;
+    pub(super) const LINES: usize = (size_of::<Self>() - size_of::<Column>()) / 64;
 
     /// A leaf of at most [`CAPACITY`] entries.
     pub(super) fn new(entries: &[Entry<D>]) -> Box<Self> {
@@ -85,15 +85,7 @@ impl<const D: usize> Leaf<D> {
 
     /// The slot of an entry.
     fn slot_of(&self, entry: &Entry<D>) -> Option<usize> {
-        let mut slots = slots_holding(&self.rows, entry.row);
-        while slots != 0 {
-            let slot = slots.trailing_zeros() as usize;
-            if self.is_at(slot, entry) {
-                return Some(slot);
-            }
-            slots &= slots - 1;
-        }
-        None
+        lanes::each(slots_holding(&self.rows, entry.row)).find(|slot| self.is_at(*slot, entry))
     }
 
     /// Asks the cache for what a change looks through, all at once.
@@ -130,11 +122,7 @@ impl<const D: usize> Leaf<D> {
     #[inline]
     pub(super) fn each(&self, mut f: impl FnMut([f64; D], &Slot<'_>)) {
         for (i, row) in self.slots().enumerate() {
-            let at = std::array::from_fn(|d| {
-                let cell = self.at.get(d).and_then(|c| c.get(i));
-                cell.map_or(0.0, |c| f64::from_bits(c.load(Ordering::Relaxed)))
-            });
-            f(at, &Slot(row));
+            f(self.at(i), &Slot(row));
         }
     }
 
@@ -149,17 +137,17 @@ impl<const D: usize> Leaf<D> {
 
     /// The coordinates in a slot.
     #[inline]
-    pub(super) fn at(&self, slot: u32) -> [f64; D] {
+    pub(super) fn at(&self, slot: usize) -> [f64; D] {
         std::array::from_fn(|d| {
-            let cell = self.at.get(d).and_then(|c| c.get(slot as usize));
+            let cell = self.at.get(d).and_then(|c| c.get(slot));
             cell.map_or(0.0, |c| f64::from_bits(c.load(Ordering::Relaxed)))
         })
     }
 
     /// The row in a slot; `None` if there is no entry.
     #[inline]
-    pub(super) fn row(&self, slot: u32) -> Option<RowId> {
-        self.rows.get(slot as usize).and_then(|row| Slot(row).row())
+    pub(super) fn row(&self, slot: usize) -> Option<RowId> {
+        self.rows.get(slot).and_then(|row| Slot(row).row())
     }
 
     /// All entries.

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use vicinity_types::geo::hypotenuse;
 
 use super::cell::{Link, Seen};
+use super::lanes;
 use super::leaf::Leaf;
 use super::region::{Region, farthest_square, nearest_square, square, widened};
 use super::{Cut, Inner, Points};
@@ -264,10 +265,7 @@ impl Best<'_> {
     #[inline]
     fn scan(&mut self, leaf: &Leaf<2>) {
         let [qx, qy] = self.search.point;
-        let mut hits = leaf.near(self.search.point, self.bound);
-        while hits != 0 {
-            let slot = hits.trailing_zeros();
-            hits &= hits - 1;
+        for slot in lanes::each(leaf.near(self.search.point, self.bound)) {
             let at = leaf.at(slot);
             let [x, y] = at;
             let (dx, dy) = (x - qx, y - qy);
