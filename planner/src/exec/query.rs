@@ -38,6 +38,11 @@ pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     Ok(Bound { columns, relations: bound.relations.clone(), bound })
 }
 
+/// Whether a query meant something before a change, and does no more.
+pub(crate) fn lost_meaning(before: &ExecContext, now: &ExecContext, query: &Query) -> bool {
+    bind(now, query).is_err() && bind(before, query).is_ok()
+}
+
 /// What a query gives, without running it.
 pub(crate) fn describe(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     bind(ctx, query)

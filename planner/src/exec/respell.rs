@@ -110,8 +110,7 @@ impl Respell<'_> {
             // A form that is kept as it was written: if it meant something, it still must.
             _ => {
                 let now = ExecContext { catalog: Arc::new(self.now.clone()), ..ctx.clone() };
-                let means = |ctx| super::query::bind(ctx, &query).is_ok();
-                if means(ctx) && !means(&now) {
+                if super::query::lost_meaning(ctx, &now, &query) {
                     return Err(PgError::unsupported("renaming what a view of this form reads"));
                 }
                 return Ok(false);

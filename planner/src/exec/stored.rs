@@ -1,21 +1,20 @@
 //! Expressions over one table that the catalog keeps: index keys and predicates, checks, generated
 //! columns. They are bound where they are made, for their errors and for the text that is kept.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, Volatility};
-use sqlparser::ast::{Expr as Ast, Ident, Query, visit_expressions};
+use sqlparser::ast::{Expr as Ast, Ident, visit_expressions};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
 use super::dml::{Layout, bare_name, binder, table_def};
-use super::written::{Names, TableNames, Writer};
+use super::written::{RowNames, table_column};
 use crate::bind::{Binder, ParamTypes};
 use crate::call::{PgType, Typed, callable_of, internal};
 use crate::context::ExecContext;
@@ -173,8 +172,8 @@ pub(crate) fn write(
         Some(r) if r.table().is_some() => Layout::of_table(&ctx.catalog, r, None).ok()?,
         _ => Layout::default(),
     };
-    let names = TableNames { ctx, layout: &layout, catalog, path };
-    Writer { ctx, names: &names, indent: Cell::new(None) }.expr(expr)
+    let column = &|parts: &[Ident]| table_column(&layout, catalog, parts);
+    RowNames { ctx, layout: &layout, catalog, path, column }.writer().expr(expr)
 }
 
 /// A stored expression as the session sees it: `pg_get_expr`.
@@ -198,10 +197,10 @@ pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
         let value = binder.expr_over(e, Layout::default().scope()).ok()?;
         plain(&binder.coerce_assign(value, ty, "").ok()?.expr).ok()
     };
-    let layout = Layout::default();
-    let names = TableNames { ctx, layout: &layout, catalog: &ctx.catalog, path: None };
-    let writer = Writer { ctx, names: &names, indent: Cell::new(None) };
-    let made = writer.default(given, ty).filter(|text| {
+    // There is no row whose columns it could name.
+    let (layout, column) = (&Layout::default(), &|_: &[Ident]| None);
+    let names = RowNames { ctx, layout, catalog: &ctx.catalog, path: None, column };
+    let made = names.writer().default(given, ty).filter(|text| {
         let again = sql::parse_expression(text).ok().and_then(|e| bound(&e));
         again.is_some() && again == bound(given)
     });
@@ -254,36 +253,6 @@ pub(crate) fn columns(relation: &Relation, expr: &Ast) -> Result<Vec<usize>> {
     Ok(out)
 }
 
-/// What a domain's check has a name for: the value.
-struct ValueNames<'a> {
-    ctx: &'a ExecContext,
-    layout: Layout,
-    catalog: &'a Catalog,
-    path: Option<&'a SessionState>,
-}
-
-impl Names for ValueNames<'_> {
-    fn bind(&self, e: &Ast) -> Option<Typed> {
-        binder(self.ctx).expr_over(e, self.layout.scope()).ok()
-    }
-
-    fn column(&self, _: &[Ident]) -> Option<String> {
-        Some("VALUE".to_owned())
-    }
-
-    fn query(&self, _: &Query) -> Option<String> {
-        None
-    }
-
-    fn catalog(&self) -> &Catalog {
-        self.catalog
-    }
-
-    fn path(&self) -> Option<&SessionState> {
-        self.path
-    }
-}
-
 /// A check over the values of a domain's base type, written like [`write()`].
 pub(crate) fn write_check(
     ctx: &ExecContext,
@@ -292,6 +261,7 @@ pub(crate) fn write_check(
     catalog: &Catalog,
     path: Option<&SessionState>,
 ) -> Option<String> {
-    let names = ValueNames { ctx, layout: crate::domain::layout(base), catalog, path };
-    Writer { ctx, names: &names, indent: Cell::new(None) }.expr(expr)
+    // The value is all that has a name.
+    let (layout, column) = (&crate::domain::layout(base), &|_: &[Ident]| Some("VALUE".to_owned()));
+    RowNames { ctx, layout, catalog, path, column }.writer().expr(expr)
 }

@@ -66,29 +66,23 @@ pub(crate) trait Names {
     }
 }
 
-/// The columns of one table.
-pub(crate) struct TableNames<'a> {
+/// The names of the rows that a layout has.
+pub(crate) struct RowNames<'a> {
     pub(crate) ctx: &'a ExecContext,
     pub(crate) layout: &'a Layout,
     pub(crate) catalog: &'a Catalog,
     pub(crate) path: Option<&'a SessionState>,
+    /// How a column is written.
+    pub(crate) column: &'a dyn Fn(&[Ident]) -> Option<String>,
 }
 
-impl Names for TableNames<'_> {
+impl Names for RowNames<'_> {
     fn bind(&self, e: &Expr) -> Option<Typed> {
         binder(self.ctx).expr_over(e, self.layout.scope()).ok()
     }
 
     fn column(&self, parts: &[Ident]) -> Option<String> {
-        let own = name::ident(parts.last()?);
-        let items = &self.layout.scope().items;
-        if items.iter().any(|item| item.columns.iter().any(|c| c.name == own)) {
-            return Some(names::quote(&own));
-        }
-        // The row as a whole.
-        let table = items.iter().find(|item| item.alias == own)?;
-        let now = self.catalog.relation(table.relation).map_or(own, |r| r.name.clone());
-        Some(format!("{}.*", names::quote(&now)))
+        (self.column)(parts)
     }
 
     fn query(&self, _: &ast::Query) -> Option<String> {
@@ -102,6 +96,26 @@ impl Names for TableNames<'_> {
     fn path(&self) -> Option<&SessionState> {
         self.path
     }
+}
+
+impl RowNames<'_> {
+    /// Writes expressions over the rows, on one line.
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        Writer { ctx: self.ctx, names: self, indent: Cell::new(None) }
+    }
+}
+
+/// A column where there is one table.
+pub(crate) fn table_column(layout: &Layout, catalog: &Catalog, parts: &[Ident]) -> Option<String> {
+    let own = name::ident(parts.last()?);
+    let items = &layout.scope().items;
+    if items.iter().any(|item| item.columns.iter().any(|c| c.name == own)) {
+        return Some(names::quote(&own));
+    }
+    // The row as a whole.
+    let table = items.iter().find(|item| item.alias == own)?;
+    let now = catalog.relation(table.relation).map_or(own, |r| r.name.clone());
+    Some(format!("{}.*", names::quote(&now)))
 }
 
 /// Writes expressions.

@@ -1,16 +1,15 @@
 //! WHEN: a condition over the rows `old` and `new`, bound, and written as the catalog keeps it.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
-use sqlparser::ast::{Expr, Ident, Query};
+use sqlparser::ast::{Expr, Ident};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::Result;
 
 use super::super::dml::{Layout, binder};
 use super::super::pretty::pretty as without_parentheses;
-use super::super::written::{Names, Writer};
+use super::super::written::RowNames;
 use super::super::{canon, name};
 use crate::call::Typed;
 use crate::context::ExecContext;
@@ -33,42 +32,16 @@ pub(super) fn condition(ctx: &ExecContext, relation: &Arc<Relation>, when: &Expr
     binder(ctx).condition_in(when, layout.scope(), "WHEN", "trigger WHEN conditions")
 }
 
-/// The columns of both rows.
-struct RowNames<'a> {
-    ctx: &'a ExecContext,
-    relation: &'a Relation,
-    layout: Layout,
-    catalog: &'a Catalog,
-    path: Option<&'a SessionState>,
-}
-
-impl Names for RowNames<'_> {
-    fn bind(&self, e: &Expr) -> Option<Typed> {
-        binder(self.ctx).expr_over(e, self.layout.scope()).ok()
-    }
-
-    fn column(&self, parts: &[Ident]) -> Option<String> {
-        let [row, own @ ..] = parts else { return None };
-        let row = names::quote(&name::ident(row));
-        let [own] = own else { return own.is_empty().then(|| format!("{row}.*")) };
-        let own = name::ident(own);
-        let at = self.relation.columns()?.iter().position(|c| !c.dropped && c.name == own);
-        let now = self.catalog.relation(self.relation.oid).and_then(|r| r.columns()?.get(at?));
-        let own = now.map_or(own, |c| c.name.clone());
-        Some(format!("{row}.{}", names::quote(&own)))
-    }
-
-    fn query(&self, _: &Query) -> Option<String> {
-        None
-    }
-
-    fn catalog(&self) -> &Catalog {
-        self.catalog
-    }
-
-    fn path(&self) -> Option<&SessionState> {
-        self.path
-    }
+/// A column of either row, or the row.
+fn column(relation: &Relation, catalog: &Catalog, parts: &[Ident]) -> Option<String> {
+    let [row, own @ ..] = parts else { return None };
+    let row = names::quote(&name::ident(row));
+    let [own] = own else { return own.is_empty().then(|| format!("{row}.*")) };
+    let own = name::ident(own);
+    let at = relation.columns()?.iter().position(|c| !c.dropped && c.name == own);
+    let now = catalog.relation(relation.oid).and_then(|r| r.columns()?.get(at?));
+    let own = now.map_or(own, |c| c.name.clone());
+    Some(format!("{row}.{}", names::quote(&own)))
 }
 
 /// WHEN with names as `catalog` has them, shortened by the search path of `path`.
@@ -79,9 +52,9 @@ pub(crate) fn written_condition(
     catalog: &Catalog,
     path: Option<&SessionState>,
 ) -> Option<String> {
-    let layout = layout(ctx, relation).ok()?;
-    let names = RowNames { ctx, relation, layout, catalog, path };
-    Writer { ctx, names: &names, indent: Cell::new(None) }.expr(when)
+    let layout = &layout(ctx, relation).ok()?;
+    let column = &|parts: &[Ident]| column(relation, catalog, parts);
+    RowNames { ctx, layout, catalog, path, column }.writer().expr(when)
 }
 
 /// The text of WHEN that the catalog keeps: as PostgreSQL prints it, as far as that reads back as the
