@@ -88,6 +88,10 @@ pub trait Callable: Debug + Send + Sync {
     fn strict(&self) -> bool;
     /// How often the answer may change.
     fn volatility(&self) -> Volatility;
+    /// Whether an index may keep the answer: it is the same for the same arguments for ever.
+    fn immutable(&self) -> bool {
+        self.volatility() == Volatility::Immutable
+    }
     /// Calls it.
     fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Datum>;
     /// Equal strings mean interchangeable callables.

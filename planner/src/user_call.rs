@@ -77,6 +77,10 @@ impl Callable for UserCall {
         volatility(&self.function)
     }
 
+    fn immutable(&self) -> bool {
+        self.function.volatility == Declared::Immutable
+    }
+
     fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         if self.function.strict && args.iter().any(Datum::is_null) {
             return Ok(Datum::Null);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Privileges;
 use vicinity_storage::{Catalog, RelationLock, Transaction};
-use vicinity_types::{Oid, PgError, Result};
+use vicinity_types::{Oid, PgError, Result, oid};
 
 use crate::authority;
 use crate::session_state::SessionState;
@@ -58,6 +58,9 @@ pub struct Uses {
     list: Vec<Use>,
     /// Columns named, by relation.
     columns: BTreeSet<(Oid, i16)>,
+    /// What else the text itself names, not the views it reads: users' functions that it calls, types
+    /// that it casts to, the primary keys that let it leave columns out of GROUP BY.
+    objects: BTreeSet<Oid>,
     refusal: Option<Arc<PgError>>,
     /// Of a plan: what it locks, each relation once.
     locks: Vec<(Oid, RelationLock)>,
@@ -78,6 +81,18 @@ impl Uses {
         }
     }
 
+    /// Notes that a function, a type or a constraint was named.
+    pub fn add_object(&mut self, object: Oid) {
+        if object >= oid::FIRST_USER {
+            self.objects.insert(object);
+        }
+    }
+
+    /// Whether the text itself names a function, a type or a constraint.
+    pub fn names(&self, object: Oid) -> bool {
+        self.objects.contains(&object)
+    }
+
     /// What was noted of a relation as if it were read is the target of a write.
     pub fn set_written(&mut self, relation: Oid) {
         let own = self.list.iter_mut().filter(|u| u.relation == relation && u.role.is_none());
@@ -88,6 +103,7 @@ impl Uses {
     pub fn extend(&mut self, other: &Uses) {
         other.list.iter().for_each(|u| self.add(u.clone()));
         self.columns.extend(other.columns.iter().copied());
+        self.objects.extend(&other.objects);
     }
 
     /// All of them.

@@ -185,7 +185,7 @@ impl Database {
         let table = catalog.relation(def.table).ok_or_else(|| crate::txn::no_table(def.table))?;
         let compiler =
             self.compiler.get().ok_or_else(|| PgError::unsupported("index on an expression"))?;
-        index.set_expressions(compiler.compile(catalog, table, def)?);
+        index.set_expressions(compiler.compile(catalog, table, (index.oid, def))?);
         Ok(())
     }
 

@@ -89,7 +89,6 @@ impl Binder<'_> {
         let statement = ast::Statement::Query(cte.query.clone());
         let plan = Arc::new(dml::prepare(ctx, self.part(ctx), &statement)?);
         self.params.adopt(plan.params());
-        self.relations.push(plan.relation().oid);
         self.uses.extend(plan.uses());
         let id = parts::new_id();
         self.parts.push((id, BoundPart::Write(plan.clone(), name.to_owned())));

@@ -40,7 +40,7 @@ impl Binder<'_> {
                 format: None,
             } => self.cast(expr, data_type),
             E::TypedString(typed) => {
-                let target = self.resolve_type(&typed.data_type)?;
+                let target = self.named_type(&typed.data_type)?;
                 let text = typed.value.value.clone().into_string();
                 let place = super::position(typed.value.span);
                 let constant = super::literal::unknown(text.as_deref());
@@ -103,7 +103,7 @@ impl Binder<'_> {
     }
 
     fn cast(&mut self, expr: &ast::Expr, data_type: &ast::DataType) -> Result<Typed> {
-        let target = self.resolve_type(data_type)?;
+        let target = self.named_type(data_type)?;
         let place = self.place(expr);
         // ARRAY[]::type[] knows its elements' type from here
         if let ast::Expr::Array(array) = expr

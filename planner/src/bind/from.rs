@@ -434,7 +434,7 @@ impl Binder<'_> {
 
     /// `AS t(a int, b text)`
     fn column_definitions(
-        &self,
+        &mut self,
         alias: Option<&ast::TableAlias>,
     ) -> Result<Option<Vec<(String, PgType)>>> {
         let Some(alias) = alias else { return Ok(None) };
@@ -446,7 +446,7 @@ impl Binder<'_> {
             let ty = column.data_type.as_ref().ok_or_else(|| {
                 PgError::new(SqlState::SYNTAX_ERROR, "syntax error in column definition list")
             })?;
-            columns.push((fold(&column.name), self.resolve_type(ty)?));
+            columns.push((fold(&column.name), self.named_type(ty)?));
         }
         Ok(Some(columns))
     }

@@ -248,6 +248,9 @@ impl Binder<'_> {
     }
 
     fn place_arguments(&mut self, candidate: Candidate, args: Arguments) -> Result<Resolved> {
+        if let Target::User(function) = &candidate.target {
+            self.note(function.oid);
+        }
         let mut values = Vec::with_capacity(candidate.order.len());
         for (at, given) in candidate.order.iter().enumerate() {
             match given.and_then(|i| args.values.get(i)) {
@@ -293,7 +296,11 @@ impl Binder<'_> {
         };
         let text = text.ok_or_else(|| PgError::internal("argument without default"))?;
         let parsed = crate::sql::parse_expression(&text)?;
-        self.expr_over(&parsed, &super::Scope::empty())
+        // What it names is the function's business.
+        let uses = self.uses.clone();
+        let value = self.expr_over(&parsed, &super::Scope::empty());
+        self.uses = uses;
+        value
     }
 
     /// `int4(x)`, `text(x)`: a cast if a type has the name and no function fits exactly.

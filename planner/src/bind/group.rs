@@ -187,10 +187,10 @@ impl Binder<'_> {
             };
             let Some(table) = relation.table() else { continue };
             let primary = table.constraints.iter().find_map(|c| match c.kind {
-                ConstraintKind::PrimaryKey { .. } => Some(c.columns.clone()),
+                ConstraintKind::PrimaryKey { .. } => Some((c.oid, c.columns.clone())),
                 _ => None,
             });
-            let Some(primary) = primary else { continue };
+            let Some((key, primary)) = primary else { continue };
             let grouped = |attr: i16| {
                 item.columns
                     .iter()
@@ -207,6 +207,7 @@ impl Binder<'_> {
                     .chain(having.iter().map(|h| &h.expr))
                     .any(|e| e.exists(|x| Ok(*x == column.expr)).unwrap_or(false));
                 if used && !groups.iter().any(|g| g.expr == column.expr) {
+                    self.note(key);
                     groups.push(column.typed());
                 }
             }

@@ -84,9 +84,7 @@ pub struct BoundQuery {
     pub columns: Vec<OutputColumn>,
     /// Types of the parameters, inferred where they were not declared.
     pub params: Vec<Oid>,
-    /// The relations it reads.
-    pub relations: Vec<Oid>,
-    /// What it asks of them.
+    /// What it asks of the relations it reads.
     pub uses: Uses,
     /// Parts that run once.
     pub parts: Vec<(PartId, BoundPart)>,
@@ -184,7 +182,6 @@ pub struct Binder<'a> {
     outers: Vec<Outer>,
     /// Qualifiers given out, so that no two plans share one.
     aliases: HashMap<String, usize>,
-    relations: Vec<Oid>,
     /// What the statement asks of relations.
     uses: Uses,
     /// Whose rights count in a view: its owner's.
@@ -220,7 +217,6 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             outers: Vec::new(),
             aliases: HashMap::new(),
-            relations: Vec::new(),
             uses: Uses::default(),
             acting: None,
             places: HashMap::new(),
@@ -299,9 +295,11 @@ impl<'a> Binder<'a> {
         &mut self.uses
     }
 
-    /// The relations read so far.
-    pub fn relations(&self) -> &[Oid] {
-        &self.relations
+    /// Notes that the statement names a function, a type or a constraint: not one of its views.
+    fn note(&mut self, object: Oid) {
+        if self.acting.is_none() {
+            self.uses.add_object(object);
+        }
     }
 
     /// Binds a whole query.
@@ -311,7 +309,6 @@ impl<'a> Binder<'a> {
             plan: bound.plan,
             columns: bound.columns,
             params: self.params.finish()?,
-            relations: self.relations.clone(),
             uses: self.uses.clone(),
             parts: self.take_parts(),
         })
@@ -325,7 +322,6 @@ impl<'a> Binder<'a> {
             plan: bound.plan,
             columns: bound.columns,
             params: self.params.so_far(),
-            relations: self.relations.clone(),
             uses: self.uses.clone(),
             parts: Vec::new(),
         })

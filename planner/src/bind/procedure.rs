@@ -44,7 +44,6 @@ impl Binder<'_> {
             plan: builder.build().map_err(internal)?,
             columns: inputs.iter().map(column).collect(),
             params: self.params.finish()?,
-            relations: self.relations.clone(),
             uses: self.uses.clone(),
             parts: self.take_parts(),
         };

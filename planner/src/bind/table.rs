@@ -103,7 +103,6 @@ impl Binder<'_> {
         alias: Option<&str>,
         whole: bool,
     ) -> Result<(LogicalPlan, Item)> {
-        self.relations.push(relation.oid);
         self.uses.add(Use::read(relation.oid, self.acting));
         match &relation.kind {
             RelationKind::Table(table) => {

@@ -98,6 +98,15 @@ impl Binder<'_> {
     }
 
     /// An array of arrays is the same type.
+    /// The same for a type that an expression has by name.
+    pub(super) fn named_type(&mut self, ty: &DataType) -> Result<PgType> {
+        let found = self.resolve_type(ty)?;
+        let catalog = &self.types.catalog;
+        let named = catalog.element_of(found.oid).filter(|_| found.oid >= oid::FIRST_USER);
+        self.note(named.unwrap_or(found.oid));
+        Ok(found)
+    }
+
     fn array_type(&self, elem: PgType) -> Result<PgType> {
         if self.types.element(elem.oid).is_some() {
             return Ok(elem);

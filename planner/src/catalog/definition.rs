@@ -270,7 +270,7 @@ pub enum ArgumentStyle {
 }
 
 /// The arguments of a user's function.
-pub fn arguments(catalog: &Catalog, f: &Function, style: ArgumentStyle) -> String {
+pub fn arguments(ctx: &ExecContext, f: &Function, style: ArgumentStyle) -> String {
     let mut shown = Vec::new();
     for arg in f.args.iter().filter(|a| a.mode != ArgMode::Table) {
         let mut text = String::new();
@@ -286,10 +286,10 @@ pub fn arguments(catalog: &Catalog, f: &Function, style: ArgumentStyle) -> Strin
             text.push_str(&ident(name));
             text.push(' ');
         }
-        text.push_str(&type_name(catalog, arg.type_oid, -1));
+        text.push_str(&type_name(&ctx.catalog, arg.type_oid, -1));
         if let (Some(default), ArgumentStyle::Declaration) = (&arg.default, style) {
             text.push_str(" DEFAULT ");
-            text.push_str(default);
+            text.push_str(&stored::shown(ctx, None, default, false));
         }
         shown.push(text);
     }
@@ -371,14 +371,15 @@ fn result_text(catalog: &Catalog, table: &[String], returns: Oid, set: bool) -> 
 }
 
 /// `pg_get_functiondef` of a user's function.
-pub fn function(catalog: &Catalog, f: &Function) -> String {
+pub fn function(ctx: &ExecContext, f: &Function) -> String {
+    let catalog = &ctx.catalog;
     let schema = catalog.schema(f.schema).map_or("?", |s| s.name.as_str());
     let what = if f.procedure { "PROCEDURE" } else { "FUNCTION" };
     let mut sql = format!(
         "CREATE OR REPLACE {what} {}.{}({})\n",
         ident(schema),
         ident(&f.name),
-        arguments(catalog, f, ArgumentStyle::Declaration)
+        arguments(ctx, f, ArgumentStyle::Declaration)
     );
     if let Some(returns) = result(catalog, f) {
         sql.push_str(&format!(" RETURNS {returns}\n"));

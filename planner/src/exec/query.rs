@@ -8,6 +8,7 @@ use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::query::QueryPlan;
 use crate::rows::{Collect, OutputColumn};
+use crate::uses::Uses;
 
 /// A column of a query's result.
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ impl Bound {
     pub(crate) fn reads(&self, relation: Oid, number: i16) -> bool {
         self.bound.uses.columns_of(relation).any(|n| n == number)
     }
+
+    /// What it names.
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.bound.uses
+    }
 }
 
 /// Binds a query.
@@ -35,7 +41,10 @@ pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     let bound = Binder::of(ctx, ParamTypes::none()).query(query)?;
     let output = |c: &OutputColumn| Output { name: c.name.clone(), ty: c.ty };
     let columns = bound.columns.iter().map(output).collect();
-    Ok(Bound { columns, relations: bound.relations.clone(), bound })
+    // What its views read is theirs.
+    let own = bound.uses.list().iter().filter(|u| u.role.is_none());
+    let relations = own.map(|u| u.relation).collect();
+    Ok(Bound { columns, relations, bound })
 }
 
 /// Whether a query meant something before a change, and does no more.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sqlparser::ast::Expr;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
-    ConstraintKind, Object, Relation, RelationKind, Trigger, TypeDef, TypeKind,
+    ConstraintKind, Function, Object, Relation, RelationKind, Trigger, TypeDef, TypeKind,
 };
 use vicinity_types::{PgError, Result};
 
@@ -33,6 +33,11 @@ pub(crate) fn after(ctx: &ExecContext, change: impl FnOnce() -> Result<()>) -> R
     for trigger in now.triggers() {
         if let Some(next) = respell.trigger(trigger) {
             ctx.txn.put(Object::Trigger(Arc::new(next)))?;
+        }
+    }
+    for function in now.functions() {
+        if let Some(next) = respell.function(function) {
+            ctx.txn.put(Object::Function(Arc::new(next)))?;
         }
     }
     for ty in now.types() {
@@ -147,6 +152,16 @@ impl Respell<'_> {
         let write =
             |e: &Expr, catalog: &Catalog| written_condition(self.ctx, table, e, catalog, None);
         self.respelled(next.when.as_mut()?, write).then_some(next)
+    }
+
+    /// Defaults of arguments.
+    fn function(&self, function: &Arc<Function>) -> Option<Function> {
+        let mut next = (**function).clone();
+        let mut changed = false;
+        for text in next.args.iter_mut().filter_map(|a| a.default.as_mut()) {
+            changed |= self.expr(None, text);
+        }
+        changed.then_some(next)
     }
 
     fn domain(&self, ty: &Arc<TypeDef>) -> Option<TypeDef> {

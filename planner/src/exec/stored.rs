@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Expr, Volatility};
+use datafusion::logical_expr::Expr;
 use sqlparser::ast::{Expr as Ast, Ident, visit_expressions};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind};
@@ -26,6 +26,7 @@ use crate::sql;
 pub(crate) enum Place {
     IndexExpression,
     IndexPredicate,
+    PartitionKey,
     Generated,
     Check,
 }
@@ -36,6 +37,7 @@ impl Place {
         match self {
             Place::IndexExpression => "index expressions",
             Place::IndexPredicate => "index predicates",
+            Place::PartitionKey => "partition key expressions",
             Place::Generated => "column generation expressions",
             Place::Check => "check constraints",
         }
@@ -45,6 +47,7 @@ impl Place {
         match self {
             Place::IndexExpression => "index expression",
             Place::IndexPredicate => "index predicate",
+            Place::PartitionKey => "partition key expression",
             Place::Generated => "column generation expression",
             Place::Check => "check constraint",
         }
@@ -57,10 +60,30 @@ impl Place {
                 Some("functions in index expression must be marked IMMUTABLE")
             }
             Place::IndexPredicate => Some("functions in index predicate must be marked IMMUTABLE"),
+            Place::PartitionKey => {
+                Some("functions in partition key expression must be marked IMMUTABLE")
+            }
             Place::Generated => Some("generation expression is not immutable"),
             Place::Check => None,
         }
     }
+}
+
+/// Binds an expression that is to be kept: what may give another answer tomorrow is an error (42P17)
+/// where answers are kept too.
+pub(crate) fn define(
+    ctx: &ExecContext,
+    relation: &Arc<Relation>,
+    expr: &Ast,
+    place: Place,
+) -> Result<Typed> {
+    let bound = bind(ctx, relation, expr, place)?;
+    if let Some(text) = place.not_immutable()
+        && !is_immutable(&bound.expr)
+    {
+        return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
+    }
+    Ok(bound)
 }
 
 /// Binds an expression over a table's row.
@@ -73,19 +96,13 @@ pub(crate) fn bind(
     refuse_subqueries(expr, place)?;
     let layout = Layout::of_table(&ctx.catalog, relation, None)?;
     let mut binder = binder(ctx);
-    let bound = match place {
+    match place {
         Place::IndexPredicate => binder.condition_in(expr, layout.scope(), "WHERE", place.plural()),
         Place::Check => binder.condition_in(expr, layout.scope(), "CHECK", place.plural()),
-        Place::IndexExpression | Place::Generated => {
+        Place::IndexExpression | Place::PartitionKey | Place::Generated => {
             binder.expr_in(expr, layout.scope(), place.plural())
         }
-    }?;
-    if let Some(text) = place.not_immutable()
-        && !is_immutable(&bound.expr)
-    {
-        return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
     }
-    Ok(bound)
 }
 
 /// A stored expression of a table read again, columns unqualified; for those who only compare.
@@ -118,9 +135,7 @@ fn refuse_subqueries(expr: &Ast, place: Place) -> Result<()> {
 }
 
 fn is_immutable(expr: &Expr) -> bool {
-    let changing = expr.exists(|e| {
-        Ok(callable_of(e).is_some_and(|(c, _)| c.volatility() != Volatility::Immutable))
-    });
+    let changing = expr.exists(|e| Ok(callable_of(e).is_some_and(|(c, _)| !c.immutable())));
     !changing.unwrap_or(true)
 }
 

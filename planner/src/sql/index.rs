@@ -85,9 +85,12 @@ pub(super) fn unordered_key(p: &mut Parser) -> Result<IndexKey, ParserError> {
             other => Expr::Nested(Box::new(other)),
         }
     } else if p.peek_nth_token_ref(1).token == Token::LParen {
-        // a function call needs no parentheres around it; an operator class may have options,
+        // a function call needs no parentheses around it; an operator class may have options,
         // but then a column comes before it
         p.parse_prefix()?
+    } else if p.peek_nth_token_ref(1).token == Token::Period {
+        let function = p.parse_object_name(false)?;
+        p.parse_function(function)?
     } else {
         Expr::Identifier(p.parse_identifier()?)
     };

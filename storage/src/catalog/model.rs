@@ -507,6 +507,16 @@ pub struct TypeDef {
     pub kind: TypeKind,
 }
 
+impl TypeDef {
+    /// A domain's checks; of other types none.
+    pub fn checks(&self) -> &[DomainCheck] {
+        match &self.kind {
+            TypeKind::Domain { checks, .. } => checks,
+            _ => &[],
+        }
+    }
+}
+
 /// What a type is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use vicinity_types::{Datum, Result};
+use vicinity_types::{Datum, Oid, Result};
 
 use crate::catalog::Catalog;
 use crate::catalog::model::{IndexDef, Relation};
 
-/// The expressions and the predicate of one index, ready to run. Equal rows give equal answers.
+/// The expressions and the predicate of one index, ready to run. Equal rows give equal answers, unless
+/// a function they call was replaced.
 pub trait IndexExpressions: Send + Sync {
     /// The columns they read, zero-based.
     fn columns(&self) -> &[usize];
@@ -29,6 +30,6 @@ pub trait ExpressionCompiler: Send + Sync {
         &self,
         catalog: &Arc<Catalog>,
         table: &Arc<Relation>,
-        index: &IndexDef,
+        index: (Oid, &IndexDef),
     ) -> Result<Arc<dyn IndexExpressions>>;
 }

@@ -176,12 +176,12 @@ fn ruledef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 fn functiondef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let f = ctx.catalog.function(oid_at(args, 0));
-    Ok(text_or_null(f.map(|f| definition::function(&ctx.catalog, f))))
+    Ok(text_or_null(f.map(|f| definition::function(ctx, f))))
 }
 
 fn arguments(ctx: &ExecContext, function: Oid, style: ArgumentStyle) -> Option<String> {
     match ctx.catalog.function(function) {
-        Some(f) => Some(definition::arguments(&ctx.catalog, f, style)),
+        Some(f) => Some(definition::arguments(ctx, f, style)),
         None => builtin::proc_by_oid(function)
             .map(|p| definition::builtin_arguments(&ctx.catalog, p, style)),
     }

@@ -10,7 +10,8 @@ use vicinity_types::array::{Array, Elements};
 use vicinity_types::record::Record;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
-use super::super::ddl::depend::{Node, check_type_may_change, drop_all};
+use super::super::ddl::depend::{Node, drop_all};
+use super::super::ddl::dependents::check_type_may_change;
 use super::super::ddl::{table, type_uses};
 use super::super::outcome::{Outcome, done};
 use super::super::{name, query, rewrite, types, viewtext};

@@ -11,6 +11,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::ddl::constraint::{self, PendingKind};
 use super::super::ddl::depend::{self, Node};
+use super::super::ddl::dependents;
 use super::super::ddl::index::reread;
 use super::super::ddl::table;
 use super::super::{dml, name, rewrite, types};
@@ -229,7 +230,7 @@ pub(super) fn alter(
             if written.serial {
                 return Err(names::no_type(&data_type.to_string().to_lowercase()));
             }
-            depend::check_type_may_change(ctx, r.oid, number(at), own)?;
+            dependents::check_type_may_change(ctx, r.oid, number(at), own)?;
             rewrite::change_type(ctx, r, at, (written.ty, written.ndims), using.as_ref())
         }
         AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {

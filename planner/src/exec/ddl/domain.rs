@@ -156,6 +156,16 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
     Ok(tag)
 }
 
+/// Takes a check away.
+pub(crate) fn drop_check(ctx: &ExecContext, domain: Oid, check: Oid) -> Result<()> {
+    let Some(ty) = ctx.txn.catalog().type_def(domain).cloned() else { return Ok(()) };
+    let mut next = (*ty).clone();
+    if let TypeKind::Domain { checks, .. } = &mut next.kind {
+        checks.retain(|c| c.oid != check);
+    }
+    ctx.txn.put(Object::Type(Arc::new(next)))
+}
+
 /// The rows there are must pass a new check.
 fn check_values(ctx: &ExecContext, ty: &TypeDef, expr: &str) -> Result<()> {
     let expr = sql::parse_expression(expr)?;

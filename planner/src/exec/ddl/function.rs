@@ -7,7 +7,7 @@ use vicinity_storage::catalog::model::{ArgMode, Argument, Function, Language, Ob
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name, types};
+use super::super::{name, stored, types};
 use super::default_acl;
 use crate::authority::Target;
 use crate::context::ExecContext;
@@ -185,10 +185,7 @@ fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
             name: a.name.as_ref().map(name::ident),
             type_oid: ty.oid,
             mode,
-            default: a.default.as_ref().map(|d| {
-                let ty = names::type_name(&ctx.txn.catalog(), ty.oid, -1);
-                canon::default(d, &ty)
-            }),
+            default: a.default.as_ref().map(|d| stored::default(ctx, d, ty)),
         });
     }
     if let Some(Returns::Table(columns)) = &c.returns {

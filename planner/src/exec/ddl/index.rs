@@ -135,11 +135,11 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
         }
     }
     let named = index_key::names(ctx, c);
-    let keys = index_key::keys(ctx, &table, &method, &c.keys, &named)?;
+    let keys = index_key::keys(ctx, &table, &method, &c.keys, &named, Place::IndexExpression)?;
     let include = index_key::include(def, &c.include)?;
     let predicate = match &c.predicate {
         Some(written) => {
-            let bound = stored::bind(ctx, &table, written, Place::IndexPredicate)?;
+            let bound = stored::define(ctx, &table, written, Place::IndexPredicate)?;
             Some(stored::text(ctx, &table, written, &bound, Place::IndexPredicate)?)
         }
         None => None,

@@ -62,14 +62,15 @@ fn source(
     table: &Arc<Relation>,
     written: &Expr,
     own: &str,
+    place: Place,
 ) -> Result<(AttrNumber, Option<KeyExpr>, Oid)> {
     let def = table_def(table)?;
     if let Expr::Identifier(own) = written {
         let number = column(def, &name::ident(own)).map_err(|e| e.or_at(name::ident_at(own)))?;
         return Ok((number, None, type_of(def, number)));
     }
-    let bound = stored::bind(ctx, table, written, Place::IndexExpression)?;
-    let sql = stored::text(ctx, table, written, &bound, Place::IndexExpression)?;
+    let bound = stored::define(ctx, table, written, place)?;
+    let sql = stored::text(ctx, table, written, &bound, place)?;
     let ty = if bound.ty.oid == oid::UNKNOWN { oid::TEXT } else { bound.ty.oid };
     let pseudo = vicinity_functions::type_by_oid(ty).is_some_and(|t| t.kind == b'p');
     if pseudo {
@@ -99,20 +100,21 @@ fn check_order(method: &Method, k: &sql::IndexKey) -> Result<()> {
     Ok(())
 }
 
-/// The keys, looked up.
+/// The keys, looked up; `place`: of an index, or of a partitioned table.
 pub(crate) fn keys(
     ctx: &ExecContext,
     table: &Arc<Relation>,
     method: &Method,
     given: &[sql::IndexKey],
     named: &[String],
+    place: Place,
 ) -> Result<Vec<IndexKey>> {
     let mut out = Vec::with_capacity(given.len());
     for (k, own) in given.iter().zip(named) {
         if !k.opclass_options.is_empty() {
             return Err(PgError::unsupported("operator class parameters"));
         }
-        let (column, expr, ty) = source(ctx, table, &k.expr, own)?;
+        let (column, expr, ty) = source(ctx, table, &k.expr, own, place)?;
         if let Some(collation) = &k.collation {
             super::table::check_collation(ctx, collation, ty).map_err(PgError::without_position)?;
         }

@@ -12,6 +12,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, raw};
 
 use super::super::dml::leaf::Level;
 use super::super::dml::{self, RowExpr, table_def};
+use super::super::stored::Place;
 use super::super::{alter, name, rewrite};
 use super::opclass::Method;
 use super::table::invalid;
@@ -61,7 +62,7 @@ pub(crate) fn partitioning(
             }
         }
     }
-    let keys = index_key::keys(ctx, table, &method, &by.keys, &named)?;
+    let keys = index_key::keys(ctx, table, &method, &by.keys, &named, Place::PartitionKey)?;
     let key = |k: vicinity_storage::catalog::model::IndexKey| PartitionKey {
         column: k.column,
         expr: k.expr,

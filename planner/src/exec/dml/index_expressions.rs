@@ -2,71 +2,85 @@
 //! wherever a row's entry is needed, also where no statement runs.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::Expr;
 use vicinity_storage::catalog::model::{IndexDef, Relation};
 use vicinity_storage::{Catalog, ExpressionCompiler, IndexExpressions, Isolation};
-use vicinity_types::{Datum, Kind, PgError, Result};
+use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::super::stored::{self, Place};
 use super::layout::Layout;
 use super::rules::RowExpr;
+use crate::call::callable_of;
 use crate::context::ExecContext;
 use crate::engine::Engine;
+use crate::push::computed::Computed;
 use crate::session_state::SessionState;
 use crate::sql;
+
+/// How long a function in an index may wait for a lock: there is nobody who could cancel it, and what
+/// it waits for may be its own caller's.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Compiles index expressions for the storage of an engine.
 pub(crate) struct Compiler {
     engine: Weak<Engine>,
-    session: Arc<SessionState>,
 }
 
 impl Compiler {
     /// The compiler of an engine; hands itself to the engine's database.
     pub(crate) fn install(engine: &Arc<Engine>) {
-        let session = Arc::new(SessionState::new("postgres", "postgres", 0));
-        let compiler = Compiler { engine: Arc::downgrade(engine), session };
+        let compiler = Compiler { engine: Arc::downgrade(engine) };
         engine.db.set_expression_compiler(Arc::new(compiler));
     }
 }
 
-/// The surroundings of an index expression: nobody's session, nobody's transaction.
-#[derive(Clone)]
+/// The surroundings of an index expression: a session of nobody with the rights of the table's owner,
+/// nobody's transaction.
 struct Surroundings {
-    engine: Weak<Engine>,
     session: Arc<SessionState>,
     catalog: Arc<Catalog>,
 }
 
 impl Surroundings {
-    fn context(&self) -> Result<ExecContext> {
-        let engine =
-            self.engine.upgrade().ok_or_else(|| PgError::internal("the server is stopping"))?;
+    fn of(catalog: &Arc<Catalog>, table: &Relation) -> Surroundings {
+        let owner = catalog.role(table.owner).map_or("postgres", |role| role.name.as_str());
+        let session = Arc::new(SessionState::new(owner, "postgres", 0));
+        Surroundings { session, catalog: catalog.clone() }
+    }
+
+    fn context(&self, engine: &Arc<Engine>) -> Result<ExecContext> {
         let txn = Arc::new(engine.db.begin(Isolation::ReadCommitted, true)?);
-        Ok(ExecContext::new(engine.into(), self.session.clone(), self.catalog.clone(), txn))
+        txn.set_lock_timeout(Some(LOCK_TIMEOUT));
+        let engine = engine.clone().into();
+        Ok(ExecContext::new(engine, self.session.clone(), self.catalog.clone(), txn))
     }
 }
 
-struct Compiled {
+fn running(engine: &Weak<Engine>) -> Result<Arc<Engine>> {
+    engine.upgrade().ok_or_else(|| PgError::internal("the server is stopping"))
+}
+
+/// What an index computes, as of one version of the catalog.
+struct Expressions {
     around: Surroundings,
     columns: Vec<usize>,
     keys: Vec<RowExpr>,
     predicate: Option<RowExpr>,
 }
 
-impl ExpressionCompiler for Compiler {
+impl Expressions {
     fn compile(
-        &self,
+        engine: &Arc<Engine>,
         catalog: &Arc<Catalog>,
         table: &Arc<Relation>,
-        index: &IndexDef,
-    ) -> Result<Arc<dyn IndexExpressions>> {
-        let around = Surroundings {
-            engine: self.engine.clone(),
-            session: self.session.clone(),
-            catalog: catalog.clone(),
-        };
-        let ctx = &around.context()?;
+        def: &IndexDef,
+    ) -> Result<Expressions> {
+        let around = Surroundings::of(catalog, table);
+        let ctx = &around.context(engine)?;
         let layout = Layout::of_table(catalog, table, None)?;
         let mut columns = Vec::new();
         let mut compile = |text: &str, place: Place, kind: Kind| {
@@ -75,17 +89,65 @@ impl ExpressionCompiler for Compiler {
             RowExpr::compile(&stored::bind(ctx, table, &expr, place)?, kind, Some(&layout))
         };
         let mut keys = Vec::new();
-        for key in index.keys.iter().filter_map(|k| k.expr.as_ref()) {
+        for key in def.keys.iter().filter_map(|k| k.expr.as_ref()) {
             let kind = catalog.kind_of(key.type_oid);
             keys.push(compile(&key.sql, Place::IndexExpression, kind)?);
         }
-        let predicate = match &index.predicate {
+        let predicate = match &def.predicate {
             Some(text) => Some(compile(text, Place::IndexPredicate, Kind::Bool)?),
             None => None,
         };
         columns.sort_unstable();
         columns.dedup();
-        Ok(Arc::new(Compiled { around, columns, keys, predicate }))
+        Ok(Expressions { around, columns, keys, predicate })
+    }
+
+    /// Whether users' functions are called.
+    fn run_statements(&self) -> bool {
+        self.keys.iter().chain(&self.predicate).any(RowExpr::runs_statements)
+    }
+}
+
+struct Compiled {
+    engine: Weak<Engine>,
+    index: Oid,
+    /// The columns do not change, whatever is called with them.
+    columns: Vec<usize>,
+    now: ArcSwap<Expressions>,
+}
+
+impl ExpressionCompiler for Compiler {
+    fn compile(
+        &self,
+        catalog: &Arc<Catalog>,
+        table: &Arc<Relation>,
+        (index, def): (Oid, &IndexDef),
+    ) -> Result<Arc<dyn IndexExpressions>> {
+        let made = Expressions::compile(&running(&self.engine)?, catalog, table, def)?;
+        Ok(Arc::new(Compiled {
+            engine: self.engine.clone(),
+            index,
+            columns: made.columns.clone(),
+            now: ArcSwap::from_pointee(made),
+        }))
+    }
+}
+
+impl Compiled {
+    /// The expressions with the functions of now, which may have been replaced. An index that is not
+    /// committed yet keeps to the catalog of its transaction.
+    fn now(&self, engine: &Arc<Engine>) -> Arc<Expressions> {
+        let have = self.now.load_full();
+        let catalog = engine.db.catalog();
+        if !have.run_statements() || have.around.catalog.version() == catalog.version() {
+            return have;
+        }
+        let made = catalog.relation(self.index).and_then(|r| r.index()).and_then(|def| {
+            Expressions::compile(engine, &catalog, catalog.relation(def.table)?, def).ok()
+        });
+        let Some(made) = made.map(Arc::new) else { return have };
+        self.now.store(made.clone());
+        made
     }
 }
 
@@ -95,15 +157,27 @@ impl IndexExpressions for Compiled {
     }
 
     fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>) -> Result<bool> {
-        let ctx = self.around.context()?;
-        if let Some(predicate) = &self.predicate
+        let engine = running(&self.engine)?;
+        let now = self.now(&engine);
+        let ctx = now.around.context(&engine)?;
+        if let Some(predicate) = &now.predicate
             && !matches!(predicate.eval(&ctx, row)?, Datum::Bool(true))
         {
             return Ok(false);
         }
-        for key in &self.keys {
+        for key in &now.keys {
             out.push(key.eval(&ctx, row)?);
         }
         Ok(true)
     }
+}
+
+/// Whether an index of a table calls users' functions, which may take any time.
+pub(super) fn call_users(catalog: &Catalog, table: &Relation) -> bool {
+    let calls = |e: &Expr| Ok(callable_of(e).is_some_and(|(c, _)| c.runs_statements()));
+    let computed = catalog.indexes_of(table.oid).filter_map(|i| i.index());
+    computed.filter(|def| def.is_computed()).any(|def| {
+        let Some(made) = Computed::of(catalog, table, def) else { return false };
+        made.keys.iter().flatten().chain(&made.predicate).any(|e| e.exists(calls).unwrap_or(true))
+    })
 }

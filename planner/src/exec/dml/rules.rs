@@ -10,6 +10,7 @@ use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
 use super::super::foreign::Keys;
 use super::super::stored::{self, Place};
+use super::index_expressions;
 use super::layout::{Layout, column_type, columns, extend, table_def};
 use super::leaf::Level;
 use crate::bind::{Binder, ParamTypes, Scope};
@@ -46,6 +47,11 @@ impl RowExpr {
             Node::Const(_) | Node::Once(..) => self.eval(ctx, &[]).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Whether it may take any time.
+    pub(crate) fn runs_statements(&self) -> bool {
+        self.node.runs_statements()
     }
 
     /// Whether a check is false over a row.
@@ -230,7 +236,7 @@ fn validate_generated(ctx: &ExecContext, relation: &Arc<Relation>, text: &str) -
         e.report_mut().position = None;
         e
     };
-    stored::bind(ctx, relation, &expr, Place::Generated).map_err(plain)?;
+    stored::define(ctx, relation, &expr, Place::Generated).map_err(plain)?;
     let columns = columns(relation);
     for at in stored::columns(relation, &expr)? {
         if let Some(c) = columns.get(at).filter(|c| c.generated.is_some()) {
@@ -256,6 +262,8 @@ pub(crate) struct Rules {
     checks: Vec<(String, Node)>,
     generated: Vec<(usize, Node)>,
     cells: usize,
+    /// Whether an index calls users' functions.
+    indexes_call: bool,
     /// Foreign keys from and to the table.
     pub(crate) keys: Keys,
     /// The tables it is a part of, made ready when that is first asked.
@@ -292,14 +300,16 @@ impl Rules {
             checks,
             generated,
             cells: compiler.once_cells(),
+            indexes_call: index_expressions::call_users(&ctx.catalog, relation),
             keys: Keys::of(ctx, relation),
             levels: OnceLock::new(),
         })
     }
 
-    /// Whether checks and generated columns may take any time.
+    /// Whether checks, generated columns and what indexes compute may take any time.
     pub(crate) fn run_statements(&self) -> bool {
-        self.checks.iter().any(|(_, node)| node.runs_statements())
+        self.indexes_call
+            || self.checks.iter().any(|(_, node)| node.runs_statements())
             || self.generated.iter().any(|(_, node)| node.runs_statements())
     }
 

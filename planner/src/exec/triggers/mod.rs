@@ -22,7 +22,9 @@ use crate::sql;
 
 pub(crate) use fire::{Call, Rows, Stays};
 use when::{condition, layout as when_layout};
-pub(crate) use when::{condition_text, shown_condition, written_condition};
+pub(crate) use when::{
+    condition_text, layout as condition_layout, shown_condition, written_condition,
+};
 
 /// Bits of `pg_trigger.tgtype` beside those of the events.
 pub(crate) mod bits {

@@ -17,7 +17,7 @@ use crate::session_state::SessionState;
 use crate::{names, sql};
 
 /// The rows WHEN speaks of.
-pub(super) fn layout(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Layout> {
+pub(crate) fn layout(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Layout> {
     let mut layout = Layout::default();
     if relation.table().is_some() {
         layout.add_table(&ctx.catalog, relation, "old", None, true)?;
