@@ -9,7 +9,7 @@ use vicinity_types::Result;
 use super::column::lookup;
 use super::from::CallInFrom;
 use super::function::Resolved;
-use super::{Binder, Level, fold};
+use super::{Binder, Level, Scope, fold};
 use crate::call::Typed;
 use crate::resolve::function::Target;
 
@@ -42,6 +42,16 @@ impl Binder<'_> {
     pub(crate) fn enter_from(&mut self, from: &[ast::TableWithJoins]) -> Result<()> {
         self.level().scope = super::Scope::empty();
         self.from(from).map(drop)
+    }
+
+    /// Puts the tables of the query entered last out of sight.
+    pub(crate) fn hide_scope(&mut self) -> Scope {
+        std::mem::take(&mut self.level().scope)
+    }
+
+    /// Has them in sight again.
+    pub(crate) fn show_scope(&mut self, scope: Scope) {
+        self.level().scope = scope;
     }
 
     /// Leaves the query entered last.

@@ -32,7 +32,7 @@ pub(super) struct Windowed {
 
 impl Binder<'_> {
     /// `WINDOW w AS (...)`
-    pub(super) fn named_window(&mut self, window: &ast::NamedWindowDefinition) -> Result<()> {
+    pub(crate) fn named_window(&mut self, window: &ast::NamedWindowDefinition) -> Result<()> {
         let name = fold(&window.0);
         if self.level().windows.contains_key(&name) {
             return Err(windowing(format!("window \"{name}\" is already defined"))

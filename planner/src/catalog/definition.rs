@@ -232,9 +232,8 @@ pub fn domain_check(ctx: &ExecContext, wanted: Oid, pretty: bool) -> Option<Stri
     })?;
     let text = crate::sql::parse_expression(&found.expr)
         .ok()
-        .and_then(|e| stored::write_check(ctx, base, &e, &ctx.catalog, Some(&ctx.session)));
+        .and_then(|e| stored::write_check(ctx, base, &e, &ctx.catalog, Some(&ctx.session), pretty));
     let text = text.unwrap_or_else(|| found.expr.clone());
-    let text = if pretty { crate::exec::pretty::pretty(&text) } else { text };
     let behind = if found.validated { "" } else { " NOT VALID" };
     Some(format!("CHECK ({text}){behind}"))
 }

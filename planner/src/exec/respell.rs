@@ -127,7 +127,8 @@ impl Respell<'_> {
     }
 
     fn expr(&self, table: Option<&Arc<Relation>>, kept: &mut String) -> bool {
-        let write = |e: &Expr, catalog: &Catalog| stored::write(self.ctx, table, e, catalog, None);
+        let write =
+            |e: &Expr, catalog: &Catalog| stored::write(self.ctx, table, e, catalog, None, false);
         self.respelled(kept, write)
     }
 
@@ -149,8 +150,9 @@ impl Respell<'_> {
     fn trigger(&self, trigger: &Arc<Trigger>) -> Option<Trigger> {
         let table = self.ctx.catalog.relation(trigger.table)?;
         let mut next = (**trigger).clone();
-        let write =
-            |e: &Expr, catalog: &Catalog| written_condition(self.ctx, table, e, catalog, None);
+        let write = |e: &Expr, catalog: &Catalog| {
+            written_condition(self.ctx, table, e, catalog, None, false)
+        };
         self.respelled(next.when.as_mut()?, write).then_some(next)
     }
 
@@ -172,8 +174,9 @@ impl Respell<'_> {
         let mut changed = default.as_mut().is_some_and(|text| self.expr(None, text));
         let base = PgType::with_kind(*base, *typmod, self.ctx.catalog.kind_of(*base));
         for check in checks {
-            let write =
-                |e: &Expr, catalog: &Catalog| stored::write_check(self.ctx, base, e, catalog, None);
+            let write = |e: &Expr, catalog: &Catalog| {
+                stored::write_check(self.ctx, base, e, catalog, None, false)
+            };
             changed |= self.respelled(&mut check.expr, write);
         }
         changed.then_some(next)

@@ -170,25 +170,26 @@ pub(crate) fn text(
             .and_then(|again| plain(&again.expr))
             .is_ok_and(|again| again == expr)
     };
-    let made = write(ctx, Some(relation), written, &ctx.catalog, None).filter(reads_back);
+    let made = write(ctx, Some(relation), written, &ctx.catalog, None, false).filter(reads_back);
     Ok(made.unwrap_or_else(|| canon::expr(written)))
 }
 
 /// An expression over a table's row, or over nothing, with names as `catalog` has them, shortened by
-/// the search path of `path`.
+/// the search path of `path`; `pretty`: without the parentheses that the precedence makes needless.
 pub(crate) fn write(
     ctx: &ExecContext,
     relation: Option<&Arc<Relation>>,
     expr: &Ast,
     catalog: &Catalog,
     path: Option<&SessionState>,
+    pretty: bool,
 ) -> Option<String> {
     let layout = match relation {
         Some(r) if r.table().is_some() => Layout::of_table(&ctx.catalog, r, None).ok()?,
         _ => Layout::default(),
     };
     let column = &|parts: &[Ident]| table_column(&layout, catalog, parts);
-    RowNames { ctx, layout: &layout, catalog, path, column }.writer().expr(expr)
+    RowNames { ctx, layout: &layout, catalog, path, column }.writer(pretty).expr(expr)
 }
 
 /// A stored expression as the session sees it: `pg_get_expr`.
@@ -200,9 +201,8 @@ pub(crate) fn shown(
 ) -> String {
     let made = sql::parse_expression(text)
         .ok()
-        .and_then(|e| write(ctx, relation, &e, &ctx.catalog, Some(&ctx.session)));
-    let made = made.unwrap_or_else(|| text.to_owned());
-    if pretty { super::pretty::pretty(&made) } else { made }
+        .and_then(|e| write(ctx, relation, &e, &ctx.catalog, Some(&ctx.session), pretty));
+    made.unwrap_or_else(|| text.to_owned())
 }
 
 /// A column's default as the catalog keeps it; a string is a value of the column's type.
@@ -215,7 +215,7 @@ pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
     // There is no row whose columns it could name.
     let (layout, column) = (&Layout::default(), &|_: &[Ident]| None);
     let names = RowNames { ctx, layout, catalog: &ctx.catalog, path: None, column };
-    let made = names.writer().default(given, ty).filter(|text| {
+    let made = names.writer(false).default(given, ty).filter(|text| {
         let again = sql::parse_expression(text).ok().and_then(|e| bound(&e));
         again.is_some() && again == bound(given)
     });
@@ -275,8 +275,9 @@ pub(crate) fn write_check(
     expr: &Ast,
     catalog: &Catalog,
     path: Option<&SessionState>,
+    pretty: bool,
 ) -> Option<String> {
     // The value is all that has a name.
     let (layout, column) = (&crate::domain::layout(base), &|_: &[Ident]| Some("VALUE".to_owned()));
-    RowNames { ctx, layout, catalog, path, column }.writer().expr(expr)
+    RowNames { ctx, layout, catalog, path, column }.writer(pretty).expr(expr)
 }

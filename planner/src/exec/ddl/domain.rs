@@ -36,7 +36,7 @@ fn check(
     };
     let now = ctx.next_statement();
     let ty = PgType::with_kind(base.0, base.1, now.catalog.kind_of(base.0));
-    let text = stored::write_check(&now, ty, expr, &now.catalog, None);
+    let text = stored::write_check(&now, ty, expr, &now.catalog, None, false);
     let expr = text.unwrap_or_else(|| canon::expr(expr));
     Ok(DomainCheck { oid: ctx.txn.new_oid(), name: named, expr, validated: true })
 }

@@ -8,7 +8,6 @@ use vicinity_storage::catalog::model::Relation;
 use vicinity_types::Result;
 
 use super::super::dml::{Layout, binder};
-use super::super::pretty::pretty as without_parentheses;
 use super::super::written::RowNames;
 use super::super::{canon, name};
 use crate::call::Typed;
@@ -51,10 +50,11 @@ pub(crate) fn written_condition(
     when: &Expr,
     catalog: &Catalog,
     path: Option<&SessionState>,
+    pretty: bool,
 ) -> Option<String> {
     let layout = &layout(ctx, relation).ok()?;
     let column = &|parts: &[Ident]| column(relation, catalog, parts);
-    RowNames { ctx, layout, catalog, path, column }.writer().expr(when)
+    RowNames { ctx, layout, catalog, path, column }.writer(pretty).expr(when)
 }
 
 /// The text of WHEN that the catalog keeps: as PostgreSQL prints it, as far as that reads back as the
@@ -69,7 +69,7 @@ pub(crate) fn condition_text(
         let again = sql::parse_expression(text).and_then(|e| condition(ctx, relation, &e));
         again.is_ok_and(|again| again.expr == bound.expr)
     };
-    let made = written_condition(ctx, relation, when, &ctx.catalog, None).filter(same);
+    let made = written_condition(ctx, relation, when, &ctx.catalog, None, false).filter(same);
     Ok(made.unwrap_or_else(|| canon::expr(when)))
 }
 
@@ -81,8 +81,8 @@ pub(crate) fn shown_condition(
     pretty: bool,
 ) -> String {
     let parsed = sql::parse_expression(kept).ok();
-    let made = parsed
-        .and_then(|e| written_condition(ctx, relation, &e, &ctx.catalog, Some(&ctx.session)))
-        .unwrap_or_else(|| kept.to_owned());
-    if pretty { without_parentheses(&made) } else { made }
+    let path = Some(&*ctx.session);
+    parsed
+        .and_then(|e| written_condition(ctx, relation, &e, &ctx.catalog, path, pretty))
+        .unwrap_or_else(|| kept.to_owned())
 }

@@ -1,0 +1,227 @@
+//! Operators, and the comparisons that are made of them.
+
+use sqlparser::ast::{self, BinaryOperator as Op, Expr};
+use vicinity_types::oid;
+
+use super::parentheses::{Inside, precedence};
+use super::{Writer, is_polymorphic, is_string, spaced, within};
+use crate::call::{PgType, callable_of};
+use crate::resolve::{Types, operator};
+
+impl Writer<'_> {
+    /// `left op right`
+    pub(super) fn binary(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        op: &Op,
+        right: &Expr,
+    ) -> Option<String> {
+        if let (Expr::Tuple(l), Expr::Tuple(r)) = (within(left), within(right)) {
+            return self.rows(l, op, r);
+        }
+        let name = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
+        self.infix(whole, left, (&name, precedence(op)), right)
+    }
+
+    /// Rows compared: field by field where that is all there is to it.
+    fn rows(&self, left: &[Expr], op: &Op, right: &[Expr]) -> Option<String> {
+        let (inside, word) = match op {
+            Op::Eq => (Inside::And, " AND "),
+            Op::NotEq => (Inside::Or, " OR "),
+            _ => return Some(self.group(format!("{} {op} {}", self.row(left)?, self.row(right)?))),
+        };
+        let pair = |(l, r): (&Expr, &Expr)| {
+            let (left, right) = (Box::new(l.clone()), Box::new(r.clone()));
+            self.inside(&Expr::BinaryOp { left, op: op.clone(), right }, inside)
+        };
+        let pairs: Option<Vec<String>> = left.iter().zip(right).map(pair).collect();
+        Some(self.group(pairs?.join(word)))
+    }
+
+    /// `ROW(...)`
+    pub(super) fn row(&self, fields: &[Expr]) -> Option<String> {
+        let field = |e: &Expr| if self.names.is_row(e) { self.whole_row(e) } else { self.expr(e) };
+        let fields: Option<Vec<String>> = fields.iter().map(field).collect();
+        Some(format!("ROW({})", fields?.join(", ")))
+    }
+
+    pub(super) fn infix(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        (op, precedence): (&str, Option<u8>),
+        right: &Expr,
+    ) -> Option<String> {
+        let (l, r) = self.operands(whole, left, op, right)?;
+        let left = self.given(left, l, Inside::Operator(precedence, true))?;
+        let right = self.given(right, r, Inside::Operator(precedence, false))?;
+        Some(self.group(spaced(&format!("{left} {op}"), &right)))
+    }
+
+    pub(super) fn test(&self, e: &Expr, is: &str) -> Option<String> {
+        Some(self.group(format!("{} {is}", self.inside(e, Inside::Other)?)))
+    }
+
+    pub(super) fn distinct(&self, whole: &Expr, left: &Expr, right: &Expr) -> Option<String> {
+        let (l, r) = self.operands(whole, left, "=", right)?;
+        let left = self.given(left, l, Inside::Other)?;
+        let right = self.given(right, r, Inside::Other)?;
+        Some(self.group(format!("{left} IS DISTINCT FROM {right}")))
+    }
+
+    /// The types that an operator was resolved to.
+    fn operands(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        op: &str,
+        right: &Expr,
+    ) -> Option<(PgType, PgType)> {
+        let bound = self.bind(whole)?;
+        let resolved = callable_of(&bound.expr)
+            .filter(|(c, args)| args.len() == 2 && c.operator().is_some() && c.args().len() == 2);
+        match resolved {
+            Some((c, _)) => Some((*c.args().first()?, *c.args().get(1)?)),
+            None => self.native(left, op, right),
+        }
+    }
+
+    /// The types of an operator that is a form of the plan, not a call.
+    pub(super) fn native(&self, left: &Expr, op: &str, right: &Expr) -> Option<(PgType, PgType)> {
+        let side = |e: &Expr| match is_string(e) {
+            true => Some(PgType::new(oid::UNKNOWN)),
+            false => self.bind(e).map(|t| t.ty),
+        };
+        let (l, r) = (side(left)?, side(right)?);
+        let types = Types { catalog: self.ctx.catalog.clone() };
+        let found = operator::binary(&types, None, op, l.oid, r.oid).ok();
+        Some(match found.map(|o| (types.plain(o.left), types.plain(o.right))) {
+            Some((left, right)) if !is_polymorphic(left.oid) => (left, right),
+            _ => match (l.oid, r.oid) {
+                (oid::UNKNOWN, oid::UNKNOWN) => (PgType::new(oid::TEXT), PgType::new(oid::TEXT)),
+                (oid::UNKNOWN, _) => (r, r),
+                (_, oid::UNKNOWN) => (l, l),
+                _ => (l, r),
+            },
+        })
+    }
+
+    pub(super) fn between(
+        &self,
+        e: &Expr,
+        negated: bool,
+        low: &Expr,
+        high: &Expr,
+    ) -> Option<String> {
+        let part = |op: Op, bound: &Expr| {
+            self.expr(&Expr::BinaryOp {
+                left: Box::new(e.clone()),
+                op,
+                right: Box::new(bound.clone()),
+            })
+        };
+        Some(match negated {
+            false => format!("({} AND {})", part(Op::GtEq, low)?, part(Op::LtEq, high)?),
+            true => format!("({} OR {})", part(Op::Lt, low)?, part(Op::Gt, high)?),
+        })
+    }
+
+    /// `IN (...)`: a comparison with an array of the values that are no columns, and one with each that is.
+    pub(super) fn list(
+        &self,
+        whole: &Expr,
+        e: &Expr,
+        list: &[Expr],
+        negated: bool,
+    ) -> Option<String> {
+        self.bind(whole)?;
+        let op = if negated { Op::NotEq } else { Op::Eq };
+        let compared = |item: &Expr| {
+            let (left, right) = (Box::new(e.clone()), Box::new(item.clone()));
+            Expr::BinaryOp { left, op: op.clone(), right }
+        };
+        let columns = |item: &&Expr| {
+            matches!(within(item), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        };
+        let (alone, values): (Vec<&Expr>, Vec<&Expr>) = list.iter().partition(columns);
+        match (values.as_slice(), alone.as_slice()) {
+            (values, []) if values.len() > 1 => self.array_list(e, values, negated),
+            ([one], []) => self.expr(&compared(one)),
+            _ => {
+                let inside = if negated { Inside::And } else { Inside::Or };
+                let (mut parts, word) = (Vec::new(), if negated { " AND " } else { " OR " });
+                if values.len() > 1 {
+                    parts.push(self.nested(self.array_list(e, &values, negated)?));
+                }
+                let single = if values.len() == 1 { values } else { Vec::new() };
+                for item in single.into_iter().chain(alone) {
+                    parts.push(self.inside(&compared(item), inside)?);
+                }
+                Some(self.group(parts.join(word)))
+            }
+        }
+    }
+
+    fn array_list(&self, e: &Expr, values: &[&Expr], negated: bool) -> Option<String> {
+        let ty = self.bind(e)?.ty;
+        let items: Option<Vec<String>> =
+            values.iter().map(|i| self.given(i, ty, Inside::Free)).collect();
+        let array = format!("ARRAY[{}]", items?.join(", "));
+        let (op, any) = if negated { ("<>", "ALL") } else { ("=", "ANY") };
+        // Of varchar there is no comparison.
+        let (own, array) = match ty.oid {
+            oid::VARCHAR => {
+                let own = self.given(e, PgType::new(oid::TEXT), Inside::Other)?;
+                (own, format!("{}::text[]", self.group(array)))
+            }
+            _ => (self.inside(e, Inside::Other)?, array),
+        };
+        Some(self.group(format!("{own} {op} {any} ({array})")))
+    }
+
+    /// `x op ANY (array)`, both sides as the types the operator was resolved to.
+    pub(super) fn quantified(
+        &self,
+        whole: &Expr,
+        left: &Expr,
+        op: &Op,
+        word: &str,
+        right: &Expr,
+    ) -> Option<String> {
+        let op = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
+        if let Expr::Subquery(query) = within(right) {
+            let any =
+                if word == "ANY" && op == "=" { "IN".to_owned() } else { format!("{op} {word}") };
+            return self.among(left, &op, &any, query);
+        }
+        let bound = self.bind(whole)?;
+        let (call, _) = callable_of(&bound.expr).filter(|(_, args)| args.len() == 2)?;
+        let [ours, array] = call.args() else { return None };
+        let ours = self.given(left, *ours, Inside::Other)?;
+        let array = self.given(right, *array, Inside::Other)?;
+        Some(self.group(format!("{ours} {op} {word} ({array})")))
+    }
+
+    /// A value, or a row of them, that is looked for in a query.
+    pub(super) fn among(
+        &self,
+        e: &Expr,
+        op: &str,
+        word: &str,
+        query: &ast::Query,
+    ) -> Option<String> {
+        let text = match within(e) {
+            Expr::Tuple(fields) => {
+                let fields: Option<Vec<String>> = fields.iter().map(|f| self.expr(f)).collect();
+                format!("({})", fields?.join(", "))
+            }
+            e => {
+                let column = Expr::Subquery(Box::new(query.clone()));
+                let (ours, _) = self.native(e, op, &column)?;
+                self.given(e, ours, Inside::Free)?
+            }
+        };
+        Some(format!("({text} {word} ({}))", self.query(query)?))
+    }
+}
