@@ -64,6 +64,7 @@ use crate::sql::Source;
 use crate::uses::Uses;
 
 pub(crate) use inspect::Owner;
+pub(crate) use operator::written_row;
 pub use params::{Conflict, ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
 pub(crate) use store::Part;

@@ -282,7 +282,7 @@ impl Binder<'_> {
 }
 
 /// The fields of `(a, b)` and of `ROW(a, b)`: comparisons of such rows are of their fields.
-pub(super) fn written_row(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
+pub(crate) fn written_row(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
     match expr {
         ast::Expr::Tuple(fields) => Some(fields.iter().collect()),
         ast::Expr::Nested(inner) => written_row(inner),

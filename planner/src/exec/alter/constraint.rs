@@ -191,7 +191,12 @@ pub(super) fn rename(
     from: &str,
     to: &str,
 ) -> Result<()> {
-    let found = find_constraint(r, def, from)?;
+    let found = def.constraints.iter().find(|c| c.name == from).ok_or_else(|| {
+        PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("constraint \"{from}\" for table \"{}\" does not exist", r.name),
+        )
+    })?;
     if def.constraints.iter().any(|c| c.name == to) {
         return Err(constraint::duplicate(to, &r.name));
     }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation as Op, ColumnDef, ColumnOption, ColumnOptionDef,
-    DataType, TableConstraint,
+    DataType, Ident,
 };
-use vicinity_storage::catalog::model::{Constraint, ConstraintKind, Relation};
+use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::ddl::index::reread;
 use super::super::ddl::table::invalid;
-use super::super::ddl::{partition, parts};
 use super::super::dml::table_def;
 use super::super::{name, types};
-use super::{change_column, change_table, operation, place};
+use super::inherited_constraint::{self, inheriting};
+use super::{change_column, operation, place};
 use crate::context::ExecContext;
 use crate::partition::{descendants, is_partitioned};
 
@@ -37,9 +37,16 @@ pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> 
         }
         return operation(ctx, r, op);
     }
+    if let Op::DropConstraint { name: own, .. } = op
+        && inherited_constraint::inheriting(r, own).is_some()
+    {
+        // First, what it is in the others, which know it by the one here.
+        inherited_constraint::drop(ctx, r, own, op, only)?;
+        return operation(ctx, &reread(ctx, r.oid)?, op);
+    }
     operation(ctx, r, op)?;
     if let Op::AddConstraint { constraint, .. } = op {
-        return constraint_below(ctx, r, constraint, op, only);
+        return inherited_constraint::add(ctx, r, constraint, op, only);
     }
     if !only {
         below(ctx, r, op)?;
@@ -47,13 +54,13 @@ pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> 
     Ok(())
 }
 
-fn children(ctx: &ExecContext, r: &Relation) -> Vec<Arc<Relation>> {
+pub(super) fn children(ctx: &ExecContext, r: &Relation) -> Vec<Arc<Relation>> {
     ctx.txn.catalog().children_of(r.oid).cloned().collect()
 }
 
 /// Does something to each child, as it is when its turn comes: what was done to a child before may
 /// have reached this one by way of it.
-fn each_child(
+pub(super) fn each_child(
     ctx: &ExecContext,
     r: &Relation,
     mut f: impl FnMut(&Arc<Relation>) -> Result<()>,
@@ -67,6 +74,9 @@ fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
             each_child(ctx, r, |child| add_below(ctx, r, child, column_def))
         }
         Op::AlterColumn { .. } | Op::RenameColumn { .. } => change_below(ctx, r, op),
+        Op::RenameConstraint { old_name, .. } if inheriting(r, old_name).is_some() => {
+            change_below(ctx, r, op)
+        }
         _ => Ok(()),
     }
 }
@@ -82,9 +92,18 @@ fn change_below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
     Ok(())
 }
 
-/// A column that also comes from outside of the family is as it is there.
+/// A column or check that also comes from outside of the family is as it is there.
 fn check_heir(heir: &Relation, op: &Op, family: &HashSet<Oid>) -> Result<()> {
+    let def = table_def(heir)?;
+    let within = def.parents.iter().filter(|p| family.contains(p)).count();
+    let foreign = |inherited: i16| usize::try_from(inherited).is_ok_and(|ways| ways > within);
     let (own, text) = match op {
+        Op::RenameConstraint { old_name, .. } => {
+            return match inheriting(heir, old_name) {
+                Some(c) if foreign(c.inherited) => Err(inherited_name(old_name)),
+                _ => Ok(()),
+            };
+        }
         Op::RenameColumn { old_column_name, .. } => {
             let own = name::ident(old_column_name);
             let text = format!("cannot rename inherited column \"{own}\"");
@@ -98,13 +117,15 @@ fn check_heir(heir: &Relation, op: &Op, family: &HashSet<Oid>) -> Result<()> {
         }
         _ => return Ok(()),
     };
-    let def = table_def(heir)?;
-    let within = def.parents.iter().filter(|p| family.contains(p)).count();
     let have = def.columns.iter().find(|c| !c.dropped && c.name == own);
-    if have.is_some_and(|c| usize::try_from(c.inherited).is_ok_and(|ways| ways > within)) {
+    if have.is_some_and(|c| foreign(c.inherited)) {
         return Err(invalid(text));
     }
     Ok(())
+}
+
+fn inherited_name(constraint: &Ident) -> PgError {
+    invalid(format!("cannot rename inherited constraint \"{}\"", name::ident(constraint)))
 }
 
 /// What all of a family must have cannot be done to its head alone.
@@ -139,6 +160,10 @@ fn check_only(ctx: &ExecContext, r: &Relation, op: &Op) -> Result<()> {
             let own = name::ident(old_column_name);
             format!("inherited column \"{own}\" must be renamed in child tables too")
         }
+        Op::RenameConstraint { old_name, .. } if inheriting(r, old_name).is_some() => {
+            let own = name::ident(old_name);
+            format!("inherited constraint \"{own}\" must be renamed in child tables too")
+        }
         Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
             let own = name::ident(column_name);
             format!("type of inherited column \"{own}\" must be changed in child tables too")
@@ -155,6 +180,12 @@ fn check_own(r: &Relation, op: &Op) -> Result<()> {
         Op::RenameColumn { old_column_name, .. } => (Some(old_column_name), "rename"),
         Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
             (Some(column_name), "alter")
+        }
+        Op::RenameConstraint { old_name, .. } => {
+            return match inheriting(r, old_name) {
+                Some(c) if c.inherited > 0 => Err(inherited_name(old_name)),
+                _ => Ok(()),
+            };
         }
         Op::AddColumn { .. } if def.bound.is_some() => {
             return Err(PgError::new(
@@ -276,73 +307,4 @@ fn drop_below(ctx: &ExecContext, r: &Arc<Relation>, own: &str, op: &Op, only: bo
         })
         .map(drop)
     })
-}
-
-/// The constraint that was added last.
-fn added(r: &Relation) -> Result<Constraint> {
-    let last = table_def(r)?.constraints.last().cloned();
-    last.ok_or_else(|| PgError::internal("the new constraint is missing"))
-}
-
-fn constraint_below(
-    ctx: &ExecContext,
-    r: &Arc<Relation>,
-    written: &TableConstraint,
-    op: &Op,
-    only: bool,
-) -> Result<()> {
-    let r = reread(ctx, r.oid)?;
-    if !matches!(written, TableConstraint::Check(_)) {
-        if !is_partitioned(&r) {
-            return Ok(());
-        }
-        partition::check_keys(&r)?;
-        let made = added(&r)?;
-        return match &made.kind {
-            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
-                parts::spread_index(ctx, &reread(ctx, *index)?)
-            }
-            ConstraintKind::ForeignKey(_) => children(ctx, &r)
-                .iter()
-                .try_for_each(|child| parts::constraint_of(ctx, &r, &made, child.oid)),
-            ConstraintKind::Check { .. } => Ok(()),
-        };
-    }
-    let made = added(&r)?;
-    if made.no_inherit {
-        return Ok(());
-    }
-    if only && ctx.txn.catalog().has_children(r.oid) {
-        return Err(invalid("constraint must be added to child tables too"));
-    }
-    each_child(ctx, &r, |child| check_below(ctx, child, &made, op))
-}
-
-/// ADD CHECK, in a child and below.
-fn check_below(ctx: &ExecContext, child: &Arc<Relation>, made: &Constraint, op: &Op) -> Result<()> {
-    let Op::AddConstraint { constraint: TableConstraint::Check(c), not_valid } = op else {
-        return Ok(());
-    };
-    let have = table_def(child)?.constraints.iter().position(|c| c.name == made.name);
-    if let Some(at) = have {
-        let text = format!("merging constraint \"{}\" with inherited definition", made.name);
-        name::notice(ctx, text);
-        change_table(ctx, child.oid, |t| {
-            t.constraints.get_mut(at).into_iter().for_each(|c| c.inherited += 1);
-            Ok(())
-        })?;
-        return Ok(());
-    }
-    let mut own = c.clone();
-    own.name = Some(sqlparser::ast::Ident::with_quote('"', &made.name));
-    let constraint = TableConstraint::Check(own);
-    operation(ctx, child, &Op::AddConstraint { constraint, not_valid: *not_valid })?;
-    change_table(ctx, child.oid, |t| {
-        for c in t.constraints.iter_mut().filter(|c| c.name == made.name) {
-            c.inherited = 1;
-            c.local = false;
-        }
-        Ok(())
-    })?;
-    each_child(ctx, child, |heir| check_below(ctx, heir, made, op))
 }

@@ -5,6 +5,7 @@ mod column;
 mod constraint;
 mod family;
 mod generated;
+mod inherited_constraint;
 mod rename;
 mod storage;
 

@@ -236,7 +236,11 @@ fn inherited_of(catalog: &Catalog, constraint: Oid) -> Vec<(Oid, Oid)> {
             let part = above(&c.kind).and_then(|i| catalog.relation(i)?.index()?.parent);
             let same = match above(&own.kind) {
                 Some(index) => part == Some(index),
-                None => c.name == own.name && c.inherited > 0,
+                // A check may have come from others too.
+                None => {
+                    let check = matches!(c.kind, ConstraintKind::Check { .. });
+                    !check && c.name == own.name && c.inherited > 0
+                }
             };
             if same {
                 out.push((child.oid, c.oid));

@@ -144,6 +144,35 @@ pub(crate) fn merge(ctx: &ExecContext, draft: &mut Draft, own: Column) -> Result
     Ok(None)
 }
 
+/// Takes a check declared here that a parent has too into the inherited one
+/// (`MergeWithExistingConstraint`).
+pub(crate) fn merge_checks(ctx: &ExecContext, mut relation: Relation) -> Result<Relation> {
+    let RelationKind::Table(def) = &mut relation.kind else { return Ok(relation) };
+    let mut kept: Vec<Constraint> = Vec::with_capacity(def.constraints.len());
+    for own in std::mem::take(&mut def.constraints) {
+        let Some(have) = kept.iter_mut().find(|c| c.inherited > 0 && c.name == own.name) else {
+            kept.push(own);
+            continue;
+        };
+        let same = matches!((&have.kind, &own.kind),
+            (ConstraintKind::Check { expr: one }, ConstraintKind::Check { expr: other }) if one == other);
+        if !same {
+            return Err(super::constraint::duplicate(&own.name, &relation.name));
+        }
+        if own.no_inherit {
+            return Err(super::table::invalid(format!(
+                "constraint \"{}\" conflicts with inherited constraint on relation \"{}\"",
+                own.name, relation.name
+            )));
+        }
+        let text = format!("merging constraint \"{}\" with inherited definition", own.name);
+        name::notice(ctx, text);
+        have.local = true;
+    }
+    def.constraints = kept;
+    Ok(relation)
+}
+
 /// A table that is there becomes a child: it must have all columns and checks of the parent.
 pub(crate) fn adopt(
     ctx: &ExecContext,

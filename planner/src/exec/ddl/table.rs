@@ -542,7 +542,7 @@ pub(crate) fn finish(
         owner: super::role::acting(ctx)?,
         kind: RelationKind::Table(def),
     };
-    let relation = stored::rewrite_texts(ctx, relation)?;
+    let relation = inherit::merge_checks(ctx, stored::rewrite_texts(ctx, relation)?)?;
     for made in std::iter::once(relation).chain(sequences) {
         let (target, schema) = (Target::relation(&made), made.schema);
         txn.put(Object::Relation(Arc::new(made)))?;

@@ -191,6 +191,7 @@ impl Layout<'_> {
     /// A column of the list, with its name unless it is a table's column of that name.
     fn target(&self, e: &Expr, given: Option<&String>) -> Option<String> {
         let writer = self.writer();
+        let e = writer.bared(e);
         let whole = writer.names.is_row(e);
         let text = if whole { writer.whole_row(e)? } else { writer.expr(e)? };
         let named = match given {
@@ -230,8 +231,8 @@ impl Layout<'_> {
             {
                 let wanted = name::ident(i);
                 let aliased = list.iter().position(|(_, alias)| alias.as_ref() == Some(&wanted));
-                let at = aliased.or_else(|| columns?.iter().position(|c| *c == wanted))?;
-                list.get(at)
+                let named = || columns?.iter().position(|c| *c == wanted);
+                aliased.or_else(named).and_then(|at| list.get(at))
             }
             _ => None,
         };

@@ -5,6 +5,8 @@ use sqlparser::ast::{
     WindowFrameBound,
 };
 
+use vicinity_types::oid;
+
 use super::parentheses::Inside;
 use super::{Writer, direction};
 use crate::call::{PgType, callable_of};
@@ -30,6 +32,13 @@ pub(super) fn is_value_word(word: &str) -> bool {
     WORDS.contains(&word)
 }
 
+/// An argument of a call.
+enum Argument<'e> {
+    Value(&'e Expr),
+    /// `t.*`, written.
+    Row(String),
+}
+
 impl Writer<'_> {
     pub(super) fn function(&self, whole: &Expr, f: &ast::Function) -> Option<String> {
         let word = name::last(&f.name).to_uppercase();
@@ -51,7 +60,7 @@ impl Writer<'_> {
         let mut args = Vec::new();
         for a in &list.args {
             match a {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(e.clone()),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(Argument::Value(e)),
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if list.args.len() == 1 => {
                     let name = self.names.function_name(f, &bound);
                     return Some(format!("{name}(*){}", self.behind_call(f)?));
@@ -61,7 +70,7 @@ impl Writer<'_> {
                     let [ast::ObjectNamePart::Identifier(row)] = item.0.as_slice() else {
                         return None;
                     };
-                    args.push(Expr::Identifier(row.clone()));
+                    args.push(Argument::Row(self.names.row(row)?));
                 }
                 _ => return None,
             }
@@ -73,12 +82,12 @@ impl Writer<'_> {
             Some((c, given)) if given.len() == args.len() => c.args().to_vec(),
             Some(_) => return None,
             // an aggregate or window function takes its arguments as they are
-            None => args.iter().map(|e| self.bind(e).map(|t| t.ty)).collect::<Option<_>>()?,
+            None => args.iter().map(|a| self.type_of(a)).collect::<Option<_>>()?,
         };
         let last = f.name.0.last().and_then(|part| part.as_ident());
         let row = own == "row" && last.is_some_and(|name| name.quote_style.is_none());
         let texts: Option<Vec<String>> =
-            args.iter().zip(types).map(|(e, ty)| self.argument(e, ty, row)).collect();
+            args.iter().zip(types).map(|(a, ty)| self.argument(a, ty, row)).collect();
         let shown = match common || row {
             true => own.to_uppercase(),
             false => self.names.function_name(f, &bound),
@@ -97,11 +106,19 @@ impl Writer<'_> {
     }
 
     /// An argument; a row among the fields of a row says what it is.
-    fn argument(&self, e: &Expr, ty: PgType, field: bool) -> Option<String> {
-        if field && self.names.is_row(e) {
-            self.whole_row(e)
-        } else {
-            self.given(e, ty, Inside::Free)
+    fn argument(&self, a: &Argument<'_>, ty: PgType, field: bool) -> Option<String> {
+        match a {
+            Argument::Row(text) => Some(text.clone()),
+            Argument::Value(e) if field && self.names.is_row(e) => self.whole_row(e),
+            Argument::Value(e) => self.given(e, ty, Inside::Free),
+        }
+    }
+
+    /// The type of an argument that is taken as it is.
+    fn type_of(&self, a: &Argument<'_>) -> Option<PgType> {
+        match a {
+            Argument::Row(_) => Some(PgType::new(oid::RECORD)),
+            Argument::Value(e) => self.bind(e).map(|t| t.ty),
         }
     }
 

@@ -37,6 +37,11 @@ pub(crate) trait Names {
     /// Whose search path may shorten names; without, they are written in full.
     fn path(&self) -> Option<&SessionState>;
 
+    /// A table's row as a whole, also where it has a column of that name.
+    fn row(&self, table: &Ident) -> Option<String> {
+        self.column(std::slice::from_ref(table))
+    }
+
     /// Whether this is a table's row as a whole.
     fn is_row(&self, e: &Expr) -> bool {
         let parts = match within(e) {
@@ -185,6 +190,19 @@ impl Writer<'_> {
         self.names.query(query, self.indent.get())
     }
 
+    /// An expression without what changes nothing: parentheses, and casts to the type that it is of.
+    pub(crate) fn bared<'e>(&self, e: &'e Expr) -> &'e Expr {
+        match within(e) {
+            Expr::Cast { expr, .. } if literal(expr).is_none() => {
+                let types = self.bind(expr).zip(self.bind(e)).map(|(from, to)| (from.ty, to.ty));
+                let same =
+                    types.is_some_and(|(from, to)| from.oid == to.oid && from.typmod == to.typmod);
+                if same { self.bared(expr) } else { e }
+            }
+            e => e,
+        }
+    }
+
     /// In the parentheses that say what the precedence says.
     fn group(&self, text: String) -> String {
         if self.pretty { text } else { format!("({text})") }
@@ -219,7 +237,7 @@ impl Writer<'_> {
             Expr::UnaryOp { op, expr } => self.prefix(op, expr)?,
             Expr::BinaryOp { op: op @ (Op::And | Op::Or), .. } => self.junction(e, op)?,
             Expr::BinaryOp { left, op, right } => self.binary(e, left, op, right)?,
-            Expr::Tuple(fields) => self.row(fields)?,
+            Expr::Tuple(fields) => self.row(&fields.iter().collect::<Vec<_>>())?,
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 let name = if *negated { "!~~" } else { "~~" };
                 self.infix(e, expr, (name, None), pattern)?
@@ -422,9 +440,9 @@ impl Writer<'_> {
     /// own, but for the pretty form.
     pub(crate) fn key(&self, e: &Expr) -> Option<String> {
         let text = self.expr(e)?;
-        let bare = match within(e) {
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => true,
-            Expr::TypedString(_) | Expr::Interval(_) => true,
+        let bare = match self.bared(e) {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::QualifiedWildcard(..) => true,
+            Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
             Expr::Cast { expr, .. } if literal(expr).is_some() => true,
             _ if self.pretty => false,
             Expr::Function(f) => {

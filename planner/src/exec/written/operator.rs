@@ -5,6 +5,7 @@ use vicinity_types::oid;
 
 use super::parentheses::{Inside, precedence};
 use super::{Writer, is_polymorphic, is_string, spaced, within};
+use crate::bind::written_row;
 use crate::call::{PgType, callable_of};
 use crate::resolve::{Types, operator};
 
@@ -17,22 +18,22 @@ impl Writer<'_> {
         op: &Op,
         right: &Expr,
     ) -> Option<String> {
-        if let (Expr::Tuple(l), Expr::Tuple(r)) = (within(left), within(right)) {
-            return self.rows(l, op, r);
+        if let (Some(l), Some(r)) = (written_row(left), written_row(right)) {
+            return self.rows(&l, op, &r);
         }
         let name = if matches!(op, Op::NotEq) { "<>".to_owned() } else { op.to_string() };
         self.infix(whole, left, (&name, precedence(op)), right)
     }
 
     /// Rows compared: field by field where that is all there is to it.
-    fn rows(&self, left: &[Expr], op: &Op, right: &[Expr]) -> Option<String> {
+    fn rows(&self, left: &[&Expr], op: &Op, right: &[&Expr]) -> Option<String> {
         let (inside, word) = match op {
             Op::Eq => (Inside::And, " AND "),
             Op::NotEq => (Inside::Or, " OR "),
             _ => return Some(self.group(format!("{} {op} {}", self.row(left)?, self.row(right)?))),
         };
-        let pair = |(l, r): (&Expr, &Expr)| {
-            let (left, right) = (Box::new(l.clone()), Box::new(r.clone()));
+        let pair = |(l, r): (&&Expr, &&Expr)| {
+            let (left, right) = (Box::new((*l).clone()), Box::new((*r).clone()));
             self.inside(&Expr::BinaryOp { left, op: op.clone(), right }, inside)
         };
         let pairs: Option<Vec<String>> = left.iter().zip(right).map(pair).collect();
@@ -40,8 +41,8 @@ impl Writer<'_> {
     }
 
     /// `ROW(...)`
-    pub(super) fn row(&self, fields: &[Expr]) -> Option<String> {
-        let field = |e: &Expr| if self.names.is_row(e) { self.whole_row(e) } else { self.expr(e) };
+    pub(super) fn row(&self, fields: &[&Expr]) -> Option<String> {
+        let field = |e: &&Expr| if self.names.is_row(e) { self.whole_row(e) } else { self.expr(e) };
         let fields: Option<Vec<String>> = fields.iter().map(field).collect();
         Some(format!("ROW({})", fields?.join(", ")))
     }

@@ -5,6 +5,7 @@ use sqlparser::ast::{BinaryOperator as Op, Expr, UnaryOperator};
 use vicinity_types::Oid;
 
 use super::{Writer, literal, within};
+use crate::bind::written_row;
 use crate::resolve::cast::pathway;
 use crate::resolve::{CastPath, Context, Types};
 
@@ -70,10 +71,10 @@ impl Writer<'_> {
             Expr::Nested(inner) => self.sort(inner),
             Expr::BinaryOp { op: Op::And, .. } => Sort::Bool(Inside::And),
             Expr::BinaryOp { op: Op::Or, .. } => Sort::Bool(Inside::Or),
-            Expr::BinaryOp { left, op, .. } => match (within(left), op) {
-                (Expr::Tuple(_), Op::Eq) => Sort::Bool(Inside::And),
-                (Expr::Tuple(_), Op::NotEq) => Sort::Bool(Inside::Or),
-                (Expr::Tuple(_), _) => Sort::Never,
+            Expr::BinaryOp { left, op, .. } => match (written_row(left).is_some(), op) {
+                (true, Op::Eq) => Sort::Bool(Inside::And),
+                (true, Op::NotEq) => Sort::Bool(Inside::Or),
+                (true, _) => Sort::Never,
                 _ => Sort::Operator(precedence(op)),
             },
             Expr::UnaryOp { op: UnaryOperator::Not, .. } => Sort::Bool(Inside::Not),
