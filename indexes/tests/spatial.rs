@@ -144,8 +144,9 @@ proptest! {
             }
         }
         prop_assert_eq!(index.len(), entries.len());
-        let found = all(&index, &mut Nearest::new(q, part.region()), k);
-        let found: Vec<Key> = found.iter().map(|f| key(f.distance, f.row, f.at)).collect();
+        let mut search = Nearest::new(q, part.region());
+        let found = all(&index, &mut search, k);
+        let found: Vec<Key> = found.iter().map(|f| key(search.distance(f.at), f.row, f.at)).collect();
         prop_assert_eq!(found, model(&entries, q, &part));
     }
 
@@ -216,10 +217,12 @@ fn crowds_of_any_density_are_searched_to_the_end() {
             _ => Part::Circle(q.map(|v| v + wide), wide * 3.0),
         };
         let mut found = Vec::new();
-        Nearest::new(q, part.region()).next_batch(&index, k, |_| (), &mut found);
+        let mut search = Nearest::new(q, part.region());
+        search.next_batch(&index, k, |_| (), &mut found);
         let mut expected = model(&entries, q, &part);
         expected.truncate(k);
-        let found: Vec<Key> = found.iter().map(|f| key(f.distance, f.row, f.at)).collect();
+        let found: Vec<Key> =
+            found.iter().map(|f| key(search.distance(f.at), f.row, f.at)).collect();
         assert_eq!(found, expected, "case {case}");
     }
 }
@@ -262,8 +265,10 @@ fn readers_never_miss_what_stays() {
         for _ in 0..400 {
             let q = [rng.random_range(0.0..100.0), rng.random_range(0.0..100.0)];
             let region = Region::all().in_circle(q, 20.0).unwrap();
-            let found = all(index, &mut Nearest::new(q, region), 300);
-            assert!(found.windows(2).all(|w| w[0].distance <= w[1].distance));
+            let mut search = Nearest::new(q, region);
+            let found = all(index, &mut search, 300);
+            let order = |f: &Found| key(search.distance(f.at), f.row, f.at);
+            assert!(found.windows(2).all(|w| order(&w[0]) < order(&w[1])));
             let rows: Vec<u64> = found.iter().map(|f| f.row).filter(|r| *r < STAY).collect();
             let near = |at: &At| hypotenuse(at[0] - q[0], at[1] - q[1]);
             let mut expected: Vec<u64> =

@@ -1,7 +1,5 @@
 //! Entries by their distance from a point: a branch at a time, the nearer half first, as far as the k-th so far.
 
-use std::cmp::Ordering;
-
 use crossbeam_epoch as epoch;
 use smallvec::SmallVec;
 use vicinity_types::geo::hypotenuse;
@@ -10,40 +8,15 @@ use super::cell::{Link, Seen};
 use super::lanes;
 use super::leaf::Leaf;
 use super::region::{Region, farthest_square, nearest_square, square, widened};
-use super::{Cut, Inner, Points};
+use super::{Cut, Entry, Inner, Points};
 use crate::RowId;
 
 /// An entry that was found.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// As `point <-> point` gives it; NaN is farther than infinity.
-    pub distance: f64,
-    /// The row.
-    pub row: RowId,
-    /// Where the entry has it.
-    pub at: [f64; 2],
-}
+pub type Found = Entry<2>;
 
-impl Found {
-    /// Distances are not negative, and their NaN is the positive one: they order as their bits.
-    #[inline]
-    fn key(&self) -> u128 {
-        u128::from(self.distance.to_bits()) << 64 | u128::from(self.row)
-    }
-
-    /// Total: nearer, then the lower row, then by coordinates (a row that moved has several entries).
-    #[inline]
-    fn order(&self, other: &Found) -> Ordering {
-        let (own, theirs) = (self.key(), other.key());
-        if own < theirs {
-            Ordering::Less
-        } else if own > theirs {
-            Ordering::Greater
-        } else {
-            self.at.map(f64::to_bits).cmp(&other.at.map(f64::to_bits))
-        }
-    }
-}
+/// Where an entry stands among all: nearer, then the lower row, then by coordinates (a row that moved has several
+/// entries). Distances are not negative, and their NaN is the positive one: they order as their bits.
+type Rank = (u64, RowId, [u64; 2]);
 
 /// A search that hands out entries in order of distance, a batch at a time. It keeps no place in the tree but the last
 /// entry given: each batch looks for what comes behind it. Entries that are there all the time come out once each.
@@ -51,7 +24,7 @@ impl Found {
 pub struct Nearest {
     point: [f64; 2],
     region: Region,
-    after: Option<Found>,
+    after: Option<Rank>,
     blocks: u64,
 }
 
@@ -64,8 +37,8 @@ struct Part<'g> {
 }
 
 /// What was found, and the best of it by keys: the upper half of the squared distance, then the place in `found`. A
-/// square tells near from far but for its last digits, and its upper half but for a millionth more; [`Best::finish`]
-/// puts the operator's own distances in their place.
+/// square tells near from far but for its last digits, and its upper half but for a millionth more: only where upper
+/// halves are next to each other [`Best::finish`] asks the operator.
 struct Best<'a> {
     search: &'a Nearest,
     k: usize,
@@ -149,15 +122,19 @@ impl Nearest {
         let more = best.keys.len() >= k;
         best.finish(soon, out);
         self.blocks += blocks;
-        self.after = out.last().copied().or(self.after);
+        self.after = out.last().map(|last| self.rank(last)).or(self.after);
         more
     }
 
-    /// The distance as the operator computes it, to the last bit.
+    /// How far an entry is, as `point <-> point` gives it, to the last bit; NaN is farther than infinity.
     #[inline]
-    fn exact(&self, [x, y]: [f64; 2]) -> f64 {
+    pub fn distance(&self, [x, y]: [f64; 2]) -> f64 {
         let [qx, qy] = self.point;
         hypotenuse(x - qx, y - qy)
+    }
+
+    fn rank(&self, found: &Found) -> Rank {
+        (self.distance(found.at).to_bits(), found.row, found.at.map(f64::to_bits))
     }
 }
 
@@ -177,6 +154,8 @@ impl Best<'_> {
         let mut waiting: SmallVec<[Part<'_>; 24]> = SmallVec::new();
         let (low, high) = ([f64::NEG_INFINITY; 2], [f64::INFINITY; 2]);
         waiting.push(Part { node: &index.root, low, high, near: 0.0 });
+        // The leaf gone down to last: the cache gets it while the way to the next one is found.
+        let mut coming: Option<&Leaf<2>> = None;
         while let Some(mut part) = waiting.pop() {
             if part.near > self.bound {
                 continue;
@@ -200,8 +179,13 @@ impl Best<'_> {
                 if blocks == 1 && self.hope.is_none() {
                     self.hope(&part, leaf);
                 }
-                self.scan(leaf);
+                if let Some(leaf) = coming.replace(leaf) {
+                    self.scan(leaf);
+                }
             }
+        }
+        if let Some(leaf) = coming {
+            self.scan(leaf);
         }
         blocks
     }
@@ -235,17 +219,18 @@ impl Best<'_> {
     fn halves<'g>(&self, part: &Part<'g>, inner: &'g Inner<2>) -> (Part<'g>, Part<'g>) {
         let [first, second] = &inner.below;
         let half = |node, low, high| Part { node, low, high, near: part.near };
-        let (mut low, mut high) = (part.low, part.high);
+        let ([lx, ly], [hx, hy]) = (part.low, part.high);
         let Cut::At { axis, value } = inner.cut else {
-            return (half(first, low, high), half(second, low, high));
+            return (half(first, part.low, part.high), half(second, part.low, part.high));
         };
-        let axis = usize::from(axis);
-        if let (Some(l), Some(h)) = (low.get_mut(axis), high.get_mut(axis)) {
-            (*l, *h) = (value, value);
-        }
+        // Chosen, not written to a place: what was just written in halves is slow to read as a whole.
+        let [x, y] = self.search.point;
+        let is_x = axis == 0;
+        let (low, high) =
+            if is_x { ([value, ly], [value, hy]) } else { ([lx, value], [hx, value]) };
         let first = half(first, part.low, high);
         let second = half(second, low, part.high);
-        let is_first = self.search.point.get(axis).is_some_and(|v| *v < value);
+        let is_first = if is_x { x } else { y } < value;
         let (near, mut far) = if is_first { (first, second) } else { (second, first) };
         far.near = nearest_square(&far.low, &far.high, self.search.point);
         (near, far)
@@ -255,9 +240,10 @@ impl Best<'_> {
     #[inline]
     fn wants(&self, part: &Part<'_>) -> bool {
         let Nearest { point, region, after, .. } = self.search;
-        let given = |last: &Found| {
-            let far = farthest_square(&part.low, &part.high, *point);
-            square(far.sqrt()) < last.distance * last.distance
+        let given = |(last, ..): &Rank| {
+            let (far, last) =
+                (farthest_square(&part.low, &part.high, *point), f64::from_bits(*last));
+            square(far.sqrt()) < last * last
         };
         !region.misses(&part.low, &part.high) && !after.as_ref().is_some_and(given)
     }
@@ -274,7 +260,7 @@ impl Best<'_> {
             if square > self.bound {
                 continue;
             }
-            let distance = if square.is_nan() { self.search.exact(at) } else { square };
+            let distance = if square.is_nan() { self.search.distance(at) } else { square };
             if self.is_wanted(at, distance)
                 && let Some(row) = leaf.row(slot)
             {
@@ -293,7 +279,7 @@ impl Best<'_> {
 
     /// Takes an entry that is not finite: infinitely far, or NaN.
     fn offer_odd(&mut self, at: [f64; 2], row: RowId) {
-        let distance = self.search.exact(at);
+        let distance = self.search.distance(at);
         if self.is_wanted(at, distance) {
             self.keep(distance, row, at);
         }
@@ -302,8 +288,7 @@ impl Best<'_> {
     /// Whether an entry came with the last batch or one before.
     #[inline]
     fn was_given(&self, row: RowId, at: [f64; 2]) -> bool {
-        let entry = || Found { distance: self.search.exact(at), row, at };
-        self.search.after.as_ref().is_some_and(|after| entry().order(after).is_le())
+        self.search.after.is_some_and(|after| self.search.rank(&Found { at, row }) <= after)
     }
 
     // Called for every candidate from one place; those of the other are few.
@@ -313,7 +298,7 @@ impl Best<'_> {
             return;
         }
         self.keys.push(key(distance, self.found.len()));
-        self.found.push(Found { distance, row, at });
+        self.found.push(Found { at, row });
         if self.keys.len() >= self.full {
             self.cut();
         }
@@ -349,7 +334,7 @@ impl Best<'_> {
         let mut kept = Vec::with_capacity(self.full);
         for old in &mut self.keys {
             if let Some(found) = self.found.get(place(*old)) {
-                *old = key(found.distance, kept.len());
+                *old = (*old & !PLACE) | (kept.len() as u64 & PLACE);
                 kept.push(*found);
             }
         }
@@ -361,23 +346,20 @@ impl Best<'_> {
         if self.keys.len() > self.k {
             self.cut();
         }
-        for old in &mut self.keys {
-            let place = place(*old);
-            if let Some(found) = self.found.get_mut(place) {
-                soon(found.row);
-                found.distance = self.search.exact(found.at);
-                *old = key(found.distance, place);
-            }
-        }
+        let found = |key: &u64| self.found.get(place(*key)).copied();
+        self.keys.iter().filter_map(found).for_each(|found| soon(found.row));
         self.keys.sort_unstable();
-        out.extend(self.keys.iter().filter_map(|key| self.found.get(place(*key))));
-        // Keys have half of the distance: what they say is equal has an order still.
-        let is_equal = |a: &Found, b: &Found| key(a.distance, 0) == key(b.distance, 0);
-        for equal in out.chunk_by_mut(is_equal).filter(|equal| equal.len() > 1) {
-            equal.sort_unstable_by(Found::order);
+        out.extend(self.keys.iter().filter_map(found));
+        let mut from = 0;
+        for near in self.keys.chunk_by(|a, b| (b >> 32) - (a >> 32) <= 1) {
+            let equal = out.get_mut(from..from + near.len()).unwrap_or_default();
+            if equal.len() > 1 {
+                equal.sort_by_cached_key(|found| self.search.rank(found));
+            }
+            from += near.len();
         }
         // A slot that was being filled may have shown its new row at the coordinates of another entry of that row.
-        out.dedup_by(|a, b| a.order(b).is_eq());
+        out.dedup_by(|a, b| a.row == b.row && a.at.map(f64::to_bits) == b.at.map(f64::to_bits));
         out.truncate(self.k);
     }
 }

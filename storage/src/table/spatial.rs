@@ -73,7 +73,8 @@ pub(super) struct PointScan {
     more: bool,
     /// Next row of the last phase, those without a point; `None` if they are not wanted.
     without: Option<RowId>,
-    last: Option<f64>,
+    /// Where the row handed out last is; `None` for rows without a point.
+    last: Option<[f64; 2]>,
     fetched: u64,
 }
 
@@ -109,7 +110,7 @@ impl PointScan {
     }
 
     pub(super) fn distance(&self) -> Option<f64> {
-        self.last
+        self.last.map(|at| self.search.distance(at))
     }
 
     /// See [`Cursor::each`](super::Cursor::each).
@@ -132,7 +133,7 @@ impl PointScan {
                 let Some(row) = table.fetch(found.row, snapshot, guard) else { continue };
                 // The entry may stand for an older or newer version than the visible one.
                 if self.source.is_at(&row, found.at)? && filter(&row)? {
-                    self.last = Some(found.distance);
+                    self.last = Some(found.at);
                     if !take(&row)? {
                         return Ok(false);
                     }
