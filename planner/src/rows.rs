@@ -66,36 +66,41 @@ fn is_binary(formats: &[i16], column: usize) -> bool {
     }
 }
 
-/// Writes DataRow messages. Rows are put together on their own and appended some at a time, whole ones only.
+/// Writes DataRow messages. Behind whole rows there is room in the buffer for the one being written, which goes again
+/// when the writer does.
 pub struct RowWriter<'a> {
     out: &'a mut BytesMut,
     formats: &'a [i16],
     /// No column is binary.
     text: bool,
     io: Io<'a>,
-    rows: Vec<u8>,
-    /// Up to here rows are whole: behind it one is being written.
+    /// Where the buffer's whole rows began, where they end, and how far the next one is written.
+    start: usize,
     whole: usize,
+    end: usize,
     column: usize,
     /// Of the first columns: what was written last.
     last: SmallVec<[Last; 8]>,
+    /// For texts without a bound, on their way into the buffer.
+    text_of: Vec<u8>,
 }
 
-/// Room for rows, and what is appended at once: less, so that rows of a usual length never need more.
-const ROWS: usize = 4 << 10;
-const APPENDED: usize = 3 << 10;
+/// Bytes of room made at once: as much as there are rows, within these bounds.
+const LITTLE: usize = 256;
+const MUCH: usize = 8 << 10;
 
 /// The last value of a column that takes time to write, and its text: dates and times often come again.
 #[derive(Clone, Copy)]
 struct Last {
     value: u64,
     /// Length and text, as DataRow has them.
-    field: [u8; 40],
+    field: [u8; Last::ROOM],
     length: usize,
 }
 
 impl Last {
-    const NONE: Last = Last { value: 0, field: [0; 40], length: 0 };
+    const ROOM: usize = 40;
+    const NONE: Last = Last { value: 0, field: [0; Last::ROOM], length: 0 };
 }
 
 /// A date's or time's stored bytes as a number.
@@ -110,23 +115,47 @@ fn word(value: &[u8]) -> Option<u64> {
 impl<'a> RowWriter<'a> {
     /// Appends to `out`. `formats` are Bind's result format codes.
     pub fn new(out: &'a mut BytesMut, formats: &'a [i16], io: Io<'a>) -> RowWriter<'a> {
-        let rows = Vec::with_capacity(ROWS);
         let text = formats.iter().all(|format| *format == 0);
-        RowWriter { out, formats, text, io, rows, whole: 0, column: 0, last: SmallVec::new() }
+        let start = out.len();
+        let (column, last, text_of) = (0, SmallVec::new(), Vec::new());
+        let (whole, end) = (start, start);
+        RowWriter { out, formats, text, io, start, whole, end, column, last, text_of }
     }
 
-    /// Bytes written so far and not yet taken.
+    /// Bytes in the buffer, of whole rows.
     pub fn len(&self) -> usize {
-        self.out.len() + self.whole
+        self.whole
     }
 
-    /// Whether nothing was written.
+    /// Whether the buffer has nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Sees to it that there is room for so many bytes more.
+    #[inline(always)]
+    fn room(&mut self, bytes: usize) {
+        if self.out.len() - self.end < bytes {
+            self.more_room(bytes);
+        }
+    }
+
+    #[cold]
+    fn more_room(&mut self, bytes: usize) {
+        let more = bytes.max((self.end - self.start).clamp(LITTLE, MUCH));
+        self.out.resize(self.end + more, 0);
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.room(N);
+        if let Some(room) = self.out.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut) {
+            *room = bytes;
+            self.end += N;
+        }
+    }
+
     /// Writes the next column behind its length; `None` is NULL.
-    #[inline]
     fn column<T>(
         &mut self,
         value: Option<T>,
@@ -135,52 +164,51 @@ impl<'a> RowWriter<'a> {
         let binary = !self.text && is_binary(self.formats, self.column);
         self.column += 1;
         let Some(value) = value else {
-            self.rows.extend_from_slice(&(-1i32).to_be_bytes());
+            self.put((-1i32).to_be_bytes());
             return Ok(());
         };
-        self.rows.extend_from_slice(&[0; 4]);
-        let start = self.rows.len();
-        write(value, binary, &self.io, &mut self.rows)?;
-        let length = self.rows.len() - start;
-        self.patch(start - 4, length);
-        Ok(())
-    }
-
-    #[inline]
-    fn patch(&mut self, at: usize, length: usize) {
-        if let Some(slot) = self.rows.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            *slot = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        self.text_of.clear();
+        write(value, binary, &self.io, &mut self.text_of)?;
+        let length = self.text_of.len();
+        self.put(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        self.room(length);
+        if let Some(room) = self.out.get_mut(self.end..).and_then(|room| room.get_mut(..length)) {
+            room.copy_from_slice(&self.text_of);
+            self.end += length;
         }
+        Ok(())
     }
 
     /// Writes a text of bounded length; `None`, and nothing written, if it is none.
     #[inline(always)]
     fn short(&mut self, ty: PgType, value: &[u8]) -> Option<()> {
         const FIELD: usize = 4 + short::ROOM;
-        let start = self.rows.len();
-        self.rows.extend_from_slice(&[0; FIELD]);
-        let (length, room) = self.rows.last_chunk_mut::<FIELD>()?.split_first_chunk_mut::<4>()?;
-        let text = short::write(ty.oid, ty.kind, value, self.io.style, room.first_chunk_mut()?);
-        *length = text.and_then(|text| u32::try_from(text).ok()).unwrap_or(0).to_be_bytes();
-        self.rows.truncate(start + text.map_or(0, |text| 4 + text));
-        text.map(|_| self.column += 1)
+        self.room(FIELD);
+        let room = self.out.get_mut(self.end..)?.first_chunk_mut::<FIELD>()?;
+        let (length, room) = room.split_first_chunk_mut::<4>()?;
+        let text = short::write(ty.oid, ty.kind, value, self.io.style, room.first_chunk_mut()?)?;
+        *length = u32::try_from(text).ok()?.to_be_bytes();
+        self.end += 4 + text;
+        self.column += 1;
+        Some(())
     }
 
     /// Writes a date or time as text.
     #[inline(always)]
     fn repeated(&mut self, ty: PgType, value: &[u8]) -> Result<()> {
         let word = word(value);
-        match self.last.get(self.column) {
-            Some(last) if last.length > 0 && Some(last.value) == word => {
-                // All of the array, whose size is known, and the rest off again: no loop.
-                let end = self.rows.len() + last.length;
-                self.rows.extend_from_slice(&last.field);
-                self.rows.truncate(end);
-                self.column += 1;
-                Ok(())
-            }
-            _ => self.remember(ty, value, word),
+        self.room(Last::ROOM);
+        if let Some(last) = self.last.get(self.column)
+            && last.length > 0
+            && Some(last.value) == word
+            && let Some(room) = self.out.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut)
+        {
+            *room = last.field;
+            self.end += last.length;
+            self.column += 1;
+            return Ok(());
         }
+        self.remember(ty, value, word)
     }
 
     /// Writes a stored value.
@@ -197,12 +225,13 @@ impl<'a> RowWriter<'a> {
 
     /// Writes a date or time as text and keeps that, unless it is too long.
     fn remember(&mut self, ty: PgType, value: &[u8], word: Option<u64>) -> Result<()> {
-        let (at, start) = (self.column, self.rows.len());
+        let (at, start) = (self.column, self.end);
         self.column(Some(value), |v, _, io, out| raw::text_out_raw(ty.oid, ty.kind, v, io, out))?;
         if self.last.len() <= at {
             self.last.resize(at + 1, Last::NONE);
         }
-        if let (Some(last), Some(written)) = (self.last.get_mut(at), self.rows.get(start..)) {
+        if let (Some(last), Some(written)) = (self.last.get_mut(at), self.out.get(start..self.end))
+        {
             last.length = 0;
             if let (Some(value), Some(field)) = (word, last.field.get_mut(..written.len())) {
                 field.copy_from_slice(written);
@@ -211,22 +240,15 @@ impl<'a> RowWriter<'a> {
         }
         Ok(())
     }
-
-    /// Appends the rows that are whole.
-    fn append(&mut self) {
-        self.out.extend_from_slice(self.rows.get(..self.whole).unwrap_or_default());
-        self.rows.clear();
-        self.whole = 0;
-    }
 }
 
 impl RowSink for RowWriter<'_> {
     #[inline]
     fn begin(&mut self, columns: usize) {
         self.column = 0;
-        self.rows.truncate(self.whole);
+        self.end = self.whole;
         let [high, low] = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
-        self.rows.extend_from_slice(&[b'D', 0, 0, 0, 0, high, low]);
+        self.put([b'D', 0, 0, 0, 0, high, low]);
     }
 
     // Called once, in a loop over columns.
@@ -263,18 +285,19 @@ impl RowSink for RowWriter<'_> {
 
     #[inline]
     fn end(&mut self) -> Result<()> {
-        self.patch(self.whole + 1, self.rows.len() - self.whole - 1);
-        self.whole = self.rows.len();
-        if self.whole >= APPENDED {
-            self.append();
+        // All but the message's type counts.
+        let length = u32::try_from(self.end - self.whole - 1).unwrap_or(u32::MAX).to_be_bytes();
+        if let Some(room) = self.out.get_mut(self.whole + 1..).and_then(<[u8]>::first_chunk_mut) {
+            *room = length;
         }
+        self.whole = self.end;
         Ok(())
     }
 }
 
 impl Drop for RowWriter<'_> {
     fn drop(&mut self) {
-        self.append();
+        self.out.truncate(self.whole);
     }
 }
 

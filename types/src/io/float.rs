@@ -155,30 +155,40 @@ fn general(v: f64, digits: i32, out: &mut Vec<u8>) {
 }
 
 /// A float8 on its way to be written as the shortest text.
-pub(super) struct Shortest8(zmij::Buffer, itoa::Buffer);
+pub(super) struct Shortest8(zmij::Buffer);
+
+/// A number that is written without an exponent.
+pub(super) enum Plain<'a> {
+    Whole(i64),
+    Text(&'a str),
+}
 
 impl Shortest8 {
     pub(super) fn new() -> Shortest8 {
-        Shortest8(zmij::Buffer::new(), itoa::Buffer::new())
+        Shortest8(zmij::Buffer::new())
     }
 
-    /// The text of a number that is written plainly.
+    /// A number that is written plainly.
     #[inline]
-    pub(super) fn plain(&mut self, v: f64) -> Option<&str> {
+    pub(super) fn plain(&mut self, v: f64) -> Option<Plain<'_>> {
+        let size = v.abs();
         let whole = v as i64;
         // -0 is the one whole number with a sign that an integer does not have.
-        if whole as f64 == v && v.abs() < 1e15 && (whole != 0 || v.is_sign_positive()) {
-            return Some(self.1.format(whole));
+        if whole as f64 == v && size < 1e15 && (whole != 0 || v.is_sign_positive()) {
+            return Some(Plain::Whole(whole));
         }
         // zmij marks whole numbers; others it writes as here.
-        (1e-4..1e15).contains(&v.abs()).then(|| self.0.format_finite(v))
+        (1e-4..1e15).contains(&size).then(|| Plain::Text(self.0.format_finite(v)))
     }
 }
 
 fn shortest8(v: f64, out: &mut Vec<u8>) {
-    let mut buffer = Shortest8::new();
-    if let Some(text) = buffer.plain(v) {
-        return out.put_slice(text.as_bytes());
+    match Shortest8::new().plain(v) {
+        Some(Plain::Whole(whole)) => {
+            return out.put_slice(itoa::Buffer::new().format(whole).as_bytes());
+        }
+        Some(Plain::Text(text)) => return out.put_slice(text.as_bytes()),
+        None => (),
     }
     let mut parts = Decimal::from_text(zmij::Buffer::new().format_finite(v));
     let bits = v.abs().to_bits();

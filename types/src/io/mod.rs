@@ -7,6 +7,7 @@
 pub mod array;
 pub mod binary;
 pub mod bytea;
+mod digits;
 pub mod fast;
 pub mod float;
 pub mod geo;

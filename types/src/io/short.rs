@@ -1,6 +1,6 @@
 //! Texts of bounded length, written where they are to stand: what rows mostly consist of.
 
-use super::{IoStyle, float, is_reg};
+use super::{IoStyle, digits, float, is_reg};
 use crate::datum::{Kind, Oid};
 use crate::oid;
 
@@ -18,32 +18,41 @@ pub fn write(
     style: &IoStyle,
     room: &mut [u8; ROOM],
 ) -> Option<usize> {
-    let mut int = itoa::Buffer::new();
     match kind {
         Kind::Bool => put(if raw == [0] { b"f" } else { b"t" }, 0, room),
-        Kind::Int2 => put(int.format(i16::from_le_bytes(raw.try_into().ok()?)).as_bytes(), 0, room),
-        Kind::Int4 => put(int.format(i32::from_le_bytes(raw.try_into().ok()?)).as_bytes(), 0, room),
-        Kind::Int8 if ty != oid::PG_LSN => {
-            put(int.format(i64::from_le_bytes(raw.try_into().ok()?)).as_bytes(), 0, room)
-        }
-        Kind::Oid if !is_reg(ty) => {
-            put(int.format(u32::from_le_bytes(raw.try_into().ok()?)).as_bytes(), 0, room)
-        }
+        Kind::Int2 => whole(i16::from_le_bytes(raw.try_into().ok()?).into(), 0, room),
+        Kind::Int4 => whole(i32::from_le_bytes(raw.try_into().ok()?).into(), 0, room),
+        Kind::Int8 if ty != oid::PG_LSN => whole(i64::from_le_bytes(raw.try_into().ok()?), 0, room),
+        Kind::Oid if !is_reg(ty) => whole(u32::from_le_bytes(raw.try_into().ok()?).into(), 0, room),
         Kind::Float8 if style.extra_float_digits > 0 => {
             let mut digits = float::Shortest8::new();
-            put(digits.plain(f64::from_le_bytes(raw.try_into().ok()?))?.as_bytes(), 0, room)
+            float(digits.plain(f64::from_le_bytes(raw.try_into().ok()?))?, 0, room)
         }
         Kind::Point if style.extra_float_digits > 0 => {
             let ([x, y], []) = raw.as_chunks::<8>() else { return None };
             // Both are there before either is copied: what was just written by bytes is slow to read by words.
             let (mut first, mut second) = (float::Shortest8::new(), float::Shortest8::new());
-            let x = first.plain(f64::from_le_bytes(*x))?.as_bytes();
-            let y = second.plain(f64::from_le_bytes(*y))?.as_bytes();
-            let end = put(b"(", 0, room).and_then(|at| put(x, at, room))?;
-            let end = put(b",", end, room).and_then(|at| put(y, at, room))?;
+            let x = first.plain(f64::from_le_bytes(*x))?;
+            let y = second.plain(f64::from_le_bytes(*y))?;
+            let end = put(b"(", 0, room).and_then(|at| float(x, at, room))?;
+            let end = put(b",", end, room).and_then(|at| float(y, at, room))?;
             put(b")", end, room)
         }
         _ => None,
+    }
+}
+
+/// Writes a whole number; where it ends.
+#[inline(always)]
+fn whole(number: i64, at: usize, room: &mut [u8; ROOM]) -> Option<usize> {
+    Some(at + digits::write(number, room.get_mut(at..)?.first_chunk_mut()?))
+}
+
+#[inline(always)]
+fn float(number: float::Plain<'_>, at: usize, room: &mut [u8; ROOM]) -> Option<usize> {
+    match number {
+        float::Plain::Whole(number) => whole(number, at, room),
+        float::Plain::Text(text) => put(text.as_bytes(), at, room),
     }
 }
 
