@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use vicinity_indexes::Points;
-use vicinity_indexes::spatial::{Entry, Nearest, Region};
+use vicinity_indexes::spatial::{Batch, Entry, Nearest, Region};
 use vicinity_types::Result;
 
 use crate::data::{self, At};
@@ -73,7 +73,7 @@ fn measure(args: &Args, name: &str, place: &dyn Fn(&mut Xoshiro256PlusPlus) -> A
         index.remove(std::mem::replace(&mut at[row], new), row as u64);
     }
     println!("  move {:.0} ns, {:.1} bytes an entry", each(start, args.operations), bytes(&index));
-    let mut found = Vec::new();
+    let mut found = Batch::default();
     for (k, n) in [(1, args.operations), (100, args.operations / 20)] {
         let points: Vec<At> = (0..n).map(|_| place(&mut rng)).collect();
         let (start, mut sum) = (cpu(), 0);

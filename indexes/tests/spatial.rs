@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use vicinity_indexes::spatial::{Entry, Found, Nearest, Region};
+use vicinity_indexes::spatial::{Batch, Entry, Found, Nearest, Region};
 use vicinity_indexes::{Boxes, Points, RowId};
 use vicinity_types::geo::hypotenuse;
 
@@ -81,10 +81,10 @@ impl Part {
 }
 
 fn all(index: &Points, search: &mut Nearest, k: usize) -> Vec<Found> {
-    let (mut out, mut batch) = (Vec::new(), Vec::new());
+    let (mut out, mut batch) = (Vec::new(), Batch::default());
     loop {
         let more = search.next_batch(index, k, |_| (), &mut batch);
-        out.extend_from_slice(&batch);
+        out.extend(batch.from(0));
         if !more {
             return out;
         }
@@ -216,13 +216,13 @@ fn crowds_of_any_density_are_searched_to_the_end() {
             1 => Part::Circle(q, wide * 20.0),
             _ => Part::Circle(q.map(|v| v + wide), wide * 3.0),
         };
-        let mut found = Vec::new();
+        let mut found = Batch::default();
         let mut search = Nearest::new(q, part.region());
         search.next_batch(&index, k, |_| (), &mut found);
         let mut expected = model(&entries, q, &part);
         expected.truncate(k);
         let found: Vec<Key> =
-            found.iter().map(|f| key(search.distance(f.at), f.row, f.at)).collect();
+            found.from(0).map(|f| key(search.distance(f.at), f.row, f.at)).collect();
         assert_eq!(found, expected, "case {case}");
     }
 }

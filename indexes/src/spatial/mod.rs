@@ -43,7 +43,7 @@ use smallvec::SmallVec;
 use crate::{Apart, Btree, RowId};
 use cell::{Link, Seen};
 use leaf::{CAPACITY, Leaf, Put};
-pub use nearest::{Found, Nearest};
+pub use nearest::{Batch, Found, Nearest};
 pub use region::Region;
 
 /// Points of the plane.

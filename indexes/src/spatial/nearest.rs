@@ -1,5 +1,8 @@
 //! Entries by their distance from a point: a branch at a time, the nearer half first, as far as the k-th so far.
 
+use std::cell::Cell;
+use std::mem::take;
+
 use crossbeam_epoch as epoch;
 use smallvec::SmallVec;
 use vicinity_types::geo::hypotenuse;
@@ -17,6 +20,65 @@ pub type Found = Entry<2>;
 /// Where an entry stands among all: nearer, then the lower row, then by coordinates (a row that moved has several
 /// entries). Distances are not negative, and their NaN is the positive one: they order as their bits.
 type Rank = (u64, RowId, [u64; 2]);
+
+/// Entries found, in order. The thread keeps the memory of one of the usual size for the next.
+#[derive(Debug)]
+pub struct Batch {
+    /// Keys, see [`key`], of the best of `found`.
+    keys: Vec<u64>,
+    found: Vec<Found>,
+}
+
+thread_local! {
+    static SPARE: Cell<(Vec<u64>, Vec<Found>)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let (keys, found) = SPARE.try_with(Cell::take).unwrap_or_default();
+        Batch { keys, found }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.found.capacity() <= SOME {
+            self.clear();
+            let spare = (take(&mut self.keys), take(&mut self.found));
+            // A thread that ends keeps nothing.
+            let _ = SPARE.try_with(|kept| kept.set(spare));
+        }
+    }
+}
+
+impl Batch {
+    /// The entry at a place of the order.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<&Found> {
+        self.found.get(place(*self.keys.get(at)?))
+    }
+
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// No entries.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The entries from a place of the order on.
+    pub fn from(&self, at: usize) -> impl Iterator<Item = &Found> {
+        let keys = self.keys.get(at..).unwrap_or_default();
+        keys.iter().filter_map(|key| self.found.get(place(*key)))
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.found.clear();
+    }
+}
 
 /// A search that hands out entries in order of distance, a batch at a time. It keeps no place in the tree but the last
 /// entry given: each batch looks for what comes behind it. Entries that are there all the time come out once each.
@@ -36,9 +98,7 @@ struct Part<'g> {
     near: f64,
 }
 
-/// What was found, and the best of it by keys: the upper half of the squared distance, then the place in `found`. A
-/// square tells near from far but for its last digits, and its upper half but for a millionth more: only where upper
-/// halves are next to each other [`Best::finish`] asks the operator.
+/// The best so far.
 struct Best<'a> {
     search: &'a Nearest,
     k: usize,
@@ -52,17 +112,18 @@ struct Best<'a> {
     inside: Option<f64>,
     /// So many keys are too many.
     full: usize,
-    keys: Vec<u64>,
-    found: Vec<Found>,
+    batch: &'a mut Batch,
 }
 
 /// The half of a key that says where.
 const PLACE: u64 = 0xffff_ffff;
 
-/// Distances and their squares are not negative, and their NaN is the positive one: they order as their bits.
+/// The upper half of the squared distance, then the place in `found`. Squares are not negative, and their NaN is the
+/// positive one: they order as their bits. A square tells near from far but for its last digits, and its upper half but
+/// for a millionth more: only where upper halves are next to each other [`Best::finish`] asks the operator.
 #[inline]
-fn key(distance: f64, place: usize) -> u64 {
-    (distance.to_bits() & !PLACE) | (place as u64 & PLACE)
+fn key(square: f64, place: usize) -> u64 {
+    (square.to_bits() & !PLACE) | (place as u64 & PLACE)
 }
 
 #[inline]
@@ -88,7 +149,7 @@ impl Nearest {
         index: &Points,
         k: usize,
         soon: impl FnMut(RowId),
-        out: &mut Vec<Found>,
+        out: &mut Batch,
     ) -> bool {
         out.clear();
         if k == 0 {
@@ -97,7 +158,8 @@ impl Nearest {
         let radius = self.region.radius_around(self.point);
         let limit = radius.map_or(f64::INFINITY, square);
         let inside = radius.map(|r| r * r * (1.0 - 1e-9) - 1e-300).filter(|i| i.is_finite());
-        let room = || enough(k).min(SOME);
+        out.keys.reserve(enough(k).min(SOME));
+        out.found.reserve(enough(k).min(SOME));
         let mut best = Best {
             search: self,
             k,
@@ -106,23 +168,24 @@ impl Nearest {
             bound: limit,
             inside,
             full: enough(k),
-            keys: Vec::with_capacity(room()),
-            found: Vec::with_capacity(room()),
+            batch: out,
         };
         let mut blocks = best.look(index);
         // Once it is well beyond the hope, and then wherever there is anything.
         for times in [8.0, f64::INFINITY] {
-            if let Some(hope) = best.hope.filter(|hope| best.keys.len() < k && *hope < limit) {
+            if let Some(hope) = best.hope.filter(|hope| best.batch.keys.len() < k && *hope < limit)
+            {
                 blocks += best.look_again(index, hope.max(f64::MIN_POSITIVE) * times);
             }
         }
-        if !index.odd.is_empty() && (best.keys.len() < k || !best.bound.is_finite()) {
+        if !index.odd.is_empty() && (best.batch.keys.len() < k || !best.bound.is_finite()) {
             index.each_odd(|at, row| best.offer_odd(at, row));
         }
-        let more = best.keys.len() >= k;
-        best.finish(soon, out);
+        let more = best.batch.keys.len() >= k;
+        best.finish(soon);
         self.blocks += blocks;
-        self.after = out.last().map(|last| self.rank(last)).or(self.after);
+        self.after =
+            out.from(out.len().saturating_sub(1)).next().map(|last| self.rank(last)).or(self.after);
         more
     }
 
@@ -209,8 +272,7 @@ impl Best<'_> {
     fn look_again(&mut self, index: &Points, farther: f64) -> u64 {
         self.hope = Some(farther);
         self.bound = self.limit.min(farther);
-        self.keys.clear();
-        self.found.clear();
+        self.batch.clear();
         self.look(index)
     }
 
@@ -297,9 +359,9 @@ impl Best<'_> {
         if self.was_given(row, at) {
             return;
         }
-        self.keys.push(key(distance, self.found.len()));
-        self.found.push(Found { at, row });
-        if self.keys.len() >= self.full {
+        self.batch.keys.push(key(distance, self.batch.found.len()));
+        self.batch.found.push(Found { at, row });
+        if self.batch.keys.len() >= self.full {
             self.cut();
         }
     }
@@ -307,7 +369,7 @@ impl Best<'_> {
     /// Drops who is surely not among the best k.
     #[cold]
     fn cut(&mut self) {
-        let (_, kth, rest) = self.keys.select_nth_unstable(self.k - 1);
+        let (_, kth, rest) = self.batch.keys.select_nth_unstable(self.k - 1);
         let edge = f64::from_bits(*kth | PLACE);
         // Of what is infinitely far nobody can be told from others yet.
         if edge.is_finite() {
@@ -320,11 +382,11 @@ impl Best<'_> {
                     kept += 1;
                 }
             }
-            self.keys.truncate(self.k + kept);
+            self.batch.keys.truncate(self.k + kept);
         }
         // What is equally far must not be looked at again and again.
-        self.full = enough(self.k).max(self.keys.len().saturating_mul(2));
-        if self.found.len() > self.full.saturating_mul(4) {
+        self.full = enough(self.k).max(self.batch.keys.len().saturating_mul(2));
+        if self.batch.found.len() > self.full.saturating_mul(4) {
             self.tidy();
         }
     }
@@ -332,34 +394,37 @@ impl Best<'_> {
     /// Forgets what no key leads to.
     fn tidy(&mut self) {
         let mut kept = Vec::with_capacity(self.full);
-        for old in &mut self.keys {
-            if let Some(found) = self.found.get(place(*old)) {
+        for old in &mut self.batch.keys {
+            if let Some(found) = self.batch.found.get(place(*old)) {
                 *old = (*old & !PLACE) | (kept.len() as u64 & PLACE);
                 kept.push(*found);
             }
         }
-        self.found = kept;
+        self.batch.found = kept;
     }
 
     /// The best k, in order.
-    fn finish(mut self, mut soon: impl FnMut(RowId), out: &mut Vec<Found>) {
-        if self.keys.len() > self.k {
+    fn finish(mut self, mut soon: impl FnMut(RowId)) {
+        if self.batch.keys.len() > self.k {
             self.cut();
         }
-        let found = |key: &u64| self.found.get(place(*key)).copied();
-        self.keys.iter().filter_map(found).for_each(|found| soon(found.row));
-        self.keys.sort_unstable();
-        out.extend(self.keys.iter().filter_map(found));
-        let mut from = 0;
-        for near in self.keys.chunk_by(|a, b| (b >> 32) - (a >> 32) <= 1) {
-            let equal = out.get_mut(from..from + near.len()).unwrap_or_default();
-            if equal.len() > 1 {
-                equal.sort_by_cached_key(|found| self.search.rank(found));
-            }
-            from += near.len();
+        self.batch.from(0).for_each(|found| soon(found.row));
+        let (search, Batch { keys, found }) = (self.search, self.batch);
+        keys.sort_unstable();
+        let found = |key: &u64| found.get(place(*key));
+        let mut any = false;
+        for equal in keys.chunk_by_mut(|a, b| (b >> 32) - (a >> 32) <= 1).filter(|e| e.len() > 1) {
+            equal.sort_by_cached_key(|key| found(key).map(|found| search.rank(found)));
+            any = true;
         }
-        // A slot that was being filled may have shown its new row at the coordinates of another entry of that row.
-        out.dedup_by(|a, b| a.row == b.row && a.at.map(f64::to_bits) == b.at.map(f64::to_bits));
-        out.truncate(self.k);
+        if any {
+            // A slot that was being filled may have shown its new row at the coordinates of another entry of that row.
+            keys.dedup_by(|a, b| {
+                let bits =
+                    |key: &u64| found(key).map(|found| (found.row, found.at.map(f64::to_bits)));
+                bits(a) == bits(b)
+            });
+        }
+        keys.truncate(self.k);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
-use vicinity_indexes::spatial::{Found, Nearest};
+use vicinity_indexes::spatial::{Batch, Nearest};
 use vicinity_indexes::{Boxes, Points};
 use vicinity_types::Result;
 use vicinity_types::tuple::Fixed;
@@ -68,7 +68,7 @@ pub(super) struct PointScan {
     source: Source,
     search: Nearest,
     wanted: usize,
-    batch: Vec<Found>,
+    batch: Batch,
     at: usize,
     more: bool,
     /// Next row of the last phase, those without a point; `None` if they are not wanted.
@@ -88,14 +88,21 @@ impl PointScan {
         limit: usize,
         nulls: bool,
     ) -> PointScan {
-        // Some candidates stand for versions that are gone.
-        let wanted = if limit == usize::MAX { SOME } else { limit.saturating_add(limit / 8 + 1) };
+        // Some candidates stand for versions that are gone: about as many as there are entries more than rows.
+        let rows = table.store.rows.end().saturating_sub(table.store.rows.free_ids() as u64);
+        let gone = points.len().saturating_sub(usize::try_from(rows).unwrap_or(usize::MAX));
+        let wanted = if limit == usize::MAX {
+            SOME
+        } else {
+            let share = 2.0 * gone as f64 / points.len().max(1) as f64;
+            limit.saturating_add(limit / 32 + 1 + (limit as f64 * share) as usize)
+        };
         PointScan {
             index: points,
             source: Source::of(index, table),
             search,
             wanted: wanted.min(MOST),
-            batch: Vec::new(),
+            batch: Batch::default(),
             at: 0,
             more: true,
             without: nulls.then_some(0),
@@ -170,9 +177,8 @@ impl PointScan {
     /// Asks the cache for the rows of the next candidates, all at once, and for the slots of those behind them.
     fn prefetch(&self, table: &Table) {
         let rows = &table.store.rows;
-        let next = self.batch.get(self.at..).unwrap_or_default();
-        next.iter().skip(AHEAD).take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
-        next.iter().take(AHEAD).for_each(|f| rows.prefetch_head(f.row));
+        self.batch.from(self.at + AHEAD).take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
+        self.batch.from(self.at).take(AHEAD).for_each(|f| rows.prefetch_head(f.row));
     }
 
     /// Rows whose point is NULL are in no index; they come last, as ORDER BY has them.
