@@ -2,7 +2,7 @@
 
 use vicinity_storage::Row;
 use vicinity_types::Result;
-use vicinity_types::tuple::Fixed;
+use vicinity_types::tuple::{Fixed, Whole};
 
 use super::node::{Frame, Node, RowRef};
 use super::plan::{Leaf, RowPlan};
@@ -11,11 +11,12 @@ use crate::call::PgType;
 use crate::rows::RowSink;
 
 /// An output that is a column of the table's rows.
-pub(super) struct StoredColumn {
+pub struct StoredColumn {
     index: usize,
     /// Where whole rows have it.
     fixed: Option<Fixed>,
-    ty: PgType,
+    /// Its type.
+    pub ty: PgType,
 }
 
 impl StoredColumn {
@@ -32,6 +33,17 @@ impl StoredColumn {
         };
         outputs.iter().map(stored).collect()
     }
+
+    /// Its value in a row without NULLs; `None` where such rows have it in no certain place.
+    #[inline(always)]
+    pub fn of_whole<'a>(&self, row: &Whole<'a>) -> Option<&'a [u8]> {
+        row.at(self.fixed?)
+    }
+
+    /// Its value in any row.
+    pub fn of<'a>(&self, row: &Row<'a>) -> Option<&'a [u8]> {
+        row.raw(self.index)
+    }
 }
 
 /// Writes a row.
@@ -43,27 +55,9 @@ pub(super) fn emit<S: RowSink + ?Sized>(
     sink: &mut S,
 ) -> Result<()> {
     match (&plan.stored, row) {
-        (Some(columns), RowRef::Stored(row, _)) => stored(columns, row, sink),
+        (Some(columns), RowRef::Stored(row, _)) => sink.stored(columns, row),
         _ => computed(&plan.outputs, frame, row, sink),
     }
-}
-
-#[inline]
-fn stored<S: RowSink + ?Sized>(
-    columns: &[StoredColumn],
-    row: &Row<'_>,
-    sink: &mut S,
-) -> Result<()> {
-    sink.begin(columns.len());
-    let whole = row.tuple().whole();
-    for StoredColumn { index, fixed, ty } in columns {
-        let value = match (&whole, fixed) {
-            (Some(whole), Some(fixed)) => whole.at(*fixed),
-            _ => row.raw(*index),
-        };
-        sink.raw(*ty, value)?;
-    }
-    sink.end()
 }
 
 fn computed<S: RowSink + ?Sized>(

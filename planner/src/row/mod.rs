@@ -25,6 +25,7 @@ mod walk;
 pub(crate) use compile::parameter;
 pub use compile::{Compiler, Scope};
 pub use cursor::RowCursor;
+pub use emit::StoredColumn;
 pub use node::{Frame, Node, RowRef, WrittenRow};
 pub use plan::RowPlan;
 
