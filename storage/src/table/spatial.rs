@@ -18,8 +18,8 @@ use crate::store::place::{Place, numbers};
 /// Candidates asked for at first where no limit says, and at most at once.
 const SOME: usize = 256;
 const MOST: usize = 1 << 16;
-/// Candidates whose rows the cache is asked for ahead.
-const AHEAD: usize = 64;
+/// So many candidates ahead the cache is asked for a row: as many as it gets at once.
+const AHEAD: usize = 16;
 
 /// Where a row's point is.
 enum Source {
@@ -132,8 +132,8 @@ impl PointScan {
     ) -> Result<bool> {
         loop {
             while let Some(found) = self.batch.get(self.at) {
-                if self.at.is_multiple_of(AHEAD) {
-                    self.prefetch(table);
+                if let Some(ahead) = self.batch.get(self.at + AHEAD) {
+                    table.store.rows.prefetch_head(ahead.row);
                 }
                 self.at += 1;
                 self.fetched += 1;
@@ -172,13 +172,7 @@ impl PointScan {
         self.more = self.search.next_batch(&self.index, self.wanted, soon, &mut self.batch);
         self.wanted = self.wanted.saturating_mul(4).min(MOST);
         self.at = 0;
-    }
-
-    /// Asks the cache for the rows of the next candidates, all at once, and for the slots of those behind them.
-    fn prefetch(&self, table: &Table) {
-        let rows = &table.store.rows;
-        self.batch.from(self.at + AHEAD).take(AHEAD).for_each(|f| rows.prefetch_slot(f.row));
-        self.batch.from(self.at).take(AHEAD).for_each(|f| rows.prefetch_head(f.row));
+        self.batch.from(0).take(AHEAD).for_each(|found| rows.prefetch_head(found.row));
     }
 
     /// Rows whose point is NULL are in no index; they come last, as ORDER BY has them.
