@@ -145,13 +145,12 @@ impl<'a> RowWriter<'a> {
         self.len() == 0
     }
 
-    /// The next `N` bytes of the row. It is never `None`: there is always more room.
+    /// Sees to it that there is room for so many bytes more.
     #[inline(always)]
-    fn room<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        if self.out.len() - self.end < N {
-            self.more_room(N);
+    fn reserve(&mut self, bytes: usize) {
+        if self.out.len() - self.end < bytes {
+            self.more_room(bytes);
         }
-        self.out.get_mut(self.end..)?.first_chunk_mut()
     }
 
     #[cold]
@@ -160,10 +159,13 @@ impl<'a> RowWriter<'a> {
         self.out.resize(self.end + more, 0);
     }
 
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some(room) = self.room() {
+    /// Writes `N` bytes, the first `length` of which stay.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N], length: usize) {
+        self.reserve(N);
+        if let Some(room) = self.out.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut) {
             *room = bytes;
-            self.end += N;
+            self.end += length;
         }
     }
 
@@ -176,16 +178,14 @@ impl<'a> RowWriter<'a> {
         let binary = !self.text && is_binary(self.formats, self.column);
         self.column += 1;
         let Some(value) = value else {
-            self.put((-1i32).to_be_bytes());
+            self.put((-1i32).to_be_bytes(), 4);
             return Ok(());
         };
         self.long.clear();
         write(value, binary, &self.io, &mut self.long)?;
         let length = self.long.len();
-        self.put(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-        if self.out.len() - self.end < length {
-            self.more_room(length);
-        }
+        self.put(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes(), 4);
+        self.reserve(length);
         if let Some(room) = self.out.get_mut(self.end..).and_then(|room| room.get_mut(..length)) {
             room.copy_from_slice(&self.long);
             self.end += length;
@@ -201,8 +201,7 @@ impl<'a> RowWriter<'a> {
         let mut field = [0; FIELD];
         let last = self.last.get_mut(self.column % COLUMNS)?;
         let length = write_short(ty, value, &self.io, last, &mut field)?;
-        *self.room()? = field;
-        self.end += length;
+        self.put(field, length);
         self.column += 1;
         Some(())
     }
@@ -214,9 +213,7 @@ impl<'a> RowWriter<'a> {
         if columns.is_empty() || !self.text {
             return None;
         }
-        if self.out.len() - self.end < ROOM {
-            self.more_room(ROOM);
-        }
+        self.reserve(ROOM);
         let room = self.out.get_mut(self.end..)?.first_chunk_mut::<ROOM>()?;
         let (mut written, mut end) = (0, 0);
         let last = self.last.iter_mut().skip(self.column % COLUMNS);
@@ -239,7 +236,7 @@ impl RowSink for RowWriter<'_> {
         self.column = 0;
         self.end = self.whole;
         let [high, low] = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
-        self.put([b'D', 0, 0, 0, 0, high, low]);
+        self.put([b'D', 0, 0, 0, 0, high, low], 7);
     }
 
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
