@@ -116,7 +116,14 @@ pub fn find(types: &Types, path: &[Oid], call: &Call<'_>) -> Result<Candidate> {
             && inputs_of(c, inputs) == c.args
     });
     if let Some(exact) = exact {
-        return Ok(candidates.swap_remove(exact));
+        let found = candidates.swap_remove(exact);
+        // One that would be the same with defaults is as good.
+        let twin = |c: &Candidate| {
+            c.rank == found.rank
+                && c.packed_from.is_none()
+                && by_input(c, inputs.len()) == found.args
+        };
+        return if candidates.iter().any(twin) { Err(ambiguous(types, call)) } else { Ok(found) };
     }
     let given: Vec<(Candidate, Vec<Oid>)> = candidates
         .into_iter()
@@ -132,16 +139,16 @@ pub fn find(types: &Types, path: &[Oid], call: &Call<'_>) -> Result<Candidate> {
         1 => given.pop().map(|(c, _)| c).ok_or_else(|| missing(types, call)),
         _ => match select(types, inputs, given, |(_, args)| args) {
             Some((found, _)) => Ok(found),
-            None => Err(PgError::new(
-                SqlState::AMBIGUOUS_FUNCTION,
-                format!("function {} is not unique", shown(types, call)),
-            )
-            .hint(
-                "Could not choose a best candidate function. \
-                 You might need to add explicit type casts.",
-            )),
+            None => Err(ambiguous(types, call)),
         },
     }
+}
+
+fn ambiguous(types: &Types, call: &Call<'_>) -> PgError {
+    let text = format!("function {} is not unique", shown(types, call));
+    PgError::new(SqlState::AMBIGUOUS_FUNCTION, text).hint(
+        "Could not choose a best candidate function. You might need to add explicit type casts.",
+    )
 }
 
 /// The declared types in the order of the given arguments.

@@ -9,6 +9,7 @@ use super::ast::{
     AlterAction, AlterDomain, AlterKind, AlterObject, AlterRelation, ColumnAction, CreateDomain,
     DomainAction, ObjectAction, Statement,
 };
+use super::function;
 use super::index::options;
 use super::other::{rest, sequence_option, signed, take_word};
 
@@ -325,7 +326,11 @@ pub(super) fn parse_object(p: &mut Parser, kind: K) -> Result<Statement, ParserE
     } else {
         (p.parse_object_name(false)?, None)
     };
-    let action = object_action(p)?;
+    let action = match p.maybe_parse(object_action)? {
+        Some(action) => action,
+        None if function => function::options(p)?,
+        None => object_action(p)?,
+    };
     end(p)?;
     let procedure = kind == K::PROCEDURE;
     Ok(Statement::AlterObject(Box::new(AlterObject { function, procedure, name, args, action })))

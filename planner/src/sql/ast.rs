@@ -331,6 +331,13 @@ pub enum ObjectAction {
     Rename(Ident),
     Owner(Ident),
     Schema(Ident),
+    /// What a function says of itself.
+    Options {
+        /// As in CREATE FUNCTION.
+        clauses: Box<CreateFunction>,
+        /// Settings that it has no longer; None is all of them.
+        reset: Vec<Option<String>>,
+    },
 }
 
 /// `ALTER FUNCTION`, `ALTER PROCEDURE`, `ALTER TYPE`

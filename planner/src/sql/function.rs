@@ -5,7 +5,7 @@ use sqlparser::keywords::Keyword as K;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::ast::{ArgMode, CreateFunction, FunctionArg, Returns, Statement};
+use super::ast::{ArgMode, CreateFunction, FunctionArg, ObjectAction, Returns, Statement};
 use super::index::fold;
 use super::other::{body_place, take_word};
 
@@ -162,6 +162,32 @@ fn clause(p: &mut Parser, f: &mut CreateFunction) -> Result<bool, ParserError> {
         _ => return p.expected("a clause", next),
     }
     Ok(true)
+}
+
+/// `ALTER FUNCTION ... IMMUTABLE SET name = value RESET name`
+pub(super) fn options(p: &mut Parser) -> Result<ObjectAction, ParserError> {
+    let mut clauses = Box::new(CreateFunction::default());
+    let mut reset = Vec::new();
+    loop {
+        let next = p.peek_token();
+        if take_word(p, "reset") {
+            let all = p.parse_keyword(K::ALL);
+            reset.push(if all { None } else { Some(p.parse_object_name(false)?.to_string()) });
+            continue;
+        }
+        if take_word(p, "restrict") || !clause(p, &mut clauses)? {
+            break;
+        }
+        let made = &clauses;
+        if made.language.is_some()
+            || made.body.is_some()
+            || made.return_expr.is_some()
+            || made.window
+        {
+            return p.expected("a clause of ALTER FUNCTION", next);
+        }
+    }
+    Ok(ObjectAction::Options { clauses, reset })
 }
 
 fn setting(p: &mut Parser) -> Result<(String, String), ParserError> {

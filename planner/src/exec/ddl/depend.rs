@@ -10,7 +10,7 @@ use vicinity_storage::catalog::model::{
 use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState};
 
-use super::dependents::{Edge, dependents};
+use super::dependents::{Edge, Finder};
 use crate::catalog::definition::function_name;
 use crate::context::ExecContext;
 use crate::names;
@@ -191,7 +191,7 @@ fn required(ctx: &ExecContext, node: Node, owner: &str) -> PgError {
 /// Everything that goes with what is dropped, found depth first, the newest first: what depends comes
 /// before what it depends on (`findDependentObjects`).
 struct Walk<'a> {
-    ctx: &'a ExecContext,
+    finder: Finder<'a>,
     /// What was met, and whether it goes without a word.
     met: HashMap<Node, bool>,
     /// What is being looked at, the node it was found by, its dependents yet to come.
@@ -224,7 +224,7 @@ impl Walk<'_> {
             return;
         }
         self.met.insert(edge.node, edge.automatic);
-        let mut edges = dependents(self.ctx, edge.node);
+        let mut edges = self.finder.dependents(edge.node);
         edges.sort_by_key(|e| Reverse(e.node.age()));
         self.path.push((edge.node, on, edges.into_iter()));
     }
@@ -239,7 +239,9 @@ pub(crate) fn drop_all(ctx: &ExecContext, roots: &[Node], cascade: bool) -> Resu
     for root in roots {
         check_required(ctx, *root, roots)?;
     }
-    let mut walk = Walk { ctx, met: HashMap::new(), path: Vec::new(), found: Vec::new() };
+    let now = ctx.next_statement();
+    let finder = Finder::new(&now);
+    let mut walk = Walk { finder, met: HashMap::new(), path: Vec::new(), found: Vec::new() };
     roots.iter().for_each(|root| walk.from(*root));
     let mut found = std::mem::take(&mut walk.found);
     // What it is a part of may have been met later.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
-    ConstraintKind, Function, IndexDef, IndexMethod, Relation, RelationKind,
+    ConstraintKind, IndexDef, IndexMethod, Relation, RelationKind,
 };
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::foreign::part;
 use super::super::{canon, query, rewrite, viewtext};
 use super::depend::{Node, describe};
-use super::{texts, type_uses};
+use super::texts::{self, Kept};
+use super::type_uses;
 use crate::catalog::definition::qualified_name;
 use crate::context::ExecContext;
 use crate::{names, sql};
@@ -52,78 +53,87 @@ fn users_of_type(catalog: &Catalog, ty: Oid, out: &mut Vec<Edge>) {
     }
 }
 
-/// Texts that name a function, type or constraint.
-fn texts_naming(ctx: &ExecContext, object: Oid, word: &str, out: &mut Vec<Edge>) {
-    let ctx = &ctx.next_statement();
-    let kept = texts::kept(&ctx.catalog).into_iter();
-    out.extend(kept.filter(|t| t.names(ctx, object, word)).map(|t| Edge::told(t.node)));
+/// What looks for dependents: the surroundings with the catalog of now, and its texts.
+pub(super) struct Finder<'a> {
+    pub(super) ctx: &'a ExecContext,
+    pub(super) texts: Vec<Kept<'a>>,
 }
 
-/// Texts that have a relation as a constant.
-fn texts_with(catalog: &Catalog, relation: &Relation, out: &mut Vec<Edge>) {
-    let full = qualified_name(catalog, relation);
-    let kept = texts::kept(catalog).into_iter();
-    out.extend(kept.filter(|t| t.has_constant(&full)).map(|t| Edge::told(t.node)));
+impl<'a> Finder<'a> {
+    /// Over the catalog of a statement.
+    pub(super) fn new(ctx: &'a ExecContext) -> Finder<'a> {
+        Finder { ctx, texts: texts::kept(&ctx.catalog) }
+    }
+
+    /// Texts that name a function, type or constraint.
+    fn naming(&self, object: Oid, word: &str, out: &mut Vec<Edge>) {
+        let naming = self.texts.iter().filter(|t| t.names(self.ctx, object, word));
+        out.extend(naming.map(|t| Edge::told(t.node)));
+    }
+
+    /// Texts that have a relation as a constant.
+    fn with_constant(&self, relation: &Relation, out: &mut Vec<Edge>) {
+        let full = qualified_name(&self.ctx.catalog, relation);
+        let having = self.texts.iter().filter(|t| t.has_constant(&full));
+        out.extend(having.map(|t| Edge::told(t.node)));
+    }
+
+    /// Everything that depends on an object itself.
+    pub(super) fn dependents(&self, node: Node) -> Vec<Edge> {
+        let catalog = &self.ctx.catalog;
+        let mut out = Vec::new();
+        match node {
+            Node::Relation(oid) => {
+                if let Some(relation) = catalog.relation(oid) {
+                    of_relation(catalog, relation, &mut out);
+                    of_index(catalog, relation, &mut out);
+                    self.with_constant(relation, &mut out);
+                }
+            }
+            Node::Type(oid) => {
+                of_type(catalog, oid, &mut out);
+                if let Some(def) = catalog.type_def(oid) {
+                    self.naming(oid, &names::quote(&def.name), &mut out);
+                }
+            }
+            Node::Function(oid) => {
+                let triggers = catalog.triggers().filter(|t| t.function == oid);
+                out.extend(triggers.map(|t| Edge::told(Node::Trigger(t.oid))));
+                if let Some(function) = catalog.function(oid) {
+                    let called = format!("{}(", names::quote(&function.name));
+                    self.naming(oid, &called, &mut out);
+                }
+            }
+            Node::Schema(oid) => of_schema(catalog, oid, &mut out),
+            Node::Extension(oid) => of_extension(catalog, oid, &mut out),
+            Node::Constraint(_, oid) => {
+                of_constraint(catalog, oid, &mut out);
+                self.naming(oid, "GROUP BY", &mut out);
+            }
+            Node::Column(table, number) => {
+                if let Some(relation) = catalog.relation(table) {
+                    parts_of_column(catalog, relation, number, &mut out);
+                }
+                column_dependents(self.ctx, table, number, &mut out);
+            }
+            Node::Trigger(oid) => {
+                let copies = catalog.triggers().filter(|t| t.parent == Some(oid));
+                out.extend(copies.map(|copy| Edge::automatic(Node::Trigger(copy.oid))));
+            }
+            Node::Default(..) | Node::DomainCheck(..) => {}
+        }
+        out
+    }
 }
 
-fn of_type(ctx: &ExecContext, ty: Oid, out: &mut Vec<Edge>) {
-    let catalog = ctx.txn.catalog();
-    for over in type_uses::domains_over(&catalog, ty) {
+fn of_type(catalog: &Catalog, ty: Oid, out: &mut Vec<Edge>) {
+    for over in type_uses::domains_over(catalog, ty) {
         out.push(Edge::told(Node::Type(over.oid)));
     }
-    users_of_type(&catalog, ty, out);
+    users_of_type(catalog, ty, out);
     if let Some(array) = catalog.array_of(ty).filter(|array| *array != ty) {
         out.push(Edge::automatic(Node::Type(array)));
     }
-    if let Some(def) = catalog.type_def(ty) {
-        texts_naming(ctx, ty, &names::quote(&def.name), out);
-    }
-}
-
-fn of_function(ctx: &ExecContext, function: &Function, out: &mut Vec<Edge>) {
-    let catalog = ctx.txn.catalog();
-    let triggers = catalog.triggers().filter(|t| t.function == function.oid);
-    out.extend(triggers.map(|t| Edge::told(Node::Trigger(t.oid))));
-    texts_naming(ctx, function.oid, &names::quote(&function.name), out);
-}
-
-/// Everything that depends on an object itself.
-pub(super) fn dependents(ctx: &ExecContext, node: Node) -> Vec<Edge> {
-    let catalog = &ctx.txn.catalog();
-    let mut out = Vec::new();
-    match node {
-        Node::Relation(oid) => {
-            if let Some(relation) = catalog.relation(oid) {
-                of_relation(catalog, relation, &mut out);
-                of_index(catalog, relation, &mut out);
-                texts_with(catalog, relation, &mut out);
-            }
-        }
-        Node::Type(oid) => of_type(ctx, oid, &mut out),
-        Node::Function(oid) => {
-            if let Some(function) = catalog.function(oid) {
-                of_function(ctx, function, &mut out);
-            }
-        }
-        Node::Schema(oid) => of_schema(catalog, oid, &mut out),
-        Node::Extension(oid) => of_extension(catalog, oid, &mut out),
-        Node::Constraint(_, oid) => {
-            of_constraint(catalog, oid, &mut out);
-            texts_naming(ctx, oid, "GROUP BY", &mut out);
-        }
-        Node::Column(table, number) => {
-            if let Some(relation) = catalog.relation(table) {
-                parts_of_column(catalog, relation, number, &mut out);
-            }
-            column_dependents(ctx, table, number, &mut out);
-        }
-        Node::Trigger(oid) => {
-            let copies = catalog.triggers().filter(|t| t.parent == Some(oid));
-            out.extend(copies.map(|copy| Edge::automatic(Node::Trigger(copy.oid))));
-        }
-        Node::Default(..) | Node::DomainCheck(..) => {}
-    }
-    out
 }
 
 fn of_relation(catalog: &Catalog, relation: &Relation, out: &mut Vec<Edge>) {

@@ -58,14 +58,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         body,
         config: c.config.clone(),
     };
-    for (setting, value) in &function.config {
-        super::super::settings::Settings::new().set(
-            setting,
-            value,
-            super::super::settings::Source::Local,
-            true,
-        )?;
-    }
+    check_settings(&function)?;
     if let Some(before) = same_signature(ctx, &function) {
         Target::function(&before).check_owner(&ctx.txn.catalog(), &ctx.session)?;
         replaceable(ctx, c, &before, &function)?;
@@ -84,6 +77,46 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
             .map_err(|e| in_query(e, &function.body, c.body_at))?;
     }
     Ok(tag)
+}
+
+fn check_settings(function: &Function) -> Result<()> {
+    use super::super::settings::{Settings, Source};
+    let check = |(setting, value): &(String, String)| {
+        Settings::new().set(setting, value, Source::Local, true).map(drop)
+    };
+    function.config.iter().try_for_each(check)
+}
+
+/// What ALTER FUNCTION says of one.
+pub(crate) fn set_options(
+    function: &mut Function,
+    c: &CreateFunction,
+    reset: &[Option<String>],
+) -> Result<()> {
+    match c.volatility {
+        Some('i') => function.volatility = Volatility::Immutable,
+        Some('s') => function.volatility = Volatility::Stable,
+        Some(_) => function.volatility = Volatility::Volatile,
+        None => {}
+    }
+    function.strict = c.strict.unwrap_or(function.strict);
+    function.security_definer = c.security_definer.unwrap_or(function.security_definer);
+    function.leakproof = c.leakproof.unwrap_or(function.leakproof);
+    function.parallel = c.parallel.unwrap_or(function.parallel);
+    function.cost = number(c.cost.as_deref(), "COST")?.unwrap_or(function.cost);
+    if c.rows.is_some() {
+        function.rows = rows(c, function.returns_set)?;
+    }
+    for own in reset {
+        function.config.retain(|(have, _)| own.as_ref().is_some_and(|own| own != have));
+    }
+    for (own, value) in &c.config {
+        match function.config.iter_mut().find(|(have, _)| have == own) {
+            Some((_, have)) => have.clone_from(value),
+            None => function.config.push((own.clone(), value.clone())),
+        }
+    }
+    check_settings(function)
 }
 
 /// An error in a body, shown where the body stands in the query string.
@@ -337,6 +370,9 @@ pub(crate) fn find_named(
     match (found.as_slice(), args) {
         ([one], _) => Ok(*one),
         ([], Some(args)) => {
+            if let Some(other) = other_kind(ctx, given, args, procedure) {
+                return Err(other);
+            }
             if let Some(p) = vicinity_functions::proc_exact(&own, args) {
                 return Err(PgError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -362,6 +398,21 @@ pub(crate) fn find_named(
         )
         .hint(format!("Specify the argument list to select the {kind} unambiguously."))),
     }
+}
+
+/// A function that is none of the wanted kind.
+fn other_kind(
+    ctx: &ExecContext,
+    given: &ObjectName,
+    args: &[Oid],
+    procedure: Option<bool>,
+) -> Option<PgError> {
+    let wanted = if procedure? { "procedure" } else { "function" };
+    find_named(ctx, given, Some(args), None).ok()?;
+    Some(PgError::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("{}({}) is not a {wanted}", name::shown(given), shown_types(ctx, args)),
+    ))
 }
 
 fn shown_types(ctx: &ExecContext, types: &[Oid]) -> String {

@@ -32,6 +32,11 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
                 return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
             }
             ObjectAction::Schema(to) => next.schema = name::schema(ctx, &name::ident(to))?,
+            ObjectAction::Options { clauses, reset } => {
+                function::set_options(&mut next, clauses, reset)?;
+                ctx.txn.put(Object::Function(Arc::new(next)))?;
+                return Ok(done(if a.procedure { "ALTER PROCEDURE" } else { "ALTER FUNCTION" }));
+            }
         }
         let renamed = matches!(a.action, ObjectAction::Rename(_)) || next.schema != found.schema;
         if let Some(other) = function::same_signature(ctx, &next).filter(|_| renamed) {
@@ -78,6 +83,7 @@ pub(crate) fn alter_type(ctx: &ExecContext, ty: &TypeDef, action: &ObjectAction)
                 ));
             }
         }
+        ObjectAction::Options { .. } => return Err(PgError::internal("a type has no options")),
     }
     respell::after(ctx, || put_type(ctx, ty, next))
 }

@@ -2,6 +2,7 @@
 //! defaults, checks, conditions of triggers, expressions of indexes and partitions. What a text names
 //! is told by binding it.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -40,16 +41,26 @@ pub(super) struct Kept<'c> {
     pub(super) node: Node,
     text: &'c str,
     reading: Reading<'c>,
+    /// Told when that is first asked; `None` if it cannot be read.
+    uses: OnceCell<Option<Uses>>,
 }
 
-impl Kept<'_> {
+impl<'c> Kept<'c> {
+    fn new(node: Node, text: &'c str, reading: Reading<'c>) -> Kept<'c> {
+        Kept { node, text, reading, uses: OnceCell::new() }
+    }
+
     /// Whether it names a function, type or constraint. It can only if it has a certain word; if it has
     /// that and cannot be read, it does.
     pub(super) fn names(&self, ctx: &ExecContext, object: Oid, word: &str) -> bool {
-        self.text.contains(word) && self.uses(ctx).is_none_or(|uses| uses.names(object))
+        if !self.text.contains(word) {
+            return false;
+        }
+        let uses = self.uses.get_or_init(|| self.bound_uses(ctx));
+        uses.as_ref().is_none_or(|uses| uses.names(object))
     }
 
-    fn uses(&self, ctx: &ExecContext) -> Option<Uses> {
+    fn bound_uses(&self, ctx: &ExecContext) -> Option<Uses> {
         let layout = match &self.reading {
             Reading::Query => {
                 let bound = query::bind(ctx, &viewtext::parsed(self.text)?).ok()?;
@@ -67,7 +78,8 @@ impl Kept<'_> {
 
     /// Whether it has a relation, by its full name, as a constant of `regclass`.
     pub(super) fn has_constant(&self, full: &str) -> bool {
-        if !self.text.contains("regclass") {
+        let written = format!("'{}'", full.replace('\'', "''"));
+        if !self.text.contains(&written) {
             return false;
         }
         match self.reading {
@@ -106,19 +118,18 @@ pub(super) fn kept(catalog: &Catalog) -> Vec<Kept<'_>> {
             RelationKind::Sequence(_) | RelationKind::Composite(_) => {}
         }
         if let Some((query, _)) = super::dependents::query_of(relation) {
-            let node = Node::Relation(relation.oid);
-            out.push(Kept { node, text: query, reading: Reading::Query });
+            out.push(Kept::new(Node::Relation(relation.oid), query, Reading::Query));
         }
     }
     for trigger in catalog.triggers() {
         let Some(table) = catalog.relation(trigger.table) else { continue };
         let (node, reading) = (Node::Trigger(trigger.oid), Reading::Trigger(table));
-        out.extend(trigger.when.as_ref().map(|text| Kept { node, text, reading }));
+        out.extend(trigger.when.as_ref().map(|text| Kept::new(node, text, reading)));
     }
     for function in catalog.functions() {
         let node = Node::Function(function.oid);
         let defaults = function.args.iter().filter_map(|a| a.default.as_ref());
-        out.extend(defaults.map(|text| Kept { node, text, reading: Reading::Alone }));
+        out.extend(defaults.map(|text| Kept::new(node, text, Reading::Alone)));
     }
     catalog.types().for_each(|ty| of_domain(catalog, ty, &mut out));
     out
@@ -131,11 +142,11 @@ fn of_columns<'c>(relation: &'c Arc<Relation>, out: &mut Vec<Kept<'c>>) {
         }
         if let Some(text) = &c.default {
             let node = Node::Default(relation.oid, number);
-            out.push(Kept { node, text, reading: Reading::Alone });
+            out.push(Kept::new(node, text, Reading::Alone));
         }
         if let Some(text) = &c.generated {
             let node = Node::Column(relation.oid, number);
-            out.push(Kept { node, text, reading: Reading::Row(relation) });
+            out.push(Kept::new(node, text, Reading::Row(relation)));
         }
     }
 }
@@ -144,12 +155,12 @@ fn of_table<'c>(relation: &'c Arc<Relation>, t: &'c TableDef, out: &mut Vec<Kept
     for c in &t.constraints {
         if let ConstraintKind::Check { expr } = &c.kind {
             let node = Node::Constraint(relation.oid, c.oid);
-            out.push(Kept { node, text: expr, reading: Reading::Row(relation) });
+            out.push(Kept::new(node, expr, Reading::Row(relation)));
         }
     }
     let keys = t.partitioning.iter().flat_map(|p| &p.keys).filter_map(|k| k.expr.as_ref());
     let node = Node::Relation(relation.oid);
-    out.extend(keys.map(|e| Kept { node, text: &e.sql, reading: Reading::Row(relation) }));
+    out.extend(keys.map(|e| Kept::new(node, &e.sql, Reading::Row(relation))));
 }
 
 fn of_index<'c>(
@@ -162,16 +173,16 @@ fn of_index<'c>(
     let node = Node::Relation(index.oid);
     let texts = def.keys.iter().filter_map(|k| k.expr.as_ref()).map(|e| &e.sql);
     let texts = texts.chain(&def.predicate);
-    out.extend(texts.map(|text| Kept { node, text, reading: Reading::Row(table) }));
+    out.extend(texts.map(|text| Kept::new(node, text, Reading::Row(table))));
 }
 
 fn of_domain<'c>(catalog: &Catalog, ty: &'c TypeDef, out: &mut Vec<Kept<'c>>) {
     let TypeKind::Domain { base, typmod, default, checks, .. } = &ty.kind else { return };
     let node = Node::Type(ty.oid);
-    out.extend(default.as_ref().map(|text| Kept { node, text, reading: Reading::Alone }));
+    out.extend(default.as_ref().map(|text| Kept::new(node, text, Reading::Alone)));
     let base = PgType::with_kind(*base, *typmod, catalog.kind_of(*base));
     for c in checks {
         let node = Node::DomainCheck(ty.oid, c.oid);
-        out.push(Kept { node, text: &c.expr, reading: Reading::Domain(base) });
+        out.push(Kept::new(node, &c.expr, Reading::Domain(base)));
     }
 }

@@ -121,9 +121,10 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
         return Err(PgError::unsupported("this view option"));
     }
     let options = options(&v.options)?;
-    let (schema, own) = table::place(ctx, v.temporary, &v.name)?;
     let names: Vec<Ident> = v.columns.iter().map(|c| c.name.clone()).collect();
     let described = query::describe(ctx, &v.query)?;
+    let temporary = v.temporary || becomes_temporary(ctx, v, &described);
+    let (schema, own) = table::place(ctx, temporary, &v.name)?;
     let columns = columns(ctx, &names, &described.columns, "view")?;
     let mut columns = table::draft(schema, own.clone(), columns)?.columns;
     let text = viewtext::kept(ctx, &v.query, &names_of(&columns), &qualifier(ctx, &v.query));
@@ -132,7 +133,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
     let (oid, row_type) = match &before {
         Some(have) => match &have.kind {
             RelationKind::View(old) if v.or_replace => {
-                check_replaced(&old.columns, &columns)?;
+                check_replaced(ctx, &old.columns, &columns)?;
                 for (new, old) in columns.iter_mut().zip(&old.columns) {
                     new.default.clone_from(&old.default);
                 }
@@ -171,6 +172,19 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView) -> Result<Outcome> 
     Ok(done("CREATE VIEW"))
 }
 
+/// What reads temporary tables goes with them.
+fn becomes_temporary(ctx: &ExecContext, v: &ast::CreateView, query: &query::Bound) -> bool {
+    let temporary = ctx.session.temp_schema();
+    let catalog = ctx.txn.catalog();
+    let goes = |oid: &Oid| catalog.relation(*oid).is_some_and(|r| r.schema == temporary);
+    let found = temporary != 0 && query.relations.iter().any(goes);
+    if found {
+        let own = name::last(&v.name);
+        name::notice(ctx, format!("view \"{own}\" will be a temporary view"));
+    }
+    found
+}
+
 /// The columns' names.
 pub(super) fn names_of(columns: &[Column]) -> Vec<String> {
     columns.iter().map(|c| c.name.clone()).collect()
@@ -183,7 +197,7 @@ pub(super) fn dedup(mut relations: Vec<Oid>, own: Oid) -> Vec<Oid> {
     relations
 }
 
-fn check_replaced(old: &[Column], new: &[Column]) -> Result<()> {
+fn check_replaced(ctx: &ExecContext, old: &[Column], new: &[Column]) -> Result<()> {
     if new.len() < old.len() {
         return Err(table::invalid("cannot drop columns from view"));
     }
@@ -196,11 +210,13 @@ fn check_replaced(old: &[Column], new: &[Column]) -> Result<()> {
             .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
         }
         if (o.type_oid, o.typmod) != (n.type_oid, n.typmod) {
+            let shown =
+                |c: &Column| crate::names::type_name(&ctx.txn.catalog(), c.type_oid, c.typmod);
             return Err(table::invalid(format!(
                 "cannot change data type of view column \"{}\" from {} to {}",
                 o.name,
-                vicinity_types::format_type(o.type_oid, o.typmod),
-                vicinity_types::format_type(n.type_oid, n.typmod)
+                shown(o),
+                shown(n)
             )));
         }
     }

@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use sqlparser::ast::{self, BinaryOperator as Op, CastKind, Expr, Ident, UnaryOperator, Value};
 use vicinity_storage::Catalog;
-use vicinity_storage::catalog::model::Function;
+use vicinity_storage::catalog::model::{Function, TypeDef, TypeKind};
 use vicinity_types::{Oid, oid};
 
 use self::call::is_value_word;
@@ -379,8 +379,9 @@ impl Writer<'_> {
         }
         let own = self.bind(e)?.ty.oid;
         let same = own == expected.oid || is_polymorphic(expected.oid) || own == oid::UNKNOWN;
-        let domain = self.ctx.catalog.type_def(own).is_some();
-        if same || domain {
+        let known = |def: &TypeDef| !matches!(def.kind, TypeKind::Domain { .. });
+        let own_type = self.ctx.catalog.type_def(own).is_some_and(|def| known(def));
+        if same || own_type {
             return self.inside(e, inside);
         }
         let text = self.group(self.inside(e, Inside::Other)?);
