@@ -249,6 +249,7 @@ impl Backend for EngineSession {
 
     fn open(&mut self, portal: &mut EnginePortal) -> Result<Option<Opened>> {
         self.with(portal, |me, portal| {
+            portal.take_cursor_format(&me.state);
             portal.begin(&mut me.inner)?;
             let format = portal.formats.first().copied().unwrap_or(0);
             Ok(portal.columns().map(|c| Opened { columns: columns(c), format }))

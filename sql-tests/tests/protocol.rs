@@ -196,6 +196,25 @@ async fn execute_finds_what_declare_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_fetched_from_a_binary_cursor_are_binary() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    raw.ask(&query("begin; declare c binary scroll cursor for select 7 as n, true as b")).await;
+    let said = raw.ask(&query("fetch c")).await;
+    assert_eq!(tags(&said), "TDCZ");
+    // The format code is the last of a column's fields.
+    assert!(said[0].body.ends_with(&[0, 1]));
+    assert_eq!(said[1].body, [0, 2, 0, 0, 0, 4, 0, 0, 0, 7, 0, 0, 0, 1, 1]);
+    assert_eq!(tags(&raw.ask(&query("move prior from c")).await), "CZ");
+    // Otherwise Bind says what is binary.
+    let fetch = [parse("", "fetch c"), bind("", ""), execute("", 0), sync()].concat();
+    let said = raw.ask(&fetch).await;
+    assert_eq!(tags(&said), "12DCZ");
+    assert_eq!(said[2].body, [0, 2, 0, 0, 0, 1, b'7', 0, 0, 0, 1, b't']);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_portal_goes_on() {
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::start(server.address()).await;

@@ -21,10 +21,13 @@ use walk::Back;
 pub use walk::Walk;
 
 use crate::context::ExecContext;
+use crate::exec::name;
 use crate::prepared::{Kind, Prepared};
 use crate::query::QueryPlan;
 use crate::rows::OutputColumn;
 use crate::session::{Execution, RowsTag, Session};
+use crate::session_state::SessionState;
+use crate::sql::Statement;
 
 /// How far a portal is.
 pub enum Run {
@@ -132,6 +135,22 @@ impl Portal {
             (_, Some(prepared)) => prepared.columns.as_deref(),
             _ => None,
         }
+    }
+
+    /// A simple query asks for no formats: rows that it fetches from a binary cursor are binary all the same.
+    pub fn take_cursor_format(&mut self, session: &SessionState) {
+        let statement = self.prepared.as_ref().map(|p| &*p.parsed.stmt);
+        if let Some(Statement::Fetch(fetch)) = statement
+            && !fetch.moves
+            && let Some(cursor) = session.portals().get(&name::ident(&fetch.name))
+            && cursor.try_lock().is_some_and(|c| c.is_binary_cursor())
+        {
+            self.formats = Box::new([1]);
+        }
+    }
+
+    fn is_binary_cursor(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.options.binary)
     }
 
     /// Whether it may run on a connection's own task (invariant *no-starvation*).
