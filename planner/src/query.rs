@@ -156,8 +156,7 @@ impl QueryPlan {
 
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
-        self.uses.lock(&ctx.txn)?;
-        self.uses.allowed()?;
+        self.uses.begin(&ctx.txn, "SELECT")?;
         let ctx = self.parts.begin(Cow::Owned(ctx), &params)?.into_owned();
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
             (Some(plan), _) => Inner::Row(RowCursor::open(plan.clone(), ctx, params)?),
@@ -185,8 +184,7 @@ impl QueryPlan {
     /// Runs it for its first row's first value; NULL if there is no row.
     pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
         if let Some(plan) = self.row_now(ctx).filter(|_| self.parts.is_empty()) {
-            self.uses.lock(&ctx.txn)?;
-            self.uses.allowed()?;
+            self.uses.begin(&ctx.txn, "SELECT")?;
             return plan.scalar(ctx, params);
         }
         let mut sink = Collect::default();

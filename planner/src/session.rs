@@ -429,11 +429,6 @@ impl Session {
         if prepared.kind.depends_on_catalog() {
             ctx.txn.settle();
         }
-        if ctx.txn.read_only()
-            && let Some(what) = utility::writes(&prepared.parsed.stmt)
-        {
-            return Err(transaction::read_only(&what));
-        }
         match &prepared.kind {
             Kind::Query(plan) => {
                 let cursor = plan.open(ctx, params)?;

@@ -8,6 +8,7 @@ use vicinity_storage::{Catalog, RelationLock, Transaction};
 use vicinity_types::{Oid, PgError, Result, oid};
 
 use crate::authority;
+use crate::exec::transaction;
 use crate::session_state::SessionState;
 
 /// A relation a plan reads or writes.
@@ -62,8 +63,12 @@ pub struct Uses {
     /// that it casts to, the primary keys that let it leave columns out of GROUP BY.
     objects: BTreeSet<Oid>,
     refusal: Option<Arc<PgError>>,
+    /// The first clause that locks rows: `FOR UPDATE`.
+    row_locks: Option<&'static str>,
     /// Of a plan: what it locks, each relation once.
     locks: Vec<(Oid, RelationLock)>,
+    /// Of a plan: it changes or locks rows of tables that are not temporary.
+    changes: bool,
 }
 
 impl Uses {
@@ -72,6 +77,11 @@ impl Uses {
         if !self.list.contains(&new) {
             self.list.push(new);
         }
+    }
+
+    /// Notes a clause that locks rows.
+    pub fn add_row_locks(&mut self, clause: &'static str) {
+        self.row_locks.get_or_insert(clause);
     }
 
     /// Notes that a column was named.
@@ -104,6 +114,7 @@ impl Uses {
         other.list.iter().for_each(|u| self.add(u.clone()));
         self.columns.extend(other.columns.iter().copied());
         self.objects.extend(&other.objects);
+        self.row_locks = self.row_locks.or(other.row_locks);
     }
 
     /// All of them.
@@ -132,8 +143,29 @@ impl Uses {
                 None => self.locks.push((u.relation, u.lock)),
             }
         }
+        let lasting = |relation: Oid| {
+            catalog.relation(relation).is_some_and(|r| r.schema != session.temp_schema())
+        };
+        self.changes =
+            self.list.iter().any(|u| u.needs != Privileges::SELECT && lasting(u.relation));
         self.refusal = authority::refusal(catalog, session, &self).map(Arc::new);
         self
+    }
+
+    /// What comes before the plan runs: its locks, and errors if its role (42501) or the transaction (25006)
+    /// must not run it. `verb`: what it is called.
+    #[inline]
+    pub fn begin(&self, txn: &Transaction, verb: &str) -> Result<()> {
+        self.lock(txn)?;
+        self.allowed()?;
+        if self.changes && txn.read_only() { Err(self.read_only(verb)) } else { Ok(()) }
+    }
+
+    fn read_only(&self, verb: &str) -> PgError {
+        match self.row_locks {
+            Some(clause) if verb == "SELECT" => transaction::read_only(&format!("{verb} {clause}")),
+            _ => transaction::read_only(verb),
+        }
     }
 
     /// An error (42501) unless the role the plan was made for has the rights it needs.

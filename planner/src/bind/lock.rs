@@ -108,6 +108,7 @@ impl Binder<'_> {
             }
         }
         locked.into_iter().for_each(|r| self.uses.add(Use::locked(r, self.acting)));
+        locks.iter().for_each(|lock| self.uses.add_row_locks(lock.word));
         // Rows of a family are locked where they are.
         let families = targets.iter_mut().filter(|t| self.types.catalog.has_children(t.relation));
         families.for_each(|t| t.is_family = true);

@@ -23,6 +23,7 @@ mod maintenance;
 pub(crate) mod name;
 pub mod outcome;
 pub(crate) mod query;
+mod read_only;
 pub(crate) mod respell;
 mod rewrite;
 mod rights;

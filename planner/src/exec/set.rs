@@ -103,7 +103,7 @@ pub(crate) fn assign(
             }
             "transaction_read_only" => {
                 let on = matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "1" | "yes");
-                ctx.txn.set_read_only(on);
+                ctx.txn.set_read_only(on)?;
             }
             _ => {}
         }

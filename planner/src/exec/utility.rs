@@ -8,7 +8,7 @@ use super::ddl::{
     object, owned, role, schema, sequence, session_defaults, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{after, alter, cursor, maintenance, name, rights, set};
+use super::{after, alter, cursor, maintenance, name, read_only, rights, set};
 use crate::context::ExecContext;
 use crate::session::Transactions;
 use crate::sql::{AlterAction, DetachKind, Statement};
@@ -16,10 +16,11 @@ use crate::sql::{AlterAction, DetachKind, Statement};
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
 /// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
 pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
+    read_only::check(ctx, stmt)?;
     rights::check(ctx, stmt)?;
     match stmt {
         Statement::Sql(stmt) => sql(ctx, stmt, in_block),
-        Statement::CreateTable { table: t, unlogged, no_data, likes, partition_by } => {
+        Statement::CreateTable { table: t, unlogged, no_data, likes, partition_by, .. } => {
             match &t.query {
                 Some(query) => create_as::create(ctx, t, query, *unlogged, *no_data),
                 None => table::create(ctx, t, *unlogged, likes, partition_by.as_ref()),
@@ -211,58 +212,6 @@ pub fn columns(stmt: &Statement) -> Vec<(String, crate::call::PgType)> {
             _ => Vec::new(),
         },
         _ => Vec::new(),
-    }
-}
-
-/// Whether a statement writes, so that READ ONLY transactions refuse it; its name for the error.
-pub fn writes(stmt: &Statement) -> Option<String> {
-    match stmt {
-        Statement::Sql(s) => match &**s {
-            Ast::Set(_)
-            | Ast::Reset(_)
-            | Ast::ShowVariable { .. }
-            | Ast::Query(_)
-            | Ast::Lock(_)
-            | Ast::Explain { .. }
-            | Ast::UNLISTEN { .. } => None,
-            // Their plans know the table: temporary ones may be written to.
-            Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_) => None,
-            other => Some(first_words(other)),
-        },
-        Statement::CreateTable { table, .. } => {
-            (!table.temporary).then(|| "CREATE TABLE".to_owned())
-        }
-        Statement::CreateRole(_) => Some("CREATE ROLE".to_owned()),
-        Statement::AlterRole(_) => Some("ALTER ROLE".to_owned()),
-        Statement::AlterDatabase { .. } => Some("ALTER DATABASE".to_owned()),
-        Statement::DropOwned { .. } => Some("DROP OWNED".to_owned()),
-        Statement::ReassignOwned { .. } => Some("REASSIGN OWNED".to_owned()),
-        Statement::DefaultPrivileges(_) => Some("ALTER DEFAULT PRIVILEGES".to_owned()),
-        Statement::CreateSchema { .. } => Some("CREATE SCHEMA".to_owned()),
-        Statement::CreateIndex(_) => Some("CREATE INDEX".to_owned()),
-        Statement::CreateFunction(f) if f.procedure => Some("CREATE PROCEDURE".to_owned()),
-        Statement::CreateFunction(_) => Some("CREATE FUNCTION".to_owned()),
-        Statement::CreateTrigger(_) => Some("CREATE TRIGGER".to_owned()),
-        Statement::RenameTrigger { .. } => Some("ALTER TRIGGER".to_owned()),
-        Statement::Reindex { .. } => Some("REINDEX".to_owned()),
-        Statement::AlterSequence(_) => Some("ALTER SEQUENCE".to_owned()),
-        Statement::AlterRelation(_) => Some("ALTER TABLE".to_owned()),
-        Statement::CreateDomain(_) => Some("CREATE DOMAIN".to_owned()),
-        Statement::Comment { .. } => Some("COMMENT".to_owned()),
-        Statement::AlterDomain(_) => Some("ALTER DOMAIN".to_owned()),
-        Statement::AlterAttributes(_) => Some("ALTER TYPE".to_owned()),
-        Statement::CreateMaterializedView { .. } => Some("CREATE MATERIALIZED VIEW".to_owned()),
-        Statement::AlterObject(_) => Some("ALTER FUNCTION".to_owned()),
-        Statement::Grant(g) => Some(if g.revoke { "REVOKE" } else { "GRANT" }.to_owned()),
-        Statement::Refresh { .. } => Some("REFRESH MATERIALIZED VIEW".to_owned()),
-        Statement::Vacuum(_)
-        | Statement::Checkpoint
-        | Statement::SetConstraints { .. }
-        | Statement::Do { .. }
-        | Statement::Copy(_)
-        | Statement::Declare(_)
-        | Statement::Fetch(_)
-        | Statement::Close(_) => None,
     }
 }
 

@@ -54,8 +54,8 @@ impl Session {
             self.show("transaction_isolation", transaction::isolation_name(isolation))?;
         }
         if let Some(read_only) = modes.read_only {
-            txn.set_read_only(read_only);
-            self.show("transaction_read_only", if read_only { "on" } else { "off" })?;
+            txn.set_read_only(read_only)?;
+            self.show_read_only(read_only)?;
         }
         Ok(())
     }
@@ -64,6 +64,10 @@ impl Session {
     fn show(&self, setting: &str, value: &str) -> Result<()> {
         let local = crate::exec::settings::Source::Local;
         self.state.change_settings(|s| s.set(setting, value, local, true))
+    }
+
+    fn show_read_only(&self, on: bool) -> Result<()> {
+        self.show("transaction_read_only", if on { "on" } else { "off" })
     }
 
     fn begin_block(&mut self, modes: &Modes) -> Result<()> {
@@ -78,7 +82,7 @@ impl Session {
                 if modes.isolation.is_some() {
                     txn.set_isolation(isolation)?;
                 }
-                txn.set_read_only(read_only);
+                txn.set_read_only(read_only)?;
             }
             None => {
                 self.begin(isolation, read_only)?;
@@ -86,7 +90,7 @@ impl Session {
         }
         self.block = Block::Open;
         if read_only {
-            self.show("transaction_read_only", "on")?;
+            self.show_read_only(true)?;
         }
         self.show("transaction_isolation", transaction::isolation_name(isolation))
     }
@@ -185,11 +189,12 @@ impl Session {
         }
         let at = self.find_savepoint(name)?;
         let Some(txn) = self.txn.clone() else { return Err(PgError::internal("no transaction")) };
+        let read_only = txn.read_only();
         while self.savepoints.len() > at {
             if let Some(savepoint) = self.savepoints.pop() {
                 txn.release(savepoint.storage);
             }
         }
-        Ok(())
+        if read_only == txn.read_only() { Ok(()) } else { self.show_read_only(!read_only) }
     }
 }

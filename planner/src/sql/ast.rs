@@ -21,6 +21,8 @@ pub enum Statement {
         likes: Vec<Like>,
         /// `PARTITION BY`
         partition_by: Option<PartitionBy>,
+        /// It was written as `SELECT ... INTO`.
+        select_into: bool,
     },
     /// `CREATE ROLE`
     CreateRole(CreateRole),

@@ -89,7 +89,15 @@ pub(super) fn parse_create_table(p: &mut Parser) -> Result<Statement, ParserErro
                 options: Vec::new(),
             }));
             let table = Box::new(table);
-            Ok(Statement::CreateTable { table, unlogged, no_data, likes, partition_by })
+            let select_into = false;
+            Ok(Statement::CreateTable {
+                table,
+                unlogged,
+                no_data,
+                likes,
+                partition_by,
+                select_into,
+            })
         }
         other => Ok(Statement::Sql(Box::new(other))),
     }

@@ -20,6 +20,7 @@ pub(super) fn rewrite(statement: Statement) -> Statement {
         no_data: false,
         likes: Vec::new(),
         partition_by: None,
+        select_into: true,
     }
 }
 

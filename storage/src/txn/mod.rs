@@ -70,6 +70,8 @@ struct Control {
 pub struct Transaction {
     isolation: Mutex<Isolation>,
     read_only: AtomicBool,
+    /// Savepoints within savepoints.
+    nesting: AtomicU32,
     /// A statement has run: see [`Transaction::settle`].
     settled: AtomicBool,
     /// It may have sequences of its own.
@@ -125,6 +127,9 @@ pub struct Savepoint {
     stores: usize,
     /// Weak locks on relations.
     locks: u32,
+    read_only: bool,
+    /// Savepoints it stands within, itself included.
+    nesting: u32,
 }
 
 /// A transaction's right to write to one storage.
@@ -158,6 +163,7 @@ impl Transaction {
             owner,
             isolation: Mutex::new(isolation),
             read_only: AtomicBool::new(read_only),
+            nesting: AtomicU32::new(0),
             settled: AtomicBool::new(false),
             has_sequences: AtomicBool::new(false),
             synchronous: AtomicBool::new(true),
@@ -210,9 +216,21 @@ impl Transaction {
         self.read_only.load(Ordering::Relaxed)
     }
 
-    /// `SET TRANSACTION READ ONLY` and back.
-    pub fn set_read_only(&self, read_only: bool) {
+    /// `SET TRANSACTION READ ONLY`, and back: an error (25001) once it is settled, or behind a savepoint.
+    pub fn set_read_only(&self, read_only: bool) -> Result<()> {
+        let active = |message: &str| PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, message);
+        if !read_only && self.read_only() {
+            if self.nesting.load(Ordering::Relaxed) > 0 {
+                return Err(active(
+                    "cannot set transaction read-write mode inside a read-only transaction",
+                ));
+            }
+            if self.settled.load(Ordering::Relaxed) {
+                return Err(active("transaction read-write mode must be set before any query"));
+            }
+        }
         self.read_only.store(read_only, Ordering::Relaxed);
+        Ok(())
     }
 
     /// `synchronous_commit`: whether the commit's ticket asks to wait for the disk.

@@ -57,11 +57,14 @@ impl Transaction {
             log: inner.log.position(),
             stores: inner.stores.len(),
             locks: self.place.held.mark(),
+            read_only: self.read_only(),
+            nesting: self.nesting.fetch_add(1, Ordering::Relaxed) + 1,
         }
     }
 
     /// Takes back everything after the savepoint, which stays.
     pub fn rollback_to(&self, savepoint: &Savepoint) -> Result<()> {
+        self.leave(savepoint, savepoint.nesting);
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         self.undo_to(inner, savepoint.undo);
@@ -77,8 +80,15 @@ impl Transaction {
         Ok(())
     }
 
-    /// Forgets a savepoint; what came after it stays.
-    pub fn release(&self, _savepoint: Savepoint) {}
+    /// Forgets a savepoint; what came after it stays, but for READ ONLY.
+    pub fn release(&self, savepoint: Savepoint) {
+        self.leave(&savepoint, savepoint.nesting - 1);
+    }
+
+    fn leave(&self, savepoint: &Savepoint, nesting: u32) {
+        self.nesting.store(nesting, Ordering::Relaxed);
+        self.read_only.store(savepoint.read_only, Ordering::Relaxed);
+    }
 
     /// Rolls everything back and gives all locks free.
     pub fn rollback(&self) {

@@ -201,23 +201,15 @@ pub(crate) fn run_noting(
     sink: &mut dyn RowSink,
     queue: &mut Queue,
 ) -> Result<Tag> {
-    plan.uses.lock(&ctx.txn)?;
-    plan.uses.allowed()?;
+    plan.uses.begin(&ctx.txn, plan.verb())?;
     let ctx = &*plan.parts.begin(Cow::Borrowed(ctx), params)?;
     match &plan.kind {
-        Kind::Insert(i) => {
-            read_only(ctx, &i.leaf.rules, "INSERT")?;
-            Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink, queue)?))
-        }
+        Kind::Insert(i) => Ok(Tag::counted("INSERT 0", i.run(ctx, params, sink, queue)?)),
         Kind::Change(c) => {
             let name = c.name();
-            read_only(ctx, c.rules(), name)?;
             Ok(Tag::counted(name, c.run(ctx, params, sink, queue)?))
         }
-        Kind::Merge(m) => {
-            read_only(ctx, m.rules(), "MERGE")?;
-            Ok(Tag::counted("MERGE", m.run(ctx, params, queue)?))
-        }
+        Kind::Merge(m) => Ok(Tag::counted("MERGE", m.run(ctx, params, queue)?)),
     }
 }
 
@@ -225,11 +217,4 @@ pub(crate) fn run_noting(
 pub(crate) fn is_temporary(relation: &Relation) -> bool {
     use vicinity_storage::catalog::model::Persistence;
     relation.table().is_some_and(|t| t.persistence == Persistence::Temporary)
-}
-
-fn read_only(ctx: &ExecContext, rules: &rules::Rules, name: &str) -> Result<()> {
-    if ctx.txn.read_only() && !is_temporary(&rules.relation) {
-        return Err(super::transaction::read_only(name));
-    }
-    Ok(())
 }
