@@ -7,7 +7,7 @@ use vicinity_functions::Env;
 use vicinity_storage::catalog::Catalog;
 use vicinity_storage::{Snapshot, Transaction};
 use vicinity_types::enums::Label;
-use vicinity_types::{Io, IoStyle, Oid, Result, TypeNames, io::UserType};
+use vicinity_types::{Datum, Io, IoStyle, Oid, Result, TypeNames, io::UserType};
 
 use crate::engine::EngineHandle;
 use crate::exec::after::Transition;
@@ -141,6 +141,15 @@ impl Env for ExecContext {
             return Vec::new();
         }
         std::iter::once(table).chain(above.iter().map(|r| r.oid)).collect()
+    }
+
+    fn satisfies_hash_partition(
+        &self,
+        table: Oid,
+        part: (i32, i32),
+        key: &[(Oid, Datum)],
+    ) -> Result<Option<bool>> {
+        partition::satisfies(self, table, part, key)
     }
 
     fn partition_tree(&self, table: Oid) -> Vec<(Oid, Option<Oid>, bool, i32)> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use vicinity_types::{Io, Oid, Result};
+use vicinity_types::{Datum, Io, Oid, Result};
 
 /// The surroundings of a call: clocks, settings, formats, names.
 pub trait Env: Send + Sync {
@@ -32,6 +32,18 @@ pub trait Env: Send + Sync {
     fn partition_ancestors(&self, table: Oid) -> Vec<Oid> {
         let _ = table;
         Vec::new()
+    }
+
+    /// Whether a hash partition (modulus and remainder) of a table has rows with this key; NULL where there is no such
+    /// table.
+    fn satisfies_hash_partition(
+        &self,
+        table: Oid,
+        part: (i32, i32),
+        key: &[(Oid, Datum)],
+    ) -> Result<Option<bool>> {
+        let _ = (table, part, key);
+        Ok(None)
     }
 
     /// A table and its partitions: each with its parent, whether it has rows, and how deep it is.

@@ -58,5 +58,6 @@ pub use json::record::{gives_rows, record_rows};
 pub use order::{lacks, lacks_order};
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
+pub use system::hash_parts::hash_function;
 pub use system::keywords::{Keyword, keyword};
 pub use text::convert::{quote_ident, quote_literal};

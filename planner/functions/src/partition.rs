@@ -1,6 +1,14 @@
 //! Functions over partitions.
 
-use vicinity_types::Datum::{self, Oid};
+use vicinity_types::Datum::{self, Int4, Oid};
+
+typed_scalars! { pub(crate) TYPED, env, types;
+    "satisfies_hash_partition" [Oid(table), Int4(modulus), Int4(remainder), key @ ..] => {
+        let given: Vec<_> = types.args.iter().copied().skip(3).zip(key.iter().cloned()).collect();
+        env.satisfies_hash_partition(*table, (*modulus, *remainder), &given)
+    },
+        [..] => false;
+}
 
 sets! { pub(crate) PARTITION, env;
     "pg_partition_ancestors" [Oid(table)] => {

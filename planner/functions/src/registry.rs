@@ -40,6 +40,7 @@ const SCALARS: &[Table<ScalarFn>] = &[
     crate::in_range::IN_RANGE,
     crate::system::acl::ACL,
     crate::system::hash::HASH,
+    crate::system::hash_parts::HASH_PARTS,
     crate::system::information::INFORMATION,
     crate::system::misc::MISC,
     crate::system::size::SIZE,
@@ -79,6 +80,7 @@ const SCALARS: &[Table<ScalarFn>] = &[
 ];
 
 const TYPED: &[Table<TypedFn>] = &[
+    crate::partition::TYPED,
     crate::enums::ENUMS,
     array::functions::TYPED,
     json::build::TYPED,

@@ -89,13 +89,8 @@ pub(crate) fn limit_bytes(limits: &[Limit], kinds: &[Kind]) -> Result<Vec<u8>> {
 
 /// The function that hashes values of an operator class.
 fn hash_of(opclass: Oid) -> Result<ScalarFn> {
-    let class = vicinity_functions::opclass_by_oid(opclass);
-    let family = class.map_or(0, |c| c.family);
-    let extended = vicinity_functions::amprocs()
-        .iter()
-        .find(|p| p.family == family && p.number == 2 && class.is_some_and(|c| c.input == p.left));
-    let src = extended.and_then(|p| vicinity_functions::proc_by_oid(p.proc)).map(|p| p.src);
-    src.and_then(vicinity_functions::scalar)
+    vicinity_functions::opclass_by_oid(opclass)
+        .and_then(|class| vicinity_functions::hash_function(class, true))
         .ok_or_else(|| PgError::internal("a hash partition's operator class has no hash function"))
 }
 
@@ -213,7 +208,7 @@ impl Bounds {
     }
 
     /// `compute_partition_hash_value`
-    fn hash(&self, ctx: &ExecContext, key: &[Datum]) -> Result<u64> {
+    pub(super) fn hash(&self, ctx: &ExecContext, key: &[Datum]) -> Result<u64> {
         let mut row = 0u64;
         for (value, hash) in key.iter().zip(&self.hashes) {
             if value.is_null() {

@@ -9,6 +9,7 @@ mod bounds;
 mod family;
 mod kept;
 mod prune;
+mod satisfies;
 pub(crate) mod show;
 
 pub(crate) use bounds::{Bounds, access_method, key_types};
@@ -16,3 +17,4 @@ pub(crate) use family::{ancestors, descendants, is_partitioned};
 pub(crate) use kept::Families;
 pub(crate) use kept::{bounds, children};
 pub(crate) use prune::{Pruning, literal};
+pub(crate) use satisfies::satisfies;

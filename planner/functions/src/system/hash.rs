@@ -89,7 +89,7 @@ fn int(n: u32) -> i32 {
     state.last().1.cast_signed()
 }
 
-fn int_extended(n: u32, seed: i64) -> i64 {
+pub(crate) fn int_extended(n: u32, seed: i64) -> i64 {
     let mut state = State::new(4, seed.cast_unsigned());
     state.a = state.a.wrapping_add(n);
     wide(state.last())
@@ -104,7 +104,7 @@ pub(crate) fn bytes(data: &[u8]) -> i32 {
     bytes_state(data, 0).last().1.cast_signed()
 }
 
-fn bytes_extended(data: &[u8], seed: i64) -> i64 {
+pub(crate) fn bytes_extended(data: &[u8], seed: i64) -> i64 {
     wide(bytes_state(data, seed.cast_unsigned()).last())
 }
 
@@ -132,6 +132,12 @@ fn signed(n: i32) -> u32 {
     n.cast_unsigned()
 }
 
+/// Of the block the high half comes first.
+fn tid_bytes(tid: u64) -> [u8; 6] {
+    let [o0, o1, l0, l1, h0, h1, ..] = tid.to_le_bytes();
+    [h0, h1, l0, l1, o0, o1]
+}
+
 fn char_code(text: &str) -> u32 {
     let byte = text.chars().next().map_or(0, |c| u8::try_from(c).unwrap_or(0));
     signed(i32::from(byte.cast_signed()))
@@ -149,7 +155,8 @@ scalars! { pub(crate) HASH, env;
     "hashvarlena" [Bytea(b)] => bytes(b), [Text(t)] => bytes(t.as_bytes());
     "hashfloat4" [Float4(v)] => float(f64::from(*v));
     "hashfloat8" [Float8(v)] => float(*v);
-    "hashtid" [Tid(t)] => int(fold(t.cast_signed()));
+    "hashtid" [Tid(t)] => bytes(&tid_bytes(*t));
+    "hashtidextended" [Tid(t), Int8(s)] => bytes_extended(&tid_bytes(*t), *s);
     "uuid_hash" [Uuid(u)] => bytes(u);
     "time_hash" [Time(t)] => int(fold(*t));
     "timestamp_hash" [Timestamp(t)] => int(fold(*t)), [TimestampTz(t)] => int(fold(*t));

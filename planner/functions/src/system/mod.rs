@@ -2,6 +2,7 @@
 
 pub(crate) mod acl;
 pub(crate) mod hash;
+pub(crate) mod hash_parts;
 pub(crate) mod information;
 pub(crate) mod keywords;
 pub(crate) mod misc;
