@@ -26,6 +26,8 @@ pub(super) struct Special {
     detail: String,
     run: Run,
     deparse: Deparse,
+    /// What an array's elements are compared by, and whether one that is true is enough.
+    quantifies: Option<(Arc<dyn Callable>, bool)>,
 }
 
 impl Special {
@@ -45,6 +47,7 @@ impl Special {
             detail: String::new(),
             run: Box::new(run),
             deparse: Box::new(move |args| format!("{name}({})", args.join(", "))),
+            quantifies: None,
         }
     }
 
@@ -471,7 +474,8 @@ pub(super) fn array_op(
     any: bool,
 ) -> Typed {
     let detail = format!("{} {}", call.identity(), if any { "any" } else { "all" });
-    Special::new(
+    let quantifies = Some((call.clone(), any));
+    let comparison = Special::new(
         "scalar_array_op",
         vec![left.ty, array.ty],
         PgType::new(oid::BOOL),
@@ -500,8 +504,29 @@ pub(super) fn array_op(
             [left, array] => format!("({left} {op} {word} ({array}))"),
             _ => String::new(),
         }
-    })
-    .over(vec![left.expr, array.expr])
+    });
+    Special { quantifies, ..comparison }.over(vec![left.expr, array.expr])
+}
+
+/// What `x op ANY (array)` compares by, and whether it is ANY and not ALL.
+pub(crate) fn quantified(callable: &dyn Callable) -> Option<(&dyn Callable, bool)> {
+    let special = callable.as_any().downcast_ref::<Special>()?;
+    special.quantifies.as_ref().map(|(call, any)| (&**call, *any))
+}
+
+const HELD: &str = "held";
+
+/// A value with a type of its own, where it stands among others of another type. `stable`: it is one of them only for a
+/// session.
+pub(crate) fn held(value: Expr, ty: PgType, stable: bool) -> Expr {
+    let first = |_: &ExecContext, args: &[Datum]| Ok(args.first().cloned().unwrap_or_default());
+    let call = Special::new(HELD, vec![ty], ty, first);
+    if stable { call.stable() } else { call }.over(vec![value]).expr
+}
+
+/// Whether a call is such a value.
+pub(crate) fn is_held(callable: &dyn Callable) -> bool {
+    callable.as_any().downcast_ref::<Special>().is_some_and(|s| s.name == HELD)
 }
 
 /// GREATEST and LEAST over values of one type.

@@ -185,6 +185,8 @@ impl Deparse<'_> {
             Expr::IsNotFalse(e) => format!("({} IS NOT FALSE)", self.expr(e)),
             Expr::IsNotUnknown(e) => format!("({} IS NOT UNKNOWN)", self.expr(e)),
             Expr::BinaryExpr(b) => self.binary(b),
+            // A width that two numbers are compared in: their types tell it.
+            Expr::Cast(c) => self.typed(&c.expr, hint),
             Expr::Between(b) => {
                 let ty = self.type_of(&b.expr);
                 let (low, high) = (self.typed(&b.low, ty), self.typed(&b.high, ty));

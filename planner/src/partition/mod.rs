@@ -11,10 +11,12 @@ mod kept;
 mod prune;
 mod satisfies;
 pub(crate) mod show;
+mod value;
 
 pub(crate) use bounds::{Bounds, access_method, key_types};
 pub(crate) use family::{ancestors, descendants, is_partitioned};
 pub(crate) use kept::Families;
 pub(crate) use kept::{bounds, children};
-pub(crate) use prune::{Pruning, literal};
+pub(crate) use prune::{Pruning, is_written, literal};
 pub(crate) use satisfies::satisfies;
+pub(crate) use value::{asks_zone, is_family};

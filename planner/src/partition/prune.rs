@@ -4,50 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, Volatility};
 use vicinity_storage::catalog::model::{
     IndexDef, IndexKey, IndexMethod, Partitioning, Relation, Strategy,
 };
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::bounds::{ABOVE, Bounds, key_bytes};
-use crate::call::{scalar_kind, scalar_to_datum};
+use super::value::{Value, as_key, is_family};
+use crate::bind::is_held;
+use crate::call::{callable_of, scalar_kind, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::df::source::StorageSource;
 use crate::push::KeyBound;
 use crate::push::key_filter::{KeyFilter, is_null_key};
-use crate::row::number::as_i64;
-
-/// What a condition compares a column of the key with.
-enum Value {
-    Known(Datum),
-    /// No value of the column's type is equal to it.
-    Never,
-    Unknown,
-}
-
-fn as_key(value: Datum, kind: Kind) -> Value {
-    if value.is_null() {
-        return Value::Never;
-    }
-    if value.kind() == Some(kind) {
-        return Value::Known(value);
-    }
-    let fits = |v: Option<Datum>| v.map_or(Value::Never, Value::Known);
-    match (as_i64(&value), kind) {
-        (Some(n), Kind::Int2) => fits(i16::try_from(n).ok().map(Datum::Int2)),
-        (Some(n), Kind::Int4) => fits(i32::try_from(n).ok().map(Datum::Int4)),
-        (Some(n), Kind::Int8) => Value::Known(Datum::Int8(n)),
-        _ => Value::Unknown,
-    }
-}
-
-/// How a literal compared with a key is held: as the key is, but integers may have another width.
-fn literal_kind(value: &ScalarValue, key: Kind) -> Kind {
-    let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
-    let own = scalar_kind(value);
-    if whole(own) && whole(key) { own } else { key }
-}
 
 /// The partition key as an index would have it: what a filter says of it is found the same way.
 pub(crate) fn as_index(by: &Partitioning, table: Oid) -> IndexDef {
@@ -76,12 +46,35 @@ pub(crate) fn as_index(by: &Partitioning, table: Oid) -> IndexDef {
 /// Gives the value of an expression that is compared with a column of the key; `None` if that is not known yet.
 pub(crate) type Evaluate<'a> = dyn Fn(&Expr, Kind) -> Result<Option<Datum>> + 'a;
 
+/// A value that is written in the filter, and how it is held: as the key is, unless its type tells it.
+fn written(expr: &Expr, key: Kind) -> Option<(&ScalarValue, Kind)> {
+    match expr {
+        Expr::Literal(value, _) => {
+            let own = scalar_kind(value);
+            Some((value, if is_number(own) && is_family(own, key) { own } else { key }))
+        }
+        other => match callable_of(other)? {
+            (held, [Expr::Literal(value, _)]) if is_held(&**held) => {
+                (held.volatility() == Volatility::Immutable).then_some((value, held.ret().kind))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// Dates and times are held like numbers: these are told apart by their types alone.
+fn is_number(kind: Kind) -> bool {
+    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Float4 | Kind::Float8)
+}
+
+/// Whether a value is written in the filter.
+pub(crate) fn is_written(expr: &Expr) -> bool {
+    written(expr, Kind::Text).is_some()
+}
+
 /// Knows the values that are written in the filter.
 pub(crate) fn literal(expr: &Expr, key: Kind) -> Result<Option<Datum>> {
-    match expr {
-        Expr::Literal(value, _) => Ok(Some(scalar_to_datum(literal_kind(value, key), value)?)),
-        _ => Ok(None),
-    }
+    written(expr, key).map(|(value, kind)| scalar_to_datum(kind, value)).transpose()
 }
 
 /// A filter's conditions on the key of a partitioned table.
@@ -110,7 +103,8 @@ impl Pruning {
     /// The values the conditions compare with, each with the kind of its column of the key.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&Expr, Kind)> {
         let kind = |at: usize| self.bounds.kinds.get(at).copied().unwrap_or(Kind::Text);
-        self.filter.values().into_iter().map(move |(at, e)| (e, kind(at)))
+        let single = self.filter.values().into_iter().map(move |(at, e)| (e, kind(at)));
+        single.chain(self.filter.arrays().into_iter().map(|e| (e, Kind::Array)))
     }
 
     /// Whether there is more than one partition.
@@ -151,6 +145,9 @@ impl Search<'_> {
         if self.bounds.strategy == Strategy::List {
             found = both(found, self.unequal(filter)?);
         }
+        for array in &filter.any_of {
+            found = both(found, self.any_of(array)?);
+        }
         for alternatives in &filter.any {
             found = both(found, self.any(alternatives)?);
         }
@@ -166,20 +163,50 @@ impl Search<'_> {
         Ok(Some(out))
     }
 
+    /// The partitions with keys that begin with a value of an array.
+    fn any_of(&self, array: &Expr) -> Result<Option<Vec<Oid>>> {
+        let Some(given) = (self.value)(array, Kind::Array)? else { return Ok(None) };
+        let Datum::Array(array) = given else { return Ok(Some(Vec::new())) };
+        let mut out = Vec::new();
+        for value in array.iter() {
+            match as_key(self.ctx, value, self.kind(0)) {
+                Value::Known(value) => match self.within(&[value], &End::Open, &End::Open)? {
+                    Some(found) => out.extend(found),
+                    None => return Ok(None),
+                },
+                Value::Unknown => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(Some(out))
+    }
+
+    fn kind(&self, at: usize) -> Kind {
+        self.bounds.kinds.get(at).copied().unwrap_or(Kind::Text)
+    }
+
     /// Lists with values but for some.
     fn unequal(&self, filter: &KeyFilter) -> Result<Option<Vec<Oid>>> {
-        if filter.unequal.is_empty() && filter.not_null.is_empty() {
+        if filter.unequal.is_empty() && filter.none_of.is_empty() && filter.not_null.is_empty() {
             return Ok(None);
         }
-        let kind = self.bounds.kinds.first().copied().unwrap_or(Kind::Text);
-        let mut without = HashSet::from([key_bytes(&[Datum::Null])]);
+        let kind = self.kind(0);
+        let mut all = Vec::new();
         for expr in &filter.unequal {
-            let Some(given) = (self.value)(expr, kind)? else { continue };
-            if given.is_null() {
-                return Ok(Some(Vec::new()));
+            all.extend((self.value)(expr, kind)?);
+        }
+        for array in &filter.none_of {
+            match (self.value)(array, Kind::Array)? {
+                Some(Datum::Array(array)) => all.extend(array.iter()),
+                given => all.extend(given),
             }
-            if let Value::Known(value) = as_key(given, kind) {
-                without.insert(key_bytes(&[value]));
+        }
+        let mut without = HashSet::from([key_bytes(&[Datum::Null])]);
+        for given in all {
+            match as_key(self.ctx, given, kind) {
+                Value::Null => return Ok(Some(Vec::new())),
+                Value::Known(value) => drop(without.insert(key_bytes(&[value]))),
+                _ => {}
             }
         }
         Ok(Some(self.bounds.listed_without(&without)))
@@ -187,28 +214,32 @@ impl Search<'_> {
 
     /// The partitions with keys of these values and within these bounds.
     fn compared(&self, filter: &KeyFilter) -> Result<Option<Vec<Oid>>> {
-        let bounds = self.bounds;
         let Some(key) = self.values(&filter.equal)? else { return Ok(Some(Vec::new())) };
-        if key.len() == bounds.kinds.len() {
-            return Ok(Some(bounds.find(self.ctx, &key)?.into_iter().collect()));
-        }
         // Bounds are of the column behind all that have values.
         let bounded = key.len() == filter.equal.len();
-        let end = |bound: &Option<KeyBound>| match bound.as_ref().filter(|_| bounded) {
-            Some(bound) => self.end(bound, key.len()),
+        let end = |bound: &Option<KeyBound>, low| match bound.as_ref().filter(|_| bounded) {
+            Some(bound) => self.end(bound, key.len(), low),
             None => Ok(End::Open),
         };
-        let (low, high) = match (end(&filter.low)?, end(&filter.high)?) {
-            (End::Nothing, _) | (_, End::Nothing) => return Ok(Some(Vec::new())),
-            ends => ends,
-        };
-        let open = matches!((&low, &high), (End::Open, End::Open));
+        self.within(&key, &end(&filter.low, true)?, &end(&filter.high, false)?)
+    }
+
+    /// The partitions with keys that begin with these values, the next one within these ends.
+    fn within(&self, key: &[Datum], low: &End, high: &End) -> Result<Option<Vec<Oid>>> {
+        let bounds = self.bounds;
+        if key.len() == bounds.kinds.len() {
+            return Ok(Some(bounds.find(self.ctx, key)?.into_iter().collect()));
+        }
+        if matches!((low, high), (End::Nothing, _) | (_, End::Nothing)) {
+            return Ok(Some(Vec::new()));
+        }
+        let open = matches!((low, high), (End::Open, End::Open));
         if bounds.strategy == Strategy::Hash || (open && key.is_empty()) {
             return Ok(None);
         }
         let known = !open && key.len() + 1 == bounds.kinds.len();
         let of = |end: &End, beyond: bool| {
-            let mut bytes = key_bytes(&key);
+            let mut bytes = key_bytes(key);
             let above = match end {
                 End::At(v, inclusive) => {
                     bytes.extend(key_bytes(std::slice::from_ref(v)));
@@ -221,7 +252,7 @@ impl Search<'_> {
             }
             bytes
         };
-        Ok(Some(bounds.between(&of(&low, false), &of(&high, true), known)))
+        Ok(Some(bounds.between(&of(low, false), &of(high, true), known)))
     }
 
     /// The values of leading columns, as far as they are known; `None` if there is no such key.
@@ -230,27 +261,27 @@ impl Search<'_> {
         for (expr, kind) in equal.iter().zip(&self.bounds.kinds) {
             let given = match is_null_key(expr) {
                 true => Some(Value::Known(Datum::Null)),
-                false => (self.value)(expr, *kind)?.map(|v| as_key(v, *kind)),
+                false => (self.value)(expr, *kind)?.map(|v| as_key(self.ctx, v, *kind)),
             };
             match given {
                 None | Some(Value::Unknown) => break,
-                Some(Value::Never) => return Ok(None),
                 Some(Value::Known(v)) => out.push(v),
+                Some(Value::After(_) | Value::Below | Value::Above | Value::Null) => {
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(out))
     }
 
-    fn end(&self, bound: &KeyBound, at: usize) -> Result<End> {
-        let kind = self.bounds.kinds.get(at).copied().unwrap_or(Kind::Text);
+    fn end(&self, bound: &KeyBound, at: usize, low: bool) -> Result<End> {
+        let kind = self.kind(at);
         let Some(given) = (self.value)(&bound.value, kind)? else { return Ok(End::Open) };
-        if given.is_null() {
-            return Ok(End::Nothing);
-        }
-        // What no value of the column is equal to may still be above or below them.
-        Ok(match as_key(given, kind) {
-            Value::Known(v) => End::At(v, bound.inclusive),
-            Value::Never | Value::Unknown => End::Open,
+        Ok(match (as_key(self.ctx, given, kind), low) {
+            (Value::Known(v), _) => End::At(v, bound.inclusive),
+            (Value::After(v), low) => End::At(v, !low),
+            (Value::Null, _) | (Value::Above, true) | (Value::Below, false) => End::Nothing,
+            (Value::Below, true) | (Value::Above, false) | (Value::Unknown, _) => End::Open,
         })
     }
 }
@@ -259,7 +290,7 @@ impl Search<'_> {
 enum End {
     Open,
     At(Datum, bool),
-    /// A comparison with NULL.
+    /// Nothing is within it: a comparison with NULL.
     Nothing,
 }
 

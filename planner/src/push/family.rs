@@ -144,7 +144,7 @@ pub(super) fn place(
     let known = |e: &Expr, kind| partition::literal(e, kind);
     let complete = descent.take(&table, &mut |table| {
         let pruning = whole.pruning(ctx, table)?;
-        let settled = pruning.values().all(|(e, _)| matches!(e, Expr::Literal(..)));
+        let settled = pruning.values().all(|(e, _)| partition::is_written(e));
         if !settled && pruning.has_choice() {
             return Ok(None);
         }

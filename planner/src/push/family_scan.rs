@@ -91,7 +91,7 @@ impl Level {
         let mut compiler = Compiler::new(Scope::empty(), params.to_vec());
         compiler.set_single();
         let mut values = Vec::new();
-        for (expr, key) in pruning.values().filter(|(e, _)| !matches!(e, Expr::Literal(..))) {
+        for (expr, key) in pruning.values().filter(|(e, _)| !partition::is_written(e)) {
             let kind = compiler.kind_of(expr).unwrap_or(key);
             let node = compiler.compile(expr, kind)?;
             let from = match () {

@@ -3,14 +3,17 @@
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, binary_expr, lit};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::IndexDef;
 
 use super::access::{Fit, KeyOver, conjuncts, fit, is_row_free, stored};
 use super::computed::Computed;
 use super::spec::KeyBound;
+use crate::bind::{held, quantified};
+use crate::call::{PgType, callable_of};
 use crate::df::source::StorageSource;
+use crate::partition::{asks_zone, is_family};
 
 /// Conditions that all hold.
 #[derive(Default)]
@@ -22,6 +25,10 @@ pub(crate) struct KeyFilter {
     pub(crate) high: Option<KeyBound>,
     /// Values that the first column has not.
     pub(crate) unequal: Vec<Expr>,
+    /// Arrays, one value of each is the first column's.
+    pub(crate) any_of: Vec<Expr>,
+    /// Arrays of values that the first column has not.
+    pub(crate) none_of: Vec<Expr>,
     /// Columns that are NULL.
     pub(crate) null: Vec<usize>,
     /// Columns that are not.
@@ -63,6 +70,8 @@ impl KeyFilter {
             && self.low.is_none()
             && self.high.is_none()
             && self.unequal.is_empty()
+            && self.any_of.is_empty()
+            && self.none_of.is_empty()
             && self.null.is_empty()
             && self.not_null.is_empty()
             && self.any.is_empty()
@@ -77,6 +86,12 @@ impl KeyFilter {
         let unequal = self.unequal.iter().map(|v| (0, v));
         let own = equal.chain(ends).chain(unequal);
         own.chain(self.any.iter().flatten().flat_map(KeyFilter::values)).collect()
+    }
+
+    /// The arrays it speaks of.
+    pub(crate) fn arrays(&self) -> Vec<&Expr> {
+        let own = self.any_of.iter().chain(&self.none_of);
+        own.chain(self.any.iter().flatten().flat_map(KeyFilter::arrays)).collect()
     }
 }
 
@@ -157,8 +172,56 @@ impl Reader<'_> {
                 compared.push((*e).eq(lit(false)))
             }
             e if self.is_column(&e) => compared.push(e.eq(lit(true))),
-            e => compared.push(e),
+            e => match self.array(&e) {
+                Some((array, true)) => out.any_of.push(array),
+                Some((array, false)) => out.none_of.push(array),
+                None => compared.push(self.within_family(e)),
+            },
         }
+    }
+
+    /// The array one value of which the first column is, or none of them.
+    fn array(&self, part: &Expr) -> Option<(Expr, bool)> {
+        let (callable, [left, array]) = callable_of(part)? else { return None };
+        let (comparison, any) = quantified(&**callable)?;
+        let wanted = if any { "=" } else { "<>" };
+        let is = comparison.operator()?.name == wanted && self.column(left) == Some(0);
+        (is && is_row_free(array)).then(|| (array.clone(), any))
+    }
+
+    /// A comparison of a column of the key with a value of another type of its family as one of the column itself. It is
+    /// not run: what it means is known to who looks for partitions.
+    fn within_family(&self, part: Expr) -> Expr {
+        if let Expr::BinaryExpr(b) = part {
+            let bare = |e: Box<Expr>| match *e {
+                Expr::Cast(cast) if self.column(&cast.expr).is_some() => cast.expr,
+                other => Box::new(other),
+            };
+            return Expr::BinaryExpr(BinaryExpr::new(bare(b.left), b.op, bare(b.right)));
+        }
+        self.across(&part).unwrap_or(part)
+    }
+
+    fn across(&self, part: &Expr) -> Option<Expr> {
+        let (callable, [left, right]) = callable_of(part)? else { return None };
+        let [l, r] = *callable.args() else { return None };
+        if l.kind == r.kind || !is_family(l.kind, r.kind) {
+            return None;
+        }
+        let op = match callable.operator()?.name {
+            "=" => Operator::Eq,
+            "<" => Operator::Lt,
+            "<=" => Operator::LtEq,
+            ">" => Operator::Gt,
+            ">=" => Operator::GtEq,
+            _ => return None,
+        };
+        let zone = asks_zone(l.kind, r.kind);
+        let value = |e: &Expr, ty: PgType| match self.column(e) {
+            Some(_) => e.clone(),
+            None => held(e.clone(), ty, zone),
+        };
+        Some(binary_expr(value(left, l), op, value(right, r)))
     }
 
     /// `x IS NOT TRUE`, or FALSE.
