@@ -168,8 +168,8 @@ fn read_varying(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
             Datum::text(text)
         }
         oid::CHAR => match bytes {
-            [0] | [] => Datum::text(""),
-            [b] => Datum::text(char::from(*b).to_string()),
+            [] => Datum::text(""),
+            [byte] => Datum::text(string::char_text(*byte)),
             _ => return Err(malformed("incorrect binary data format")),
         },
         oid::JSON => {
@@ -366,7 +366,7 @@ pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
         Datum::Oid(v) => out.put_u32(*v),
         Datum::Numeric(v) => crate::numeric::codec::binary_out(v, out),
         Datum::Text(v) if ty == oid::CHAR => {
-            out.put_u8(v.chars().next().and_then(|c| u8::try_from(c).ok()).unwrap_or(0));
+            out.put_u8(string::char_byte(v));
         }
         Datum::Text(v) => out.put_slice(v.as_bytes()),
         Datum::Bytea(v) => out.put_slice(v),

@@ -52,9 +52,32 @@ pub fn truncate_name(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_NAME)).unwrap_or(text)
 }
 
-/// Reads a `"char"`: one byte. `\nnn` is octal for bytes that are no ASCII.
+/// Reads a `"char"`: the first byte, or the one whose octal number `\nnn` is.
 pub fn parse_char(text: &str) -> String {
-    text.chars().next().map_or(String::new(), String::from)
+    char_text(char_byte(text))
+}
+
+/// A `"char"` is held as it is written: a byte that is no ASCII as `\nnn`, zero as nothing.
+pub fn char_text(byte: u8) -> String {
+    match byte {
+        0 => String::new(),
+        0x80.. => format!("\\{byte:03o}"),
+        ascii => char::from(ascii).to_string(),
+    }
+}
+
+/// The byte that a `"char"` is.
+pub fn char_byte(text: &str) -> u8 {
+    let digit = |d: u8| (b'0'..b'8').contains(&d).then(|| u32::from(d - b'0'));
+    let octal = match text.as_bytes() {
+        [b'\\', a, b, c] => digit(*a).zip(digit(*b)).zip(digit(*c)),
+        _ => None,
+    };
+    match octal {
+        // Beyond eight bits is nothing.
+        Some(((a, b), c)) => ((a << 6 | b << 3 | c) & 0xff) as u8,
+        None => text.bytes().next().unwrap_or(0),
+    }
 }
 
 /// The length a character modifier stands for.

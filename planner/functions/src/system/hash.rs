@@ -6,6 +6,7 @@ use vicinity_types::Datum::{
     Time, TimeTz as Tz, Timestamp, TimestampTz, Uuid,
 };
 use vicinity_types::compare::span;
+use vicinity_types::io::string::char_byte;
 
 use crate::text::compare::unpadded;
 
@@ -139,8 +140,7 @@ fn tid_bytes(tid: u64) -> [u8; 6] {
 }
 
 fn char_code(text: &str) -> u32 {
-    let byte = text.chars().next().map_or(0, |c| u8::try_from(c).unwrap_or(0));
-    signed(i32::from(byte.cast_signed()))
+    signed(i32::from(char_byte(text).cast_signed()))
 }
 
 scalars! { pub(crate) HASH, env;

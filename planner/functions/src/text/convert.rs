@@ -1,6 +1,7 @@
 //! Casts among the text types, and quoting.
 
 use vicinity_types::Datum::{self, Bool, Int4, Null, Text};
+use vicinity_types::io::string::{char_byte, char_text, parse_char};
 use vicinity_types::{Oid, PgError, Result, SqlState, apply_typmod, oid};
 
 use super::compare::unpadded;
@@ -17,29 +18,10 @@ fn fit(ty: Oid, typmod: i32, value: &Datum, explicit: bool) -> Result<Datum> {
     if typmod < 4 { Ok(value.clone()) } else { apply_typmod(ty, typmod, value.clone(), explicit) }
 }
 
-/// `"char"` holds one byte.
-fn single(text: &str) -> &str {
-    slice(text, 0, text.chars().next().map_or(0, char::len_utf8))
-}
-
-/// A `"char"` above ASCII is held as its output, `\nnn`.
 fn char_of(code: i32) -> Result<String> {
     let byte = i8::try_from(code)
         .map_err(|_| PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range"))?;
-    Ok(match byte.cast_unsigned() {
-        0 => String::new(),
-        b @ 0x80.. => format!("\\{b:03o}"),
-        b => char::from(b).to_string(),
-    })
-}
-
-fn code_of(text: &str) -> i32 {
-    let octal = text.strip_prefix('\\').filter(|d| d.len() == 3);
-    let byte = match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-        Some(byte) => byte,
-        None => text.bytes().next().unwrap_or(0),
-    };
-    i32::from(byte.cast_signed())
+    Ok(char_text(byte.cast_unsigned()))
 }
 
 /// An identifier, quoted where it would not read back as itself: whatever is not an unreserved
@@ -66,8 +48,8 @@ scalars! { pub(crate) CONVERT, env;
     "text_name" [Text(a)] => name(a, 63);
     "bpchar_name" [Text(a)] => name(unpadded(a), 63);
     "name_text" | "name_bpchar" | "char_text" | "char_bpchar" [Text(a)] => a.clone();
-    "text_char" [Text(a)] => single(a);
-    "chartoi4" [Text(a)] => code_of(a);
+    "text_char" [Text(a)] => parse_char(a);
+    "chartoi4" [Text(a)] => i32::from(char_byte(a).cast_signed());
     "i4tochar" [Int4(a)] => char_of(*a);
     "varchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::VARCHAR, *m, v, *explicit);
     "bpchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::BPCHAR, *m, v, *explicit);
