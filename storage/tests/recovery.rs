@@ -361,6 +361,31 @@ fn add_rows(db: &Arc<Database>, first: i32, count: i32) -> Result<(), SqlState> 
 }
 
 #[test]
+fn a_start_needs_no_room() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    add_rows(&db, 0, 3).unwrap();
+    drop(db);
+    let there = vec![(0, 0), (1, 0), (2, 0)];
+    for seed in 0..3 {
+        disk.set_room(Some(0));
+        let db = open(&disk);
+        assert_eq!(seen(&db), there);
+        assert_eq!(add_rows(&db, 10, 1), Err(SqlState::DISK_FULL));
+        drop(db);
+        assert_eq!(seen(&open(&disk.crash(seed))), there);
+    }
+    disk.set_room(Some(0));
+    let db = open(&disk);
+    assert_eq!(add_rows(&db, 10, 1), Err(SqlState::DISK_FULL));
+    disk.set_room(None);
+    add_rows(&db, 10, 1).unwrap();
+    drop(db);
+    assert_eq!(seen(&open(&disk)), [there, vec![(10, 0)]].concat());
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_passes() {
     for seed in 0..20 {
         let disk = SimDisk::new();

@@ -73,6 +73,12 @@ impl Segment {
         Ok(())
     }
 
+    /// Without its tail of zeros a segment says itself where it ends.
+    fn end(&self) -> io::Result<()> {
+        self.file.set_len(self.at)?;
+        self.file.sync()
+    }
+
     /// What may be appended, if the next record is of this LSN.
     fn granted(&self, written: Lsn) -> Lsn {
         written + (self.filled - self.at)
@@ -85,12 +91,14 @@ pub(super) struct Segments {
     /// Number of the next segment.
     number: u64,
     segment_size: u64,
-    now: Segment,
+    /// None while the disk has been full since the start.
+    now: Option<Segment>,
     sync: bool,
 }
 
 impl Segments {
-    /// Begins with a segment of this number; up to where records may be appended.
+    /// Begins with a segment of this number; up to where records may be appended. On a full disk the segment is made
+    /// when there is something to write.
     pub(super) fn begin(
         disk: Arc<dyn Disk>,
         start: Lsn,
@@ -98,56 +106,66 @@ impl Segments {
         segment_size: u64,
         sync: bool,
     ) -> io::Result<(Segments, Lsn)> {
-        let now = make(disk.as_ref(), start, segment_size, 0, sync)?;
-        name(disk.as_ref(), number)?;
-        let granted = now.granted(start);
-        Ok((Segments { disk, number: number + 1, segment_size, now, sync }, granted))
+        let mut files = Segments { disk, number, segment_size, now: None, sync };
+        let granted = match files.first(start, 0) {
+            Err(e) if is_full(&e) => start,
+            made => made?,
+        };
+        Ok((files, granted))
+    }
+
+    /// Makes the first segment, with blocks for so many bytes.
+    fn first(&mut self, start: Lsn, room: u64) -> io::Result<Lsn> {
+        let segment = make(self.disk.as_ref(), start, self.segment_size, room, self.sync)?;
+        let granted = segment.granted(start);
+        self.take(segment)?;
+        Ok(granted)
+    }
+
+    /// Goes on with a segment.
+    fn take(&mut self, segment: Segment) -> io::Result<()> {
+        name(self.disk.as_ref(), self.number).map_err(io::Error::other)?;
+        self.number += 1;
+        self.now = Some(segment);
+        Ok(())
     }
 
     /// Writes records behind the last ones, to blocks that were granted. They last.
     pub(super) fn write(&mut self, batch: &[u8]) -> io::Result<()> {
-        self.now.write(batch)
+        match &mut self.now {
+            Some(now) => now.write(batch),
+            None if batch.is_empty() => Ok(()),
+            None => Err(io::Error::other("the log has no segment")),
+        }
     }
 
     /// More blocks before anybody asks, in the present segment; up to where there are some.
     pub(super) fn fill_ahead(&mut self, written: Lsn) -> io::Result<Lsn> {
-        if self.now.filled - self.now.at < FILL / 2 {
-            let to = (self.now.filled + FILL).min(self.segment_size).max(self.now.filled);
-            self.now.fill(to)?;
+        let Some(now) = &mut self.now else { return Ok(written) };
+        if now.filled - now.at < FILL / 2 {
+            let to = (now.filled + FILL).min(self.segment_size).max(now.filled);
+            now.fill(to)?;
         }
-        Ok(self.now.granted(written))
+        Ok(now.granted(written))
     }
 
     /// Blocks for records up to `asked`, in a new segment if this one has no place for them. On error
     /// all is as it was.
     pub(super) fn grant(&mut self, written: Lsn, asked: Lsn) -> io::Result<Lsn> {
-        let to = self.now.at + (asked - written);
-        if to > self.segment_size && self.now.at > SEGMENT_HEADER as u64 {
-            let more = asked.max(self.now.granted(written)) - written;
-            self.roll(written, more)?;
-            return Ok(self.now.granted(written));
+        let Some(now) = &mut self.now else { return self.first(written, asked - written) };
+        let to = now.at + (asked - written);
+        if to > self.segment_size && now.at > SEGMENT_HEADER as u64 {
+            let more = asked.max(now.granted(written)) - written;
+            let next = make(self.disk.as_ref(), written, self.segment_size, more, self.sync)?;
+            let granted = next.granted(written);
+            // From here on there is no way back: blocks that were granted are given away.
+            now.end().map_err(io::Error::other)?;
+            self.take(next)?;
+            return Ok(granted);
         }
         let ahead = (to + FILL).min(self.segment_size).max(to);
-        self.now.fill(ahead).or_else(|_| self.now.fill(to))?;
-        Ok(self.now.granted(written))
-    }
-
-    /// Begins a new segment with blocks for so many bytes.
-    fn roll(&mut self, start: Lsn, room: u64) -> io::Result<()> {
-        let next = make(self.disk.as_ref(), start, self.segment_size, room, self.sync)?;
-        // From here on there is no way back: blocks that were granted are given away.
-        self.end()
-            .and_then(|()| name(self.disk.as_ref(), self.number))
-            .map_err(io::Error::other)?;
-        self.number += 1;
-        self.now = next;
-        Ok(())
-    }
-
-    /// Without its tail of zeros a segment says itself where it ends.
-    fn end(&self) -> io::Result<()> {
-        self.now.file.set_len(self.now.at)?;
-        self.now.file.sync()
+        now.fill(ahead).or_else(|_| now.fill(to))?;
+        Ok(now.granted(written))
     }
 }
 
