@@ -1,9 +1,10 @@
 //! Advisory locks: numbers that applications lock, which mean nothing to the server.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use vicinity_storage::{AdvisoryLock, Transaction};
 use vicinity_types::{PgError, Result, SqlState};
 
 /// What is locked: one number, or two; they never meet.
@@ -25,11 +26,29 @@ struct Hold {
     transaction: u32,
 }
 
+impl Key {
+    /// As reports of deadlocks name it.
+    fn shown(self, how: How) -> AdvisoryLock {
+        let (key, two) = match self {
+            Key::One(key) => {
+                let bits = key.cast_unsigned();
+                (((bits >> 32) as u32, (bits & u64::from(u32::MAX)) as u32), false)
+            }
+            Key::Two(a, b) => ((a.cast_unsigned(), b.cast_unsigned()), true),
+        };
+        AdvisoryLock { key, two, shared: how.shared }
+    }
+}
+
+impl Hold {
+    /// Whether it keeps a process from a lock.
+    fn is_before(&self, pid: i32, how: How) -> bool {
+        self.pid != pid && !(self.shared && how.shared)
+    }
+}
+
 /// Locks held at once (invariant *bounded*).
 const MOST: usize = 1 << 16;
-
-/// How often a waiter looks.
-const TICK: Duration = Duration::from_millis(5);
 
 /// All of a server's.
 #[derive(Default)]
@@ -57,8 +76,7 @@ impl Advisory {
                 .hint("You might need to increase max_locks_per_transaction."));
         }
         let holds = locks.entry(key).or_default();
-        let in_the_way = |h: &Hold| h.pid != pid && !(h.shared && how.shared);
-        if holds.iter().any(in_the_way) {
+        if holds.iter().any(|h| h.is_before(pid, how)) {
             return Ok(false);
         }
         let own = |h: &&mut Hold| h.pid == pid && h.shared == how.shared;
@@ -75,38 +93,29 @@ impl Advisory {
         Ok(true)
     }
 
-    /// Locks, waiting as long as `check` lets it and no longer than `timeout`.
-    pub fn lock(
-        &self,
-        pid: i32,
-        key: Key,
-        how: How,
-        timeout: Option<Duration>,
-        check: &dyn Fn() -> Result<()>,
-    ) -> Result<()> {
-        let began = Instant::now();
-        let mut outcome = Ok(());
+    /// Locks, waiting as long as the transaction may.
+    pub fn lock(&self, pid: i32, key: Key, how: How, txn: &Transaction) -> Result<()> {
         if self.try_lock(pid, key, how)? {
             return Ok(());
         }
         self.waiting.lock().push(pid);
-        vicinity_storage::blocking(|| {
-            outcome = loop {
-                match self.try_lock(pid, key, how).and_then(|got| check().map(|()| got)) {
-                    Ok(true) => break Ok(()),
-                    Ok(false) if timeout.is_some_and(|t| began.elapsed() >= t) => {
-                        break Err(PgError::new(
-                            SqlState::LOCK_NOT_AVAILABLE,
-                            "canceling statement due to lock timeout",
-                        ));
-                    }
-                    Ok(false) => std::thread::sleep(TICK),
-                    Err(e) => break Err(e),
-                }
-            };
-        });
+        let began = Instant::now();
+        let outcome = loop {
+            let waited = txn.wait_for_processes(began, key.shown(how), &self.before(pid, key, how));
+            match waited.and_then(|()| self.try_lock(pid, key, how)) {
+                Ok(false) => {}
+                done => break done.map(drop),
+            }
+        };
         self.waiting.lock().retain(|waiter| *waiter != pid);
         outcome
+    }
+
+    /// Whose locks are in the way.
+    fn before(&self, pid: i32, key: Key, how: How) -> Vec<i32> {
+        let locks = self.held.lock();
+        let holds = locks.get(&key).into_iter().flatten();
+        holds.filter(|h| h.is_before(pid, how)).map(|h| h.pid).collect()
     }
 
     /// Whether a process waits for a lock.

@@ -208,7 +208,8 @@ async fn what_waited_sees_what_it_waited_for() {
     server.stop().await;
 }
 
-/// A circle through two tables, through a table and a row, and one that only stands in the queue.
+/// A circle through two tables, through a table and a row, one that only stands in the queue, and such with numbers
+/// that applications lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlocks_are_found() {
     let server = TestServer::start().await;
@@ -220,6 +221,24 @@ async fn deadlocks_are_found() {
         ("update t set v = 2 where id = 1", "lock table u", "table u", "update t set v = 3"),
         ("select * from t", "select * from u", "drop table u", "drop table t"),
         ("select * from t", "select * from t", "lock table t", "lock table t"),
+        (
+            "select pg_advisory_xact_lock(1)",
+            "select pg_advisory_xact_lock(2)",
+            "select pg_advisory_xact_lock(2)",
+            "select pg_advisory_xact_lock(1)",
+        ),
+        (
+            "select pg_advisory_xact_lock(1)",
+            "update t set v = 2",
+            "update t set v = 3",
+            "select pg_advisory_xact_lock(1)",
+        ),
+        (
+            "lock table u",
+            "select pg_advisory_lock_shared(3, 4)",
+            "select pg_advisory_xact_lock(3, 4)",
+            "table u",
+        ),
     ] {
         run(&a, "begin").await;
         run(&b, "begin").await;

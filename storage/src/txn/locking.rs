@@ -9,7 +9,7 @@ use super::Transaction;
 use super::locks::{LockKey, LockMode, blocking};
 use super::relation_lock::{Attempt, RelationLock};
 use super::undo::Undo;
-use super::waits::{Blockers, Waiter, Wanted};
+use super::waits::{AdvisoryLock, Blockers, Waiter, Wanted};
 use crate::mvcc::Xid;
 
 /// How long a sleeper goes without looking whether its statement was cancelled.
@@ -123,6 +123,17 @@ impl Transaction {
             self.sleep(began, Wanted::Transaction(blocker), &by, || clock.wait_end(blocker, TICK))?;
         }
         Ok(())
+    }
+
+    /// Waits a moment for an advisory lock that other processes have: look again afterwards.
+    pub fn wait_for_processes(
+        &self,
+        began: Instant,
+        lock: AdvisoryLock,
+        pids: &[i32],
+    ) -> Result<()> {
+        let by = self.place.db.core.waits.of_processes(pids);
+        self.sleep(began, Wanted::Advisory(lock), &by, || std::thread::sleep(TICK))
     }
 
     /// One nap of a wait that began a while ago. An error if the wait would be for ever (40P01),

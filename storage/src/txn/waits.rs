@@ -25,6 +25,19 @@ pub(crate) enum Wanted {
     Transaction(Xid),
     /// A lock on a relation.
     Relation(Oid, RelationLock),
+    /// A lock that means nothing here.
+    Advisory(AdvisoryLock),
+}
+
+/// A lock on a number of an application's, as reports name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdvisoryLock {
+    /// The halves of a `bigint`, or two `integer`s.
+    pub key: (u32, u32),
+    /// Which of them.
+    pub two: bool,
+    /// With others that share it.
+    pub shared: bool,
 }
 
 /// Who waits.
@@ -57,6 +70,12 @@ impl Waits {
         Ok(())
     }
 
+    /// Those of some processes' transactions that wait: the others keep nobody for ever.
+    pub(crate) fn of_processes(&self, pids: &[i32]) -> Blockers {
+        let waits = self.0.lock();
+        waits.values().filter(|e| pids.contains(&e.who.pid)).map(|e| e.who.owner).collect()
+    }
+
     /// The waiting is over.
     pub(crate) fn leave(&self, owner: Owner) {
         self.0.lock().remove(&owner);
@@ -67,7 +86,7 @@ impl Waits {
         let waits = self.0.lock();
         let of = |who: Waiter| match who.wanted {
             Wanted::Transaction(xid) => Some((who, xid)),
-            Wanted::Relation(..) => None,
+            Wanted::Relation(..) | Wanted::Advisory(_) => None,
         };
         waits.values().filter_map(|e| of(e.who)).collect()
     }
@@ -105,6 +124,14 @@ fn deadlock(circle: &[Waiter]) -> PgError {
                 "{} on relation {oid} of database {}",
                 mode.name(),
                 crate::catalog::model::fixed::DATABASE
+            ),
+            Wanted::Advisory(lock) => format!(
+                "{} on advisory lock [{},{},{},{}]",
+                if lock.shared { "ShareLock" } else { "ExclusiveLock" },
+                crate::catalog::model::fixed::DATABASE,
+                lock.key.0,
+                lock.key.1,
+                if lock.two { 2 } else { 1 }
             ),
         };
         lines.push(format!("Process {} waits for {wanted}; blocked by process {next}.", who.pid));

@@ -55,8 +55,7 @@ fn key(args: &[Datum]) -> Key {
 fn lock(ctx: &ExecContext, args: &[Datum], shared: bool, transaction: bool) -> Result<Datum> {
     ctx.session.locks_advisory.store(true, Ordering::Relaxed);
     let (pid, how) = (ctx.session.pid(), How { shared, transaction });
-    let timeout = ctx.session.lock_timeout();
-    ctx.engine.advisory.lock(pid, key(args), how, timeout, &|| ctx.check())?;
+    ctx.engine.advisory.lock(pid, key(args), how, &ctx.txn)?;
     Ok(Datum::text(""))
 }
 
