@@ -214,4 +214,8 @@ impl Backend for Connection {
     fn cancel_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.cancel)
     }
+
+    fn end_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancel)
+    }
 }

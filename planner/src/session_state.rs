@@ -88,7 +88,7 @@ pub struct SessionState {
     statements: Mutex<NamedStatements>,
     portals: Mutex<Portals>,
     cancel: Arc<AtomicBool>,
-    terminate: AtomicBool,
+    terminate: Arc<AtomicBool>,
     /// When the running statement times out: microseconds after `epoch`, 0 for never.
     deadline: AtomicI64,
     epoch: Instant,
@@ -141,7 +141,7 @@ impl SessionState {
             statements: Mutex::default(),
             portals: Mutex::default(),
             cancel: Arc::default(),
-            terminate: AtomicBool::default(),
+            terminate: Arc::default(),
             deadline: AtomicI64::new(0),
             epoch: Instant::now(),
             temp_schema: AtomicU32::new(0),
@@ -513,6 +513,11 @@ impl SessionState {
     /// Portals with names. Not to be held while anything runs.
     pub fn portals(&self) -> MutexGuard<'_, Portals> {
         self.portals.lock()
+    }
+
+    /// The flag that ends the session.
+    pub fn end_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.terminate)
     }
 
     /// The flag a cancel request raises.

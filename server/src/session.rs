@@ -330,6 +330,10 @@ impl Backend for EngineSession {
     fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.state.cancel_flag()
     }
+
+    fn end_flag(&self) -> Arc<AtomicBool> {
+        self.state.end_flag()
+    }
 }
 
 /// What the client sends, for COPY. A cancel request ends the wait for it.

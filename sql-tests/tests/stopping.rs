@@ -1,12 +1,12 @@
 //! Whatever runs, or is being planned, can be stopped: by its time limit, by a cancel request, by the
 //! client's going, and by the server's.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 use vicinity_sql_tests::TestServer;
-use vicinity_sql_tests::raw::{Raw, query};
+use vicinity_sql_tests::raw::{Raw, query, tags};
 
 /// Statements that would run for hours.
 const ENDLESS: &[&str] = &[
@@ -118,6 +118,32 @@ async fn a_client_that_goes_ends_its_statement() {
         until_idle(&watcher).await;
     }
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_client_takes_nothing_can_be_ended() {
+    let server = TestServer::start().await;
+    let watcher = server.connect().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    raw.send(&query("select repeat('x', 1000) from generate_series(1, 1000000)")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+               where query like 'select repeat%' and pid <> pg_backend_pid()";
+    assert_eq!(watcher.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1);
+    until_idle(&watcher).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_says_nothing_else() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    raw.send(&query("select pg_sleep(60)")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (said, ()) = tokio::join!(raw.rest(), server.stop());
+    assert_eq!(tags(&said), "TE");
+    let want = "FATAL 57P01: terminating connection due to administrator command";
+    assert_eq!(said[1].error(), want);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -223,6 +223,9 @@ pub trait Backend: Send + 'static {
 
     /// Set by a cancel request, cleared by the loop when a new statement arrives.
     fn cancel_flag(&self) -> Arc<AtomicBool>;
+
+    /// Set when the session is to end: its statement fails with what the client is told.
+    fn end_flag(&self) -> Arc<AtomicBool>;
 }
 
 /// How a user is to be let in.

@@ -120,7 +120,7 @@ async fn admit<S: Service>(
     let (service, limits) = (Arc::clone(&shared.service), Arc::clone(&shared.limits));
     let backend = catch_unwind(AssertUnwindSafe(|| service.connect(session)))
         .unwrap_or_else(|_| Err(PgError::internal("the session could not be started")))?;
-    place.cancel_by(backend.cancel_flag());
+    place.cancel_by(backend.cancel_flag(), backend.end_flag());
     let mut protocol = Box::new(Protocol::new(backend, limits));
     let out = &mut protocol.out;
     encode::authentication(out, 0, &[]);
@@ -131,7 +131,7 @@ async fn admit<S: Service>(
     encode::backend_key(&mut first, place.pid, place.secret);
     encode::ready(&mut first, b'I');
     protocol.out.extend_from_slice(&first);
-    if wire.stream.send(&protocol.out).await.is_err() {
+    if wire.send(&protocol.out).await.is_err() {
         return Ok(None);
     }
     protocol.out.clear();
@@ -318,7 +318,7 @@ impl<S: Service> Connection<S> {
         if protocol.out.is_empty() {
             return Ok(());
         }
-        self.wire.stream.send(&protocol.out).await?;
+        self.wire.send(&protocol.out).await?;
         if protocol.out.capacity() > KEEP {
             protocol.out = BytesMut::with_capacity(8 << 10);
         } else {
@@ -331,7 +331,7 @@ impl<S: Service> Connection<S> {
     /// is sent. A client that goes away cancels its statement.
     async fn block(&mut self, tag: u8, job: Box<Job<S::Backend>>) -> std::io::Result<End> {
         let Some(mut protocol) = self.protocol.take() else { return Ok(End::Yes) };
-        let cancel = protocol.backend().cancel_flag();
+        let (cancel, end) = (protocol.backend().cancel_flag(), protocol.backend().end_flag());
         let (sender, mut chunks) = mpsc::channel(4);
         let (back, mut returned) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
@@ -385,18 +385,19 @@ impl<S: Service> Connection<S> {
                     {
                         wait(done).await?;
                     }
-                    if !lost && self.wire.stream.send(&chunk.bytes).await.is_err() {
+                    if !lost && self.wire.send(&chunk.bytes).await.is_err() {
                         (lost, feed) = (true, None);
                         cancel.store(true, Ordering::Relaxed);
                     }
                 }
                 Next::Chunk(None) => open = false,
+                Next::Remind if stopped => end.store(true, Ordering::Relaxed),
                 Next::Remind => cancel.store(true, Ordering::Relaxed),
                 Next::Fed(more) => feed = feed.filter(|_| more),
                 Next::Read => {}
                 Next::Stopped => {
                     stopped = true;
-                    cancel.store(true, Ordering::Relaxed);
+                    end.store(true, Ordering::Relaxed);
                 }
                 Next::Lost => {
                     (lost, feed) = (true, None);
@@ -416,7 +417,7 @@ impl<S: Service> Connection<S> {
             if let Some(done) = chunk.barrier {
                 wait(done).await?;
             }
-            self.wire.stream.send(&chunk.bytes).await?;
+            self.wire.send(&chunk.bytes).await?;
         }
         let Some(protocol) = &mut self.protocol else { return Ok(End::Yes) };
         if protocol.is_over() && !lost {

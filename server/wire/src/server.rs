@@ -83,6 +83,8 @@ pub struct Tls {
 struct Entry {
     secret: i32,
     cancel: Arc<AtomicBool>,
+    /// The session is to end.
+    end: Arc<AtomicBool>,
 }
 
 /// A session's place among the counted ones; freed when dropped.
@@ -97,10 +99,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// The session has a flag of its own for cancel requests to set.
-    pub(crate) fn cancel_by(&self, flag: Arc<AtomicBool>) {
+    /// The session has flags of its own: one that cancel requests set, one that the server's end does.
+    pub(crate) fn cancel_by(&self, cancel: Arc<AtomicBool>, end: Arc<AtomicBool>) {
         if let Some(entry) = self.book.sessions.lock().get_mut(&self.pid) {
-            entry.cancel = flag;
+            entry.cancel = cancel;
+            entry.end = end;
         }
     }
 }
@@ -198,7 +201,7 @@ impl<S: Service> Shared<S> {
             }
         };
         let (secret, cancel) = (rand::random(), Arc::new(AtomicBool::new(false)));
-        sessions.insert(pid, Entry { secret, cancel: Arc::clone(&cancel) });
+        sessions.insert(pid, Entry { secret, cancel: Arc::clone(&cancel), end: Arc::default() });
         Ok(Place { pid, secret, cancel, book: Arc::clone(&self.book) })
     }
 
@@ -325,7 +328,7 @@ impl<S: Service> ServerHandle<S> {
         let _ = self.quit.send(true);
         self.shared.stopping.store(true, Ordering::Release);
         for entry in self.shared.book.sessions.lock().values() {
-            entry.cancel.store(true, Ordering::Relaxed);
+            entry.end.store(true, Ordering::Relaxed);
         }
         for stop in self.shared.stops.lock().values() {
             stop.stop();

@@ -70,6 +70,19 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Writes everything. A client that takes nothing does not keep a session that is to end.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut writing = std::pin::pin!(self.stream.send(bytes));
+        let stop = &self.stop;
+        std::future::poll_fn(|cx| match writing.as_mut().poll(cx) {
+            Poll::Pending if stop.is_set_or_register(cx) => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+            }
+            polled => polled,
+        })
+        .await
+    }
+
     /// Reads once. A stop is noticed only when there is nothing to read.
     pub async fn fill(&mut self) -> io::Result<Read> {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await
