@@ -188,7 +188,29 @@ fn column_action(p: &mut Parser) -> Result<Option<ColumnAction>, ParserError> {
             }));
         }
     }
+    if take_words(p, &["add", "generated"]) {
+        return add_identity(p).map(Some);
+    }
     identity(p)
+}
+
+/// `{ALWAYS | BY DEFAULT} AS IDENTITY (...)`
+fn add_identity(p: &mut Parser) -> Result<ColumnAction, ParserError> {
+    let always = take_word(p, "always");
+    if !always {
+        p.expect_keywords(&[K::BY, K::DEFAULT])?;
+    }
+    p.expect_keywords(&[K::AS, K::IDENTITY])?;
+    let (mut sequence, mut options) = (None, Vec::new());
+    if p.consume_token(&Token::LParen) {
+        while !p.consume_token(&Token::RParen) {
+            match take_words(p, &["sequence", "name"]) {
+                true => sequence = Some(p.parse_object_name(false)?),
+                false => options.push(sequence_option(p)?),
+            }
+        }
+    }
+    Ok(ColumnAction::AddIdentity { always, sequence, options })
 }
 
 /// `SET GENERATED ... | SET option | RESTART [WITH n]`, any number of them.

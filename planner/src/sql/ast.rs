@@ -286,6 +286,12 @@ pub enum ColumnAction {
     DropIdentity {
         if_exists: bool,
     },
+    /// `ADD GENERATED ... AS IDENTITY (SEQUENCE NAME sequence ...)`
+    AddIdentity {
+        always: bool,
+        sequence: Option<ObjectName>,
+        options: Vec<ast::SequenceOptions>,
+    },
     Identity {
         always: Option<bool>,
         options: Vec<ast::SequenceOptions>,

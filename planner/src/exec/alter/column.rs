@@ -7,7 +7,7 @@ use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
     Column, ConstraintKind, Identity, Object, Relation, RelationKind, TableDef,
 };
-use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::ddl::constraint::{self, PendingKind};
 use super::super::ddl::depend::{self, Node};
@@ -233,42 +233,8 @@ pub(super) fn alter(
             dependents::check_type_may_change(ctx, r.oid, number(at), own)?;
             rewrite::change_type(ctx, r, at, (written.ty, written.ndims), using.as_ref())
         }
-        AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
-            if !column.not_null {
-                return Err(PgError::new(
-                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!(
-                        "column \"{own}\" of relation \"{}\" must be declared NOT NULL before \
-                         identity can be added",
-                        r.name
-                    ),
-                ));
-            }
-            if column.identity.is_some() || column.default.is_some() {
-                let what = if column.identity.is_some() {
-                    "is already an identity column"
-                } else {
-                    "already has a default value"
-                };
-                return Err(PgError::new(
-                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!("column \"{own}\" of relation \"{}\" {what}", r.name),
-                ));
-            }
-            if !matches!(column.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
-                return Err(PgError::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    "identity column type must be smallint, integer, or bigint",
-                ));
-            }
-            let options = sequence_options.clone().unwrap_or_default();
-            let (made, _) = table::serial_for(ctx, r, column, number(at), Some(&options))?;
-            ctx.txn.put(Object::Relation(Arc::new(made)))?;
-            let kind = match generated_as {
-                Some(GeneratedAs::ByDefault) => Identity::ByDefault,
-                _ => Identity::Always,
-            };
-            change_column(ctx, r.oid, at, |c| c.identity = Some(kind)).map(drop)
+        AlterColumnOperation::AddGenerated { .. } => {
+            Err(PgError::internal("ADD GENERATED is an action of its own"))
         }
     }
 }

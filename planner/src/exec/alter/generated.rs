@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::SequenceOptions;
+use sqlparser::ast::{ObjectName, SequenceOptions};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{Column, Identity, Object, Relation, RelationKind};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result, SqlState, oid};
 
-use super::super::ddl::sequence;
+use super::super::ddl::{sequence, table};
 use super::super::name;
 use super::{change_column, number};
 use crate::context::ExecContext;
@@ -35,6 +35,43 @@ fn own_sequence(ctx: &ExecContext, r: &Relation, at: usize) -> Option<Arc<Relati
         .sequences_of(r.oid)
         .find(|s| s.sequence().is_some_and(|d| d.identity && d.owned_by == owned))
         .cloned()
+}
+
+/// `ADD GENERATED ... AS IDENTITY`, by a sequence of a name if it has one.
+pub(super) fn add_identity(
+    ctx: &ExecContext,
+    r: &Relation,
+    at: usize,
+    c: &Column,
+    (always, sequence, options): (bool, Option<&ObjectName>, &[SequenceOptions]),
+) -> Result<()> {
+    let not_ready = |what: &str| {
+        let text = format!("column \"{}\" of relation \"{}\" {what}", c.name, r.name);
+        Err(PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text))
+    };
+    if !c.not_null {
+        return not_ready("must be declared NOT NULL before identity can be added");
+    }
+    if c.identity.is_some() {
+        return not_ready("is already an identity column");
+    }
+    if c.default.is_some() {
+        return not_ready("already has a default value");
+    }
+    if !matches!(c.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
+        return Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "identity column type must be smallint, integer, or bigint",
+        ));
+    }
+    let (mut made, _) = table::serial_for(ctx, r, c, number(at), Some(options))?;
+    if let Some(given) = sequence {
+        (made.schema, made.name) = name::target(ctx, given)?;
+        name::check_free(ctx, made.schema, &made.name)?;
+    }
+    ctx.txn.put(Object::Relation(Arc::new(made)))?;
+    let kind = if always { Identity::Always } else { Identity::ByDefault };
+    change_column(ctx, r.oid, at, |c| c.identity = Some(kind)).map(drop)
 }
 
 /// `DROP IDENTITY`: the sequence goes with it.

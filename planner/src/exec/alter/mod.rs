@@ -202,6 +202,9 @@ fn column_action(
         ColumnAction::DropIdentity { if_exists } => {
             generated::drop_identity(ctx, r, at, c, *if_exists)
         }
+        ColumnAction::AddIdentity { always, sequence, options } => {
+            generated::add_identity(ctx, r, at, c, (*always, sequence.as_ref(), options))
+        }
         ColumnAction::Identity { always, options, restart } => {
             generated::set_identity(ctx, r, at, c, (*always, options, *restart))
         }
