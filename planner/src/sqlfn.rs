@@ -10,6 +10,9 @@ use crate::bind::Variables;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::inner::{self, Statement};
+use crate::resolve::Context;
+use crate::resolve::cast::can_coerce;
+use crate::resolve::types::Types;
 
 /// A compiled function.
 #[derive(Debug)]
@@ -57,11 +60,17 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     let types = declared.input_types().iter().map(|t| full_type(ctx, *t)).collect();
     let oids = declared.input_types();
     let names = Arguments { declared, types };
-    let statements = inner::split(&declared.body)?
+    let body = &declared.body;
+    let prepare = |text: &String| {
+        inner::prepare(ctx, text, &oids, &names).map_err(|e| {
+            in_body(e, body, text).context(format!("SQL function \"{}\"", declared.name))
+        })
+    };
+    let statements = inner::split(body)
+        .map_err(|e| in_body(e, body, body))?
         .iter()
-        .map(|text| inner::prepare(ctx, text, &oids, &names))
-        .collect::<Result<Vec<_>>>()
-        .map_err(|e| e.context(format!("SQL function \"{}\"", declared.name)))?;
+        .map(prepare)
+        .collect::<Result<Vec<_>>>()?;
     let function = Function {
         columns: result_columns(ctx, declared),
         names: out_names(declared),
@@ -72,6 +81,19 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     };
     check_result(ctx, &function, declared)?;
     Ok(function)
+}
+
+/// Errors of a statement show the function's body, with the position in it.
+fn in_body(mut error: PgError, body: &str, statement: &str) -> PgError {
+    let report = error.report_mut();
+    let before = body.find(statement).and_then(|at| body.get(..at));
+    if let (Some(before), None) = (before, &report.internal_query)
+        && let Some(place) = report.position.take()
+    {
+        report.internal_position = Some(before.chars().count() + place);
+        report.internal_query = Some(body.to_owned());
+    }
+    error
 }
 
 fn out_names(declared: &Declared) -> Option<Arc<[String]>> {
@@ -123,6 +145,15 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
             "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
                 .to_owned(),
         );
+    }
+    if let ([one], true) = (given, f.columns.is_empty())
+        && declared.returns != oid::RECORD
+        && one.ty.oid != oid::UNKNOWN
+    {
+        let types = Types { catalog: ctx.catalog.clone() };
+        if !can_coerce(&types, &[one.ty.oid], &[declared.returns], Context::Assignment) {
+            return mismatch(format!("Actual return type is {}.", types.name(one.ty.oid)));
+        }
     }
     let whole = given.len() == 1 && given.first().is_some_and(|c| c.ty.kind == Kind::Record);
     let wanted = if f.columns.is_empty() { 1 } else { f.columns.len() };

@@ -187,7 +187,8 @@ pub(super) fn rename(columns: &mut [OutputColumn], alias: &ast::TableAlias) -> R
                 columns.len(),
                 alias.columns.len()
             ),
-        ));
+        )
+        .or_at(super::position(alias.name.span)));
     }
     for (column, name) in columns.iter_mut().zip(&alias.columns) {
         column.name = fold(&name.name);

@@ -9,7 +9,7 @@ use super::special::Subscripts;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
-use crate::resolve::common::require_common;
+use crate::resolve::common::{require_common, require_common_at};
 use crate::sql::star::ALL_FIELDS;
 
 impl Binder<'_> {
@@ -252,10 +252,10 @@ impl Binder<'_> {
             results.insert(0, self.expr(otherwise)?);
         }
         let inputs: Vec<u32> = results.iter().map(|r| r.ty.oid).collect();
-        let ty = require_common(&self.types, &inputs, "CASE")?;
-        let ty = self.ty(ty);
         let written = otherwise.into_iter().chain(conditions.iter().map(|when| &when.result));
         let places: Vec<_> = written.map(|e| self.place(e)).collect();
+        let ty = require_common_at(&self.types, &inputs, "CASE", &places)?;
+        let ty = self.ty(ty);
         let mut results = self.coerce_all(results, ty, &places)?;
         let otherwise = if has_else {
             results.remove(0).expr
@@ -284,8 +284,8 @@ impl Binder<'_> {
             .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."));
         }
         let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
-        let common = require_common(&self.types, &inputs, "ARRAY")?;
         let places: Vec<_> = array.elem.iter().map(|e| self.place(e)).collect();
+        let common = require_common_at(&self.types, &inputs, "ARRAY", &places)?;
         if let Some(elem) = self.types.element(common) {
             let ty = self.ty(common);
             let values = self.coerce_all(values, ty, &places)?;
@@ -331,18 +331,19 @@ impl Binder<'_> {
 
     /// `a[1]`, `a[1:2]`, `(c).f`, and chains of them.
     fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> Result<Typed> {
+        let place = self.place(root);
         let (mut value, mut rest) = self.access_root(root, chain)?;
         while let Some(step) = rest.first() {
             match step {
                 AccessExpr::Dot(field) => {
-                    value = self.field(value, field)?;
+                    value = self.field(value, field, place)?;
                     rest = rest.get(1..).unwrap_or_default();
                 }
                 AccessExpr::Subscript(_) => {
                     let count =
                         rest.iter().take_while(|s| matches!(s, AccessExpr::Subscript(_))).count();
                     let (subscripts, tail) = rest.split_at(count);
-                    value = self.subscripts(value, subscripts)?;
+                    value = self.subscripts(value, subscripts).map_err(|e| e.or_at(place))?;
                     rest = tail;
                 }
             }
@@ -376,14 +377,15 @@ impl Binder<'_> {
         Ok((self.expr(root)?, chain))
     }
 
-    fn field(&mut self, value: Typed, field: &ast::Expr) -> Result<Typed> {
+    /// A field of a value that stands at `place`.
+    fn field(&mut self, value: Typed, field: &ast::Expr, place: Option<usize>) -> Result<Typed> {
         let ast::Expr::Identifier(ident) = field else {
             return Err(PgError::unsupported("this field selection"));
         };
         let name = fold(ident);
-        let place = super::position(ident.span);
         if name == ALL_FIELDS {
             let text = "row expansion via \"*\" is not supported here";
+            let place = super::position(ident.span);
             return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text).or_at(place));
         }
         let fields = self.row_fields(&value);

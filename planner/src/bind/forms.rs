@@ -10,7 +10,7 @@ use super::special::Special;
 use super::{Binder, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
-use crate::resolve::common::require_common;
+use crate::resolve::common::require_common_at;
 
 fn plain(values: Vec<Typed>) -> Arguments {
     Arguments { values, names: Vec::new(), variadic: false, star: false }
@@ -69,12 +69,14 @@ impl Binder<'_> {
             "greatest" | "least" => {
                 let values = self.arguments(&f.args)?.values;
                 let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
-                let ty = require_common(&self.types, &inputs, &name.to_uppercase())?;
+                let places = argument_places(&f.args);
+                let word = name.to_uppercase();
+                let ty = require_common_at(&self.types, &inputs, &word, &places)?;
                 if lacks_order(ty) {
                     return Err(lacks("a comparison function", &self.types.name(ty)));
                 }
                 let ty = self.ty(ty);
-                let values = self.coerce_all(values, ty, &argument_places(&f.args))?;
+                let values = self.coerce_all(values, ty, &places)?;
                 Ok(Some(special::greatest_least(values, ty, name == "greatest")))
             }
             "nullif" => self.nullif(&f.args).map(Some),
@@ -142,9 +144,10 @@ impl Binder<'_> {
     fn coalesce(&mut self, args: &FunctionArguments) -> Result<Typed> {
         let values = self.arguments(args)?.values;
         let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();
-        let ty = require_common(&self.types, &inputs, "COALESCE")?;
+        let places = argument_places(args);
+        let ty = require_common_at(&self.types, &inputs, "COALESCE", &places)?;
         let ty = self.ty(ty);
-        let mut values = self.coerce_all(values, ty, &argument_places(args))?;
+        let mut values = self.coerce_all(values, ty, &places)?;
         let Some(last) = values.pop() else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""));
         };

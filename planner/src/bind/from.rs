@@ -497,8 +497,7 @@ pub(super) fn rename(mut item: Item, alias: Option<&ast::TableAlias>) -> Result<
                 item.alias,
                 alias.columns.len()
             ),
-        )
-        .or_at(super::position(alias.name.span)));
+        ));
     }
     let mut names = alias.columns.iter();
     for column in item.columns.iter_mut().filter(|c| !c.hidden) {

@@ -10,14 +10,21 @@ pub fn common_type(types: &Types, inputs: &[Oid]) -> Option<Oid> {
     try_common(types, inputs).ok()
 }
 
-/// The same, or the two types that do not go together.
-fn try_common(types: &Types, inputs: &[Oid]) -> std::result::Result<Oid, (Oid, Oid)> {
+/// Two types that do not go together, and which of the inputs has the second.
+struct Mismatch {
+    have: Oid,
+    other: Oid,
+    at: usize,
+}
+
+/// The same, or what does not go together.
+fn try_common(types: &Types, inputs: &[Oid]) -> std::result::Result<Oid, Mismatch> {
     let Some(first) = inputs.first().copied() else { return Ok(oid::TEXT) };
     if first != oid::UNKNOWN && inputs.iter().all(|ty| *ty == first) {
         return Ok(first);
     }
     let mut best = types.base(first);
-    for input in inputs.iter().skip(1) {
+    for (at, input) in inputs.iter().enumerate().skip(1) {
         let ty = types.base(*input);
         if ty == oid::UNKNOWN || ty == best {
             continue;
@@ -28,7 +35,7 @@ fn try_common(types: &Types, inputs: &[Oid]) -> std::result::Result<Oid, (Oid, O
         }
         let (have, new) = (types.category(best), types.category(ty));
         if have != new {
-            return Err((best, ty));
+            return Err(Mismatch { have: best, other: ty, at });
         }
         let up = can_coerce(types, &[best], &[ty], Context::Implicit);
         let down = can_coerce(types, &[ty], &[best], Context::Implicit);
@@ -41,10 +48,20 @@ fn try_common(types: &Types, inputs: &[Oid]) -> std::result::Result<Oid, (Oid, O
 
 /// The common type, or `42804`: `CASE types integer and text cannot be matched`.
 pub fn require_common(types: &Types, inputs: &[Oid], what: &str) -> Result<Oid> {
-    try_common(types, inputs).map_err(|(a, b)| {
-        PgError::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!("{what} types {} and {} cannot be matched", types.name(a), types.name(b)),
-        )
+    require_common_at(types, inputs, what, &[])
+}
+
+/// The same of inputs that stand at these places.
+pub fn require_common_at(
+    types: &Types,
+    inputs: &[Oid],
+    what: &str,
+    places: &[Option<usize>],
+) -> Result<Oid> {
+    try_common(types, inputs).map_err(|m| {
+        let (have, other) = (types.name(m.have), types.name(m.other));
+        let text = format!("{what} types {have} and {other} cannot be matched");
+        let place = places.get(m.at).copied().flatten();
+        PgError::new(SqlState::DATATYPE_MISMATCH, text).or_at(place)
     })
 }

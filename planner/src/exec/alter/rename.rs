@@ -37,7 +37,10 @@ pub(crate) fn relation(ctx: &ExecContext, r: &Relation, to: &str) -> Result<()> 
 }
 
 pub(super) fn column(ctx: &ExecContext, r: &Relation, from: &str, to: &str) -> Result<()> {
-    let at = place(r, from)?;
+    let at = place(r, from).map_err(|_| {
+        let text = format!("column \"{from}\" does not exist");
+        PgError::new(SqlState::UNDEFINED_COLUMN, text)
+    })?;
     if place(r, to).is_ok() {
         return Err(PgError::new(
             SqlState::DUPLICATE_COLUMN,

@@ -177,11 +177,21 @@ fn language(ctx: &ExecContext, c: &CreateFunction) -> Result<Language> {
     }
 }
 
+/// An argument's type that is not there is told without quotes, and not where it stands.
+fn unquoted(error: PgError) -> PgError {
+    let mut error = error.without_position();
+    if error.code() == SqlState::UNDEFINED_OBJECT {
+        let report = error.report_mut();
+        report.message = report.message.replace('"', "");
+    }
+    error
+}
+
 fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
     let mut out: Vec<Argument> = Vec::new();
     let mut defaults = false;
     for a in &c.args {
-        let ty = types::resolve_type(ctx, &a.ty)?;
+        let ty = types::resolve_type(ctx, &a.ty).map_err(unquoted)?;
         let mode = match a.mode {
             sql::ArgMode::In => ArgMode::In,
             sql::ArgMode::Out => ArgMode::Out,

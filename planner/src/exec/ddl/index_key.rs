@@ -66,7 +66,7 @@ fn source(
 ) -> Result<(AttrNumber, Option<KeyExpr>, Oid)> {
     let def = table_def(table)?;
     if let Expr::Identifier(own) = written {
-        let number = column(def, &name::ident(own)).map_err(|e| e.or_at(name::ident_at(own)))?;
+        let number = column(def, &name::ident(own))?;
         return Ok((number, None, type_of(def, number)));
     }
     let bound = stored::define(ctx, table, written, place)?;

@@ -43,7 +43,7 @@ pub(crate) fn columns_into(ctx: &ExecContext, draft: &mut Draft, like: &Like) ->
     let source = name::relation(ctx, &like.name)?;
     let mut numbers = Vec::new();
     for (number, c) in (1..).zip(columns(&source)?).filter(|(_, c)| !c.dropped) {
-        table::check_name(draft, &c.name, None)?;
+        table::check_name(draft, &c.name)?;
         let at = draft.columns.len();
         let column = Column {
             default: c.default.clone().filter(|_| like.defaults),

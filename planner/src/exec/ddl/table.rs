@@ -294,8 +294,8 @@ pub(crate) fn check_storage_option(key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn check_name(draft: &Draft, column: &str, at: Option<usize>) -> Result<()> {
-    let duplicate = |text| Err(PgError::new(SqlState::DUPLICATE_COLUMN, text).or_at(at));
+pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
+    let duplicate = |text| Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
     if SYSTEM_COLUMNS.contains(&column) {
         return duplicate(format!("column name \"{column}\" conflicts with a system column name"));
     }
@@ -331,7 +331,7 @@ pub(crate) fn bare_column(ctx: &ExecContext, def: &ColumnDef) -> Result<(Column,
 
 fn add_column(ctx: &ExecContext, draft: &mut Draft, def: &ColumnDef) -> Result<()> {
     let own = name::ident(&def.name);
-    check_name(draft, &own, name::ident_at(&def.name))?;
+    check_name(draft, &own)?;
     let (mut column, written) = bare_column(ctx, def)?;
     let at = draft.columns.len();
     if written.serial {
@@ -635,7 +635,7 @@ fn check_family(parent: &Relation, temporary: bool, partition: bool) -> Result<(
 pub(crate) fn draft(schema: Oid, own: String, columns: Vec<Column>) -> Result<Draft> {
     let mut draft = Draft::new(schema, own);
     for c in columns {
-        check_name(&draft, &c.name, None)?;
+        check_name(&draft, &c.name)?;
         draft.columns.push(c);
     }
     Ok(draft)

@@ -225,7 +225,8 @@ pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
             validate_generated(ctx, &relation, text)?;
         }
     }
-    Rules::new(ctx, &relation).map(drop)
+    // Positions are of the stored text, not of the statement.
+    Rules::new(ctx, &relation).map(drop).map_err(PgError::without_position)
 }
 
 /// A generated column is computed from plain columns, always the same way.

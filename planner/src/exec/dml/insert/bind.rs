@@ -118,7 +118,8 @@ impl Listed {
             return Err(too_many(true).or_at(at));
         }
         if self.explicit && row.len() < self.columns.len() {
-            return Err(too_many(false));
+            let behind = self.columns.get(row.len()).and_then(|place| place.position);
+            return Err(too_many(false).or_at(behind));
         }
         let mut cells: BoundRow = Vec::with_capacity(row.len());
         for (expr, to) in row.iter().zip(&self.columns) {
