@@ -2,27 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
-use vicinity_sql_tests::TestServer;
+use vicinity_sql_tests::{TestServer, program};
 
 fn pgbench(port: u16, args: &[&str]) -> String {
-    let done = Command::new("pgbench")
-        .args(["-h", "127.0.0.1", "-U", "postgres", "-p"])
-        .arg(port.to_string())
-        .args(args)
-        .arg("postgres")
-        .output()
-        .unwrap();
-    let said = [done.stdout, done.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(done.status.success(), "pgbench {args:?}: {said}");
-    said
+    let done = program::run("pgbench", port, args);
+    String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pgbench_runs_unchanged() {
-    if Command::new("pgbench").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if program::is_missing("pgbench") {
         eprintln!("skipped: pgbench is not installed");
         return;
     }

@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
-use vicinity_sql_tests::TestServer;
+use vicinity_sql_tests::{TestServer, program};
 
 const DATABASE: &str = r#"
 create extension pase;
@@ -44,16 +43,10 @@ insert into app.child values (1, 'done', (1, 'x"y'), 5);
 select setval('app.numbers', 7);
 "#;
 
-fn run(program: &str, port: u16, args: &[&str]) -> String {
-    let done = Command::new(program)
-        .args(["-h", "127.0.0.1", "-U", "postgres", "-p"])
-        .arg(port.to_string())
-        .args(args)
-        .arg("postgres")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success() && said.is_empty(), "{program} {args:?}: {said}");
+fn run(name: &str, port: u16, args: &[&str]) -> String {
+    let done = program::run(name, port, args);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.is_empty(), "{name} {args:?}: {said}");
     String::from_utf8(done.stdout).unwrap()
 }
 
@@ -74,9 +67,7 @@ fn dump(port: u16) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_dumped_can_be_restored() {
-    let is_missing =
-        |program| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err();
-    if is_missing("pg_dump") || is_missing("psql") {
+    if program::is_missing("pg_dump") || program::is_missing("psql") {
         eprintln!("skipped: pg_dump or psql is not installed");
         return;
     }

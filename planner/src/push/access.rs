@@ -118,14 +118,7 @@ fn comparison(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<(
         Expr::BinaryExpr(b) => ((*b.left).clone(), b.op, (*b.right).clone()),
         other => {
             let (callable, args) = callable_of(other)?;
-            let op = match callable.operator()?.name {
-                "=" => Operator::Eq,
-                "<" => Operator::Lt,
-                "<=" => Operator::LtEq,
-                ">" => Operator::Gt,
-                ">=" => Operator::GtEq,
-                _ => return None,
-            };
+            let op = super::comparison(callable)?;
             let [left, right] = args else { return None };
             let [l, r] = callable.args() else { return None };
             let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);

@@ -8,6 +8,7 @@ use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::IndexDef;
 
 use super::access::{Fit, KeyOver, conjuncts, fit, is_row_free, stored};
+use super::comparison;
 use super::computed::Computed;
 use super::spec::KeyBound;
 use crate::bind::{held, quantified};
@@ -208,14 +209,7 @@ impl Reader<'_> {
         if l.kind == r.kind || !is_family(l.kind, r.kind) {
             return None;
         }
-        let op = match callable.operator()?.name {
-            "=" => Operator::Eq,
-            "<" => Operator::Lt,
-            "<=" => Operator::LtEq,
-            ">" => Operator::Gt,
-            ">=" => Operator::GtEq,
-            _ => return None,
-        };
+        let op = comparison(callable)?;
         let zone = asks_zone(l.kind, r.kind);
         let value = |e: &Expr, ty: PgType| match self.column(e) {
             Some(_) => e.clone(),

@@ -14,11 +14,26 @@ pub mod lower;
 pub mod spatial;
 pub mod spec;
 
-use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::Expr;
+use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, Operator};
+
+use crate::call::Callable;
 pub use lower::lower;
 pub use spec::{AccessSpec, KeyBound, ScanNode, ScanSource, ScanSpec};
+
+/// The order or equality that a btree operator stands for.
+fn comparison(callable: &Arc<dyn Callable>) -> Option<Operator> {
+    Some(match callable.operator()?.name {
+        "=" => Operator::Eq,
+        "<" => Operator::Lt,
+        "<=" => Operator::LtEq,
+        ">" => Operator::Gt,
+        ">=" => Operator::GtEq,
+        _ => return None,
+    })
+}
 
 /// Whether a filter can run inside a scan: no subqueries in it.
 pub fn can_run_in_scan(filter: &Expr) -> bool {
