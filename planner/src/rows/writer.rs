@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use vicinity_storage::Row;
 use vicinity_types::io::short;
 use vicinity_types::tuple::Whole;
-use vicinity_types::{Datum, Io, Kind, Result, binary_out, raw, text_out};
+use vicinity_types::{Datum, Io, Kind, Oid, Result, binary_out, raw, text_out};
 
 use super::{RowSink, StoredColumn};
 use crate::call::PgType;
@@ -40,6 +40,8 @@ const COLUMNS: usize = 8;
 /// The last value of a column that takes time to write, and its field: dates and times often come again.
 #[derive(Clone, Copy)]
 struct Last {
+    /// The type and the value: columns that share a place may have the same number for other texts.
+    ty: Oid,
     value: u64,
     field: [u8; Last::ROOM],
     length: usize,
@@ -47,7 +49,7 @@ struct Last {
 
 impl Last {
     const ROOM: usize = 40;
-    const NONE: Last = Last { value: 0, field: [0; Last::ROOM], length: 0 };
+    const NONE: Last = Last { ty: 0, value: 0, field: [0; Last::ROOM], length: 0 };
 
     /// Writes a value's field; its length, `None` if it is too long.
     #[inline(always)]
@@ -59,7 +61,7 @@ impl Last {
         field: &mut [u8; FIELD],
     ) -> Option<usize> {
         let word = word(value)?;
-        if self.length == 0 || self.value != word {
+        if self.length == 0 || self.value != word || self.ty != ty.oid {
             self.renew(ty, value, word, io)?;
         }
         // All of the array, whose size is known: no loop.
@@ -75,7 +77,7 @@ impl Last {
         let (length, room) = self.field.split_first_chunk_mut::<4>()?;
         room.get_mut(..text.len())?.copy_from_slice(&text);
         *length = u32::try_from(text.len()).ok()?.to_be_bytes();
-        (self.value, self.length) = (word, 4 + text.len());
+        (self.ty, self.value, self.length) = (ty.oid, word, 4 + text.len());
         Some(())
     }
 }
