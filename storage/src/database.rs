@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -38,6 +39,9 @@ pub struct Options {
     pub sync: bool,
     /// Bytes of a WAL segment.
     pub wal_segment_size: u64,
+    /// How long records that nobody waits for may gather before they are written. Tests that must
+    /// know what the disk does when make it long.
+    pub wal_writer_delay: Duration,
     /// Called once if the WAL can no longer be written; must end the process. `None` leaves the
     /// database refusing every commit.
     pub on_fatal: Option<OnFatal>,
@@ -47,7 +51,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { sync: true, wal_segment_size: 64 << 20, on_fatal: None, vacuum: true }
+        Options {
+            sync: true,
+            wal_segment_size: 64 << 20,
+            wal_writer_delay: Duration::from_millis(5),
+            on_fatal: None,
+            vacuum: true,
+        }
     }
 }
 

@@ -74,14 +74,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         state.apply(&outline, record)
     })?;
     state.drop_leftovers();
-    let wal = Arc::new(Wal::start(
-        disk.clone(),
-        extent.end,
-        next_segment,
-        options.wal_segment_size,
-        options.sync,
-        options.on_fatal.clone(),
-    )?);
+    let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
     restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
     let max_oid = outline.max_oid;
     state.finish(wal, outline.max_xid + 1, max_oid)

@@ -1,42 +1,146 @@
-//! A disk in memory that forgets. What was synced stays; of the rest, a crash keeps what a seed says:
-//! each unsynced write whole, torn, or not at all.
+//! A disk in memory that forgets. What was synced stays; of the rest, a crash keeps what a seed says.
+//!
+//! - Of writes any part may stay, in sectors or cut off at any byte, whatever became of writes before and behind.
+//! - The length of a file, as writes and [`DiskFile::set_len`] change it, is kept or not for itself; bytes that were
+//!   never written are zeros.
+//! - Creating, renaming and removing are kept or not, each for itself and each whole.
+//! - After a sync that failed, what it was for stays or is lost there and then, and later syncs, which
+//!   may say that all is well, do not bring it back.
+//!
+//! Every operation is a step. [`SimDisk::fault_after`] has something happen in the middle of one.
 
-use std::collections::BTreeMap;
+mod crash;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::{Disk, DiskFile, Lasting};
+use crash::{Dice, Keep};
 
-type Shared<T> = Arc<Mutex<T>>;
+/// What goes wrong at some step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The machine stops: the step is done in part, or not at all, and no later one is.
+    Stop,
+    /// The step fails, having been done in part, or not at all; later ones go well.
+    Error,
+    /// The next sync does nothing and says that it did: for the test of the test.
+    Lie,
+}
+
+/// What happens to a file between two syncs.
+#[derive(Clone)]
+enum Change {
+    Write(u64, Arc<[u8]>),
+    Length(u64),
+}
 
 #[derive(Clone, Default)]
 struct FileState {
-    synced: Vec<u8>,
-    current: Vec<u8>,
-    /// Writes since the last sync, in order.
-    pending: Vec<(u64, Vec<u8>)>,
+    synced: Arc<Vec<u8>>,
+    current: Arc<Vec<u8>>,
+    /// Since the last sync, in order.
+    pending: Vec<Change>,
     /// Bytes up to which it has blocks.
     blocks: u64,
 }
 
+/// A file, whatever it is called.
+type Inode = u64;
+
+/// What happens to a directory between two syncs.
+#[derive(Clone)]
+enum Naming {
+    Dir(String),
+    Put(String, Inode),
+    Gone(String),
+    Move(String, String, Inode),
+}
+
+impl Naming {
+    /// Whether it happens in this directory.
+    fn is_in(&self, dir: &str) -> bool {
+        let (Naming::Dir(path)
+        | Naming::Put(path, _)
+        | Naming::Gone(path)
+        | Naming::Move(path, _, _)) = self;
+        parent(path) == dir
+    }
+}
+
+/// The names there are.
+#[derive(Clone, Default)]
+struct Names {
+    files: BTreeMap<String, Inode>,
+    dirs: BTreeSet<String>,
+}
+
+impl Names {
+    fn apply(&mut self, change: &Naming) {
+        match change {
+            Naming::Dir(path) => {
+                self.dirs.insert(path.clone());
+            }
+            Naming::Put(path, inode) => {
+                self.files.insert(path.clone(), *inode);
+            }
+            Naming::Gone(path) => {
+                self.files.remove(path);
+            }
+            Naming::Move(from, to, inode) => {
+                self.files.remove(from);
+                self.files.insert(to.clone(), *inode);
+            }
+        }
+    }
+
+    fn has_dir(&self, dir: &str) -> bool {
+        dir == "." || self.dirs.contains(dir)
+    }
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or(".", |(dir, _)| dir)
+}
+
 #[derive(Default)]
-struct DirState {
-    files: BTreeMap<String, Shared<FileState>>,
-    /// Names as of the last directory sync.
-    synced: BTreeMap<String, Shared<FileState>>,
+struct State {
+    files: HashMap<Inode, FileState>,
+    names: Names,
+    /// Names as they were synced.
+    lasting: Names,
+    /// Since then, in order.
+    renamed: Vec<Naming>,
+    next_inode: Inode,
+    steps: u64,
+    /// At this step.
+    fault: Option<(u64, Fault)>,
+    stopped: bool,
     /// Syncs left before they fail; `None` never fails.
     syncs_left: Option<u64>,
-    /// Syncs do nothing: for the test of the test.
+    /// Syncs do nothing.
     lying: bool,
     /// Bytes there is room for in all files together.
     room: Option<u64>,
+    dice: Dice,
+}
+
+/// What becomes of a step.
+enum Step {
+    /// It is done.
+    Well,
+    /// It is begun, and fails.
+    Broken(io::Error),
+    /// It is not done, and says that it was.
+    Lie,
 }
 
 /// A simulated disk. Clones share it, as two processes would share a directory.
 #[derive(Clone, Default)]
-pub struct SimDisk(Shared<DirState>);
+pub struct SimDisk(Arc<Mutex<State>>);
 
 impl SimDisk {
     /// An empty disk.
@@ -46,35 +150,30 @@ impl SimDisk {
 
     /// The disk as it is found after the machine stopped now. This one goes on as before.
     pub fn crash(&self, seed: u64) -> SimDisk {
-        let mut random = seed | 1;
-        let mut next = move || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let dir = self.0.lock();
-        let mut after = DirState::default();
-        for (name, file) in &dir.synced {
-            let state = file.lock();
-            let mut bytes = state.synced.clone();
-            for (offset, write) in &state.pending {
-                match next() % 3 {
-                    0 => {}
-                    1 => put(&mut bytes, *offset, write),
-                    _ => {
-                        let keep = next() as usize % (write.len() + 1);
-                        put(&mut bytes, *offset, write.get(..keep).unwrap_or(write));
-                    }
-                }
-            }
-            let blocks = bytes.len() as u64;
-            let kept =
-                FileState { synced: bytes.clone(), current: bytes, pending: Vec::new(), blocks };
-            after.files.insert(name.clone(), Arc::new(Mutex::new(kept)));
-        }
-        after.synced = after.files.clone();
-        SimDisk(Arc::new(Mutex::new(after)))
+        SimDisk(Arc::new(Mutex::new(self.0.lock().after_crash(seed))))
+    }
+
+    /// Lets so many steps go well before one at which something happens.
+    pub fn fault_after(&self, steps: u64, fault: Fault) {
+        let mut state = self.0.lock();
+        state.fault = Some((state.steps + steps, fault));
+    }
+
+    /// Nothing happens any more, but to a machine that has stopped.
+    pub fn clear_faults(&self) {
+        let mut state = self.0.lock();
+        state.fault = None;
+        state.syncs_left = None;
+    }
+
+    /// Whether the machine has stopped.
+    pub fn stopped(&self) -> bool {
+        self.0.lock().stopped
+    }
+
+    /// Steps made.
+    pub fn steps(&self) -> u64 {
+        self.0.lock().steps
     }
 
     /// Lets this many more syncs succeed; then all fail.
@@ -84,9 +183,9 @@ impl SimDisk {
 
     /// Lets the files have so many bytes more, or again as many as they want.
     pub fn set_room(&self, more: Option<u64>) {
-        let mut dir = self.0.lock();
-        let used: u64 = dir.files.values().map(|f| f.lock().blocks).sum();
-        dir.room = more.map(|more| used + more);
+        let mut state = self.0.lock();
+        let used = state.used();
+        state.room = more.map(|more| used + more);
     }
 
     /// Syncs that do nothing and say they did.
@@ -96,22 +195,94 @@ impl SimDisk {
 
     /// Changes the bytes of a file, as a failing disk would.
     pub fn tamper(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(file) = self.0.lock().files.get(path) {
-            let mut state = file.lock();
-            change(&mut state.current);
-            state.synced = state.current.clone();
-            state.pending.clear();
-        }
+        let mut state = self.0.lock();
+        let Some(inode) = state.names.files.get(path).copied() else { return };
+        let Some(file) = state.files.get_mut(&inode) else { return };
+        change(Arc::make_mut(&mut file.current));
+        file.synced = file.current.clone();
+        file.pending.clear();
+    }
+}
+
+impl State {
+    fn used(&self) -> u64 {
+        self.names.files.values().filter_map(|i| self.files.get(i)).map(|f| f.blocks).sum()
     }
 
-    fn count_sync(&self) -> io::Result<bool> {
-        let mut dir = self.0.lock();
-        match &mut dir.syncs_left {
-            Some(0) => return Err(io::Error::other("simulated sync failure")),
-            Some(n) => *n -= 1,
-            None => {}
+    /// Counts a step.
+    fn step(&mut self, sync: bool) -> io::Result<Step> {
+        if self.stopped {
+            return Err(stopped());
         }
-        Ok(!dir.lying)
+        let at = self.steps;
+        self.steps += 1;
+        if sync {
+            match &mut self.syncs_left {
+                Some(0) => return Ok(Step::Broken(io::Error::other("simulated sync failure"))),
+                Some(n) => *n -= 1,
+                None => {}
+            }
+        }
+        let due = self.fault.filter(|(when, fault)| *when <= at && (sync || *fault != Fault::Lie));
+        if due.is_some() {
+            self.fault = None;
+        }
+        Ok(match due {
+            Some((_, Fault::Stop)) => {
+                self.stopped = true;
+                Step::Broken(stopped())
+            }
+            Some((_, Fault::Error)) => Step::Broken(io::Error::other("simulated failure")),
+            Some((_, Fault::Lie)) => Step::Lie,
+            None if sync && self.lying => Step::Lie,
+            None => Step::Well,
+        })
+    }
+
+    /// A change of names that may fail having been made or not.
+    fn rename(&mut self, change: Naming) -> io::Result<()> {
+        match self.step(false)? {
+            Step::Broken(e) if self.dice.one_in(2) => return Err(e),
+            Step::Broken(e) => {
+                self.names.apply(&change);
+                self.renamed.push(change);
+                return Err(e);
+            }
+            Step::Well | Step::Lie => {}
+        }
+        self.names.apply(&change);
+        self.renamed.push(change);
+        Ok(())
+    }
+
+    fn find(&self, path: &str) -> io::Result<Inode> {
+        self.names.files.get(path).copied().ok_or_else(missing)
+    }
+
+    fn file(&mut self, inode: Inode) -> io::Result<&mut FileState> {
+        self.files.get_mut(&inode).ok_or_else(missing)
+    }
+}
+
+impl FileState {
+    fn change(&mut self, change: Change) {
+        apply(Arc::make_mut(&mut self.current), &change);
+        self.pending.push(change);
+    }
+
+    fn sync(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let synced = Arc::make_mut(&mut self.synced);
+        self.pending.drain(..).for_each(|change| apply(synced, &change));
+    }
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write(offset, write) => put(bytes, *offset, write),
+        Change::Length(len) => bytes.resize(*len as usize, 0),
     }
 }
 
@@ -130,14 +301,37 @@ fn missing() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
+fn stopped() -> io::Error {
+    io::Error::other("the simulated machine has stopped")
+}
+
 impl Disk for SimDisk {
     fn open(&self, path: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let mut dir = self.0.lock();
-        if create {
-            dir.files.insert(path.to_owned(), Shared::default());
+        let mut state = self.0.lock();
+        if create && !state.names.has_dir(parent(path)) {
+            return Err(missing());
         }
-        let state = dir.files.get(path).ok_or_else(missing)?.clone();
-        Ok(Arc::new(SimFile { disk: self.clone(), state }))
+        let inode = match state.find(path) {
+            Ok(inode) if create => {
+                if let Step::Broken(e) = state.step(false)? {
+                    return Err(e);
+                }
+                let file = state.file(inode)?;
+                file.change(Change::Length(0));
+                file.blocks = 0;
+                inode
+            }
+            Ok(inode) => inode,
+            Err(e) if !create => return Err(e),
+            Err(_) => {
+                let inode = state.next_inode;
+                state.next_inode += 1;
+                state.files.insert(inode, FileState::default());
+                state.rename(Naming::Put(path.to_owned(), inode))?;
+                inode
+            }
+        };
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
     }
 
     fn create_lasting(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -145,42 +339,50 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
-        let names = self.0.lock();
-        let here = names.files.keys().filter_map(|p| p.strip_prefix(&prefix));
-        Ok(here.filter(|n| !n.contains('/')).map(str::to_owned).collect())
+        let state = self.0.lock();
+        if !state.names.has_dir(dir) {
+            return Err(missing());
+        }
+        let here = state.names.files.keys().chain(&state.names.dirs).filter(|p| parent(p) == dir);
+        let mut names: Vec<String> = here
+            .map(|p| p.rsplit_once('/').map_or(p.as_str(), |(_, name)| name).to_owned())
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
-    fn make_dir(&self, _dir: &str) -> io::Result<()> {
-        Ok(())
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if state.names.has_dir(dir) {
+            return Ok(());
+        }
+        state.rename(Naming::Dir(dir.to_owned()))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.0.lock().files.remove(path).map(drop).ok_or_else(missing)
+        let mut state = self.0.lock();
+        state.find(path)?;
+        state.rename(Naming::Gone(path.to_owned()))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut dir = self.0.lock();
-        let file = dir.files.remove(from).ok_or_else(missing)?;
-        dir.files.insert(to.to_owned(), file);
-        Ok(())
+        let mut state = self.0.lock();
+        let inode = state.find(from)?;
+        state.rename(Naming::Move(from.to_owned(), to.to_owned(), inode))
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        if !self.count_sync()? {
-            return Ok(());
-        }
-        let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
         let mut state = self.0.lock();
-        let inside = |p: &String| p.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
-        state.synced.retain(|p, _| !inside(p));
-        let now: Vec<_> = state
-            .files
-            .iter()
-            .filter(|(p, _)| inside(p))
-            .map(|(p, f)| (p.clone(), f.clone()))
-            .collect();
-        state.synced.extend(now);
+        match state.step(true)? {
+            Step::Lie => return Ok(()),
+            Step::Broken(e) => return Err(e),
+            Step::Well => {}
+        }
+        let (here, elsewhere) =
+            std::mem::take(&mut state.renamed).into_iter().partition(|c| c.is_in(dir));
+        let here: Vec<Naming> = here;
+        here.iter().for_each(|c| state.lasting.apply(c));
+        state.renamed = elsewhere;
         Ok(())
     }
 
@@ -193,27 +395,44 @@ impl Disk for SimDisk {
 
 struct SimFile {
     disk: SimDisk,
-    state: Shared<FileState>,
+    inode: Inode,
 }
 
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let dir = self.disk.0.lock();
-        let used: u64 = dir.files.values().map(|f| f.lock().blocks).sum();
-        let mut state = self.state.lock();
-        let blocks = state.blocks.max(offset + bytes.len() as u64);
-        if dir.room.is_some_and(|room| used + (blocks - state.blocks) > room) {
-            return Err(io::ErrorKind::StorageFull.into());
+        let mut state = self.disk.0.lock();
+        let (used, room) = (state.used(), state.room);
+        let before = state.file(self.inode)?.blocks;
+        let blocks = before.max(offset + bytes.len() as u64);
+        let whole = Change::Write(offset, bytes.into());
+        let outcome = match state.step(false)? {
+            // Who is told that it failed may find all of it there, or some, or nothing.
+            Step::Broken(e) => Err(e),
+            _ if room.is_some_and(|room| used + (blocks - before) > room) => {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            _ => Ok(()),
+        };
+        let some = match &outcome {
+            Ok(()) => None,
+            Err(_) => Some(state.dice.below(bytes.len() as u64 + 1) as usize),
+        };
+        let file = state.file(self.inode)?;
+        match some {
+            None => file.change(whole),
+            Some(n) => file.change(Change::Write(offset, bytes.get(..n).unwrap_or(bytes).into())),
         }
-        state.blocks = blocks;
-        put(&mut state.current, offset, bytes);
-        state.pending.push((offset, bytes.to_vec()));
-        Ok(())
+        file.blocks = blocks;
+        outcome
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let state = self.state.lock();
-        let from = state.current.get(offset as usize..).unwrap_or_default();
+        let mut state = self.disk.0.lock();
+        if state.stopped {
+            return Err(stopped());
+        }
+        let file = state.file(self.inode)?;
+        let from = file.current.get(offset as usize..).unwrap_or_default();
         let n = from.len().min(into.len());
         if let (Some(to), Some(from)) = (into.get_mut(..n), from.get(..n)) {
             to.copy_from_slice(from);
@@ -222,22 +441,38 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.disk.count_sync()? {
-            let mut state = self.state.lock();
-            state.synced = state.current.clone();
-            state.pending.clear();
+        let mut guard = self.disk.0.lock();
+        let state = &mut *guard;
+        let step = state.step(true)?;
+        let Some(file) = state.files.get_mut(&self.inode) else { return Err(missing()) };
+        match step {
+            Step::Well => file.sync(),
+            Step::Lie => {}
+            Step::Broken(e) => {
+                if !state.stopped {
+                    let keep = Keep::roll(&mut state.dice);
+                    file.settle(keep, &mut state.dice);
+                }
+                return Err(e);
+            }
         }
         Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state.lock().current.len() as u64)
+        Ok(self.disk.0.lock().file(self.inode)?.current.len() as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.current.resize(len as usize, 0);
-        state.blocks = state.blocks.min(len);
-        Ok(())
+        let mut state = self.disk.0.lock();
+        let outcome = match state.step(false)? {
+            Step::Broken(e) if state.dice.one_in(2) => return Err(e),
+            Step::Broken(e) => Err(e),
+            Step::Well | Step::Lie => Ok(()),
+        };
+        let file = state.file(self.inode)?;
+        file.change(Change::Length(len));
+        file.blocks = file.blocks.min(len);
+        outcome
     }
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use crate::database::Options;
 use crate::disk::Disk;
 use crate::mvcc::Xid;
 use crate::sequence::SequenceState;
@@ -44,9 +45,6 @@ pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 const MOST_UNWRITTEN: usize = 64 << 20;
 /// So much is written whether somebody waits or not.
 const HEAP: usize = 1 << 20;
-/// With nobody waiting, the writer lets records gather this long.
-const LINGER: Duration = Duration::from_millis(5);
-
 /// The log.
 pub struct Wal {
     shared: Arc<Shared>,
@@ -61,6 +59,8 @@ struct Shared {
     room: Condvar,
     durable: AtomicU64,
     waiters: Mutex<Waiters>,
+    /// With nobody waiting, the writer lets records gather this long.
+    delay: Duration,
     on_fatal: Option<OnFatal>,
 }
 
@@ -119,11 +119,10 @@ impl Wal {
         disk: Arc<dyn Disk>,
         start: Lsn,
         segment: u64,
-        segment_size: u64,
-        sync: bool,
-        on_fatal: Option<OnFatal>,
+        options: &Options,
     ) -> Result<Wal> {
-        let (files, granted) = Segments::begin(disk, start, segment, segment_size, sync)
+        let size = options.wal_segment_size;
+        let (files, granted) = Segments::begin(disk, start, segment, size, options.sync)
             .map_err(|e| reader::io_error("begin the write-ahead log", &e))?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -142,7 +141,8 @@ impl Wal {
             room: Condvar::new(),
             durable: AtomicU64::new(start),
             waiters: Mutex::new(Waiters::default()),
-            on_fatal,
+            delay: options.wal_writer_delay,
+            on_fatal: options.on_fatal.clone(),
         });
         let thread = shared.clone();
         let writer = std::thread::Builder::new()
@@ -328,7 +328,7 @@ impl Shared {
     fn gather(&self, state: &mut MutexGuard<'_, State>, written: Lsn) {
         loop {
             state.looks = true;
-            while !state.is_urgent(written) && !self.work.wait_for(state, LINGER).timed_out() {}
+            while !state.is_urgent(written) && !self.work.wait_for(state, self.delay).timed_out() {}
             state.looks = false;
             if !state.is_idle() {
                 return;
