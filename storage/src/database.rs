@@ -14,6 +14,7 @@ use vicinity_types::{Oid, PgError, Result, oid};
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
 use crate::catalog::model::{IndexDef, Object, RelationKind};
+use crate::checkpoint::{Checkpointer, Checkpoints, unlogged};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::place::SnapshotPlace;
@@ -47,6 +48,10 @@ pub struct Options {
     pub on_fatal: Option<OnFatal>,
     /// Whether a thread cleans up behind writers; tests that do it themselves say no.
     pub vacuum: bool,
+    /// Bytes of log after which a checkpoint is due; 0 makes none, not at a clean stop either, unless asked.
+    pub checkpoint_bytes: u64,
+    /// The longest time between a change and a checkpoint.
+    pub checkpoint_interval: Duration,
 }
 
 impl Default for Options {
@@ -57,6 +62,8 @@ impl Default for Options {
             wal_writer_delay: Duration::from_millis(5),
             on_fatal: None,
             vacuum: true,
+            checkpoint_bytes: 256 << 20,
+            checkpoint_interval: Duration::from_secs(300),
         }
     }
 }
@@ -78,6 +85,7 @@ pub struct Database {
     /// Held for the moment of a commit.
     pub(crate) commit: Apart<Mutex<()>>,
     pub(crate) builds: Builds,
+    pub(crate) checkpoints: Checkpoints,
     catalog: ArcSwap<Catalog>,
     stores: RwLock<HashMap<u64, Arc<Store>>>,
     sequences: RwLock<HashMap<Oid, Arc<Sequence>>>,
@@ -103,6 +111,8 @@ pub(crate) struct Recovered {
     pub(crate) next_xid: u64,
     /// Ids up to this were used, if only by objects that are gone.
     pub(crate) max_oid: Oid,
+    pub(crate) max_storage: u64,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) wal: Arc<Wal>,
 }
 
@@ -120,6 +130,7 @@ impl Database {
         let recovered = recovery::recover(&disk, &options)?;
         let max_oid = recovered.catalog.max_oid().max(recovered.max_oid).max(oid::FIRST_USER - 1);
         let max_storage = recovered.stores.keys().max().copied().unwrap_or(0);
+        let max_storage = max_storage.max(recovered.max_storage);
         let db = Arc::new(Database {
             disk,
             core: Arc::new(Core {
@@ -131,6 +142,7 @@ impl Database {
             wal: recovered.wal,
             commit: Apart::default(),
             builds: Builds::default(),
+            checkpoints: recovered.checkpoints,
             catalog: ArcSwap::from_pointee(recovered.catalog),
             stores: RwLock::new(recovered.stores),
             sequences: RwLock::new(recovered.sequences),
@@ -143,6 +155,9 @@ impl Database {
         });
         if db.options.vacuum {
             *db.vacuum.lock() = Some(Vacuum::start(&db)?);
+        }
+        if db.options.checkpoint_bytes > 0 {
+            db.checkpoints.run_by(Checkpointer::start(&db)?);
         }
         Ok(db)
     }
@@ -202,8 +217,15 @@ impl Database {
     /// Stops cleanly: everything committed is on disk, unlogged tables are kept.
     pub fn shutdown(&self) -> Result<()> {
         drop(self.vacuum.lock().take());
+        self.checkpoints.end();
+        if self.options.checkpoint_bytes > 0
+            && let Err(e) = self.last_checkpoint()
+        {
+            // The log has everything all the same.
+            tracing::warn!("the last checkpoint failed: {e}");
+        }
         self.wal.stop();
-        let kept = recovery::keep_unlogged(self);
+        let kept = unlogged::keep_unlogged(self);
         // Whoever still holds the database cannot write to it: the next server need not wait.
         self.disk.unlock();
         kept
@@ -308,6 +330,11 @@ impl Database {
         self.sequences.write().insert(oid, sequence);
     }
 
+    /// All sequences as last committed.
+    pub(crate) fn sequences(&self) -> Vec<(Oid, Arc<Sequence>)> {
+        self.sequences.read().iter().map(|(oid, sequence)| (*oid, sequence.clone())).collect()
+    }
+
     pub(crate) fn forget_sequence(&self, oid: Oid) {
         self.sequences.write().remove(&oid);
     }
@@ -331,6 +358,11 @@ impl Database {
     /// A fresh object id.
     pub fn new_oid(&self) -> Oid {
         self.next_oid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next object id and the next storage's.
+    pub(crate) fn next_ids(&self) -> (Oid, u64) {
+        (self.next_oid.load(Ordering::Relaxed), self.next_storage.load(Ordering::Relaxed))
     }
 
     pub(crate) fn new_storage(&self) -> u64 {

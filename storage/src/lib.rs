@@ -4,11 +4,12 @@
 //! - [`txn`]: transactions: snapshots, locks, savepoints, catalog changes, commit.
 //! - [`table`]: inserting, changing, finding and scanning rows.
 //! - [`catalog`]: what exists.
-//! - [`wal`], [`disk`]: what survives.
+//! - [`wal`], [`disk`], and checkpoints: what survives.
 //!
 //! [`mvcc`] explains versions and visibility; start there.
 
 pub mod catalog;
+mod checkpoint;
 pub mod database;
 pub mod disk;
 pub mod mvcc;
@@ -20,6 +21,7 @@ pub mod txn;
 pub mod wal;
 
 pub use catalog::{Catalog, ObjectKind};
+pub use checkpoint::CheckpointInfo;
 pub use crossbeam_epoch::Guard;
 pub use database::{Database, Options};
 pub use mvcc::place::{SnapshotHold, SnapshotPlace};

@@ -1,11 +1,16 @@
 //! Opening a data directory: what was committed before comes back.
 //!
 //! ```text
-//!  FORMAT          "vicinity 1": checked before anything else is touched
+//!  FORMAT          "vicinity 2": checked before anything else is touched
 //!  LOCK            held while a server runs
+//!  CHECKPOINT      what there is to begin with, and from where the log is read
+//!  image/          files that it names
 //!  wal/N.wal       the log
 //!  unlogged        rows of unlogged tables, after a clean stop only
 //! ```
+//!
+//! The last checkpoint's image is loaded (see [`crate::checkpoint`]), and what the log has behind it is
+//! applied; without a checkpoint that is the whole log.
 //!
 //! Two passes over the log. The first one checks every record and learns which transactions
 //! committed and which parts of them were rolled back; it ends at the first record that is not whole,
@@ -23,7 +28,10 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use crate::catalog::Catalog;
 use crate::catalog::change::{Key, LoggedChange};
 use crate::catalog::model::{Object, Persistence, RelationKind, TypeKind};
-use crate::database::{Database, Options, Recovered};
+use crate::checkpoint::manifest::{CHECKPOINTED, LOG_ONLY, Manifest};
+use crate::checkpoint::rows::{RowsOf, load};
+use crate::checkpoint::{self, Checkpoints, unlogged};
+use crate::database::{Options, Recovered};
 use crate::disk::{Disk, read_all, replace};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::rows::Rows;
@@ -33,22 +41,20 @@ use crate::sequence::{Sequence, SequenceState};
 use crate::store::index::IndexStore;
 use crate::store::rebuild::{Job, rebuild_all};
 use crate::store::{Layout, Store};
-use crate::txn::log::{Op, Ops, put_varint, take_varint};
+use crate::txn::log::{Op, Ops};
 use crate::wal::reader::{self, io_error};
 use crate::wal::record::{self, Record, SEGMENT_HEADER};
-use crate::wal::{DIR, Wal, segment_path};
+use crate::wal::{DIR, Lsn, Wal, segment_path};
 
 const FORMAT: &str = "FORMAT";
-const FORMAT_TEXT: &[u8] = b"vicinity 1\n";
-const UNLOGGED: &str = "unlogged";
-const UNLOGGED_MAGIC: &[u8; 8] = b"VICUNL\x01\x00";
 
-/// The timestamp of everything recovered.
-const RECOVERED: u64 = 1;
+/// The timestamp of everything replayed; what was in an image is older.
+const REPLAYED: u64 = 1;
 
 /// What the first pass learns.
-#[derive(Default)]
 struct Outline {
+    /// Commits whose record ends here or before are in the image.
+    cut: Lsn,
     committed: HashSet<Xid>,
     void: StdHashMap<Xid, Vec<(u64, u64)>>,
     max_xid: Xid,
@@ -56,28 +62,44 @@ struct Outline {
 }
 
 /// What the second pass fills.
-struct State {
+pub(crate) struct State {
     catalog: Catalog,
-    rows: HashMap<u64, Rows>,
+    pub(crate) rows: HashMap<u64, Rows>,
+    /// Storages that the log had something of.
+    replayed: HashSet<u64>,
     sequences: HashMap<Oid, SequenceState>,
 }
 
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recovered> {
     claim(disk.as_ref())?;
-    let segments = reader::segments(disk.as_ref())?;
-    let mut outline = Outline::default();
-    let extent = reader::read(disk.as_ref(), &segments, &mut |_, record| outline.note(&record))?;
+    let manifest = Manifest::read(disk.as_ref())?;
+    let segments = reader::segments_from(disk.as_ref(), manifest.replay)?;
+    let mut outline = Outline::behind(&manifest);
+    let read = |f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>| {
+        reader::read(disk.as_ref(), &segments, manifest.replay, f)
+    };
+    let extent = read(&mut |at, record| outline.note(at, &record))?;
+    if extent.end < manifest.cut {
+        return Err(record::corrupt("it ends before the last checkpoint"));
+    }
     let next_segment = cut(disk.as_ref(), &extent)?;
-    let mut state =
-        State { catalog: Catalog::bootstrap(), rows: HashMap::new(), sequences: HashMap::new() };
-    reader::read(disk.as_ref(), &segments_kept(disk.as_ref())?, &mut |_, record| {
-        state.apply(&outline, record)
-    })?;
+    let mut state = State::of(disk.as_ref(), &manifest)?;
+    read(&mut |at, record| state.apply(&outline, at, record))?;
     state.drop_leftovers();
     let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
-    restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
-    let max_oid = outline.max_oid;
-    state.finish(wal, outline.max_xid + 1, max_oid)
+    unlogged::restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
+    settle(disk.as_ref(), &manifest)?;
+    state.finish(wal, &outline, manifest)
+}
+
+/// A manifest that was read is made to last before anything relies on it; what an interrupted checkpoint left is
+/// removed.
+fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
+    if manifest.number > 0 {
+        disk.sync_dir(".").map_err(|e| io_error("sync the data directory", &e))?;
+    }
+    checkpoint::sweep(disk, manifest);
+    Ok(())
 }
 
 /// Takes the directory for this process, checks its format, or makes it new.
@@ -90,8 +112,9 @@ fn claim(disk: &dyn Disk) -> Result<()> {
     })?;
     let io = |e: std::io::Error| io_error("set up the data directory", &e);
     disk.make_dir(DIR).map_err(io)?;
+    disk.make_dir(checkpoint::DIR).map_err(io)?;
     match read_all(disk, FORMAT) {
-        Ok(text) if text == FORMAT_TEXT => Ok(()),
+        Ok(text) if text == LOG_ONLY || text == CHECKPOINTED => Ok(()),
         Ok(text) => Err(PgError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "the data directory was written by an incompatible version",
@@ -99,20 +122,16 @@ fn claim(disk: &dyn Disk) -> Result<()> {
         .detail(format!(
             "It says \"{}\"; this server reads \"{}\".",
             String::from_utf8_lossy(&text).trim(),
-            String::from_utf8_lossy(FORMAT_TEXT).trim()
+            String::from_utf8_lossy(CHECKPOINTED).trim()
         ))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             if !reader::segments(disk)?.is_empty() {
                 return Err(record::corrupt("there is a log, but no FORMAT file"));
             }
-            replace(disk, ".", FORMAT, FORMAT_TEXT).map_err(io)
+            replace(disk, ".", FORMAT, CHECKPOINTED).map_err(io)
         }
         Err(e) => Err(io(e)),
     }
-}
-
-fn segments_kept(disk: &dyn Disk) -> Result<Vec<u64>> {
-    reader::segments(disk)
 }
 
 /// Cuts a torn tail off. Returns the number of the next segment.
@@ -123,9 +142,7 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
     let header = read_all(disk, &path).map_err(io)?;
     let headless = record::read_segment_header(&header)?.is_none();
     if headless || extent.last_len == SEGMENT_HEADER as u64 {
-        // Nothing was written to it: its number is used again.
-        disk.remove(&path).map_err(io)?;
-        disk.sync_dir(DIR).map_err(io)?;
+        // Nothing was written to it: the next one takes its name.
         return Ok(last);
     }
     if extent.torn {
@@ -138,12 +155,25 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
 }
 
 impl Outline {
-    fn note(&mut self, record: &Record<'_>) -> Result<()> {
+    fn behind(manifest: &Manifest) -> Outline {
+        Outline {
+            cut: manifest.cut,
+            committed: HashSet::new(),
+            void: StdHashMap::new(),
+            max_xid: manifest.next_xid.saturating_sub(1),
+            max_oid: manifest.next_oid.saturating_sub(1),
+        }
+    }
+
+    /// Takes a record in that ends at `at`.
+    fn note(&mut self, at: Lsn, record: &Record<'_>) -> Result<()> {
         match record {
             Record::Chunk { xid, .. } => self.max_xid = self.max_xid.max(*xid),
             Record::Commit { xid, changes, .. } => {
                 self.max_xid = self.max_xid.max(*xid);
-                self.committed.insert(*xid);
+                if at > self.cut {
+                    self.committed.insert(*xid);
+                }
                 for change in record::decode_changes(changes)? {
                     self.max_oid = self.max_oid.max(change.oid());
                 }
@@ -161,24 +191,46 @@ impl Outline {
     }
 }
 
+impl RowsOf for HashMap<u64, Rows> {
+    fn of(&self, storage: u64) -> Option<&Rows> {
+        self.get(&storage)
+    }
+}
+
 impl State {
-    fn apply(&mut self, outline: &Outline, record: Record<'_>) -> Result<()> {
+    /// The state that a checkpoint has an image of; without one, the beginning.
+    fn of(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
+        let mut rows: HashMap<u64, Rows> = HashMap::new();
+        for part in &manifest.parts {
+            rows.entry(part.storage).or_insert_with(Rows::new);
+        }
+        load(disk, &manifest.parts, &rows)?;
+        let catalog = match manifest.number {
+            0 => Catalog::bootstrap(),
+            _ => manifest.catalog()?,
+        };
+        let sequences = manifest.sequences.iter().map(|s| (s.oid, s.state)).collect();
+        Ok(State { catalog, rows, replayed: HashSet::new(), sequences })
+    }
+
+    /// Applies a record that ends at `at`, if it counts.
+    fn apply(&mut self, outline: &Outline, at: Lsn, record: Record<'_>) -> Result<()> {
         match record {
             Record::Chunk { xid, base, ops } if outline.committed.contains(&xid) => {
                 self.apply_ops(outline, xid, base, ops)
             }
-            Record::Commit { xid, base, ops, changes } => {
+            Record::Commit { xid, base, ops, changes } if at > outline.cut => {
                 self.apply_ops(outline, xid, base, ops)?;
                 for change in record::decode_changes(changes)? {
                     self.apply_change(change);
                 }
                 Ok(())
             }
-            Record::Sequence { oid, state } => {
+            Record::Sequence { oid, state } if at > outline.cut => {
                 self.sequences.insert(oid, state);
                 Ok(())
             }
-            Record::Chunk { .. } | Record::Void { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -195,6 +247,7 @@ impl State {
                 }
                 Op::Delete { store, row } => (store, row, None),
             };
+            self.replayed.insert(store);
             let rows = self.rows.entry(store).or_insert_with(Rows::new);
             put_row(rows, row, tuple, &guard)?;
         }
@@ -259,7 +312,8 @@ impl State {
         }
     }
 
-    fn finish(mut self, wal: Arc<Wal>, next_xid: Xid, max_oid: Oid) -> Result<Recovered> {
+    fn finish(mut self, wal: Arc<Wal>, outline: &Outline, manifest: Manifest) -> Result<Recovered> {
+        let next_xid = outline.max_xid + 1;
         let clock = Clock::new(next_xid);
         let mut stores = HashMap::new();
         let mut jobs: Vec<Job> = Vec::new();
@@ -271,6 +325,9 @@ impl State {
             let layout = Layout::of(def, &self.catalog);
             let store = Store::with_rows(def.storage, relation.oid, def.persistence, layout, rows);
             store.counters.live.store(live as i64, std::sync::atomic::Ordering::Relaxed);
+            if !self.replayed.contains(&def.storage) {
+                store.take_touched();
+            }
             let store = Arc::new(store);
             for index in self.catalog.indexes_of(relation.oid) {
                 let Some(index_def) = index.index() else { continue };
@@ -294,7 +351,16 @@ impl State {
             };
             sequences.insert(relation.oid, Arc::new(sequence));
         }
-        Ok(Recovered { catalog: self.catalog, stores, sequences, next_xid, max_oid, wal })
+        Ok(Recovered {
+            catalog: self.catalog,
+            stores,
+            sequences,
+            next_xid,
+            max_oid: outline.max_oid,
+            max_storage: manifest.next_storage.saturating_sub(1),
+            wal,
+            checkpoints: Checkpoints::after(manifest),
+        })
     }
 }
 
@@ -305,83 +371,12 @@ fn storage(object: &Object) -> Option<u64> {
     }
 }
 
-fn put_row(
+pub(crate) fn put_row(
     rows: &Rows,
     row: RowId,
     tuple: Option<&[u8]>,
     guard: &crossbeam_epoch::Guard,
 ) -> Result<()> {
-    let version = tuple.map(|t| NewVersion::new(RECOVERED, 0, 0, t)).transpose()?;
+    let version = tuple.map(|t| NewVersion::new(REPLAYED, 0, 0, t)).transpose()?;
     rows.restore(row, version, guard)
-}
-
-/// At a clean stop: the rows of unlogged tables, in one file that the next start takes and removes.
-///
-/// ```text
-///  magic and version: 8 bytes   lsn: u64   crc of the rest: u32
-///  per storage: varint id, varint rows, per row: varint row id, varint length, tuple
-/// ```
-pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
-    let mut body = Vec::new();
-    let guard = pin();
-    for store in db.stores().iter().filter(|s| s.persistence == Persistence::Unlogged) {
-        let snapshot = crate::mvcc::Snapshot { ts: db.core.clock.now(), xid: 0, cid: 0, slot: 0 };
-        let shown = |row: RowId| {
-            let head = store.rows.head(row, &guard);
-            snapshot.visible(head, &db.core.clock, &guard).map(|v| (row, v))
-        };
-        let rows: Vec<_> = (0..store.rows.end()).filter_map(shown).collect();
-        put_varint(&mut body, store.id);
-        put_varint(&mut body, rows.len() as u64);
-        for (row, v) in rows {
-            put_varint(&mut body, row);
-            put_varint(&mut body, v.bytes().len() as u64);
-            body.extend_from_slice(v.bytes());
-        }
-    }
-    if body.is_empty() {
-        return Ok(());
-    }
-    let mut file = UNLOGGED_MAGIC.to_vec();
-    file.extend_from_slice(&db.wal.end().to_le_bytes());
-    file.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-    file.extend_from_slice(&body);
-    replace(db.disk.as_ref(), ".", UNLOGGED, &file)
-        .map_err(|e| io_error("keep unlogged tables", &e))
-}
-
-/// Takes the rows of unlogged tables over, if the last stop was clean.
-fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> Result<()> {
-    let bytes = match read_all(disk, UNLOGGED) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(io_error("read unlogged tables", &e)),
-    };
-    let io = |e: std::io::Error| io_error("remove the file of unlogged tables", &e);
-    disk.remove(UNLOGGED).map_err(io)?;
-    disk.sync_dir(".").map_err(io)?;
-    let mut rest: &[u8] = &bytes;
-    if record::take::<8>(&mut rest)? != *UNLOGGED_MAGIC {
-        return Err(record::corrupt("the file of unlogged tables has an unknown version"));
-    }
-    let at = u64::from_le_bytes(record::take(&mut rest)?);
-    let crc = u32::from_le_bytes(record::take(&mut rest)?);
-    if at != lsn || crc != crc32fast::hash(rest) {
-        tracing::warn!("the file of unlogged tables does not fit the log; they start empty");
-        return Ok(());
-    }
-    let guard = pin();
-    while !rest.is_empty() {
-        let id = take_varint(&mut rest)?;
-        let rows = state.rows.entry(id).or_insert_with(Rows::new);
-        for _ in 0..take_varint(&mut rest)? {
-            let row = take_varint(&mut rest)?;
-            let len = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
-            let (tuple, after) =
-                rest.split_at_checked(len).ok_or_else(|| record::corrupt("short row"))?;
-            put_row(rows, row, Some(tuple), &guard)?;
-            rest = after;
-        }
-    }
-    Ok(())
 }

@@ -43,6 +43,8 @@ struct Inner {
     wal: Option<Arc<Wal>>,
     /// Values that may be handed out before the next record.
     logged: i64,
+    /// What the log says.
+    durable: SequenceState,
     /// The end of the last record.
     lsn: Option<Lsn>,
 }
@@ -59,7 +61,10 @@ impl Sequence {
         wal: Option<Arc<Wal>>,
     ) -> Sequence {
         let def = def.clone();
-        Sequence { oid, inner: Mutex::new(Inner { def, state, wal, logged: 0, lsn: None }) }
+        Sequence {
+            oid,
+            inner: Mutex::new(Inner { def, state, wal, logged: 0, durable: state, lsn: None }),
+        }
     }
 
     pub(crate) fn definition(&self) -> SequenceDef {
@@ -71,6 +76,7 @@ impl Sequence {
         let mut inner = self.inner.lock();
         inner.wal = Some(wal);
         inner.logged = 0;
+        inner.durable = inner.state;
     }
 
     /// The next value.
@@ -111,6 +117,18 @@ impl Sequence {
         self.inner.lock().state
     }
 
+    /// Where it goes on after a crash, by what the log says.
+    pub(crate) fn logged_state(&self) -> SequenceState {
+        self.inner.lock().durable
+    }
+
+    /// Where it stands. What was logged ahead is not handed out any more without another record.
+    pub(crate) fn close(&self) -> SequenceState {
+        let mut inner = self.inner.lock();
+        inner.logged = 0;
+        inner.state
+    }
+
     /// Where the log must be durable before a value handed out may be told of.
     pub fn logged_at(&self) -> Option<Lsn> {
         self.inner.lock().lsn
@@ -119,6 +137,7 @@ impl Sequence {
     fn log(&self, inner: &mut Inner, state: SequenceState) -> Result<()> {
         if let Some(wal) = &inner.wal {
             inner.lsn = Some(wal.append_sequence(self.oid, state)?);
+            inner.durable = state;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 pub mod acl;
 pub mod change;
+mod image;
 mod lookup;
 pub mod model;
 mod partitions;

@@ -187,6 +187,16 @@ impl Rows {
         Ok(())
     }
 
+    /// Recovery: puts a row into an empty slot. Rows of different ids may come from several threads.
+    pub(crate) fn load(&self, row: RowId, version: NewVersion) -> Result<()> {
+        if row >> 42 != 0 {
+            return Err(PgError::new(SqlState::DATA_CORRUPTED, "row id is out of range"));
+        }
+        self.next.fetch_max(row + 1, Ordering::AcqRel);
+        self.make_slot(row)?;
+        self.install(row, version)
+    }
+
     /// After recovery: every empty slot below the end is free again.
     pub(crate) fn collect_free(&self) {
         let end = self.end();

@@ -14,7 +14,7 @@ pub(crate) mod vacuum;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -102,6 +102,8 @@ pub(crate) struct Store {
     /// Rows with versions whose index entries must go with them, in the order they were reported.
     pub(crate) garbage: Apart<Mutex<VecDeque<RowId>>>,
     pub(crate) counters: Apart<Counters>,
+    /// Whether a commit wrote to it since the last checkpoint.
+    touched: AtomicBool,
 }
 
 impl Store {
@@ -127,12 +129,26 @@ impl Store {
             gate: Apart::default(),
             garbage: Apart::default(),
             counters: Apart::default(),
+            touched: AtomicBool::new(true),
         }
     }
 
     /// Whether its changes go to the WAL.
     pub(crate) fn logged(&self) -> bool {
         self.persistence == Persistence::Permanent
+    }
+
+    /// A commit writes to it; said under the lock that commits and checkpoints' cuts share.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a commit wrote to it since this was asked last.
+    pub(crate) fn take_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
     }
 
     /// All attached indexes.

@@ -77,6 +77,7 @@ impl Transaction {
             merged = Some(Arc::new(catalog));
         }
         let lsn = record.map(|r| self.place.db.wal.append(r)).transpose()?;
+        inner.stores.iter().for_each(|t| t.store.touch());
         if let Some(catalog) = merged {
             self.place.db.set_catalog(catalog);
         }

@@ -16,6 +16,7 @@ pub(crate) mod reader;
 pub(crate) mod record;
 mod segments;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,6 +77,8 @@ struct State {
     granted: Lsn,
     /// Somebody waits for blocks up to here.
     asked: Lsn,
+    /// Where the streams of transactions begin that sent some of theirs ahead and have not committed.
+    streams: HashMap<Xid, Lsn>,
     /// How often there were none, and what was said the last time.
     refusals: u64,
     refusal: String,
@@ -101,8 +104,12 @@ struct Waiters {
     dead: Option<String>,
 }
 
-/// A record ready to be appended.
-pub(crate) struct Ready(Vec<u8>);
+/// A commit's record ready to be appended.
+pub(crate) struct Ready {
+    record: Vec<u8>,
+    /// The transaction, if it has sent some of its stream ahead.
+    streamed: Option<Xid>,
+}
 
 fn full_error(why: &str) -> PgError {
     PgError::new(SqlState::DISK_FULL, format!("could not extend the write-ahead log: {why}"))
@@ -132,6 +139,7 @@ impl Wal {
                 looks: false,
                 granted,
                 asked: start,
+                streams: HashMap::new(),
                 refusals: 0,
                 refusal: String::new(),
                 stop: false,
@@ -154,13 +162,18 @@ impl Wal {
 
     /// The record that commits a transaction.
     pub(crate) fn commit_record(&self, xid: Xid, base: u64, ops: &[u8], changes: &[u8]) -> Ready {
-        Ready(record::commit(xid, base, ops, changes))
+        let record = record::commit(xid, base, ops, changes);
+        Ready { record, streamed: (base > 0).then_some(xid) }
     }
 
     /// Appends a record; the LSN behind it.
-    pub(crate) fn append(&self, record: Ready) -> Result<Lsn> {
+    pub(crate) fn append(&self, commit: Ready) -> Result<Lsn> {
         let mut state = self.shared.state.lock();
-        self.shared.push(&mut state, &record.0)
+        let end = self.shared.push(&mut state, &commit.record)?;
+        if let Some(xid) = commit.streamed {
+            state.streams.remove(&xid);
+        }
+        Ok(end)
     }
 
     /// Appends a part of a running transaction's stream. Waits while too much is unwritten.
@@ -170,7 +183,19 @@ impl Wal {
         while state.buffer.len() > MOST_UNWRITTEN && state.dead.is_none() {
             self.shared.room.wait(&mut state);
         }
-        self.shared.push(&mut state, &record).map(drop)
+        let end = self.shared.push(&mut state, &record)?;
+        if base == 0 {
+            state.streams.insert(xid, end - record.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Where the log ends, and where the first stream begins that is not committed. Those that ended otherwise are
+    /// forgotten.
+    pub(crate) fn streams(&self, is_running: impl Fn(Xid) -> bool) -> (Lsn, Option<Lsn>) {
+        let mut state = self.shared.state.lock();
+        state.streams.retain(|xid, _| is_running(*xid));
+        (state.end, state.streams.values().min().copied())
     }
 
     /// Declares a sent part of a transaction's stream void.

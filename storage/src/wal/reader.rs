@@ -36,10 +36,54 @@ pub(crate) fn segments(disk: &dyn Disk) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Calls `f` with every record of the given segments in order. Returns where the log ends.
+/// The LSN a segment begins with; `None` if its header was never written whole.
+fn start_of(disk: &dyn Disk, number: u64) -> Result<Option<Lsn>> {
+    let path = segment_path(number);
+    let failed = |e: std::io::Error| io_error(&format!("read \"{path}\""), &e);
+    let mut header = [0; SEGMENT_HEADER];
+    let file = disk.open(&path, false).map_err(failed)?;
+    let got = file.read_at(0, &mut header).map_err(failed)?;
+    record::read_segment_header(header.get(..got).unwrap_or_default())
+}
+
+/// The segments that end at or before an LSN, but for the last one there is.
+pub(crate) fn segments_before(disk: &dyn Disk, lsn: Lsn) -> Result<Vec<u64>> {
+    let mut all = segments(disk)?;
+    let mut needed = all.len().saturating_sub(1);
+    for (i, number) in all.iter().enumerate().rev() {
+        if start_of(disk, *number)?.is_some_and(|start| start <= lsn) {
+            needed = needed.min(i);
+            break;
+        }
+        needed = needed.min(i);
+    }
+    all.truncate(needed);
+    Ok(all)
+}
+
+/// The segments to be read for what follows an LSN: a gap before it is no matter.
+pub(crate) fn segments_from(disk: &dyn Disk, lsn: Lsn) -> Result<Vec<u64>> {
+    let before = segments_before(disk, lsn)?.len();
+    let needed = segments(disk)?.split_off(before);
+    match needed.first() {
+        Some(first) => match start_of(disk, *first)? {
+            Some(start) if start > lsn => Err(record::corrupt(&format!(
+                "records before \"{}\" are missing",
+                segment_path(*first)
+            ))),
+            None if lsn > 0 => Err(record::corrupt("all of it is missing")),
+            _ => Ok(needed),
+        },
+        None if lsn > 0 => Err(record::corrupt("all of it is missing")),
+        None => Ok(needed),
+    }
+}
+
+/// Calls `f` with the records of the given segments in order that end behind `from`. Returns where the log ends.
 pub(crate) fn read(
     disk: &dyn Disk,
     segments: &[u64],
+    from: Lsn,
     f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>,
 ) -> Result<Extent> {
     let mut extent = Extent::default();
@@ -60,7 +104,7 @@ pub(crate) fn read(
         if lsn.is_some_and(|lsn| lsn != start) {
             return Err(record::corrupt(&format!("records before \"{path}\" are missing")));
         }
-        let (end, len, torn) = read_segment(&bytes, start, f)?;
+        let (end, len, torn) = read_segment(&bytes, (start, from), f)?;
         if torn && !last {
             return Err(record::corrupt(&format!("\"{path}\" has a damaged record")));
         }
@@ -76,7 +120,7 @@ pub(crate) fn read(
 /// The end of one segment's records: LSN, offset, and whether something unreadable follows.
 fn read_segment(
     bytes: &[u8],
-    start: Lsn,
+    (start, from): (Lsn, Lsn),
     f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>,
 ) -> Result<(Lsn, u64, bool)> {
     let mut rest = bytes.get(SEGMENT_HEADER..).unwrap_or_default();
@@ -96,7 +140,9 @@ fn read_segment(
         let whole = RECORD_HEADER + len;
         lsn += whole as u64;
         offset += whole as u64;
-        f(lsn, record::decode(body)?)?;
+        if lsn > from {
+            f(lsn, record::decode(body)?)?;
+        }
         rest = rest.get(whole..).unwrap_or_default();
     }
 }

@@ -109,7 +109,7 @@ pub fn open(disk: &SimDisk) -> Arc<Database> {
 }
 
 pub fn options() -> Options {
-    Options { wal_segment_size: 1 << 16, vacuum: false, ..Options::default() }
+    Options { wal_segment_size: 1 << 16, vacuum: false, checkpoint_bytes: 0, ..Options::default() }
 }
 
 pub fn memory() -> Arc<Database> {

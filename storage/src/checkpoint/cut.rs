@@ -1,0 +1,89 @@
+//! The moment an image is of: see the head of this module.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use vicinity_types::{Oid, Result};
+
+use super::manifest::SequenceImage;
+use crate::catalog::Catalog;
+use crate::database::Database;
+use crate::mvcc::place::OwnPlace;
+use crate::mvcc::{Snapshot, Xid};
+use crate::sequence::Sequence;
+use crate::store::Store;
+use crate::wal::Lsn;
+
+/// What is committed at one moment; its rows are kept as long as this is.
+pub(super) struct Cut<'a> {
+    place: OwnPlace<'a>,
+    /// The end of the log.
+    pub(super) lsn: Lsn,
+    pub(super) replay: Lsn,
+    pub(super) catalog: Arc<Catalog>,
+    /// The logged storages of the catalog's tables.
+    pub(super) stores: Vec<Arc<Store>>,
+    /// Those that a commit touched since the cut before.
+    pub(super) changed: Vec<Arc<Store>>,
+    changed_ids: HashSet<u64>,
+    sequences: Vec<(Oid, Arc<Sequence>)>,
+    pub(super) next_xid: Xid,
+    pub(super) next_oid: Oid,
+    pub(super) next_storage: u64,
+}
+
+impl<'a> Cut<'a> {
+    /// Takes it. Commits wait for as long as it takes to note what there is.
+    pub(super) fn take(db: &'a Database) -> Result<Cut<'a>> {
+        let clock = &db.core.clock;
+        let alone = db.commit.lock();
+        let place = OwnPlace::take(clock)?;
+        let (lsn, sent) = db.wal.streams(|xid| clock.is_running(xid));
+        let catalog = db.catalog();
+        let stores = db.stores();
+        let sequences = db.sequences();
+        let changed: Vec<Arc<Store>> =
+            stores.iter().filter(|s| s.logged() && s.take_touched()).cloned().collect();
+        let next_xid = clock.next_xid();
+        drop(alone);
+        let storages: HashSet<u64> =
+            catalog.relations().filter_map(|r| r.table()).map(|t| t.storage).collect();
+        let of_table = |s: &Arc<Store>| s.logged() && storages.contains(&s.id);
+        let stores = stores.into_iter().filter(of_table).collect();
+        let changed_ids = changed.iter().map(|s| s.id).collect();
+        let (next_oid, next_storage) = db.next_ids();
+        let next_oid = next_oid.max(catalog.max_oid() + 1);
+        Ok(Cut {
+            place,
+            lsn,
+            replay: sent.unwrap_or(lsn),
+            catalog,
+            stores,
+            changed,
+            changed_ids,
+            sequences,
+            next_xid,
+            next_oid,
+            next_storage,
+        })
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot { ts: self.place.ts, xid: 0, cid: 0, slot: self.place.slot }
+    }
+
+    pub(super) fn is_changed(&self, store: &Store) -> bool {
+        self.changed_ids.contains(&store.id)
+    }
+
+    /// Where the sequences stand by what the log says; if this is the end, by what was handed out.
+    pub(super) fn sequences(&self, ending: bool) -> Vec<SequenceImage> {
+        let state = |(oid, s): &(Oid, Arc<Sequence>)| {
+            let state = if ending { s.close() } else { s.logged_state() };
+            SequenceImage { oid: *oid, state }
+        };
+        let mut all: Vec<SequenceImage> = self.sequences.iter().map(state).collect();
+        all.sort_unstable_by_key(|s| s.oid);
+        all
+    }
+}
