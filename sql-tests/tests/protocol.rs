@@ -214,6 +214,34 @@ async fn rows_fetched_from_a_binary_cursor_are_binary() {
     server.stop().await;
 }
 
+/// JDBC's `{call f(?, ?, ?)}` declares the parameters that stand for OUT arguments `void`.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_type_void_are_no_arguments() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    let body = "begin b := a * 2; c := 'v' || a; end";
+    let function =
+        format!("create function f(a int, out b int, out c text) as '{body}' language plpgsql");
+    raw.ask(&query(&function.replace("'v'", "''v''"))).await;
+    let types = |oids: &[u32]| oids.iter().flat_map(|o| o.to_be_bytes()).collect::<Vec<u8>>();
+    let call = |sql: &str| {
+        let count = 3u16.to_be_bytes().to_vec();
+        frame(b'P', &[cstr(""), cstr(sql), count, types(&[23, 2278, 2278])].concat())
+    };
+    let one_and_nulls =
+        [0, 0, 0, 3, 0, 0, 0, 2, b'2', b'1', 255, 255, 255, 255, 255, 255, 255, 255, 0, 0];
+    let values = frame(b'B', &[cstr(""), cstr(""), one_and_nulls.to_vec()].concat());
+    for sql in ["select * from f($1, $2, $3) as result", "select (f($1, $2, $3)).*"] {
+        let batch = [call(sql), values.clone(), execute("", 0), sync()].concat();
+        let said = raw.ask(&batch).await;
+        assert_eq!(tags(&said), "12DCZ", "{sql}");
+        assert_eq!(said[2].body, b"\0\x02\0\0\0\x0242\0\0\0\x03v21", "{sql}");
+    }
+    let said = raw.ask(&[call("select g($1, $2, $3)"), sync()].concat()).await;
+    assert!(said[0].error().contains("function g(integer) does not exist"), "{}", said[0].error());
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_portal_goes_on() {
     let server = TestServer::start().await;

@@ -367,7 +367,7 @@ impl Binder<'_> {
         let mut given =
             Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
         self.argument_list(args, &mut given)?;
-        let resolved = self.resolve(schema, name, given)?;
+        let resolved = self.resolve(schema, name, given.without_outs())?;
         let types: Vec<_> = resolved.args.iter().map(|a| a.ty.oid).collect();
         let columns = self.result_columns(&resolved.target, resolved.ret, &types);
         Ok(CallInFrom { name: name.to_owned(), resolved, columns })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use vicinity_functions::Proc;
 use vicinity_storage::catalog::model::Privileges;
@@ -24,6 +25,22 @@ pub(super) struct Arguments {
     pub variadic: bool,
     /// `f(*)`
     pub star: bool,
+}
+
+impl Arguments {
+    /// Parameters that the client has declared `void` stand where the function has OUT arguments, which are not given
+    /// (PostgreSQL's rule for JDBC's `{call f(?, ?)}`).
+    pub(super) fn without_outs(mut self) -> Arguments {
+        let mut unnamed = self.values.len().saturating_sub(self.names.len());
+        self.values.retain(|value| {
+            let is_out = unnamed > 0
+                && value.ty.oid == oid::VOID
+                && matches!(value.expr, Expr::Placeholder(_));
+            unnamed = unnamed.saturating_sub(1);
+            !is_out
+        });
+        self
+    }
 }
 
 /// A call, resolved, its arguments converted.
@@ -85,7 +102,7 @@ impl Binder<'_> {
                 format!("{name}(*) specified, but {name} is not an aggregate function"),
             ));
         }
-        self.call(schema, name, args)
+        self.call(schema, name, args.without_outs())
     }
 
     /// Binds arguments.

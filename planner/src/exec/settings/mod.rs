@@ -124,7 +124,18 @@ impl Settings {
             }
             None => None,
         };
-        state.and_then(State::value).or_else(|| find(name).map(|s| s.boot))
+        state.and_then(State::value).or_else(|| self.unset(name))
+    }
+
+    /// What is nowhere set: transactions begin with the session's defaults, all else with the server's.
+    fn unset(&self, name: &str) -> Option<&str> {
+        let setting = find(name)?;
+        match setting.name {
+            "transaction_isolation" => self.get("default_transaction_isolation"),
+            "transaction_read_only" => self.get("default_transaction_read_only"),
+            "transaction_deferrable" => self.get("default_transaction_deferrable"),
+            _ => Some(setting.boot),
+        }
     }
 
     /// What `SHOW name` gives.
