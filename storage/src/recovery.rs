@@ -114,7 +114,8 @@ fn claim(disk: &dyn Disk) -> Result<()> {
     disk.make_dir(DIR).map_err(io)?;
     disk.make_dir(checkpoint::DIR).map_err(io)?;
     match read_all(disk, FORMAT) {
-        Ok(text) if text == LOG_ONLY || text == CHECKPOINTED => Ok(()),
+        // Whoever made it, or the directories, may have been killed before they lasted.
+        Ok(text) if text == LOG_ONLY || text == CHECKPOINTED => disk.sync_dir(".").map_err(io),
         Ok(text) => Err(PgError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "the data directory was written by an incompatible version",
@@ -134,7 +135,7 @@ fn claim(disk: &dyn Disk) -> Result<()> {
     }
 }
 
-/// Cuts a torn tail off. Returns the number of the next segment.
+/// Cuts a torn tail off, and makes the rest last. Returns the number of the next segment.
 fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
     let io = |e: std::io::Error| io_error("repair the WAL", &e);
     let Some(&last) = extent.segments.last() else { return Ok(1) };
@@ -145,12 +146,13 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
         // Nothing was written to it: the next one takes its name.
         return Ok(last);
     }
+    let file = disk.open(&path, false).map_err(io)?;
     if extent.torn {
         tracing::warn!("the log ends in the middle of a record; the rest is cut off");
-        let file = disk.open(&path, false).map_err(io)?;
         file.set_len(extent.last_len).map_err(io)?;
-        file.sync().map_err(io)?;
     }
+    // What a killed server had written without seeing it synced was read, and will be relied on.
+    file.sync().map_err(io)?;
     Ok(last + 1)
 }
 

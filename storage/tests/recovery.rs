@@ -10,9 +10,12 @@ use common::*;
 use vicinity_storage::catalog::model::{
     IndexMethod, Object, Persistence, Relation, RelationKind, SequenceDef, fixed,
 };
-use vicinity_storage::disk::{Disk, sim::SimDisk};
+use vicinity_storage::disk::{
+    Disk,
+    sim::{Fault, SimDisk},
+};
 use vicinity_storage::{Database, ObjectKind, Options, Transaction};
-use vicinity_types::{Datum, SqlState, oid};
+use vicinity_types::{Datum, Oid, SqlState, oid};
 
 #[test]
 fn nothing_unacknowledged_is_half_there() {
@@ -132,6 +135,10 @@ fn unlogged_rows_survive_a_clean_stop_only() {
 }
 
 fn sequence() -> Object {
+    sequence_of(T)
+}
+
+fn sequence_of(oid: Oid) -> Object {
     let def = SequenceDef {
         type_oid: oid::INT8,
         start: 1,
@@ -144,7 +151,7 @@ fn sequence() -> Object {
         identity: false,
     };
     Object::Relation(Arc::new(Relation {
-        oid: T,
+        oid,
         name: "s".to_owned(),
         schema: fixed::PUBLIC,
         owner: fixed::SUPERUSER,
@@ -413,4 +420,54 @@ fn a_full_disk_is_an_error_that_passes() {
         assert_eq!(seen(&db), there);
         assert_eq!(seen(&open(&disk.crash(seed))), there);
     }
+}
+
+#[test]
+fn what_a_killed_server_wrote_lasts_once_it_was_seen() {
+    for steps in 0..30 {
+        let disk = SimDisk::new();
+        disk.fault_after(steps, Fault::Stop);
+        // Killed in the middle of whatever comes at this step: the files are as it left them, synced or not.
+        if let Ok(db) = Database::open_on(Arc::new(disk.clone()), options()) {
+            let txn = begin(&db);
+            let cols = [("id", oid::INT4), ("v", oid::INT4)];
+            txn.put(table_object(T, "t", Persistence::Permanent, &cols)).unwrap();
+            drop(txn.commit().map(|ticket| db.wal().wait_durable(ticket.lsn.unwrap())));
+        }
+        let disk = disk.killed();
+        let db = open(&disk);
+        let found = db.catalog().relation(T).is_some();
+        let txn = begin(&db);
+        txn.put(sequence_of(30_000)).unwrap();
+        finish(&db, txn);
+        for seed in 0..10 {
+            let catalog = open(&disk.crash(seed)).catalog();
+            assert_eq!(catalog.relation(T).is_some(), found, "killed at step {steps}");
+            assert!(catalog.relation(30_000).is_some());
+        }
+    }
+}
+
+#[test]
+fn a_rollback_to_a_savepoint_needs_no_room() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    make_table(&db);
+    let t = table(&db);
+    let txn = begin(&db);
+    t.insert(&txn, &row(1, 1)).unwrap();
+    let before = txn.savepoint();
+    for i in 100..30_000 {
+        t.insert(&txn, &row(i, 1)).unwrap();
+    }
+    disk.set_room(Some(0));
+    let statement = txn.savepoint();
+    let full = (30_000..200_000).find_map(|i| t.insert(&txn, &row(i, 1)).err()).unwrap();
+    assert_eq!(full.code(), SqlState::DISK_FULL);
+    txn.rollback_to(&statement).unwrap();
+    txn.rollback_to(&before).unwrap();
+    disk.set_room(None);
+    finish(&db, txn);
+    assert_eq!(seen(&db), [(1, 1)]);
+    assert_eq!(seen(&open(&disk.crash(1))), [(1, 1)]);
 }

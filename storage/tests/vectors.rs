@@ -168,3 +168,70 @@ fn a_vector_of_another_dimension_is_an_error() {
     let e = table(&db).insert(&txn, &tuple(1, Some(&[1.0]))).unwrap_err();
     assert_eq!(e.code().as_str(), "22000");
 }
+
+#[test]
+fn an_update_that_fails_leaves_the_row_where_it_was() {
+    for method in [IndexMethod::Hnsw, IndexMethod::Ivfflat] {
+        let db = memory();
+        make(&db, method);
+        let t = table(&db);
+        let mut random = StdRng::seed_from_u64(3);
+        let vectors: Vec<Vec<f32>> = (0..2).map(|_| vector(&mut random)).collect();
+        let txn = begin(&db);
+        for id in 1..3 {
+            t.insert(&txn, &tuple(id, Some(&vectors[0]))).unwrap();
+        }
+        finish(&db, txn);
+        let txn = begin(&db);
+        let before = txn.savepoint();
+        let s = txn.snapshot();
+        let row = find(&t, 1, s).unwrap();
+        // The key is taken: whatever was done to the other indexes is taken back.
+        assert!(t.update(&txn, &s, row, &tuple(2, Some(&vectors[1]))).is_err());
+        txn.rollback_to(&before).unwrap();
+        let found = nearest(&t, txn.snapshot(), &vectors[0], usize::MAX);
+        assert_eq!(found, [(1, Some(0.0)), (2, Some(0.0))]);
+    }
+}
+
+#[test]
+fn an_index_made_behind_two_updates_keeps_the_row() {
+    for method in [IndexMethod::Hnsw, IndexMethod::Ivfflat] {
+        let db = memory();
+        make(&db, method);
+        let t = table(&db);
+        let vectors = [[0.0; DIM], [5.0; DIM], [9.0; DIM]];
+        let txn = begin(&db);
+        t.insert(&txn, &tuple(1, Some(&vectors[0]))).unwrap();
+        finish(&db, txn);
+        let txn = begin(&db);
+        for v in &vectors[1..] {
+            let s = txn.snapshot();
+            let row = find(&t, 1, s).unwrap();
+            t.update(&txn, &s, row, &tuple(1, Some(v))).unwrap();
+        }
+        txn.drop_object(vicinity_storage::ObjectKind::Relation, VEC).unwrap();
+        let options: &[_] = match method {
+            IndexMethod::Hnsw => &[("dim", "8")],
+            _ => &[("dimension", "8"), ("clustering_type", "1"), ("clustering_params", "1000,5")],
+        };
+        txn.put(index_object(VEC + 1, "t_vec2", T, method, &[2], false, options)).unwrap();
+        db.build_index(&txn, VEC + 1, &Arc::new(Progress::new())).unwrap();
+        finish(&db, txn);
+        db.vacuum_step();
+        let txn = begin(&db);
+        let query: Arc<[f32]> = vectors[2].into();
+        let access = Access::Vector { index: VEC + 1, query, extra: 0, limit: usize::MAX };
+        assert_eq!(scan_ids(&table(&db), access, txn.snapshot()), [1]);
+    }
+}
+
+fn scan_ids(t: &Arc<Table>, access: Access, s: Snapshot) -> Vec<i32> {
+    let mut cursor = t.open(access, s).unwrap();
+    let guard = pin();
+    let mut out = Vec::new();
+    while let Some(row) = cursor.next(&guard, &mut |_| Ok(true)).unwrap() {
+        out.push(int(&row.get(0)));
+    }
+    out
+}

@@ -153,6 +153,11 @@ impl SimDisk {
         SimDisk(Arc::new(Mutex::new(self.0.lock().after_crash(seed))))
     }
 
+    /// The disk as the next process finds it after this one was killed: nothing is lost, and no more lasts than did.
+    pub fn killed(&self) -> SimDisk {
+        SimDisk(Arc::new(Mutex::new(self.0.lock().after_kill())))
+    }
+
     /// Lets so many steps go well before one at which something happens.
     pub fn fault_after(&self, steps: u64, fault: Fault) {
         let mut state = self.0.lock();
@@ -169,6 +174,11 @@ impl SimDisk {
     /// Whether the machine has stopped.
     pub fn stopped(&self) -> bool {
         self.0.lock().stopped
+    }
+
+    /// Whether what was to happen has happened.
+    pub fn faults_happened(&self) -> bool {
+        self.0.lock().fault.is_none()
     }
 
     /// Steps made.

@@ -271,7 +271,8 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Entries of versions that only snapshots older than ours see.
+    /// Entries of versions that only snapshots older than ours see, or nobody: whoever takes a version away takes its
+    /// entry out of the index.
     fn add_older(&self, body: &Body) -> Result<()> {
         let mut guard = pin();
         for row in 0..self.end {
@@ -282,8 +283,12 @@ impl Source<'_> {
             let shown = self.snapshot.visible(Some(head), self.clock, &guard);
             let mut at = Some(head);
             while let Some(v) = at {
-                let old =
-                    matches!(self.clock.resolve(v), Stamp::Committed(ts) if ts <= self.snapshot.ts);
+                // Our own are as good as committed: they will be, or the index goes with them.
+                let old = match self.clock.resolve(v) {
+                    Stamp::Committed(ts) => ts <= self.snapshot.ts,
+                    Stamp::Running(xid) => xid == self.snapshot.xid,
+                    Stamp::Aborted => false,
+                };
                 let same = shown
                     .is_some_and(|s| self.index.same_entry(&self.layout, s.bytes(), v.bytes()));
                 if old

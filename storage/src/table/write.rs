@@ -142,7 +142,7 @@ impl Table {
             let other = self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, &mut gate)?;
             if let Some(other) = other {
                 drop(gate.take());
-                txn.undo_last_insert(row, log)?;
+                txn.undo_last_insert(row, log);
                 return Ok((row, Some((other, index.oid))));
             }
         }
@@ -204,9 +204,9 @@ impl Table {
                         self.prune(&lock, head, &guard);
                     }
                     drop(lock);
-                    txn.wrote_change(w, row, change, &s.tuple)?;
+                    let logged = txn.wrote_change(w, row, change, &s.tuple);
                     let changed = indexes.iter().filter(|i| changed.contains(&i.oid));
-                    self.add_changed(txn, w, row, changed, s, &mut gate)?;
+                    self.add_changed(txn, w, row, logged, changed, s, &mut gate)?;
                     return Ok(Write::Done);
                 }
                 Err(obstacle) => obstacle,
@@ -336,24 +336,36 @@ impl Table {
     }
 
     /// After an update: entries under the new keys, and word to the vacuum about the old ones.
+    ///
+    /// Taking the version back takes its entries away, and a vector index would take the nearest one
+    /// the row has if it is not there: they are added even where the update has failed, and those of
+    /// the unique indexes, which may refuse, come last.
+    #[allow(clippy::too_many_arguments)]
     fn add_changed<'a, 'i>(
         &'a self,
         txn: &Transaction,
         w: Writer,
         row: RowId,
-        changed: impl Iterator<Item = &'i Arc<IndexStore>>,
+        mut outcome: Result<()>,
+        changed: impl Iterator<Item = &'i Arc<IndexStore>> + Clone,
         s: &mut Scratch,
         gate: &mut Option<parking_lot::RwLockReadGuard<'a, ()>>,
     ) -> Result<()> {
-        let mut changed = changed.peekable();
         let deleted = s.tuple.is_empty();
-        if deleted || changed.peek().is_some() {
+        let mut some = false;
+        for index in changed.clone() {
+            some = true;
+            if !index.unique {
+                let added = index.add(&self.layout, &s.tuple, row, &mut s.keys.own);
+                outcome = outcome.and(added);
+            }
+        }
+        if deleted || some {
             self.store.report_garbage(row);
         }
-        for index in changed {
-            if !index.unique {
-                index.add(&self.layout, &s.tuple, row, &mut s.keys.own)?;
-            } else if self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, gate)?.is_some() {
+        outcome?;
+        for index in changed.filter(|i| i.unique) {
+            if self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, gate)?.is_some() {
                 return Err(self.duplicate_key(txn, index.oid, &s.tuple));
             }
         }

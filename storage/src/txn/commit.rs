@@ -66,6 +66,9 @@ impl Transaction {
         let (base, ops) = inner.log.unsent();
         let silent = ops.is_empty() && !inner.log.streamed() && ddl.is_empty();
         let record = (!silent).then(|| self.place.db.wal.commit_record(xid, base, ops, &ddl));
+        for (from, to) in inner.log.void() {
+            self.place.db.wal.append_void(xid, *from, *to)?;
+        }
 
         let _alone = self.place.db.commit.lock();
         let mut merged = None;

@@ -31,6 +31,9 @@ pub(crate) struct TxnLog {
     base: u64,
     /// The storage the last operation was about, 0 if the next one must say.
     store: u64,
+    /// Parts of what was sent that were taken back. The log is told when the transaction commits: if it does not, they
+    /// do not count anyway, and ROLLBACK TO cannot fail because the disk is full.
+    void: Vec<(u64, u64)>,
 }
 
 impl TxnLog {
@@ -89,16 +92,20 @@ impl TxnLog {
         put_varint(&mut self.bytes, row);
     }
 
-    /// Takes back what was said after `position`. The part of it that was sent already, if any, has
-    /// to be declared void.
-    pub(crate) fn rewind(&mut self, position: u64) -> Option<(u64, u64)> {
+    /// Takes back what was said after `position`.
+    pub(crate) fn rewind(&mut self, position: u64) {
         self.store = 0;
         if position >= self.base {
             self.bytes.truncate(usize::try_from(position - self.base).unwrap_or(0));
-            return None;
+            return;
         }
         self.bytes.clear();
-        Some((position, self.base))
+        self.void.push((position, self.base));
+    }
+
+    /// What was sent and taken back, from one position to another.
+    pub(crate) fn void(&self) -> &[(u64, u64)] {
+        &self.void
     }
 }
 
@@ -217,10 +224,12 @@ mod tests {
         log.sent();
         let sent = log.position();
         log.insert(1, 3, b"z");
-        assert_eq!(log.rewind(keep), Some((keep, sent)));
+        log.rewind(keep);
+        assert_eq!(log.void(), [(keep, sent)]);
         assert_eq!(log.position(), sent);
         log.insert(1, 4, b"w");
-        assert_eq!(log.rewind(sent), None);
+        log.rewind(sent);
+        assert_eq!(log.void(), [(keep, sent)]);
         assert_eq!(log.position(), sent);
     }
 

@@ -73,10 +73,7 @@ impl Transaction {
         self.place.held.release_to(savepoint.locks);
         self.place.db.core.relations.wake();
         inner.floor = inner.undo.len();
-        if let Some((from, to)) = inner.log.rewind(savepoint.log) {
-            let xid = self.xid.load(Ordering::Relaxed);
-            self.place.db.wal.append_void(xid, from, to)?;
-        }
+        inner.log.rewind(savepoint.log);
         Ok(())
     }
 
@@ -165,14 +162,12 @@ impl Transaction {
     }
 
     /// Takes back the last step alone, an insert of this row that was noted at `log`.
-    pub(crate) fn undo_last_insert(&self, row: RowId, log: u64) -> Result<()> {
+    pub(crate) fn undo_last_insert(&self, row: RowId, log: u64) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let Some(Undo::Insert { store, first, count }) = inner.undo.last_mut() else {
-            return Ok(());
-        };
+        let Some(Undo::Insert { store, first, count }) = inner.undo.last_mut() else { return };
         if *first + *count != row + 1 {
-            return Ok(());
+            return;
         }
         *count -= 1;
         let (store, empty) = (*store, *count == 0);
@@ -183,10 +178,7 @@ impl Transaction {
             t.inserted -= 1;
             undo_row(&t.store, row);
         }
-        if let Some((from, to)) = inner.log.rewind(log) {
-            self.place.db.wal.append_void(self.xid.load(Ordering::Relaxed), from, to)?;
-        }
-        Ok(())
+        inner.log.rewind(log);
     }
 }
 

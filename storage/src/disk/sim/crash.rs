@@ -124,6 +124,21 @@ impl State {
     }
 }
 
+impl State {
+    /// The disk that a killed process leaves.
+    pub(super) fn after_kill(&self) -> State {
+        State {
+            files: self.files.clone(),
+            names: self.names.clone(),
+            lasting: self.lasting.clone(),
+            renamed: self.renamed.clone(),
+            next_inode: self.next_inode,
+            dice: self.dice.clone(),
+            ..State::default()
+        }
+    }
+}
+
 impl FileState {
     /// Some of what was not synced lasts, the rest never will.
     pub(super) fn settle(&mut self, keep: Keep, dice: &mut Dice) {
