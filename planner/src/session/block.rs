@@ -89,8 +89,8 @@ impl Session {
             }
         }
         self.block = Block::Open;
-        if read_only {
-            self.show_read_only(true)?;
+        if read_only != self.state.transaction_defaults().1 {
+            self.show_read_only(read_only)?;
         }
         self.show("transaction_isolation", transaction::isolation_name(isolation))
     }
