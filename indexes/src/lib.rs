@@ -25,7 +25,7 @@ pub use options::{Options, parse_options};
 pub use progress::{Phase, Progress};
 pub use spatial::{Boxes, Points};
 pub use vector::{
-    Candidate, CandidateStream, Metric, PAGE, SearchParams, VectorIndex, VectorSource,
+    Candidate, CandidateStream, Metric, PAGE, RowVectors, SearchParams, VectorIndex, VectorSource,
     prefetch_lines,
 };
 

@@ -89,7 +89,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
     unlogged::restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
     settle(disk.as_ref(), &manifest)?;
-    state.finish(wal, &outline, manifest)
+    state.finish(disk, wal, &outline, manifest)
 }
 
 /// A manifest that was read is made to last before anything relies on it; what an interrupted checkpoint left is
@@ -314,7 +314,13 @@ impl State {
         }
     }
 
-    fn finish(mut self, wal: Arc<Wal>, outline: &Outline, manifest: Manifest) -> Result<Recovered> {
+    fn finish(
+        mut self,
+        disk: &Arc<dyn Disk>,
+        wal: Arc<Wal>,
+        outline: &Outline,
+        manifest: Manifest,
+    ) -> Result<Recovered> {
         let next_xid = outline.max_xid + 1;
         let clock = Clock::new(next_xid);
         let mut stores = HashMap::new();
@@ -337,7 +343,11 @@ impl State {
                 store.attach(made.clone());
                 // What an expression means is not known yet: `Database::set_expression_compiler`.
                 if !made.lacks_expressions() {
-                    jobs.push(Job::new(store.clone(), made, &index.name));
+                    let image = manifest.indexes.iter();
+                    let mut image =
+                        image.filter(|i| i.index == index.oid && i.storage == def.storage);
+                    let job = Job::new(store.clone(), made, &index.name);
+                    jobs.push(job.with(disk, image.next().copied()));
                 }
             }
             stores.insert(def.storage, store);

@@ -198,6 +198,57 @@ impl Graph {
         self.locks[id as usize % LOCKS].lock()
     }
 
+    /// Links of a list, and its copy.
+    pub(super) fn places(&self) -> usize {
+        self.places
+    }
+
+    /// Slots as bytes: their rows, their codes, their lists. The caller keeps slots from becoming free.
+    pub(super) fn copy_out(&self, ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
+        out.clear();
+        for id in ids.clone() {
+            out.extend_from_slice(&self.row(id).to_le_bytes());
+        }
+        for id in ids.clone() {
+            // The code of a slot whose row is not there yet may be half written, and is no entry's.
+            let (chunk, slot) = self.place(id);
+            for word in &chunk.codes[slot * self.words..(slot + 1) * self.words] {
+                out.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            }
+        }
+        for id in ids {
+            let (chunk, slot) = self.place(id);
+            for link in &chunk.links[slot * self.places..(slot + 1) * self.places] {
+                out.extend_from_slice(&(!link.load(Ordering::Acquire)).to_le_bytes());
+            }
+        }
+    }
+
+    /// Adds slots from bytes of [`Graph::copy_out`].
+    pub(super) fn copy_in(&mut self, count: usize, bytes: &[u8]) {
+        let (rows, rest) = bytes.split_at(count * 8);
+        let (codes, links) = rest.split_at(count * self.words * 8);
+        let codes = codes.chunks_exact((self.words * 8).max(1));
+        let links = links.chunks_exact(self.places * 4);
+        for ((row, code), links) in rows.as_chunks::<8>().0.iter().zip(codes).zip(links) {
+            let id = match self.next_slot() {
+                Some(id) => id,
+                None => {
+                    self.grow();
+                    let Some(id) = self.next_slot() else { return };
+                    id
+                }
+            };
+            self.set_code(id, code);
+            let (chunk, slot) = self.place(id);
+            let list = &chunk.links[slot * self.places..(slot + 1) * self.places];
+            for (place, link) in list.iter().zip(links.as_chunks::<4>().0) {
+                place.store(!u32::from_le_bytes(*link), Ordering::Relaxed);
+            }
+            self.set_row(id, u64::from_le_bytes(*row));
+        }
+    }
+
     /// Puts all codes into a new form.
     pub(super) fn recode(&mut self, stride: usize, f: &(impl Fn(&[u8], &mut [u8]) + Sync)) {
         let (old, new, len) = (self.words, stride / 8, self.len());

@@ -77,6 +77,16 @@ impl Landmarks {
         self.usual *= factor;
     }
 
+    /// The mean distance learned.
+    pub(super) fn usual(&self) -> f32 {
+        self.usual
+    }
+
+    /// Goes on from a mean learned before.
+    pub(super) fn set_usual(&mut self, usual: f32) {
+        self.usual = usual;
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.codes.capacity() + self.ids.capacity() * 4
     }

@@ -13,6 +13,7 @@
 
 mod beam;
 mod graph;
+mod image;
 mod landmarks;
 mod link;
 mod region;
@@ -20,8 +21,9 @@ mod stream;
 mod upkeep;
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
@@ -32,8 +34,10 @@ use rayon::prelude::*;
 use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
+use crate::vector::image::reconcile;
 use crate::vector::{
-    CandidateStream, Coder, Learning, SearchParams, Survey, VectorIndex, VectorSource, check_dim,
+    CandidateStream, Coder, Learning, RowVectors, SearchParams, Survey, VectorIndex, VectorSource,
+    check_dim,
 };
 use crate::{Phase, Progress, RowId};
 use beam::Beam;
@@ -76,6 +80,7 @@ pub struct Hnsw {
     vacuum: Mutex<Vacuum>,
     beams: Mutex<Vec<Beam>>,
     len: AtomicUsize,
+    changes: AtomicU64,
     learning: Learning,
 }
 
@@ -106,6 +111,7 @@ impl Hnsw {
             vacuum: Mutex::default(),
             beams: Mutex::default(),
             len: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
             learning: Learning::new(),
         }
     }
@@ -169,6 +175,16 @@ impl Hnsw {
         self.len.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Makes a row's entry a dead one.
+    fn kill(&self, core: &Core, entries: &mut HashTable<u32>, row: RowId, id: u32) {
+        if let Ok(entry) = entries.find_entry(self.hasher.hash_one(row), |e| *e == id) {
+            entry.remove();
+        }
+        core.graph.set_row(id, DEAD);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Calls `f` with a slot nobody uses, under the read lock.
     fn with_slot<T>(&self, f: impl FnOnce(&Core, u32) -> T) -> Result<T> {
         loop {
@@ -215,6 +231,7 @@ impl VectorIndex for Hnsw {
     fn insert(&self, row: RowId, vector: &[f32]) -> Result<()> {
         check_dim(self.options.dim, vector.len())?;
         self.learning.make_room(&self.core, vector, self.len());
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let exact = self.with_slot(|core, id| {
             let mut code = vec![0u8; core.coder.stride()];
             core.coder.encode(vector, &mut code);
@@ -241,12 +258,8 @@ impl VectorIndex for Hnsw {
         let mine = entries.iter_hash(hash).copied().filter(|id| core.graph.row(*id) == row);
         let nearest = mine.min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         let Some(id) = nearest else { return false };
-        if let Ok(entry) = entries.find_entry(hash, |e| *e == id) {
-            entry.remove();
-        }
+        self.kill(&core, &mut entries, row, id);
         drop(entries);
-        core.graph.set_row(id, DEAD);
-        self.len.fetch_sub(1, Ordering::Relaxed);
         drop(core);
         self.sweep(id);
         true
@@ -264,6 +277,34 @@ impl VectorIndex for Hnsw {
 
     fn dim(&self) -> usize {
         self.options.dim
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<bool> {
+        self.write(out)
+    }
+
+    fn reconcile(&self, rows: &dyn RowVectors) -> Result<Vec<RowId>> {
+        let core = self.core.read();
+        let slots = (0..core.graph.len() as u32).map(|id| (core.graph.row(id), u64::from(id)));
+        let entries = slots.filter(|(row, _)| *row < DEAD).collect();
+        let same = |id: u64, v: &[f32], buffer: &mut Vec<u8>| {
+            core.coder.stands_for(core.graph.code(id as u32), v, buffer)
+        };
+        let found = reconcile(entries, rows, same)?;
+        drop(core);
+        for id in found.stale {
+            let id = id as u32;
+            let core = self.core.read();
+            let row = core.graph.row(id);
+            self.kill(&core, &mut self.entries.lock(), row, id);
+            drop(core);
+            self.sweep(id);
+        }
+        Ok(found.missing)
     }
 
     fn search(

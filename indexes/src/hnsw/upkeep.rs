@@ -21,7 +21,7 @@ const SWEEP_LEAST: usize = 64;
 #[derive(Default)]
 pub(super) struct Vacuum {
     /// Dead, no sweep yet.
-    dead: Vec<u32>,
+    pub(super) dead: Vec<u32>,
     /// Dead before the sweep under way began.
     dying: Vec<u32>,
     /// The sweep has done the slots before this one.

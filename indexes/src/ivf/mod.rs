@@ -11,23 +11,26 @@
 //! index made on an empty table) get centroids of their own.
 #![allow(clippy::indexing_slicing)] // list numbers come from the table that has as many; vectors pass `check_dim`
 
+mod image;
 mod kmeans;
 mod search;
 mod table;
 mod upkeep;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use rayon::prelude::*;
 use vicinity_types::pase::check_same_dimensions;
 use vicinity_types::{PgError, Result, SqlState};
 
+use crate::vector::image::reconcile;
 use crate::vector::{
-    CandidateStream, Coder, Learning, Metric, SearchParams, Survey, VectorIndex, VectorSource,
-    check_dim,
+    CandidateStream, Coder, Learning, Metric, RowVectors, SearchParams, Survey, VectorIndex,
+    VectorSource, check_dim,
 };
 use crate::{Centroids, Phase, Progress, RowId};
 use search::IvfStream;
@@ -90,6 +93,7 @@ pub struct Ivfflat {
     options: IvfOptions,
     core: RwLock<Core>,
     len: AtomicUsize,
+    changes: AtomicU64,
     learning: Learning,
 }
 
@@ -155,6 +159,7 @@ impl Ivfflat {
             options,
             core: RwLock::new(Core { coder, table, lists, generation: 0 }),
             len: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
             learning: Learning::new(),
         }
     }
@@ -275,6 +280,7 @@ impl VectorIndex for Ivfflat {
         let i = core.table.nearest_one(vector);
         let mut list = core.lists[i].write();
         list.push(row, &code);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let len = self.len.fetch_add(1, Ordering::Relaxed) + 1;
         let split = list.rows.len() > self.split_len(core.lists.len()).max(list.split_at);
         let train = core.coder.is_exact() && self.learning.is_due(len);
@@ -305,6 +311,7 @@ impl VectorIndex for Ivfflat {
             .min_by(|a, b| distance(a).total_cmp(&distance(b)));
         let Some(at) = at else { return false };
         list.swap_remove(at, stride);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.len.fetch_sub(1, Ordering::Relaxed);
         true
     }
@@ -324,6 +331,29 @@ impl VectorIndex for Ivfflat {
 
     fn dim(&self) -> usize {
         self.options.dim
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<bool> {
+        self.write(out)
+    }
+
+    fn reconcile(&self, rows: &dyn RowVectors) -> Result<Vec<RowId>> {
+        let core = self.core.read();
+        let stride = core.coder.stride();
+        let lists: Vec<_> = core.lists.iter().map(RwLock::read).collect();
+        let same = |place: u64, v: &[f32], buffer: &mut Vec<u8>| {
+            let (list, at) = ((place >> 32) as usize, (place & 0xffff_ffff) as usize);
+            core.coder.stands_for(&lists[list].codes[at * stride..][..stride], v, buffer)
+        };
+        let found = reconcile(self.places(), rows, same)?;
+        drop(lists);
+        drop(core);
+        self.remove_places(found.stale);
+        Ok(found.missing)
     }
 
     fn search(

@@ -46,7 +46,11 @@ impl Table {
         self.half_norms[i] = v.iter().map(|x| x * x).sum::<f32>() / 2.0;
     }
 
-    #[cfg(test)]
+    /// All centroids, one behind the other.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        (0..self.len).flat_map(|i| self.get(i)).collect()
+    }
+
     pub(crate) fn get(&self, i: usize) -> Vec<f32> {
         let (block, lane) = (i / LANES, i % LANES);
         (0..self.dim).map(|d| self.blocks[(block * self.dim + d) * LANES + lane]).collect()

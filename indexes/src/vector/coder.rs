@@ -55,9 +55,11 @@ impl Coder {
         let widest = low.iter().zip(high).map(|(l, h)| h - l).fold(0f32, f32::max);
         let step = if widest > 0.0 && widest.is_finite() { widest / 255.0 } else { 1.0 };
         let offset = low.iter().zip(high).map(|(l, h)| (l + h) / 2.0 - 127.5 * step).collect();
-        // dim * (255 + limit)^2 must stay below 2^31.
-        let query_limit = ((2f32.powi(31) / dim as f32).sqrt() - 256.0).clamp(0.0, 8000.0);
-        Coder { dim, form: Form::U8 { offset, step, query_limit }, kernels: kernels() }
+        Coder {
+            dim,
+            form: Form::U8 { offset, step, query_limit: query_limit(dim) },
+            kernels: kernels(),
+        }
     }
 
     /// Whether the true ten nearest of sample vectors are within the twenty nearest by code.
@@ -90,6 +92,37 @@ impl Coder {
             all += 10;
         }
         hit * 1000 >= all * 990
+    }
+
+    /// The offsets and the step of short codes; no offsets for exact ones.
+    pub(crate) fn parts(&self) -> (&[f32], f32) {
+        match &self.form {
+            Form::F32 => (&[], 1.0),
+            Form::U8 { offset, step, .. } => (offset, *step),
+        }
+    }
+
+    /// The coder with these parts.
+    pub(crate) fn of_parts(dim: usize, offset: Vec<f32>, step: f32) -> Self {
+        if offset.len() != dim {
+            return Self::exact(dim);
+        }
+        let query_limit = query_limit(dim);
+        let form = Form::U8 { offset: offset.into(), step, query_limit };
+        Coder { dim, form, kernels: kernels() }
+    }
+
+    /// Whether a code is that of a vector, or was before codes were widened.
+    pub(crate) fn stands_for(&self, code: &[u8], v: &[f32], buffer: &mut Vec<u8>) -> bool {
+        if v.len() != self.dim {
+            return false;
+        }
+        buffer.resize(self.stride(), 0);
+        self.encode(v, buffer);
+        match self.form {
+            Form::F32 => code == &buffer[..],
+            Form::U8 { .. } => self.pair(code, buffer) <= self.dim as f32,
+        }
     }
 
     pub(crate) fn dim(&self) -> usize {
@@ -256,6 +289,11 @@ impl Coder {
         }
         Self::spanning(self.dim, &low, &high)
     }
+}
+
+/// How far outside the range a query's places may be: dim * (255 + limit)^2 must stay below 2^31.
+fn query_limit(dim: usize) -> f32 {
+    ((2f32.powi(31) / dim as f32).sqrt() - 256.0).clamp(0.0, 8000.0)
 }
 
 /// Per dimension, the bounds of a sample without its extreme thousandths.

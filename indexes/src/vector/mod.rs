@@ -1,10 +1,12 @@
 //! What every vector index has in common: input, output, and the promises between index and scan.
 
 mod coder;
+pub(crate) mod image;
 mod kernels;
 mod learn;
 mod survey;
 
+use std::io;
 use std::sync::Arc;
 
 use vicinity_types::{PgError, Result, SqlState};
@@ -12,6 +14,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use crate::RowId;
 
 pub(crate) use coder::{Coder, Query};
+pub use image::RowVectors;
 pub use kernels::prefetch_lines;
 pub(crate) use kernels::{LANES, ROWS, kernels, prefetch};
 pub(crate) use learn::{Coded, Learning};
@@ -102,6 +105,17 @@ pub trait VectorIndex: Send + Sync {
 
     /// The dimension of every vector in it.
     fn dim(&self) -> usize;
+
+    /// Entries added and removed since it was made or read.
+    fn changes(&self) -> u64;
+
+    /// Writes an image of it, while it goes on changing; false if it took another form meanwhile, and what was written
+    /// is none.
+    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<bool>;
+
+    /// Removes the entries that are not those of the rows, and names the rows that have none. Nobody uses the index
+    /// meanwhile.
+    fn reconcile(&self, rows: &dyn RowVectors) -> Result<Vec<RowId>>;
 
     /// Begins a search. A query of the wrong dimension is error 22000; an `extra` out of range is 22023.
     fn search(

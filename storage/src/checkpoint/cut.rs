@@ -14,15 +14,18 @@ use crate::sequence::Sequence;
 use crate::store::Store;
 use crate::wal::Lsn;
 
-/// What is committed at one moment; its rows are kept as long as this is.
+/// What is committed at one moment; its rows are kept until [`Cut::let_go`].
 pub(super) struct Cut<'a> {
-    place: OwnPlace<'a>,
+    place: Option<OwnPlace<'a>>,
+    ts: u64,
     /// The end of the log.
     pub(super) lsn: Lsn,
     pub(super) replay: Lsn,
     pub(super) catalog: Arc<Catalog>,
     /// The logged storages of the catalog's tables.
     pub(super) stores: Vec<Arc<Store>>,
+    /// Those of all its tables.
+    pub(super) all: Vec<Arc<Store>>,
     /// Those that a commit touched since the cut before.
     pub(super) changed: Vec<Arc<Store>>,
     changed_ids: HashSet<u64>,
@@ -48,17 +51,19 @@ impl<'a> Cut<'a> {
         drop(alone);
         let storages: HashSet<u64> =
             catalog.relations().filter_map(|r| r.table()).map(|t| t.storage).collect();
-        let of_table = |s: &Arc<Store>| s.logged() && storages.contains(&s.id);
-        let stores = stores.into_iter().filter(of_table).collect();
+        let all: Vec<_> = stores.into_iter().filter(|s| storages.contains(&s.id)).collect();
+        let stores = all.iter().filter(|s| s.logged()).cloned().collect();
         let changed_ids = changed.iter().map(|s| s.id).collect();
         let (next_oid, next_storage) = db.next_ids();
         let next_oid = next_oid.max(catalog.max_oid() + 1);
         Ok(Cut {
-            place,
+            ts: place.ts,
+            place: Some(place),
             lsn,
             replay: sent.unwrap_or(lsn),
             catalog,
             stores,
+            all,
             changed,
             changed_ids,
             sequences,
@@ -69,7 +74,13 @@ impl<'a> Cut<'a> {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot { ts: self.place.ts, xid: 0, cid: 0, slot: self.place.slot }
+        let slot = self.place.as_ref().map_or(u32::MAX, |place| place.slot);
+        Snapshot { ts: self.ts, xid: 0, cid: 0, slot }
+    }
+
+    /// Its rows have been read.
+    pub(super) fn let_go(&mut self) {
+        self.place = None;
     }
 
     pub(super) fn is_changed(&self, store: &Store) -> bool {

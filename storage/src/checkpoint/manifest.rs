@@ -64,6 +64,16 @@ pub(crate) struct IndexFile {
     pub(crate) bytes: u64,
 }
 
+impl IndexFile {
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}-{}.index", self.file, self.storage, self.index)
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("{DIR}/{}", self.name())
+    }
+}
+
 /// Where a sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SequenceImage {

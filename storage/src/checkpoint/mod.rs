@@ -1,6 +1,7 @@
 //! Checkpoints: images of what is committed, so that a start reads these and the end of the log, not all of it.
 //!
 //! ```text
+//!  image/C-S-I.index  the vector index I of storage S, written by checkpoint C
 //!  image/C-S-P.rows   the rows of part P of storage S, written by checkpoint C; never changed
 //!  CHECKPOINT         the manifest, replaced whole: catalog, sequences, which image files, and two places in the log
 //! ```
@@ -58,8 +59,12 @@
 //! that of looking at the tables written to and of writing the parts that changed. A checkpoint is due when the log has
 //! grown by `Options::checkpoint_bytes`, or by as much as the last checkpoint wrote if that is more: at most half of
 //! what is written to the disk are images.
+//!
+//! Vector indexes have images too, which are beginnings only: see [`indexes`].
 
+mod blocks;
 mod cut;
+pub(crate) mod indexes;
 pub(crate) mod manifest;
 pub(crate) mod rows;
 mod thread;
@@ -67,6 +72,7 @@ pub(crate) mod unlogged;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use vicinity_types::Result;
@@ -77,6 +83,7 @@ use crate::store::Store;
 use crate::wal::reader::{self, io_error};
 use crate::wal::{self, Lsn};
 use cut::Cut;
+use indexes::Images;
 use manifest::{Manifest, Part};
 use rows::Parts;
 pub(crate) use thread::Checkpointer;
@@ -107,6 +114,8 @@ pub(crate) struct Checkpoints {
     /// One at a time.
     state: Mutex<State>,
     thread: Mutex<Option<Checkpointer>>,
+    /// The last one was made, or tried.
+    ended: AtomicBool,
 }
 
 struct State {
@@ -116,6 +125,7 @@ struct State {
     number: u64,
     /// The parts of its storages, by storage.
     parts: HashMap<u64, Parts>,
+    indexes: Images,
     /// Bytes the last checkpoint wrote.
     written: u64,
 }
@@ -128,8 +138,13 @@ impl Checkpoints {
             parts.entry(part.storage).or_default().recovered(*part);
         }
         let number = manifest.number;
-        let state = State { last: manifest, number, parts, written: 0 };
-        Checkpoints { state: Mutex::new(state), thread: Mutex::default() }
+        let indexes = Images::recovered(&manifest.indexes);
+        let state = State { last: manifest, number, parts, indexes, written: 0 };
+        Checkpoints {
+            state: Mutex::new(state),
+            thread: Mutex::default(),
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// Lets a thread make them.
@@ -147,36 +162,40 @@ impl Checkpoints {
 impl Database {
     /// Writes an image of what is committed, and lets go of the log before it. Writers go on.
     pub fn checkpoint(&self) -> Result<CheckpointInfo> {
-        self.checkpoint_if(|_, _| true, false)
+        self.checkpoint_if(|_| true, false)
     }
 
     /// The last checkpoint, at a clean stop: values that sequences logged ahead are not lost.
     pub(crate) fn last_checkpoint(&self) -> Result<CheckpointInfo> {
-        self.checkpoint_if(|_, _| true, true)
+        if self.checkpoints.ended.swap(true, Ordering::AcqRel) {
+            return Ok(CheckpointInfo::default());
+        }
+        self.checkpoint_if(|_| true, true)
     }
 
-    /// A checkpoint if it is due: told where the log was at the last one, and how much that one wrote.
+    /// A checkpoint if it is due.
     fn checkpoint_if(
         &self,
-        due: impl FnOnce(Lsn, u64) -> bool,
+        due: impl FnOnce(&State) -> bool,
         ending: bool,
     ) -> Result<CheckpointInfo> {
         let mut state = self.checkpoints.state.lock();
-        if !due(state.last.cut, state.written) {
+        if !due(&state) {
             return Ok(CheckpointInfo::default());
         }
         let cut = Cut::take(self)?;
         let sequences = cut.sequences(ending);
         let last = &state.last;
-        if last.number > 0 && cut.lsn == last.cut && sequences == last.sequences {
+        if !ending && last.number > 0 && cut.lsn == last.cut && sequences == last.sequences {
             return Ok(CheckpointInfo::default());
         }
         state.number += 1;
-        let run = Run { db: self, disk: self.disk.as_ref(), number: state.number };
-        let outcome = run.make(&mut state, &cut, sequences);
+        let run = Run { db: self, disk: self.disk.as_ref(), number: state.number, ending };
+        let changed = cut.changed.clone();
+        let outcome = run.make(&mut state, cut, sequences);
         if outcome.is_err() {
             // What the cut took for written is not.
-            cut.changed.iter().for_each(|store| store.touch());
+            changed.iter().for_each(|store| store.touch());
         }
         outcome
     }
@@ -187,18 +206,19 @@ struct Run<'a> {
     db: &'a Database,
     disk: &'a dyn Disk,
     number: u64,
+    ending: bool,
 }
 
 impl Run<'_> {
     fn make(
         &self,
         state: &mut State,
-        cut: &Cut<'_>,
+        cut: Cut<'_>,
         sequences: Vec<manifest::SequenceImage>,
     ) -> Result<CheckpointInfo> {
         manifest::announce(self.disk)?;
         let mut made = Vec::new();
-        let (manifest, parts) = match self.write(state, cut, sequences, &mut made) {
+        let (manifest, parts, images) = match self.write(state, cut, sequences, &mut made) {
             Ok(written) => written,
             Err(e) => {
                 for path in &made {
@@ -208,12 +228,16 @@ impl Run<'_> {
             }
         };
         manifest.write(self.disk)?;
-        let written = manifest.parts.iter().filter(|p| p.file == self.number).map(|p| p.bytes);
-        let written = written.sum();
-        let kept = manifest.parts.iter().filter(|p| p.file != self.number).count();
+        let rows = manifest.parts.iter().map(|p| (p.file, p.bytes));
+        let files: Vec<(u64, u64)> =
+            rows.chain(manifest.indexes.iter().map(|i| (i.file, i.bytes))).collect();
+        let new = |file: &&(u64, u64)| file.0 == self.number;
+        let written = files.iter().filter(new).map(|file| file.1).sum();
+        let kept = files.len() - files.iter().filter(new).count();
         let replay = manifest.replay;
         state.last = manifest;
         state.parts = parts;
+        state.indexes = images;
         state.written = written;
         sweep(self.disk, &state.last);
         let segments = drop_segments(self.disk, replay);
@@ -228,19 +252,25 @@ impl Run<'_> {
     fn write(
         &self,
         state: &State,
-        cut: &Cut<'_>,
+        mut cut: Cut<'_>,
         sequences: Vec<manifest::SequenceImage>,
         made: &mut Vec<String>,
-    ) -> Result<(Manifest, HashMap<u64, Parts>)> {
+    ) -> Result<(Manifest, HashMap<u64, Parts>, Images)> {
         let mut parts = HashMap::new();
         for store in &cut.stores {
             let before = state.parts.get(&store.id);
             let now = match before {
                 Some(before) if !cut.is_changed(store) => before.clone(),
-                _ => self.write_store(store, cut, before, made)?,
+                _ => self.write_store(store, &cut, before, made)?,
             };
             parts.insert(store.id, now);
         }
+        // Old versions are not needed any more.
+        cut.let_go();
+        let kept = cut.all.iter().filter(|s| indexes::is_kept(s, self.ending));
+        let kept: Vec<Arc<Store>> = kept.cloned().collect();
+        let how = (self.number, self.db.options.sync);
+        let images = state.indexes.update(self.disk, &kept, how, made)?;
         if !made.is_empty() && self.db.options.sync {
             self.disk.sync_dir(DIR).map_err(|e| io_error("sync the directory of images", &e))?;
         }
@@ -256,10 +286,10 @@ impl Run<'_> {
             next_storage: cut.next_storage,
             sequences,
             parts: listed,
-            indexes: Vec::new(),
+            indexes: images.files(),
             catalog: cut.catalog.image()?,
         };
-        Ok((manifest, parts))
+        Ok((manifest, parts, images))
     }
 
     /// The parts of a storage as of the cut: those that changed are written.
@@ -285,7 +315,7 @@ impl Run<'_> {
             let file = Part { storage: store.id, part, file: self.number, bytes: 0, rows: 0 };
             made.push(file.path());
             let file = source.write(self.disk, file, self.db.options.sync)?;
-            now.push(rows::Image { file, ts: cut.snapshot().ts });
+            now.push(rows::Image { file, ts: source.snapshot.ts });
         }
         Ok(now)
     }
@@ -293,8 +323,9 @@ impl Run<'_> {
 
 /// Removes image files that the manifest does not name. It lasts.
 pub(crate) fn sweep(disk: &dyn Disk, manifest: &Manifest) {
-    let named: std::collections::HashSet<String> =
-        manifest.parts.iter().map(manifest::Part::name).collect();
+    let rows = manifest.parts.iter().map(manifest::Part::name);
+    let indexes = manifest.indexes.iter().map(manifest::IndexFile::name);
+    let named: std::collections::HashSet<String> = rows.chain(indexes).collect();
     for name in disk.list(DIR).unwrap_or_default() {
         if !named.contains(&name)
             && let Err(e) = disk.remove(&format!("{DIR}/{name}"))

@@ -15,11 +15,12 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result};
 
 use super::PART;
+use super::blocks::{self, Reader, Writer};
 use super::manifest::Part;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::rows::Rows;
 use crate::mvcc::version::NewVersion;
@@ -27,13 +28,9 @@ use crate::mvcc::{RowId, Snapshot, pin};
 use crate::store::Store;
 use crate::txn::log::{put_varint, take_varint};
 use crate::wal::reader::io_error;
-use crate::wal::record::take;
 
 const MAGIC: &[u8; 8] = b"VICROW\x01\x00";
 const HEADER: usize = 40;
-const BLOCK_HEADER: usize = 8;
-/// A block is written when it is this long.
-const BLOCK: usize = 256 << 10;
 /// Rows between two looks at the epoch.
 const STEP: u64 = 512;
 
@@ -126,22 +123,18 @@ impl Source<'_> {
     pub(super) fn write(&self, disk: &dyn Disk, part: Part, sync: bool) -> Result<Part> {
         let path = part.path();
         let failed = |e: std::io::Error| io_error(&format!("write \"{path}\""), &e);
-        let file = disk.open(&path, true).map_err(failed)?;
-        let header = header(&part);
-        file.write_at(0, &header).map_err(failed)?;
-        let mut out = Writer { file: file.as_ref(), at: header.len() as u64, block: Vec::new() };
+        let mut out = Writer::create(disk, &path, &header(&part)).map_err(failed)?;
         let (mut before, mut rows) = (part.part * PART, 0);
         self.each_row(part.part, &mut |row, _, tuple| {
-            out.row(row - before, tuple).map_err(failed)?;
+            let block = out.block().map_err(failed)?;
+            put_varint(block, row - before);
+            put_varint(block, tuple.len() as u64);
+            block.extend_from_slice(tuple);
             before = row;
             rows += 1;
             Ok(())
         })?;
-        out.flush().map_err(failed)?;
-        let bytes = out.at;
-        if sync {
-            file.sync().map_err(failed)?;
-        }
+        let bytes = out.end(sync).map_err(failed)?;
         Ok(Part { bytes, rows, ..part })
     }
 }
@@ -156,50 +149,12 @@ fn header(part: &Part) -> Vec<u8> {
     out
 }
 
-/// Puts rows into blocks.
-struct Writer<'a> {
-    file: &'a dyn DiskFile,
-    at: u64,
-    /// The block begun, its header included.
-    block: Vec<u8>,
-}
-
-impl Writer<'_> {
-    fn row(&mut self, step: u64, tuple: &[u8]) -> std::io::Result<()> {
-        if self.block.len() >= BLOCK {
-            self.flush()?;
-        }
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER, 0);
-        }
-        put_varint(&mut self.block, step);
-        put_varint(&mut self.block, tuple.len() as u64);
-        self.block.extend_from_slice(tuple);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let Some((header, body)) = self.block.split_at_mut_checked(BLOCK_HEADER) else {
-            return Ok(());
-        };
-        let len = u32::try_from(body.len()).map_err(std::io::Error::other)?.to_le_bytes();
-        let crc = crc32fast::hash(body).to_le_bytes();
-        for (place, byte) in header.iter_mut().zip(len.into_iter().chain(crc)) {
-            *place = byte;
-        }
-        self.file.write_at(self.at, &self.block)?;
-        self.at += self.block.len() as u64;
-        self.block.clear();
-        Ok(())
-    }
-}
-
 /// Reads files into the rows of their storages, on all cores.
 pub(crate) fn load(disk: &dyn Disk, parts: &[Part], rows: &dyn RowsOf) -> Result<()> {
     parts.par_iter().try_for_each(|part| {
         let rows =
             rows.of(part.storage).ok_or_else(|| damaged(part, "its storage is not known"))?;
-        Reader::open(disk, part)?.read(rows)
+        read(disk, part, rows)
     })
 }
 
@@ -209,83 +164,36 @@ pub(crate) trait RowsOf: Sync {
 }
 
 fn damaged(part: &Part, what: &str) -> PgError {
-    PgError::new(SqlState::DATA_CORRUPTED, format!("\"{}\" is damaged: {what}", part.path()))
+    blocks::damaged(&part.path(), what)
 }
 
-struct Reader<'a> {
-    part: &'a Part,
-    file: std::sync::Arc<dyn DiskFile>,
-    at: u64,
+fn read(disk: &dyn Disk, part: &Part, into: &Rows) -> Result<()> {
+    let mut blocks = Reader::open(disk, &part.path(), part.bytes, &header(part))?;
+    let (mut row, mut rows) = (part.part * PART, 0);
+    let mut body = Vec::new();
+    while blocks.next(&mut body)? {
+        rows += put(part, &body, &mut row, into)?;
+    }
+    if rows != part.rows {
+        return Err(damaged(part, "rows are missing"));
+    }
+    Ok(())
 }
 
-impl Reader<'_> {
-    fn open<'a>(disk: &dyn Disk, part: &'a Part) -> Result<Reader<'a>> {
-        let file = disk.open(&part.path(), false).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => damaged(part, "it is missing"),
-            _ => io_error(&format!("read \"{}\"", part.path()), &e),
-        })?;
-        let mut reader = Reader { part, file, at: 0 };
-        let mut begin = [0; HEADER];
-        reader.fill(&mut begin)?;
-        if begin.first_chunk::<8>() != Some(MAGIC) {
-            return Err(damaged(part, "it is of an unknown version"));
+/// Puts the rows of a block in their places; how many.
+fn put(part: &Part, mut body: &[u8], row: &mut RowId, into: &Rows) -> Result<u64> {
+    let mut count = 0;
+    while !body.is_empty() {
+        *row = row.saturating_add(take_varint(&mut body)?);
+        let len = usize::try_from(take_varint(&mut body)?).unwrap_or(usize::MAX);
+        let (tuple, rest) =
+            body.split_at_checked(len).ok_or_else(|| damaged(part, "a row is cut off"))?;
+        if *row / PART != part.part {
+            return Err(damaged(part, "a row is of another part"));
         }
-        if begin[..] != header(part)[..] {
-            return Err(damaged(part, "its header is another file's"));
-        }
-        Ok(reader)
+        into.load(*row, NewVersion::new(READ, 0, 0, tuple)?)?;
+        body = rest;
+        count += 1;
     }
-
-    /// The next bytes, all of them.
-    fn fill(&mut self, into: &mut [u8]) -> Result<()> {
-        let failed = |e: std::io::Error| io_error(&format!("read \"{}\"", self.part.path()), &e);
-        if self.file.read_at(self.at, into).map_err(failed)? < into.len() {
-            return Err(damaged(self.part, "it is cut off"));
-        }
-        self.at += into.len() as u64;
-        Ok(())
-    }
-
-    fn read(&mut self, into: &Rows) -> Result<()> {
-        let (mut row, mut rows) = (self.part.part * PART, 0);
-        let mut body = Vec::new();
-        while self.at < self.part.bytes {
-            let mut header = [0; BLOCK_HEADER];
-            self.fill(&mut header)?;
-            let mut fields: &[u8] = &header;
-            let len = u64::from(u32::from_le_bytes(take(&mut fields)?));
-            let crc = u32::from_le_bytes(take(&mut fields)?);
-            if len > self.part.bytes - self.at {
-                return Err(damaged(self.part, "a block is longer than the file"));
-            }
-            body.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-            self.fill(&mut body)?;
-            if crc32fast::hash(&body) != crc {
-                return Err(damaged(self.part, "a block's checksum is wrong"));
-            }
-            rows += self.put(&body, &mut row, into)?;
-        }
-        if rows != self.part.rows {
-            return Err(damaged(self.part, "rows are missing"));
-        }
-        Ok(())
-    }
-
-    /// Puts the rows of a block in their places; how many.
-    fn put(&self, mut body: &[u8], row: &mut RowId, into: &Rows) -> Result<u64> {
-        let mut count = 0;
-        while !body.is_empty() {
-            *row = row.saturating_add(take_varint(&mut body)?);
-            let len = usize::try_from(take_varint(&mut body)?).unwrap_or(usize::MAX);
-            let (tuple, rest) =
-                body.split_at_checked(len).ok_or_else(|| damaged(self.part, "a row is cut off"))?;
-            if *row / PART != self.part.part {
-                return Err(damaged(self.part, "a row is of another part"));
-            }
-            into.load(*row, NewVersion::new(READ, 0, 0, tuple)?)?;
-            body = rest;
-            count += 1;
-        }
-        Ok(count)
-    }
+    Ok(count)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use vicinity_types::{PgError, Result};
 
-use super::CheckpointInfo;
+use super::{CheckpointInfo, State};
 use crate::database::Database;
 
 /// How often the thread looks.
@@ -62,9 +62,10 @@ impl Database {
     /// A checkpoint, if the log has grown enough since the last one, or at all and that is long ago.
     fn checkpoint_when_due(&self, since: Duration) -> Result<CheckpointInfo> {
         let late = since >= self.options.checkpoint_interval;
-        let due = |cut, written| {
-            let grown = self.wal.end() - cut;
-            grown >= self.options.checkpoint_bytes.max(written) || (late && grown > 0)
+        let due = |state: &State| {
+            let grown = self.wal.end() - state.last.cut;
+            let long = grown >= self.options.checkpoint_bytes.max(state.written);
+            long || (grown > 0 && (late || state.indexes.are_due(&self.stores())))
         };
         self.checkpoint_if(due, false)
     }

@@ -3,6 +3,7 @@
 //! Entries are hints (invariant *hints*): they are added before the row's transaction commits, stay
 //! while any version with their key can be seen, and are rechecked by whoever finds them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -93,6 +94,8 @@ pub(crate) struct IndexStore {
     loose: bool,
     options: Vec<(String, String)>,
     body: ArcSwap<Body>,
+    /// Its body was read from an image.
+    read: AtomicBool,
     stripes: Box<[Mutex<()>]>,
 }
 
@@ -145,6 +148,7 @@ impl IndexStore {
             expressions: OnceLock::new(),
             options: def.options.clone(),
             body: ArcSwap::from_pointee(Body::Unbuilt),
+            read: AtomicBool::new(false),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         })
     }
@@ -162,6 +166,7 @@ impl IndexStore {
             loose: self.loose,
             options: self.options.clone(),
             body: ArcSwap::from_pointee(Body::Unbuilt),
+            read: AtomicBool::new(false),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         }
     }
@@ -189,6 +194,27 @@ impl IndexStore {
 
     pub(crate) fn set_body(&self, body: Body) {
         self.body.store(Arc::new(body));
+    }
+
+    /// Takes what was made of an image.
+    pub(crate) fn set_read(&self, body: Body) {
+        self.read.store(true, Ordering::Relaxed);
+        self.set_body(body);
+    }
+
+    /// Whether what it has was made of an image.
+    pub(crate) fn from_image(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has expressions or a predicate.
+    pub(crate) fn is_computed(&self) -> bool {
+        self.computed
+    }
+
+    /// Tells options apart.
+    pub(crate) fn options_crc(&self) -> u32 {
+        crc32fast::hash(format!("{:?} {:?}", self.method, self.options).as_bytes())
     }
 
     /// Whether it answers queries.

@@ -10,6 +10,9 @@ use vicinity_indexes::{Phase, Progress};
 use super::Store;
 use super::build::rebuild;
 use super::index::IndexStore;
+use crate::checkpoint::indexes;
+use crate::checkpoint::manifest::IndexFile;
+use crate::disk::Disk;
 use crate::mvcc::clock::Clock;
 
 /// How often a long rebuild says how far it is.
@@ -22,15 +25,45 @@ pub(crate) struct Job {
     /// Its name, for the log.
     pub(crate) name: String,
     progress: Progress,
+    /// An image to begin with.
+    image: Option<(Arc<dyn Disk>, IndexFile)>,
 }
 
 impl Job {
     pub(crate) fn new(store: Arc<Store>, index: Arc<IndexStore>, name: &str) -> Job {
-        Job { store, index, name: name.to_owned(), progress: Progress::new() }
+        Job { store, index, name: name.to_owned(), progress: Progress::new(), image: None }
+    }
+
+    /// Begins with an image.
+    pub(crate) fn with(mut self, disk: &Arc<dyn Disk>, image: Option<IndexFile>) -> Job {
+        self.image = image.map(|image| (disk.clone(), image));
+        self
+    }
+
+    /// Makes it of its image, if there is one that can be read.
+    fn read(&self) -> bool {
+        let Some((disk, file)) = &self.image else { return false };
+        match indexes::read(disk.as_ref(), file, &self.store, &self.index) {
+            Ok(Some(body)) => {
+                self.index.set_read(body);
+                true
+            }
+            Ok(None) => false,
+            Err(e) => {
+                tracing::warn!("index {} is rebuilt: {e}", self.name);
+                false
+            }
+        }
     }
 
     fn run(&self, clock: &Clock) {
         let began = Instant::now();
+        if self.store.rows.end() > 0 && self.read() {
+            let seconds = began.elapsed().as_secs_f64();
+            let entries = self.index.len();
+            tracing::info!("index {} read: {entries} entries, {seconds:.1} s", self.name);
+            return;
+        }
         match rebuild(&self.store, &self.index, clock, &self.progress) {
             Ok(()) => {
                 let seconds = began.elapsed().as_secs_f64();

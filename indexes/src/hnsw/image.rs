@@ -1,0 +1,154 @@
+//! The graph as bytes: see [`crate::vector::image`].
+//!
+//! ```text
+//!  what every image begins with   places of a list:u32
+//!  pieces, each: slots:u32, their rows:u64.., their codes, their lists:u32..; one without slots ends them
+//!  landmarks:u32, their slots:u32.., their usual distance:f32, changed while it was copied:u32
+//! ```
+//!
+//! Slots are copied a few at a time, so that a link may lead to a slot that was not in use when it was copied, or is
+//! not there: such links are left out when the image is read. Nor need anything lead to a slot whose neighbours were
+//! copied before it was linked: if the graph changed meanwhile, what nothing leads to is linked anew.
+#![allow(clippy::indexing_slicing)] // ids below the graph's length; pieces have the length that was asked for
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
+
+use rayon::prelude::*;
+
+use super::graph::{DEAD, FREE, NONE};
+use super::{Hnsw, HnswOptions};
+use crate::RowId;
+use crate::vector::image::{In, Out, begin, coder};
+
+/// Slots copied under one lock: about a millisecond.
+const PIECE: usize = 4096;
+
+impl Hnsw {
+    /// Writes an image; false if the codes took another form meanwhile, and it is none.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<bool> {
+        let out = &mut Out(out);
+        let before = self.changes.load(Ordering::Relaxed);
+        let core = self.core.read();
+        let (generation, end, places) = (core.generation, core.graph.len(), core.graph.places());
+        let form = core.coder.clone();
+        drop(core);
+        begin(out, &form)?;
+        out.u32(places)?;
+        let mut piece = Vec::new();
+        for from in (0..end).step_by(PIECE) {
+            let ids = from as u32..(from + PIECE).min(end) as u32;
+            let core = self.core.read();
+            if core.generation != generation {
+                return Ok(false);
+            }
+            core.graph.copy_out(ids.clone(), &mut piece);
+            drop(core);
+            out.u32(ids.len())?;
+            out.bytes(&piece)?;
+        }
+        out.u32(0)?;
+        let core = self.core.read();
+        let marks = core.landmarks.read();
+        let (ids, usual) = (marks.ids.clone(), marks.usual());
+        let same = core.generation == generation;
+        drop(marks);
+        drop(core);
+        out.u32(ids.len())?;
+        ids.iter().try_for_each(|id| out.u32(*id as usize))?;
+        out.f32s(&[usual])?;
+        out.u32(usize::from(self.changes.load(Ordering::Relaxed) != before))?;
+        Ok(same)
+    }
+
+    /// Reads an image.
+    pub fn read(options: HnswOptions, from: &mut dyn Read) -> io::Result<Hnsw> {
+        let from = &mut In(from);
+        let coder = coder(from, options.dim)?;
+        let index = Hnsw::with(options, coder);
+        let mut core = index.core.write();
+        let places = core.graph.places();
+        from.expect(places, "the length of its lists")?;
+        let slot = 8 + core.coder.stride() + places * 4;
+        loop {
+            let count = from.u32()?;
+            if count == 0 {
+                break;
+            }
+            if count > PIECE {
+                return Err(io::Error::other("a piece has too many slots"));
+            }
+            let piece = from.bytes(count * slot)?;
+            core.graph.copy_in(count, &piece);
+        }
+        let ids = from.u32()?;
+        for _ in 0..ids {
+            let id = from.u32()?;
+            if id < core.graph.len() && core.graph.row(id as u32) != FREE {
+                let code = core.graph.code(id as u32).to_vec();
+                core.landmarks.get_mut().push(id as u32, &code);
+            }
+        }
+        let usual = from.f32s(1)?.first().copied().unwrap_or(0.0);
+        core.landmarks.get_mut().set_usual(usual);
+        let changed = from.u32()? != 0;
+        drop(core);
+        index.settle(changed);
+        Ok(index)
+    }
+
+    /// Takes stock of slots that were read, and leaves out the links that lead nowhere.
+    fn settle(&self, changed: bool) {
+        let core = self.core.read();
+        let graph = &core.graph;
+        let len = graph.len();
+        let mut free = vec![0u64; len.div_ceil(64)];
+        let (mut unused, mut dead, mut live) = (Vec::new(), Vec::new(), 0);
+        let mut entries = self.entries.lock();
+        let hash = |row: RowId| std::hash::BuildHasher::hash_one(&self.hasher, row);
+        entries.reserve(len, |_| 0);
+        for id in 0..len as u32 {
+            match graph.row(id) {
+                FREE => {
+                    free[id as usize / 64] |= 1 << (id % 64);
+                    unused.push(id);
+                }
+                DEAD => dead.push(id),
+                row => {
+                    entries.insert_unique(hash(row), id, |id| hash(graph.row(*id)));
+                    live += 1;
+                }
+            }
+        }
+        drop(entries);
+        let nowhere = |id: u32| id as usize >= len || free[id as usize / 64] >> (id % 64) & 1 == 1;
+        let cut: usize = (0..len as u32)
+            .into_par_iter()
+            .map(|id| {
+                if nowhere(id) {
+                    graph.set_links(id, std::iter::empty());
+                    graph.set_copy(id, NONE);
+                    return 0;
+                }
+                let copy = graph.copy(id);
+                let lost = copy != NONE && nowhere(copy);
+                if lost {
+                    graph.set_copy(id, NONE);
+                }
+                let links: smallvec::SmallVec<[u32; 64]> = graph.links(id).collect();
+                let bad = links.iter().filter(|l| nowhere(**l)).count();
+                if bad > 0 {
+                    graph.set_links(id, links.into_iter().filter(|l| !nowhere(*l)));
+                }
+                bad + usize::from(lost)
+            })
+            .sum();
+        self.free.lock().extend(unused);
+        self.vacuum.lock().dead.extend(dead);
+        self.len.store(live, Ordering::Relaxed);
+        if changed || cut > 0 {
+            // Only a cancelled progress is an error.
+            let _ = self.connect(&core, &crate::Progress::new());
+        }
+    }
+}
