@@ -10,15 +10,18 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use common::*;
+use vicinity_storage::catalog::model::IndexKey;
 use vicinity_storage::{
-    Database, Isolation, LockMode, LockOutcome, LockWait, Transaction, Write, pin,
+    Access, Database, Isolation, KeyRange, LockMode, LockOutcome, LockWait, Snapshot, Table,
+    Transaction, Write, pin,
 };
-use vicinity_types::Result;
+use vicinity_types::{Datum, Result};
 
 struct Session {
     commands: Sender<String>,
@@ -46,6 +49,27 @@ fn start(db: &Arc<Database>) -> Session {
         }
     });
     Session { commands, answers, waiting: false }
+}
+
+/// Ids from one to another.
+fn ids(low: i32, high: i32) -> Access {
+    let key = IndexKey { column: 1, expr: None, opclass: 0, descending: false, nulls_first: false };
+    let (low, high) = (Datum::Int4(low), Datum::Int4(high));
+    let range = KeyRange::within(&[key], &[], Bound::Included(&low), Bound::Included(&high));
+    Access::Btree { index: PK, range, reverse: false }
+}
+
+/// The rows of a scan.
+fn shown(t: &Arc<Table>, access: Access, snapshot: Snapshot) -> Result<String> {
+    let mut cursor = t.open(access, snapshot)?;
+    let guard = pin();
+    let mut rows = Vec::new();
+    while let Some(row) = cursor.next(&guard, &mut |_| Ok(true))? {
+        rows.push((int(&row.get(0)), int(&row.get(1))));
+    }
+    rows.sort_unstable();
+    let text: String = rows.iter().map(|(id, v)| format!("({id},{v})")).collect();
+    Ok(if text.is_empty() { "nothing".to_owned() } else { text })
 }
 
 /// Applies `f` to the row under `id`, as one statement.
@@ -79,9 +103,10 @@ fn run(db: &Arc<Database>, open: &mut Option<Transaction>, command: &str) -> Res
         "begin" => {
             let iso = match words.get(1) {
                 Some(&"rr") => Isolation::RepeatableRead,
+                Some(&"sr") => Isolation::Serializable,
                 _ => Isolation::ReadCommitted,
             };
-            *open = Some(db.begin(iso, false)?);
+            *open = Some(db.begin(iso, words.last() == Some(&"ro"))?);
             return Ok("ok".to_owned());
         }
         "commit" => {
@@ -98,14 +123,9 @@ fn run(db: &Arc<Database>, open: &mut Option<Transaction>, command: &str) -> Res
     }
     let txn = open.as_ref().expect("begin first");
     match words[0] {
-        "read" => {
-            let rows = all(&table(db), txn.snapshot());
-            let mut text = String::new();
-            for (id, v) in rows {
-                write!(text, "({id},{v})").unwrap();
-            }
-            Ok(if text.is_empty() { "nothing".to_owned() } else { text })
-        }
+        "read" => shown(&table(db), Access::Seq, txn.snapshot()),
+        "get" => shown(&table(db), ids(number(1), number(1)), txn.snapshot()),
+        "range" => shown(&table(db), ids(number(1), number(2)), txn.snapshot()),
         "insert" => {
             txn.snapshot();
             table(db).insert(txn, &row(number(1), number(2)))?;

@@ -58,6 +58,11 @@ impl Region {
         self.circle.is_none().then_some(Region { circle: Some((center, radius)), ..self })
     }
 
+    /// Whether a point lies in it.
+    pub fn contains(&self, at: [f64; 2]) -> bool {
+        self.in_bounds(at) && self.in_reach(at)
+    }
+
     /// The circle's middle, the box's, or the origin: where to begin when no point is asked about.
     pub fn center(&self) -> [f64; 2] {
         let [lx, ly] = self.low;

@@ -75,7 +75,7 @@ impl<'a> Cut<'a> {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let slot = self.place.as_ref().map_or(u32::MAX, |place| place.slot);
-        Snapshot { ts: self.ts, xid: 0, cid: 0, slot }
+        Snapshot::unwatched(self.ts, 0, 0, slot)
     }
 
     /// Its rows have been read.

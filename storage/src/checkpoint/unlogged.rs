@@ -25,7 +25,7 @@ pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
     let mut body = Vec::new();
     let guard = pin();
     for store in db.stores().iter().filter(|s| s.persistence == Persistence::Unlogged) {
-        let snapshot = crate::mvcc::Snapshot { ts: db.core.clock.now(), xid: 0, cid: 0, slot: 0 };
+        let snapshot = crate::mvcc::Snapshot::unwatched(db.core.clock.now(), 0, 0, 0);
         let shown = |row: RowId| {
             let head = store.rows.head(row, &guard);
             snapshot.visible(head, &db.core.clock, &guard).map(|v| (row, v))

@@ -23,6 +23,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::Xid;
 use super::version::{UNCOMMITTED, VersionRef};
+use crate::txn::serializable::Serializable;
 use crate::txn::waits::Owner;
 
 /// At most this many transactions write at once.
@@ -79,6 +80,8 @@ pub(crate) struct Clock {
     /// Snapshot slots ever used are below this.
     snapshots_end: AtomicU32,
     horizon: Apart<AtomicU64>,
+    /// Transactions at SERIALIZABLE.
+    pub(crate) serializable: Serializable,
 }
 
 impl Clock {
@@ -101,6 +104,7 @@ impl Clock {
             free_snapshots: Mutex::new((0..SNAPSHOTS as u32).rev().collect()),
             snapshots_end: AtomicU32::new(0),
             horizon: Apart(AtomicU64::new(1)),
+            serializable: Serializable::new(SNAPSHOTS),
         }
     }
 

@@ -61,13 +61,26 @@ pub struct Snapshot {
     /// Own commands before this one are seen.
     pub(crate) cid: u32,
     /// Where the clock keeps this snapshot's versions alive.
-    pub(crate) slot: u32,
+    pub(crate) slot: u16,
+    /// Of a transaction at SERIALIZABLE that notes what it reads.
+    pub(crate) watched: bool,
 }
 
 impl Snapshot {
     /// The commit timestamp up to which this snapshot sees.
     pub fn timestamp(&self) -> u64 {
         self.ts
+    }
+
+    /// One that notes nothing. There are fewer than 2^16 slots.
+    #[inline]
+    pub(crate) fn unwatched(ts: u64, xid: Xid, cid: u32, slot: u32) -> Snapshot {
+        Snapshot { ts, xid, cid, slot: slot as u16, watched: false }
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self) -> u32 {
+        u32::from(self.slot)
     }
 
     /// The row's version this snapshot sees, if the row exists for it.
@@ -90,6 +103,9 @@ impl Snapshot {
             };
             if seen {
                 return (!v.is_tombstone()).then_some(v);
+            }
+            if self.watched {
+                clock.serializable.passed_by(self, v, clock);
             }
             at = v.older(guard);
         }

@@ -113,7 +113,7 @@ impl Database {
             txn.rollback_to(&before)?;
         }
         let xid = txn.xid().unwrap_or(0);
-        let snapshot = Snapshot { ts: place.ts, xid, cid: u32::MAX, slot: place.slot };
+        let snapshot = Snapshot::unwatched(place.ts, xid, u32::MAX, place.slot);
         let source = Source {
             store,
             index: &building,
@@ -449,7 +449,7 @@ pub(crate) fn rebuild(
         index,
         layout: store.layout.load_full(),
         clock,
-        snapshot: Snapshot { ts: 1, xid: 0, cid: 0, slot: u32::MAX },
+        snapshot: Snapshot { ts: 1, xid: 0, cid: 0, slot: u16::MAX, watched: false },
         end: store.rows.end(),
         progress,
     };

@@ -15,6 +15,8 @@ use super::{KeyRange, Row, Table};
 use crate::mvcc::version::HEADER;
 use crate::mvcc::{RowId, Snapshot};
 use crate::store::index::{Body, IndexStore, Keyed};
+use crate::txn::serializable::Noted;
+use crate::txn::serializable::predicate::Limit;
 
 /// How a scan goes through a table.
 #[derive(Clone, Debug)]
@@ -83,11 +85,13 @@ pub struct Cursor {
     table: Arc<Table>,
     snapshot: Snapshot,
     state: State,
+    /// What a transaction at SERIALIZABLE has noted of it.
+    noted: Option<Box<Noted>>,
 }
 
 enum State {
     Rows { from: RowId, next: RowId, end: RowId, bytes: u64 },
-    Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8>, fetched: u64 },
+    Btree { cursor: BtreeCursor, index: Arc<IndexStore>, key: Vec<u8>, fetched: u64, reverse: bool },
     Vector(Box<VectorScan>),
     Points(Box<PointScan>),
     Boxes(BoxScan),
@@ -102,6 +106,7 @@ impl Table {
     /// Begins a scan. The snapshot's versions stay until the cursor is dropped.
     pub fn open(self: &Arc<Self>, access: Access, snapshot: Snapshot) -> Result<Cursor> {
         let counters = &self.store.counters;
+        let noted = if snapshot.watched { self.reads(&access, &snapshot) } else { None };
         let state = match access {
             Access::Seq => {
                 counters.seq_scans.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +125,7 @@ impl Table {
                     Body::Btree(b) => b.range(range.lower, range.upper, reverse),
                     _ => return Err(not_ready()),
                 };
-                State::Btree { cursor, index, key: Vec::new(), fetched: 0 }
+                State::Btree { cursor, index, key: Vec::new(), fetched: 0, reverse }
             }
             Access::Vector { index, query, extra, limit } => {
                 counters.index_scans.fetch_add(1, Ordering::Relaxed);
@@ -156,8 +161,8 @@ impl Table {
                 State::Union(Union::new(parts.into_iter().map(open).collect::<Result<_>>()?))
             }
         };
-        self.core.clock.share(snapshot.slot);
-        Ok(Cursor { table: self.clone(), snapshot, state })
+        self.core.clock.share(snapshot.slot());
+        Ok(Cursor { table: self.clone(), snapshot, state, noted })
     }
 }
 
@@ -177,6 +182,9 @@ impl Table {
         let index = indexes.iter().find(|i| i.oid == index).ok_or_else(not_ready)?;
         let body = index.body();
         let Body::Btree(btree) = &**body else { return Err(not_ready()) };
+        if snapshot.watched {
+            self.reads_key(index.oid, key, snapshot);
+        }
         let mut found = Ok(None);
         let mut theirs = Vec::with_capacity(key.len());
         btree.get(key, |id| {
@@ -188,6 +196,9 @@ impl Table {
             }
             false
         });
+        if snapshot.watched {
+            self.core.clock.serializable.check(snapshot)?;
+        }
         found
     }
 }
@@ -201,6 +212,19 @@ impl Cursor {
     /// The next visible row that passes the filter. A row comes out at most once.
     #[inline]
     pub fn next<'g>(
+        &mut self,
+        guard: &'g Guard,
+        filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<Option<Row<'g>>> {
+        let row = self.step(guard, filter)?;
+        if self.snapshot.watched {
+            self.came_to(row.is_none())?;
+        }
+        Ok(row)
+    }
+
+    #[inline]
+    fn step<'g>(
         &mut self,
         guard: &'g Guard,
         filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
@@ -219,7 +243,7 @@ impl Cursor {
                 }
                 Ok(None)
             }
-            State::Btree { cursor, index, key, fetched } => {
+            State::Btree { cursor, index, key, fetched, .. } => {
                 while let Some(id) = cursor.next() {
                     *fetched += 1;
                     let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
@@ -255,7 +279,11 @@ impl Cursor {
         mut take: impl FnMut(&Row<'g>) -> Result<bool>,
     ) -> Result<bool> {
         if let State::Points(scan) = &mut self.state {
-            return scan.each(&self.table, &self.snapshot, guard, filter, take);
+            let ended = scan.each(&self.table, &self.snapshot, guard, filter, take)?;
+            if self.snapshot.watched {
+                self.came_to(ended)?;
+            }
+            return Ok(ended);
         }
         while let Some(row) = self.next(guard, filter)? {
             if !take(&row)? {
@@ -263,6 +291,33 @@ impl Cursor {
             }
         }
         Ok(true)
+    }
+
+    /// Rows of a transaction at SERIALIZABLE are good as long as it may commit.
+    #[cold]
+    fn came_to(&mut self, end: bool) -> Result<()> {
+        if end {
+            // It has read all it was to read.
+            self.noted = None;
+        }
+        self.table.core.clock.serializable.check(&self.snapshot)
+    }
+
+    /// The scan is over, or nobody asks on: what it has read ends with the last row.
+    #[cold]
+    fn stop_at(&mut self, noted: Box<Noted>) {
+        let limit = match &mut self.state {
+            State::Btree { cursor, reverse, .. } => {
+                let key = cursor.key().to_vec();
+                if *reverse { Limit::Lower(key) } else { Limit::Upper(key) }
+            }
+            State::Vector(_) | State::Points(_) => match self.distance() {
+                Some(distance) => Limit::Distance(distance),
+                None => return,
+            },
+            State::Rows { .. } | State::Boxes(_) | State::Union(_) => return,
+        };
+        self.table.core.clock.serializable.read_until(self.table.oid(), *noted, limit);
     }
 
     /// Pages touched so far. Rows and indexes are in memory; a page is what PostgreSQL would count a
@@ -297,6 +352,9 @@ impl Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        self.table.core.clock.close_snapshots(self.snapshot.slot);
+        if let Some(noted) = self.noted.take() {
+            self.stop_at(noted);
+        }
+        self.table.core.clock.close_snapshots(self.snapshot.slot());
     }
 }

@@ -9,6 +9,7 @@ mod spatial;
 mod union;
 mod unique;
 mod vector;
+mod watch;
 mod write;
 
 use std::sync::Arc;

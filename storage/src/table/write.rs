@@ -87,7 +87,7 @@ impl Table {
             let (row, refused) = self.insert_with(txn, values, &[], s)?;
             match refused {
                 None => Ok(row),
-                Some((_, index)) => Err(self.duplicate_key(txn, index, &s.tuple)),
+                Some((_, index)) => Err(self.refuse(txn, index, None, &s.tuple)),
             }
         })
     }
@@ -104,15 +104,15 @@ impl Table {
             let arbitrates = |i: &IndexStore| arbiters.is_empty() || arbiters.contains(&i.oid);
             // Usually a conflict is found before anything was written.
             if let Some(other) = self.find_conflict(txn, values, &mut s.keys, arbitrates)? {
-                return Ok(Insert::Conflict(other));
+                return self.meets(txn, other);
             }
             let (row, refused) = self.insert_with(txn, values, arbiters, s)?;
             match refused {
                 None => Ok(Insert::Inserted(row)),
                 Some((other, index)) if arbiters.is_empty() || arbiters.contains(&index) => {
-                    Ok(Insert::Conflict(other))
+                    self.meets(txn, other)
                 }
-                Some((_, index)) => Err(self.duplicate_key(txn, index, &s.tuple)),
+                Some((_, index)) => Err(self.refuse(txn, index, None, &s.tuple)),
             }
         })
     }
@@ -145,6 +145,9 @@ impl Table {
                 txn.undo_last_insert(row, log);
                 return Ok((row, Some((other, index.oid))));
             }
+        }
+        if txn.is_watched() {
+            self.wrote(txn, Some(row), None, Some(&s.tuple))?;
         }
         Ok((row, None))
     }
@@ -206,7 +209,12 @@ impl Table {
                     drop(lock);
                     let logged = txn.wrote_change(w, row, change, &s.tuple);
                     let changed = indexes.iter().filter(|i| changed.contains(&i.oid));
-                    self.add_changed(txn, w, row, logged, changed, s, &mut gate)?;
+                    let old = head.bytes();
+                    self.add_changed(txn, w, row, logged, changed, old, s, &mut gate)?;
+                    if txn.is_watched() {
+                        let new = (change == Change1::Update).then_some(s.tuple.as_slice());
+                        self.wrote(txn, Some(row), Some(old), new)?;
+                    }
                     return Ok(Write::Done);
                 }
                 Err(obstacle) => obstacle,
@@ -348,6 +356,7 @@ impl Table {
         row: RowId,
         mut outcome: Result<()>,
         changed: impl Iterator<Item = &'i Arc<IndexStore>> + Clone,
+        old: &[u8],
         s: &mut Scratch,
         gate: &mut Option<parking_lot::RwLockReadGuard<'a, ()>>,
     ) -> Result<()> {
@@ -366,7 +375,7 @@ impl Table {
         outcome?;
         for index in changed.filter(|i| i.unique) {
             if self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, gate)?.is_some() {
-                return Err(self.duplicate_key(txn, index.oid, &s.tuple));
+                return Err(self.refuse(txn, index.oid, Some(old), &s.tuple));
             }
         }
         Ok(())

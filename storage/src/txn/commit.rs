@@ -29,6 +29,14 @@ impl Transaction {
         if self.ended.load(Ordering::Acquire) {
             return Ok(CommitTicket { lsn: None });
         }
+        let watched = self.watched.load(Ordering::Relaxed);
+        if watched != 0
+            && let Err(e) = self.place.db.core.clock.serializable.prepare(watched)
+        {
+            drop(guard);
+            self.rollback();
+            return Err(e);
+        }
         let inner = &mut *guard;
         let mut lsn = None;
         if xid != 0 {
@@ -47,7 +55,11 @@ impl Transaction {
             stamp(inner, xid, ts);
             self.place.db.core.clock.finish(xid);
             inner.stores.iter().for_each(count);
+            self.watch_changes(&inner.changes);
             self.place.db.retire(&inner.changes);
+        }
+        if watched != 0 && self.watched.swap(0, Ordering::Relaxed) != 0 {
+            self.place.db.core.clock.serializable.commit(self.place.slot, watched, || 0);
         }
         self.ended.store(true, Ordering::Release);
         let relations = std::mem::take(&mut inner.relations);
@@ -87,7 +99,12 @@ impl Transaction {
         for (oid, sequence) in inner.sequences.drain(..) {
             self.place.db.publish_sequence(oid, sequence);
         }
-        Ok((lsn, self.place.db.core.clock.publish(xid)))
+        let clock = &self.place.db.core.clock;
+        let ts = match self.watched.swap(0, Ordering::Relaxed) {
+            0 => clock.publish(xid),
+            id => clock.serializable.commit(self.place.slot, id, || clock.publish(xid)),
+        };
+        Ok((lsn, ts))
     }
 }
 

@@ -115,9 +115,16 @@ impl Transaction {
             Object::Trigger(t) => (t.table, RelationLock::ShareRowExclusive),
             _ => return Ok(()),
         };
-        match self.catalog().relation(relation) {
-            Some(_) => self.lock_relation(relation, mode),
-            None => Ok(()),
+        let Some(before) = self.catalog().relation(relation).cloned() else { return Ok(()) };
+        self.lock_relation(relation, mode)?;
+        match (before.table(), object) {
+            (Some(_), Object::Relation(_)) if dropped => self.watch_truncate(relation),
+            (Some(a), Object::Relation(next))
+                if next.table().is_some_and(|b| a.storage != b.storage) =>
+            {
+                self.watch_truncate(relation)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -7,8 +7,10 @@ pub(crate) mod locks;
 pub(crate) mod log;
 pub(crate) mod relation_lock;
 mod sequence;
+pub(crate) mod serializable;
 mod undo;
 pub(crate) mod waits;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -34,6 +36,7 @@ use log::TxnLog;
 use relation_lock::RelationLock;
 use undo::Undo;
 use waits::Owner;
+pub use watch::ReadInfo;
 
 /// How much a transaction sees of those that run beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub enum Isolation {
     /// Every statement sees what was committed when the transaction's first one began; writing a
     /// row that changed since is an error (40001).
     RepeatableRead,
-    /// As REPEATABLE READ; read/write dependencies are not watched.
+    /// As REPEATABLE READ, and transactions that could not have run one after the other are errors (40001).
     Serializable,
 }
 
@@ -83,6 +86,10 @@ pub struct Transaction {
     owner: Owner,
     /// The snapshot of the whole transaction, 0 before it is taken.
     fixed: AtomicU64,
+    /// Who it is among those at SERIALIZABLE, 0 if nothing of it is watched.
+    watched: AtomicU64,
+    /// At SERIALIZABLE and READ ONLY it waits for a snapshot that is safe.
+    deferrable: AtomicBool,
     /// 0 until the first write.
     xid: AtomicU64,
     cid: AtomicU32,
@@ -169,6 +176,8 @@ impl Transaction {
             synchronous: AtomicBool::new(true),
             place,
             fixed: AtomicU64::new(0),
+            watched: AtomicU64::new(0),
+            deferrable: AtomicBool::new(false),
             xid: AtomicU64::new(0),
             cid: AtomicU32::new(0),
             control: Mutex::new(Control {
@@ -198,16 +207,26 @@ impl Transaction {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    /// `SET TRANSACTION ISOLATION LEVEL`: an error (25001) once it is settled.
+    /// `SET TRANSACTION ISOLATION LEVEL`: an error (25001) once it is settled, or behind a savepoint.
     pub fn set_isolation(&self, isolation: Isolation) -> Result<()> {
         let mut have = self.isolation.lock();
-        if *have != isolation && self.settled.load(Ordering::Relaxed) {
-            return Err(PgError::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-            ));
+        if *have == isolation {
+            return Ok(());
+        }
+        let late = |what: &str| {
+            let message = format!("SET TRANSACTION ISOLATION LEVEL must {what}");
+            Err(PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, message))
+        };
+        if self.settled.load(Ordering::Relaxed) {
+            return late("be called before any query");
+        }
+        if self.nesting.load(Ordering::Relaxed) > 0 {
+            return late("not be called in a subtransaction");
         }
         *have = isolation;
+        // A snapshot that something took in passing was another level's.
+        self.watch_end();
+        self.fixed.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -231,6 +250,23 @@ impl Transaction {
         }
         self.read_only.store(read_only, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// `DEFERRABLE`: at SERIALIZABLE and READ ONLY it waits for a snapshot it need not be watched with.
+    pub fn set_deferrable(&self, deferrable: bool) -> Result<()> {
+        if deferrable != self.deferrable() && self.settled.load(Ordering::Relaxed) {
+            return Err(PgError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+            ));
+        }
+        self.deferrable.store(deferrable, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// See [`Transaction::set_deferrable`].
+    pub fn deferrable(&self) -> bool {
+        self.deferrable.load(Ordering::Relaxed)
     }
 
     /// `synchronous_commit`: whether the commit's ticket asks to wait for the disk.
@@ -263,19 +299,16 @@ impl Transaction {
     /// transaction's own earlier statements are seen, the statement itself and later ones are not.
     pub fn snapshot(&self) -> Snapshot {
         let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
-        let ts = if self.isolation().is_snapshot() {
-            match self.fixed.load(Ordering::Relaxed) {
-                0 => {
-                    let ts = self.place.db.core.clock.take(self.place.slot);
-                    self.fixed.store(ts, Ordering::Relaxed);
-                    ts
-                }
-                ts => ts,
-            }
-        } else {
-            self.place.db.core.clock.take(self.place.slot)
+        let isolation = self.isolation();
+        let (xid, slot) = (self.xid.load(Ordering::Relaxed), self.place.slot);
+        if !isolation.is_snapshot() {
+            return Snapshot::unwatched(self.place.db.core.clock.take(slot), xid, cid, slot);
+        }
+        let ts = match self.fixed.load(Ordering::Relaxed) {
+            0 => self.fix(isolation),
+            ts => ts,
         };
-        Snapshot { ts, xid: self.xid.load(Ordering::Relaxed), cid, slot: self.place.slot }
+        Snapshot { watched: self.is_watched(), ..Snapshot::unwatched(ts, xid, cid, slot) }
     }
 
     /// Its acknowledgement waits for the log up to here: what it says depends on it (a sequence's
@@ -295,7 +328,7 @@ impl Transaction {
         let place = OwnPlace::take(&self.place.db.core.clock)?;
         let cid = self.cid.fetch_add(1, Ordering::Relaxed) + 1;
         let xid = self.xid.load(Ordering::Relaxed);
-        f(Snapshot { ts: place.ts, xid, cid, slot: place.slot })
+        f(Snapshot::unwatched(place.ts, xid, cid, place.slot))
     }
 
     /// Between two statements of a READ COMMITTED transaction nothing needs to be kept for it.
@@ -324,6 +357,7 @@ impl Transaction {
             0 => {
                 let xid = self.place.db.core.clock.start(self.owner)?;
                 self.xid.store(xid, Ordering::Relaxed);
+                self.watch_xid(xid);
                 Ok(xid)
             }
             xid => Ok(xid),
@@ -353,6 +387,9 @@ impl Transaction {
                 SqlState::READ_ONLY_SQL_TRANSACTION,
                 "cannot write in a read-only transaction",
             ));
+        }
+        if self.fixed.load(Ordering::Relaxed) == 0 && self.isolation() == Isolation::Serializable {
+            self.fix(Isolation::Serializable);
         }
         let xid = self.assign_xid_locked()?;
         let (locks, table) = (&self.place.db.core.relations, store.table);

@@ -95,6 +95,7 @@ impl Transaction {
     }
 
     pub(super) fn abort(&self) {
+        self.watch_end();
         let xid = self.xid.load(Ordering::Relaxed);
         if xid == 0 {
             // Nothing was written, locked or changed.
