@@ -14,7 +14,8 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_storage::{Database, Isolation, Options, Progress};
 use vicinity_types::array::Array;
-use vicinity_types::{Datum, Oid, Point, Result, oid};
+use vicinity_types::geo::Point;
+use vicinity_types::{Datum, Oid, Result, oid};
 
 const DIM: usize = 80;
 const VECTORS: Oid = 20_000;
@@ -27,7 +28,7 @@ fn relation(oid: Oid, kind: RelationKind) -> Object {
 }
 
 fn table(oid: Oid, columns: [(&str, Oid); 2]) -> Object {
-    let columns = columns.iter().map(|(name, ty)| Column::new(*name, *ty, -1)).collect();
+    let columns = columns.iter().map(|(name, ty)| Column::new(name, *ty, -1)).collect();
     let kind = TableDef {
         persistence: Persistence::Permanent,
         columns,

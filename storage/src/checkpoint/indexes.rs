@@ -89,7 +89,7 @@ impl Images {
         // What recovery made of an image had changed by what that lacked.
         let file = *self.read.get(&index.oid).filter(|f| f.storage == store)?;
         let of = Arc::downgrade(body);
-        index.from_image().then(|| (Image { file, of, changes: 0 }, body.changes()))
+        index.is_of_image().then(|| (Image { file, of, changes: 0 }, body.changes()))
     }
 
     /// Whether indexes have changed so much that new images are due.

@@ -203,7 +203,7 @@ impl IndexStore {
     }
 
     /// Whether what it has was made of an image.
-    pub(crate) fn from_image(&self) -> bool {
+    pub(crate) fn is_of_image(&self) -> bool {
         self.read.load(Ordering::Relaxed)
     }
 

@@ -305,7 +305,7 @@ impl Cursor {
 
     /// The scan is over, or nobody asks on: what it has read ends with the last row.
     #[cold]
-    fn stop_at(&mut self, noted: Box<Noted>) {
+    fn stop_at(&mut self, noted: Noted) {
         let limit = match &mut self.state {
             State::Btree { cursor, reverse, .. } => {
                 let key = cursor.key().to_vec();
@@ -317,7 +317,7 @@ impl Cursor {
             },
             State::Rows { .. } | State::Boxes(_) | State::Union(_) => return,
         };
-        self.table.core.clock.serializable.read_until(self.table.oid(), *noted, limit);
+        self.table.core.clock.serializable.read_until(self.table.oid(), noted, limit);
     }
 
     /// Pages touched so far. Rows and indexes are in memory; a page is what PostgreSQL would count a
@@ -353,7 +353,7 @@ impl Cursor {
 impl Drop for Cursor {
     fn drop(&mut self) {
         if let Some(noted) = self.noted.take() {
-            self.stop_at(noted);
+            self.stop_at(*noted);
         }
         self.table.core.clock.close_snapshots(self.snapshot.slot());
     }
