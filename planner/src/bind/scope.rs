@@ -82,13 +82,6 @@ impl Scope {
         both
     }
 
-    /// Only qualified names reach these columns.
-    #[must_use]
-    pub fn qualified_only(mut self) -> Scope {
-        self.columns.clear();
-        self
-    }
-
     /// The columns of `*`.
     pub fn star(&self) -> impl Iterator<Item = &ScopeColumn> {
         self.columns.iter().filter(|c| !c.hidden)

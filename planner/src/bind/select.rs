@@ -376,13 +376,17 @@ impl Binder<'_> {
                 attr: t.attr,
             })
             .collect();
-        let named: Vec<Expr> = list
+        let mut named: Vec<Expr> = list
             .iter()
             .zip(&names)
             .map(|(t, name)| t.value.expr.clone().alias(name.clone()))
             .collect();
-        if !is_distinct && sets.is_empty() && !volatile {
+        if !is_distinct && sets.is_empty() {
             // sorted and cut before the list is computed: what is cut off is never computed
+            let (mut plan, mut keys) = (plan, keys);
+            if volatile {
+                plan = with_volatile_keys(plan, &mut keys, &mut named)?;
+            }
             let sorts = keys.into_iter().map(|k| sort(k.value, &k.options)).collect();
             let plan = self.locked(sorted(plan, sorts)?)?;
             let plan = Self::limit_plan(plan, limits)?;
@@ -535,6 +539,26 @@ fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
         .project(exprs)
         .and_then(LogicalPlanBuilder::build)
         .map_err(internal)
+}
+
+/// What comes out anew each time it is asked for is computed once for each row before the sort, behind the columns that
+/// are there; an output that is sorted by is what it was sorted by.
+fn with_volatile_keys(
+    plan: LogicalPlan,
+    keys: &mut [OrderKey],
+    named: &mut [Expr],
+) -> Result<LogicalPlan> {
+    let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    for (i, k) in keys.iter_mut().enumerate().filter(|(_, k)| k.value.expr.is_volatile()) {
+        let name = format!("__order{i}");
+        let column = column_of(&name, k.value.ty);
+        let value = std::mem::replace(&mut k.value, column.clone());
+        exprs.push(value.expr.alias(name));
+        if let Some(Expr::Alias(output)) = k.output.and_then(|at| named.get_mut(at)) {
+            output.expr = Box::new(column.expr);
+        }
+    }
+    project(plan, exprs)
 }
 
 /// Names for a plan's columns: the visible ones, made unique.

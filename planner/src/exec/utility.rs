@@ -51,7 +51,10 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             maintenance::vacuum(ctx, v)
         }
         Statement::Reindex { kind, name, .. } => index::reindex(ctx, kind, name.as_ref()),
-        Statement::Checkpoint => Ok(done("CHECKPOINT")),
+        Statement::Checkpoint => {
+            ctx.txn.database().checkpoint()?;
+            Ok(done("CHECKPOINT"))
+        }
         Statement::SetConstraints { names, deferred } => {
             set::warn_local(ctx, in_block, "SET CONSTRAINTS");
             let names: Option<Vec<Vec<String>>> =

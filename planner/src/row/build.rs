@@ -13,7 +13,7 @@ use super::lock::ScanLocks;
 use super::node::Node;
 use super::plan::{Leaf, RowPlan};
 use super::scan::{CompiledScan, Origins};
-use super::walk::Walk;
+use super::walk::{Walk, is_volatile};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::df::append::appended;
@@ -84,8 +84,11 @@ pub(super) fn compile_at(
     let plan =
         RowPlan { filter, sort, limit, offset, locks, ..RowPlan::over(leaf, nodes, cells, place) };
     // rows that a LIMIT turns away must not be locked: those of a sort are
-    let sorts = plan.order().is_some() && plan.is_limited();
-    Ok((plan.locks.is_none() || !sorts).then_some(plan))
+    let sorts = plan.order().is_some();
+    let turns_away = sorts && plan.is_limited() && plan.locks.is_some();
+    // a sort keeps outputs, and those that depend on when they are asked for belong behind it
+    let early = sorts && walk.outputs.iter().any(is_volatile);
+    Ok((!turns_away && !early).then_some(plan))
 }
 
 /// The kind of values a column of no rows would have.

@@ -24,7 +24,7 @@ pub(super) struct Walk {
     pub(super) nodes: u32,
 }
 
-fn is_volatile(expr: &Expr) -> bool {
+pub(super) fn is_volatile(expr: &Expr) -> bool {
     expr.exists(|e| Ok(callable_of(e).is_some_and(|(c, _)| c.volatility() == Volatility::Volatile)))
         .unwrap_or(true)
 }

@@ -176,7 +176,7 @@ impl BoundConflict {
             None => Vec::new(),
         };
         let mut layout = Layout::of_table(&ctx.catalog, relation, alias)?;
-        layout.add_table(&ctx.catalog, relation, "excluded", None, false)?;
+        layout.add_table(&ctx.catalog, relation, "excluded", None)?;
         let mut bound = BoundConflict {
             arbiters,
             layout,

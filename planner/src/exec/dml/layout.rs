@@ -73,18 +73,17 @@ impl Layout {
             Some(_) => None,
             None => catalog.schema(relation.schema).map(|s| s.name.clone()),
         };
-        layout.add_table(catalog, relation, qualifier, schema, true)?;
+        layout.add_table(catalog, relation, qualifier, schema)?;
         Ok(layout)
     }
 
-    /// Adds a table's row under a name. `bare`: its columns can be named without it.
+    /// Adds a table's row under a name.
     pub(crate) fn add_table(
         &mut self,
         catalog: &Catalog,
         relation: &Arc<Relation>,
         qualifier: &str,
         schema: Option<String>,
-        bare: bool,
     ) -> Result<()> {
         let (own, row_type) = columns_of(relation);
         let mut columns = Vec::new();
@@ -108,7 +107,7 @@ impl Layout {
             scalar: false,
             nullable: false,
         };
-        self.add_item(item, bare);
+        self.add_item(item);
         Ok(())
     }
 
@@ -125,13 +124,11 @@ impl Layout {
             scalar: false,
             nullable: false,
         };
-        self.add_item(item, true);
+        self.add_item(item);
     }
 
-    fn add_item(&mut self, item: Item, bare: bool) {
-        let scope = Scope::of(item);
-        let scope = if bare { scope } else { scope.qualified_only() };
-        self.scope = Scope::pair(std::mem::take(&mut self.scope), scope);
+    fn add_item(&mut self, item: Item) {
+        self.scope = Scope::pair(std::mem::take(&mut self.scope), Scope::of(item));
     }
 
     fn slot(

@@ -19,8 +19,8 @@ use crate::{names, sql};
 pub(crate) fn layout(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Layout> {
     let mut layout = Layout::default();
     if relation.table().is_some() {
-        layout.add_table(&ctx.catalog, relation, "old", None, true)?;
-        layout.add_table(&ctx.catalog, relation, "new", None, true)?;
+        layout.add_table(&ctx.catalog, relation, "old", None)?;
+        layout.add_table(&ctx.catalog, relation, "new", None)?;
     }
     Ok(layout)
 }
