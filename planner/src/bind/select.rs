@@ -555,7 +555,7 @@ fn with_volatile_keys(
         let value = std::mem::replace(&mut k.value, column.clone());
         exprs.push(value.expr.alias(name));
         if let Some(Expr::Alias(output)) = k.output.and_then(|at| named.get_mut(at)) {
-            output.expr = Box::new(column.expr);
+            *output.expr = column.expr;
         }
     }
     project(plan, exprs)
