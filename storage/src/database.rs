@@ -214,7 +214,8 @@ impl Database {
         Ok(())
     }
 
-    /// Stops cleanly: everything committed is on disk, unlogged tables are kept.
+    /// Stops cleanly: everything committed is on disk, unlogged tables are kept. An error says that the log could not
+    /// be written, or the tables not be kept.
     pub fn shutdown(&self) -> Result<()> {
         drop(self.vacuum.lock().take());
         self.checkpoints.end();
@@ -225,7 +226,8 @@ impl Database {
             tracing::warn!("the last checkpoint failed: {e}");
         }
         self.wal.stop();
-        let kept = unlogged::keep_unlogged(self);
+        let written = self.wal.wait_durable(self.wal.end());
+        let kept = written.and_then(|()| unlogged::keep_unlogged(self));
         // Whoever still holds the database cannot write to it: the next server need not wait.
         self.disk.unlock();
         kept
