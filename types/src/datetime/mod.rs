@@ -156,7 +156,7 @@ pub(crate) fn checked_time(time: i64) -> Result<i64> {
 }
 
 pub(crate) fn checked_zone(zone: i32) -> Result<i32> {
-    if zone.abs() < MAX_ZONE {
+    if (-MAX_ZONE + 1..MAX_ZONE).contains(&zone) {
         return Ok(zone);
     }
     Err(PgError::new(
