@@ -28,23 +28,23 @@ fn mix(n: u32, salt: u32) -> u32 {
 impl Content {
     /// The key that many rows share; `None` is NULL.
     pub fn k(self) -> Option<i32> {
-        (self.v % 9 != 0).then_some((self.v % 13) as i32)
+        (!self.v.is_multiple_of(9)).then_some((self.v % 13) as i32)
     }
 
     /// The key that no two rows share.
     pub fn u(self) -> Option<i32> {
-        (self.v % 5 != 0).then_some((self.v % 2003) as i32)
+        (!self.v.is_multiple_of(5)).then_some((self.v % 2003) as i32)
     }
 
     /// Few places, so that some have several points.
     pub fn point(self) -> Option<[f64; 2]> {
         let along = |salt| f64::from(mix(self.v, salt) % 40) / 2.0;
-        (self.v % 11 != 0).then(|| [along(1), along(2)])
+        (!self.v.is_multiple_of(11)).then(|| [along(1), along(2)])
     }
 
     pub fn vector(self) -> Option<[f32; 4]> {
         let along = |salt| (mix(self.v, salt) % 1000) as f32 / 8.0;
-        (self.v % 17 != 0).then(|| [along(3), along(4), along(5), along(6)])
+        (!self.v.is_multiple_of(17)).then(|| [along(3), along(4), along(5), along(6)])
     }
 
     fn text(self) -> String {
