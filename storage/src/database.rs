@@ -11,10 +11,11 @@ use parking_lot::{Mutex, RwLock};
 use vicinity_indexes::Apart;
 use vicinity_types::{Oid, PgError, Result, oid};
 
+use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::catalog::change::Change;
 use crate::catalog::model::{IndexDef, Object, RelationKind};
-use crate::checkpoint::{Checkpointer, Checkpoints, unlogged};
+use crate::checkpoint::{self, Checkpoints, unlogged};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::place::SnapshotPlace;
@@ -24,7 +25,7 @@ use crate::store::build::Builds;
 use crate::store::computed::ExpressionCompiler;
 use crate::store::index::IndexStore;
 use crate::store::rebuild::{Job, rebuild_all};
-use crate::store::vacuum::Vacuum;
+use crate::store::vacuum;
 use crate::store::{Layout, Store};
 use crate::table::Table;
 use crate::txn::locks::Locks;
@@ -93,7 +94,7 @@ pub struct Database {
     tables: RwLock<HashMap<Oid, Opened>>,
     next_oid: AtomicU32,
     next_storage: AtomicU64,
-    vacuum: Mutex<Option<Vacuum>>,
+    vacuum: Mutex<Option<Background>>,
     compiler: OnceLock<Arc<dyn ExpressionCompiler>>,
 }
 
@@ -154,10 +155,10 @@ impl Database {
             options,
         });
         if db.options.vacuum {
-            *db.vacuum.lock() = Some(Vacuum::start(&db)?);
+            *db.vacuum.lock() = Some(vacuum::start(&db)?);
         }
         if db.options.checkpoint_bytes > 0 {
-            db.checkpoints.run_by(Checkpointer::start(&db)?);
+            db.checkpoints.run_by(checkpoint::start(&db)?);
         }
         Ok(db)
     }

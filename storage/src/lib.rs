@@ -8,6 +8,7 @@
 //!
 //! [`mvcc`] explains versions and visibility; start there.
 
+mod background;
 pub mod catalog;
 mod checkpoint;
 pub mod database;

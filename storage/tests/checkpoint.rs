@@ -12,9 +12,7 @@ use common::*;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use vicinity_storage::catalog::model::{
-    Object, Persistence, Relation, RelationKind, SequenceDef, fixed,
-};
+use vicinity_storage::catalog::model::Persistence;
 use vicinity_storage::disk::{Disk, DiskFile, sim::SimDisk};
 use vicinity_storage::{Database, ObjectKind, Transaction, Write};
 use vicinity_types::{SqlState, oid};
@@ -193,27 +191,6 @@ fn truncate_drop_and_definitions() {
     assert!(again.next_xid() >= db.next_xid());
 }
 
-fn sequence() -> Object {
-    let def = SequenceDef {
-        type_oid: oid::INT8,
-        start: 1,
-        increment: 1,
-        min: 1,
-        max: i64::MAX,
-        cache: 1,
-        cycle: false,
-        owned_by: None,
-        identity: false,
-    };
-    Object::Relation(Arc::new(Relation {
-        oid: T,
-        name: "s".to_owned(),
-        schema: fixed::PUBLIC,
-        owner: fixed::SUPERUSER,
-        kind: RelationKind::Sequence(def),
-    }))
-}
-
 fn next(txn: &Transaction) -> i64 {
     txn.use_sequence(T).unwrap().nextval("s").unwrap()
 }
@@ -223,7 +200,7 @@ fn sequences_go_on_behind_what_was_given_away() {
     let disk = SimDisk::new();
     let db = open(&disk);
     let txn = begin(&db);
-    txn.put(sequence()).unwrap();
+    txn.put(sequence_object(T)).unwrap();
     finish(&db, txn);
     for n in 1..100 {
         let txn = begin(&db);
@@ -248,7 +225,7 @@ fn a_clean_stop_loses_no_value_of_a_sequence() {
         let db = Database::open_on(Arc::new(disk.clone()), options()).unwrap();
         if n == 0 {
             let txn = begin(&db);
-            txn.put(sequence()).unwrap();
+            txn.put(sequence_object(T)).unwrap();
             finish(&db, txn);
         }
         let txn = begin(&db);

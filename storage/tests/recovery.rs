@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
-use vicinity_storage::catalog::model::{
-    IndexMethod, Object, Persistence, Relation, RelationKind, SequenceDef, fixed,
-};
+use vicinity_storage::catalog::model::{IndexMethod, Object, Persistence, RelationKind};
 use vicinity_storage::disk::{
     Disk,
     sim::{Fault, SimDisk},
@@ -134,37 +132,12 @@ fn unlogged_rows_survive_a_clean_stop_only() {
     assert_eq!(seen(&open(&stopped.crash(3))), []);
 }
 
-fn sequence() -> Object {
-    sequence_of(T)
-}
-
-fn sequence_of(oid: Oid) -> Object {
-    let def = SequenceDef {
-        type_oid: oid::INT8,
-        start: 1,
-        increment: 1,
-        min: 1,
-        max: i64::MAX,
-        cache: 1,
-        cycle: false,
-        owned_by: None,
-        identity: false,
-    };
-    Object::Relation(Arc::new(Relation {
-        oid,
-        name: "s".to_owned(),
-        schema: fixed::PUBLIC,
-        owner: fixed::SUPERUSER,
-        kind: RelationKind::Sequence(def),
-    }))
-}
-
 #[test]
 fn sequences_never_go_back() {
     let disk = SimDisk::new();
     let db = open(&disk);
     let txn = begin(&db);
-    txn.put(sequence()).unwrap();
+    txn.put(sequence_object(T)).unwrap();
     for _ in 0..40 {
         next(&txn);
     }
@@ -183,7 +156,7 @@ fn a_restart_comes_with_its_commit() {
     let disk = SimDisk::new();
     let db = open(&disk);
     let txn = begin(&db);
-    txn.put(sequence()).unwrap();
+    txn.put(sequence_object(T)).unwrap();
     assert_eq!(next(&txn), 1);
     finish(&db, txn);
 
@@ -438,7 +411,7 @@ fn what_a_killed_server_wrote_lasts_once_it_was_seen() {
         let db = open(&disk);
         let found = db.catalog().relation(T).is_some();
         let txn = begin(&db);
-        txn.put(sequence_of(30_000)).unwrap();
+        txn.put(sequence_object(30_000)).unwrap();
         finish(&db, txn);
         for seed in 0..10 {
             let catalog = open(&disk.crash(seed)).catalog();

@@ -359,13 +359,12 @@ impl Binder<'_> {
         plan: LogicalPlan,
         distinct: Option<&Distinct>,
         list: Vec<Target>,
-        keys: Vec<OrderKey>,
+        mut keys: Vec<OrderKey>,
         on: Vec<Typed>,
         limits: Limits,
     ) -> Result<Bound> {
         let sets = std::mem::take(&mut self.level().pending.sets);
         let is_distinct = matches!(distinct, Some(Distinct::Distinct | Distinct::On(_)));
-        let volatile = keys.iter().any(|k| k.value.expr.is_volatile());
         let names = unique_names(&list);
         let columns = list
             .iter()
@@ -383,10 +382,7 @@ impl Binder<'_> {
             .collect();
         if !is_distinct && sets.is_empty() {
             // sorted and cut before the list is computed: what is cut off is never computed
-            let (mut plan, mut keys) = (plan, keys);
-            if volatile {
-                plan = with_volatile_keys(plan, &mut keys, &mut named)?;
-            }
+            let plan = with_volatile_keys(plan, &mut keys, &mut named)?;
             let sorts = keys.into_iter().map(|k| sort(k.value, &k.options)).collect();
             let plan = self.locked(sorted(plan, sorts)?)?;
             let plan = Self::limit_plan(plan, limits)?;
@@ -548,6 +544,9 @@ fn with_volatile_keys(
     keys: &mut [OrderKey],
     named: &mut [Expr],
 ) -> Result<LogicalPlan> {
+    if !keys.iter().any(|k| k.value.expr.is_volatile()) {
+        return Ok(plan);
+    }
     let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     for (i, k) in keys.iter_mut().enumerate().filter(|(_, k)| k.value.expr.is_volatile()) {
         let name = format!("__order{i}");

@@ -77,6 +77,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use vicinity_types::Result;
 
+use crate::background::Background;
 use crate::database::Database;
 use crate::disk::Disk;
 use crate::store::Store;
@@ -86,7 +87,7 @@ use cut::Cut;
 use indexes::Images;
 use manifest::{Manifest, Part};
 use rows::Parts;
-pub(crate) use thread::Checkpointer;
+pub(crate) use thread::start;
 
 /// The directory of image files.
 pub(crate) const DIR: &str = "image";
@@ -113,7 +114,7 @@ pub struct CheckpointInfo {
 pub(crate) struct Checkpoints {
     /// One at a time.
     state: Mutex<State>,
-    thread: Mutex<Option<Checkpointer>>,
+    thread: Mutex<Option<Background>>,
     /// The last one was made, or tried.
     ended: AtomicBool,
 }
@@ -148,7 +149,7 @@ impl Checkpoints {
     }
 
     /// Lets a thread make them.
-    pub(crate) fn run_by(&self, thread: Checkpointer) {
+    pub(crate) fn run_by(&self, thread: Background) {
         *self.thread.lock() = Some(thread);
     }
 

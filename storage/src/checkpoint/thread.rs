@@ -1,13 +1,12 @@
 //! The thread that makes checkpoints when they are due.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vicinity_types::{PgError, Result};
+use vicinity_types::Result;
 
 use super::{CheckpointInfo, State};
+use crate::background::Background;
 use crate::database::Database;
 
 /// How often the thread looks.
@@ -15,47 +14,20 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// After a checkpoint that failed it looks so much later.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The checkpoint thread; ends when dropped, after the checkpoint it is at.
-pub(crate) struct Checkpointer {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Checkpointer {
-    pub(crate) fn start(db: &Arc<Database>) -> Result<Checkpointer> {
-        let (stop, stopped) = channel::<()>();
-        let db: Weak<Database> = Arc::downgrade(db);
-        let thread = std::thread::Builder::new()
-            .name("checkpointer".to_owned())
-            .spawn(move || {
-                let (mut last, mut period) = (Instant::now(), PERIOD);
-                while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                    let Some(db) = db.upgrade() else { return };
-                    period = PERIOD;
-                    match db.checkpoint_when_due(last.elapsed()) {
-                        Ok(done) if done.number > 0 => last = Instant::now(),
-                        Ok(_) => {}
-                        Err(e) => {
-                            tracing::warn!("checkpoint failed: {e}");
-                            period = PATIENCE;
-                        }
-                    }
-                }
-            })
-            .map_err(|e| PgError::internal(format!("cannot start the checkpoint thread: {e}")))?;
-        Ok(Checkpointer { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Checkpointer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+/// The checkpoint thread.
+pub(crate) fn start(db: &Arc<Database>) -> Result<Background> {
+    let mut last = Instant::now();
+    Background::start(db, "checkpointer", PERIOD, move |db| {
+        match db.checkpoint_when_due(last.elapsed()) {
+            Ok(done) if done.number > 0 => last = Instant::now(),
+            Ok(_) => {}
+            Err(e) => {
+                tracing::warn!("checkpoint failed: {e}");
+                return PATIENCE;
+            }
         }
-    }
+        PERIOD
+    })
 }
 
 impl Database {

@@ -1,17 +1,16 @@
 //! Cleaning up behind writers, a few rows at a time: versions no snapshot needs, the index entries
 //! that only they had, and row ids to be used again.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
-use vicinity_types::{PgError, Result};
+use vicinity_types::Result;
 
 use super::Store;
 use super::columns::Stored;
+use crate::background::Background;
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::version::VersionRef;
@@ -24,38 +23,12 @@ const STEP: usize = 256;
 /// Rows whose memory is asked for at once: most of the work is waiting for it.
 const AHEAD: usize = 16;
 
-/// The vacuum thread; ends when dropped.
-pub(crate) struct Vacuum {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Vacuum {
-    pub(crate) fn start(db: &Arc<Database>) -> Result<Vacuum> {
-        let (stop, stopped) = channel::<()>();
-        let db: Weak<Database> = Arc::downgrade(db);
-        let thread = std::thread::Builder::new()
-            .name("vacuum".to_owned())
-            .spawn(move || {
-                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                    let Some(db) = db.upgrade() else { return };
-                    db.vacuum_step();
-                }
-            })
-            .map_err(|e| PgError::internal(format!("cannot start the vacuum thread: {e}")))?;
-        Ok(Vacuum { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Vacuum {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
-        }
-    }
+/// The vacuum thread.
+pub(crate) fn start(db: &Arc<Database>) -> Result<Background> {
+    Background::start(db, "vacuum", PERIOD, |db| {
+        db.vacuum_step();
+        PERIOD
+    })
 }
 
 /// Versions of one row.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
     Column, IndexDef, IndexKey, IndexMethod, Object, OnCommit, Persistence, Relation, RelationKind,
-    TableDef, fixed,
+    SequenceDef, TableDef, fixed,
 };
 use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{
@@ -88,6 +88,28 @@ pub fn index_object(
             valid: false,
             parent: None,
         }),
+    }))
+}
+
+/// A sequence that begins at 1.
+pub fn sequence_object(oid: Oid) -> Object {
+    let def = SequenceDef {
+        type_oid: oid::INT8,
+        start: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cache: 1,
+        cycle: false,
+        owned_by: None,
+        identity: false,
+    };
+    Object::Relation(Arc::new(Relation {
+        oid,
+        name: format!("s{oid}"),
+        schema: fixed::PUBLIC,
+        owner: fixed::SUPERUSER,
+        kind: RelationKind::Sequence(def),
     }))
 }
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{IndexMethod, Object, Persistence, SequenceDef};
-use vicinity_storage::catalog::model::{Relation, RelationKind, fixed};
+use vicinity_storage::catalog::model::{IndexMethod, Object, Persistence};
 use vicinity_types::array::Array;
 use vicinity_types::geo::Point;
 use vicinity_types::{Datum, Oid, oid};
@@ -104,25 +103,4 @@ pub fn new_index(oid: Oid, table: Oid, kind: Kind) -> Object {
         Kind::Ivfflat => (IndexMethod::Ivfflat, &[5], false, ivf),
     };
     index_object(oid, &format!("i{oid}"), table, method, columns, unique, options)
-}
-
-pub fn new_sequence(oid: Oid) -> Object {
-    let def = SequenceDef {
-        type_oid: oid::INT8,
-        start: 1,
-        increment: 1,
-        min: 1,
-        max: i64::MAX,
-        cache: 1,
-        cycle: false,
-        owned_by: None,
-        identity: false,
-    };
-    Object::Relation(Arc::new(Relation {
-        oid,
-        name: format!("s{oid}"),
-        schema: fixed::PUBLIC,
-        owner: fixed::SUPERUSER,
-        kind: RelationKind::Sequence(def),
-    }))
 }

@@ -11,8 +11,9 @@ use vicinity_storage::{
 use vicinity_types::{Datum, Oid, Result};
 
 use crate::check::Verdict;
+use crate::common::sequence_object;
 use crate::model::{Effect, Entry};
-use crate::tables::{Content, KINDS, Kind, new_index, new_sequence, new_table};
+use crate::tables::{Content, KINDS, Kind, new_index, new_table};
 use crate::world::{Open, World};
 
 impl World {
@@ -366,7 +367,7 @@ impl World {
     fn create_sequence(&mut self, i: usize) -> Verdict {
         let oid = self.oid();
         self.statement(i, |txn, effects| {
-            txn.put(new_sequence(oid))?;
+            txn.put(sequence_object(oid))?;
             effects.push(Effect::Sequence(oid, 1));
             Ok(())
         })
