@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 pub mod postgres;
+pub mod process;
 pub mod program;
 pub mod raw;
 
