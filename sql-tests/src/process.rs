@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
@@ -13,10 +13,15 @@ use vicinity_server::serve::Running;
 const DATA: &str = "VICINITY_TEST_DATA";
 const AT: &str = "VICINITY_TEST_AT";
 
+/// A start, and an end that was asked for, may take so long on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server process over a directory.
 pub struct Process {
     child: Child,
     address: SocketAddr,
+    /// What it says goes here.
+    said: PathBuf,
 }
 
 /// Serves, if this program was started by [`Process::start`], until it is killed.
@@ -37,7 +42,7 @@ pub async fn serve_if_asked() {
 }
 
 impl Process {
-    /// Starts one; `before` is a command that is to start it, with its arguments.
+    /// Starts one; `before` is a command that becomes it, with its arguments.
     pub fn start(data: &Path, before: &[String]) -> Process {
         let at = data.with_extension("at");
         let _ = std::fs::remove_file(&at);
@@ -50,21 +55,21 @@ impl Process {
             }
             None => Command::new(own),
         };
+        let said = data.with_extension("said");
         command.args(["--exact", "serve", "--nocapture"]).env(DATA, data).env(AT, &at);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut process = Process { child, address: ([127, 0, 0, 1], 0).into() };
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap());
+        let child = command.spawn().unwrap();
+        let mut process = Process { child, address: ([127, 0, 0, 1], 0).into(), said };
         let began = Instant::now();
         loop {
             if let Ok(address) = std::fs::read_to_string(&at) {
                 process.address = address.parse().unwrap();
                 return process;
             }
-            assert!(process.child.try_wait().unwrap().is_none(), "the server does not start");
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "the server takes too long to start"
-            );
-            std::thread::sleep(Duration::from_millis(10));
+            let ended = process.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server does not start: {}", process.said());
+            assert!(began.elapsed() < PATIENCE, "the server takes too long to start");
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -75,30 +80,38 @@ impl Process {
 
     /// A session of user postgres.
     pub async fn connect(&self) -> Client {
-        self.try_connect().await.unwrap()
+        let login = format!("host=127.0.0.1 port={} user=postgres", self.address.port());
+        let (client, connection) = tokio_postgres::connect(&login, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
-    /// The same, if there still is a server.
-    pub async fn try_connect(&self) -> Option<Client> {
-        let login = format!("host=127.0.0.1 port={} user=postgres", self.address.port());
-        let (client, connection) = tokio_postgres::connect(&login, NoTls).await.ok()?;
-        tokio::spawn(connection);
-        Some(client)
+    /// What it wrote to its standard error.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap()
+    }
+
+    /// Waits until it has ended by itself; `None` if it does not.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
     }
 
     /// Ends it in the middle of whatever it does.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn kill(self) {
+        drop(self);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
