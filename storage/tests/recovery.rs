@@ -13,7 +13,7 @@ use vicinity_storage::disk::{
     sim::{Fault, SimDisk},
 };
 use vicinity_storage::{Database, ObjectKind, Options, Transaction};
-use vicinity_types::{Datum, Oid, SqlState, oid};
+use vicinity_types::{Datum, SqlState, oid};
 
 #[test]
 fn nothing_unacknowledged_is_half_there() {
