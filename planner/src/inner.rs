@@ -252,6 +252,9 @@ fn plan(
     let params = ParamTypes::fixed(types);
     let mut binder = Binder::of(ctx, params).with_variables(names);
     match &*parsed.stmt {
+        sql::Statement::Transaction(_) => {
+            Err(PgError::unsupported("transaction control in a function"))
+        }
         sql::Statement::Do { body, .. } => Ok((Kind::Do(body.clone()), Vec::new())),
         sql::Statement::Sql(stmt) => match &**stmt {
             write if dml::is_write(write) => {
@@ -278,8 +281,7 @@ fn plan(
                 let (plan, _) = explain::prepare(ctx, inner, types)?;
                 Ok((Kind::Explain(options, Box::new(plan)), vec![options.column()]))
             }
-            ast::Statement::StartTransaction { .. }
-            | ast::Statement::Commit { .. }
+            ast::Statement::Commit { .. }
             | ast::Statement::Rollback { .. }
             | ast::Statement::Savepoint { .. }
             | ast::Statement::ReleaseSavepoint { .. } => {

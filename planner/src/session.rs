@@ -29,7 +29,7 @@ use crate::prepared::{Kind, Prepared};
 use crate::query::{Cursor, QueryPlan};
 use crate::rows::OutputColumn;
 use crate::session_state::SessionState;
-use crate::sql::{Parsed, Statement};
+use crate::sql::{Control, Parsed, Statement};
 
 /// Where a transaction block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,6 +273,11 @@ impl Session {
 
     /// Plans a statement, with locks on what it uses: the plan stays good to the transaction's end.
     fn plan_locked(&mut self, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        if is_control(&parsed.stmt) {
+            // It is not part of what it controls: no snapshot is taken for it.
+            let version = self.engine.db.catalog().version();
+            return Ok(self.blank(parsed, types, Kind::Transaction, version));
+        }
         loop {
             let ctx = self.context()?;
             let prepared = self.plan(&ctx, parsed, types);
@@ -292,17 +297,23 @@ impl Session {
         self.planned(&ExecContext { source, ..ctx.clone() }, parsed, types)
     }
 
-    fn planned(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
-        let mut prepared = Prepared {
+    /// A statement without a plan.
+    fn blank(&self, parsed: &Parsed, types: &[Oid], kind: Kind, version: u64) -> Prepared {
+        Prepared {
             parsed: parsed.clone(),
-            kind: Kind::Utility,
+            kind,
             columns: None,
             params: Vec::new(),
-            version: ctx.catalog.version(),
+            version,
             path_key: self.state.path_key(),
             declared: types.to_vec(),
             given: Vec::new(),
-        };
+        }
+    }
+
+    fn planned(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        let kind = if is_control(&parsed.stmt) { Kind::Transaction } else { Kind::Utility };
+        let mut prepared = self.blank(parsed, types, kind, ctx.catalog.version());
         let Statement::Sql(stmt) = &*parsed.stmt else {
             match &*parsed.stmt {
                 Statement::Copy(_) => prepared.kind = Kind::Copy,
@@ -343,14 +354,6 @@ impl Session {
                 prepared.params = params;
                 prepared.columns = Some(vec![options.column()]);
                 prepared.kind = Kind::Explain(options, Arc::new(plan));
-            }
-            ast::Statement::StartTransaction { .. }
-            | ast::Statement::Commit { .. }
-            | ast::Statement::Rollback { .. }
-            | ast::Statement::Savepoint { .. }
-            | ast::Statement::ReleaseSavepoint { .. }
-            | ast::Statement::Set(ast::Set::SetTransaction { session: false, .. }) => {
-                prepared.kind = Kind::Transaction;
             }
             ast::Statement::Prepare { .. }
             | ast::Statement::Deallocate { .. }
@@ -639,8 +642,27 @@ fn object(name: &ast::ObjectName) -> String {
     name.0.last().and_then(|p| p.as_ident()).map(crate::exec::name::ident).unwrap_or_default()
 }
 
+/// Whether a statement is about transactions.
+fn is_control(stmt: &Statement) -> bool {
+    let stmt = match stmt {
+        Statement::Transaction(_) => return true,
+        Statement::Sql(stmt) => stmt,
+        _ => return false,
+    };
+    matches!(
+        &**stmt,
+        ast::Statement::Commit { .. }
+            | ast::Statement::Rollback { .. }
+            | ast::Statement::Savepoint { .. }
+            | ast::Statement::ReleaseSavepoint { .. }
+    )
+}
+
 /// Whether a failed transaction block lets a statement through.
 fn ends_block(stmt: &Statement) -> bool {
+    if let Statement::Transaction(Control::Prepare(_)) = stmt {
+        return true;
+    }
     let Statement::Sql(stmt) = stmt else { return false };
     matches!(&**stmt, ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
 }

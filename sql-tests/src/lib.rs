@@ -1,6 +1,7 @@
 //! What the suites share: a server in this process, and a client that speaks in bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod isolation;
 pub mod postgres;
 pub mod process;
 pub mod program;

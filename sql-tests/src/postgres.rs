@@ -48,6 +48,11 @@ impl Postgres {
         panic!("PostgreSQL at {} does not answer", shared.login);
     }
 
+    /// How to connect to it.
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
     fn find() -> Option<Postgres> {
         if let Ok(login) = std::env::var("VICINITY_POSTGRES") {
             return Some(Postgres { login, own: None });

@@ -50,6 +50,25 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("fastpath", flag(lock.fast)),
         ]);
     }
+    for read in ctx.engine.db.reads() {
+        let tuple = read.row.map_or([Datum::Null, Datum::Null], |row| {
+            let part = |n: u64| int4(i32::try_from(n).unwrap_or(i32::MAX));
+            [part(row >> 16), part((row & 0xffff) + 1)]
+        });
+        let [page, tuple] = tuple;
+        rows.push([
+            ("locktype", text(if read.row.is_some() { "tuple" } else { "relation" })),
+            ("database", id(fixed::DATABASE)),
+            ("relation", id(read.relation)),
+            ("page", page),
+            ("tuple", tuple),
+            ("virtualtransaction", text(format!("{}/0", read.place))),
+            ("pid", int4(read.pid)),
+            ("mode", text("SIReadLock")),
+            ("granted", flag(true)),
+            ("fastpath", flag(false)),
+        ]);
+    }
     for ((place, number), pid) in virtuals {
         let own = format!("{place}/{number}");
         rows.push([

@@ -59,6 +59,8 @@ fn refused(stmt: &Statement) -> Option<&'static str> {
         Statement::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
         // COPY knows whether its table is a temporary one; the others change nothing that can be seen.
         Statement::Copy(_)
+        | Statement::Transaction(_)
+        | Statement::Characteristics(_)
         | Statement::Vacuum(_)
         | Statement::Reindex { .. }
         | Statement::Checkpoint

@@ -12,6 +12,7 @@ use super::{ddl, name};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::session_state::SessionState;
+use crate::sql::Modes;
 
 /// Settings that take a list.
 const LISTS: &[&str] = &[
@@ -105,6 +106,10 @@ pub(crate) fn assign(
                 let on = matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "1" | "yes");
                 ctx.txn.set_read_only(on)?;
             }
+            "transaction_deferrable" => {
+                let on = matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "1" | "yes");
+                ctx.txn.set_deferrable(on)?;
+            }
             _ => {}
         }
     }
@@ -160,18 +165,24 @@ pub(crate) fn set(ctx: &ExecContext, s: &Set, in_block: bool) -> Result<Outcome>
                 }
             }
         }
-        Set::SetTransaction { modes, snapshot: None, session: true } => {
-            let modes = super::transaction::modes(modes)?;
-            if let Some(isolation) = modes.isolation {
-                let name = super::transaction::isolation_name(isolation);
-                assign(ctx, "default_transaction_isolation", Some(name), false)?;
-            }
-            if let Some(read_only) = modes.read_only {
-                let on = if read_only { "on" } else { "off" };
-                assign(ctx, "default_transaction_read_only", Some(on), false)?;
-            }
-        }
         _ => return Err(PgError::unsupported("this form of SET")),
+    }
+    Ok(done("SET"))
+}
+
+/// `SET SESSION CHARACTERISTICS AS TRANSACTION`
+pub(crate) fn characteristics(ctx: &ExecContext, modes: &Modes) -> Result<Outcome> {
+    let word = |on: bool| if on { "on" } else { "off" };
+    let isolation = modes.isolation.map(super::transaction::isolation_name);
+    let assigned = [
+        ("default_transaction_isolation", isolation),
+        ("default_transaction_read_only", modes.read_only.map(word)),
+        ("default_transaction_deferrable", modes.deferrable.map(word)),
+    ];
+    for (setting, value) in assigned {
+        if value.is_some() {
+            assign(ctx, setting, value, false)?;
+        }
     }
     Ok(done("SET"))
 }

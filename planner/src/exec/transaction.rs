@@ -1,19 +1,10 @@
 //! Transaction modes and the words around transaction control.
 
-use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, TransactionMode};
 use vicinity_storage::Isolation;
-use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
+use vicinity_types::{Notice, PgError, Severity, SqlState};
 
 use crate::session_state::SessionState;
-
-/// What BEGIN or SET TRANSACTION asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Modes {
-    /// `ISOLATION LEVEL`
-    pub isolation: Option<Isolation>,
-    /// `READ ONLY` (true) or `READ WRITE`.
-    pub read_only: Option<bool>,
-}
+pub use crate::sql::Modes;
 
 /// A level by the setting's word.
 pub fn isolation_named(name: &str) -> Option<Isolation> {
@@ -34,41 +25,16 @@ pub fn isolation_name(level: Isolation) -> &'static str {
     }
 }
 
-/// Reads a list of modes; the later of two wins.
-pub fn modes(list: &[TransactionMode]) -> Result<Modes> {
-    let mut out = Modes::default();
-    for mode in list {
-        match mode {
-            TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => {
-                out.read_only = Some(true);
-            }
-            TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => {
-                out.read_only = Some(false);
-            }
-            TransactionMode::IsolationLevel(level) => {
-                out.isolation = Some(match level {
-                    TransactionIsolationLevel::ReadUncommitted
-                    | TransactionIsolationLevel::ReadCommitted => Isolation::ReadCommitted,
-                    TransactionIsolationLevel::RepeatableRead => Isolation::RepeatableRead,
-                    TransactionIsolationLevel::Serializable => Isolation::Serializable,
-                    TransactionIsolationLevel::Snapshot => {
-                        return Err(PgError::unsupported("ISOLATION LEVEL SNAPSHOT"));
-                    }
-                });
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// The modes a new transaction begins with: those asked for, else the session's defaults.
-pub fn initial(session: &SessionState, asked: Modes) -> (Isolation, bool) {
+pub fn initial(session: &SessionState, asked: Modes) -> (Isolation, bool, bool) {
     let settings = session.settings();
     let default = settings.get("default_transaction_isolation").and_then(isolation_named);
     let isolation = asked.isolation.or(default).unwrap_or_default();
     let read_only =
         asked.read_only.unwrap_or_else(|| settings.is_on("default_transaction_read_only"));
-    (isolation, read_only)
+    let deferrable = || settings.is_on("default_transaction_deferrable");
+    let deferrable = asked.deferrable.unwrap_or_else(deferrable);
+    (isolation, read_only, deferrable)
 }
 
 /// `there is already a transaction in progress` and the other warnings of transaction control.

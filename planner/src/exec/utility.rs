@@ -55,6 +55,8 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             ctx.txn.database().checkpoint()?;
             Ok(done("CHECKPOINT"))
         }
+        Statement::Characteristics(modes) => set::characteristics(ctx, modes),
+        Statement::Transaction(_) => Err(PgError::internal("transaction control is the session's")),
         Statement::SetConstraints { names, deferred } => {
             set::warn_local(ctx, in_block, "SET CONSTRAINTS");
             let names: Option<Vec<Vec<String>>> =

@@ -5,16 +5,16 @@ use vicinity_types::{PgError, Result};
 
 use super::{Block, Execution, NamedSavepoint, Session};
 use crate::exec::transaction::{self, Modes};
-use crate::sql::Statement;
+use crate::sql::{Control, Statement};
 
 impl Session {
     pub(super) fn transaction_control(&mut self, stmt: &Statement) -> Result<Execution> {
-        let Statement::Sql(stmt) = stmt else { return Err(PgError::internal("no SQL")) };
+        let stmt = match stmt {
+            Statement::Transaction(control) => return self.control(control),
+            Statement::Sql(stmt) => stmt,
+            _ => return Err(PgError::internal("no transaction control")),
+        };
         let tag = match &**stmt {
-            ast::Statement::StartTransaction { modes, begin, .. } => {
-                self.begin_block(&transaction::modes(modes)?)?;
-                if *begin { "BEGIN" } else { "START TRANSACTION" }
-            }
             ast::Statement::Commit { chain, .. } => return self.commit_block(*chain),
             ast::Statement::Rollback { savepoint: Some(name), .. } => {
                 self.rollback_to(&crate::exec::name::ident(name))?;
@@ -32,12 +32,25 @@ impl Session {
                 self.release(&crate::exec::name::ident(name))?;
                 "RELEASE"
             }
-            ast::Statement::Set(ast::Set::SetTransaction { modes, snapshot: None, .. }) => {
-                self.set_transaction(&transaction::modes(modes)?)?;
+            _ => return Err(PgError::internal("no transaction control")),
+        };
+        Ok(Execution::Done(tag.to_owned()))
+    }
+
+    fn control(&mut self, control: &Control) -> Result<Execution> {
+        let tag = match control {
+            Control::Begin { modes, start } => {
+                self.begin_block(modes)?;
+                if *start { "START TRANSACTION" } else { "BEGIN" }
+            }
+            Control::Set(modes) => {
+                self.set_transaction(modes)?;
                 "SET"
             }
-            ast::Statement::Set(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
-            _ => return Err(PgError::internal("no transaction control")),
+            Control::Snapshot(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
+            Control::Prepare(_) | Control::CommitPrepared(_) | Control::RollbackPrepared(_) => {
+                return Err(PgError::unsupported("two-phase commit"));
+            }
         };
         Ok(Execution::Done(tag.to_owned()))
     }
@@ -57,6 +70,10 @@ impl Session {
             txn.set_read_only(read_only)?;
             self.show_read_only(read_only)?;
         }
+        if let Some(deferrable) = modes.deferrable {
+            txn.set_deferrable(deferrable)?;
+            self.show_deferrable(deferrable)?;
+        }
         Ok(())
     }
 
@@ -70,12 +87,16 @@ impl Session {
         self.show("transaction_read_only", if on { "on" } else { "off" })
     }
 
+    fn show_deferrable(&self, on: bool) -> Result<()> {
+        self.show("transaction_deferrable", if on { "on" } else { "off" })
+    }
+
     fn begin_block(&mut self, modes: &Modes) -> Result<()> {
         if self.block != Block::None {
             transaction::warn_in_progress(&self.state);
             return self.set_transaction(modes);
         }
-        let (isolation, read_only) = transaction::initial(&self.state, *modes);
+        let (isolation, read_only, deferrable) = transaction::initial(&self.state, *modes);
         match &self.txn {
             // Statements of the same batch came before: they become part of the block.
             Some(txn) => {
@@ -83,14 +104,20 @@ impl Session {
                     txn.set_isolation(isolation)?;
                 }
                 txn.set_read_only(read_only)?;
+                if let Some(deferrable) = modes.deferrable {
+                    txn.set_deferrable(deferrable)?;
+                }
             }
             None => {
-                self.begin(isolation, read_only)?;
+                self.begin(isolation, read_only)?.set_deferrable(deferrable)?;
             }
         }
         self.block = Block::Open;
         if read_only != self.state.transaction_defaults().1 {
             self.show_read_only(read_only)?;
+        }
+        if deferrable {
+            self.show_deferrable(true)?;
         }
         self.show("transaction_isolation", transaction::isolation_name(isolation))
     }
@@ -128,6 +155,7 @@ impl Session {
         self.txn.as_ref().map_or_else(Modes::default, |t| Modes {
             isolation: Some(t.isolation()),
             read_only: Some(t.read_only()),
+            deferrable: Some(t.deferrable()),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Statements whose PostgreSQL form sqlparser's syntax tree cannot hold.
 
 use super::role::{AlterDatabase, AlterRole, CreateRole, DefaultPrivileges};
+use super::transaction::{Control, Modes};
 use sqlparser::ast::{self, DataType, Expr, Ident, ObjectName};
 
 /// A parsed statement.
@@ -9,6 +10,10 @@ use sqlparser::ast::{self, DataType, Expr, Ident, ObjectName};
 pub enum Statement {
     /// As sqlparser reads it.
     Sql(Box<ast::Statement>),
+    /// `BEGIN`, `SET TRANSACTION`, two-phase commit.
+    Transaction(Control),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`
+    Characteristics(Modes),
     /// `CREATE TABLE`, also `CREATE UNLOGGED TABLE` and `CREATE TABLE .. AS`.
     CreateTable {
         /// What sqlparser reads of it.

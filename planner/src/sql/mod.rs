@@ -34,6 +34,7 @@ pub(crate) mod star;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tokens;
+mod transaction;
 mod trigger;
 mod unsupported;
 mod view;
@@ -65,6 +66,8 @@ pub(crate) use depth::too_deep;
 pub use dialect::CURRENT_OF;
 pub use grant::{Grant, GrantOn};
 pub(crate) use lift::{Constant, Lifted};
+pub use transaction::{Control, Modes};
+
 pub use role::{
     AlterDatabase, AlterRole, CreateRole, DefaultPrivileges, RoleOption, SettingChange,
 };
@@ -231,6 +234,12 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
         Token::Word(w) => Some(w.keyword),
         _ => None,
     };
+    if let Some(K::BEGIN | K::START | K::SET | K::PREPARE | K::COMMIT | K::ROLLBACK) =
+        word(0, parser)
+        && let Some(found) = transaction::parse(parser)
+    {
+        return found;
+    }
     match (word(0, parser), word(1, parser)) {
         (Some(K::DO), _) => other::parse_do(parser),
         (Some(K::GRANT | K::REVOKE), _) => grant::parse(parser),

@@ -47,7 +47,6 @@ fn rewrite_table(tokens: &mut Vec<TokenWithSpan>) {
     }
 }
 
-/// `[NOT] DEFERRABLE` of a transaction says nothing: snapshots never wait for a safe moment.
 /// A group is a role.
 pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let group = is(&tokens, 0, &["create", "group"]) || is(&tokens, 0, &["drop", "group"]);
@@ -60,10 +59,6 @@ pub(super) fn rewrite(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     }
     if is(&tokens, 0, &["reset"]) {
         one_word(&mut tokens);
-    }
-    let transaction = ["begin", "start", "set"].iter().any(|w| is(&tokens, 0, &[w]));
-    if transaction && (0..tokens.len()).any(|at| is(&tokens, at, &["deferrable"])) {
-        drop_deferrable(&mut tokens);
     }
     rewrite_table(&mut tokens);
     tokens
@@ -105,29 +100,6 @@ fn quote_on(tokens: &mut [TokenWithSpan]) {
             && let Some(token) = tokens.get_mut(at)
         {
             token.token = Token::SingleQuotedString("on".to_owned());
-        }
-    }
-}
-
-fn drop_deferrable(tokens: &mut Vec<TokenWithSpan>) {
-    let mut at = 0;
-    while at < tokens.len() {
-        let length = match () {
-            () if is(tokens, at, &["not", "deferrable"]) => 2,
-            () if is(tokens, at, &["deferrable"]) => 1,
-            () => {
-                at += 1;
-                continue;
-            }
-        };
-        tokens.drain(at..at + length);
-        // The comma before it goes too, or the one behind it.
-        let comma = |at: usize| tokens.get(at).is_some_and(|t| t.token == Token::Comma);
-        if at > 0 && comma(at - 1) {
-            tokens.remove(at - 1);
-            at -= 1;
-        } else if comma(at) {
-            tokens.remove(at);
         }
     }
 }

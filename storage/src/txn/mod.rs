@@ -254,11 +254,15 @@ impl Transaction {
 
     /// `DEFERRABLE`: at SERIALIZABLE and READ ONLY it waits for a snapshot it need not be watched with.
     pub fn set_deferrable(&self, deferrable: bool) -> Result<()> {
-        if deferrable != self.deferrable() && self.settled.load(Ordering::Relaxed) {
-            return Err(PgError::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
-            ));
+        let refused = |must: &str| {
+            let message = format!("SET TRANSACTION [NOT] DEFERRABLE {must}");
+            Err(PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, message))
+        };
+        if self.nesting.load(Ordering::Relaxed) > 0 {
+            return refused("cannot be called within a subtransaction");
+        }
+        if self.settled.load(Ordering::Relaxed) {
+            return refused("must be called before any query");
         }
         self.deferrable.store(deferrable, Ordering::Relaxed);
         Ok(())

@@ -33,6 +33,7 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         "current_schema" => current_schema,
         "current_schemas" => current_schemas,
         "pg_blocking_pids" => blocking_pids,
+        "pg_safe_snapshot_blocking_pids" => safe_snapshot_blocking_pids,
         "pg_backend_pid" => |ctx, _| Ok(Datum::Int4(ctx.session.pid())),
         "show_config_by_name" => show,
         "show_config_by_name_missing_ok" => show_missing_ok,
@@ -91,6 +92,14 @@ fn blocking_pids(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     }
     let pids = found.into_iter().map(Datum::Int4).collect();
     Ok(Datum::Array(Arc::new(Array::from_datums(oid::INT4, pids))))
+}
+
+/// Whose transactions a session waits for to have a safe snapshot.
+fn safe_snapshot_blocking_pids(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
+    let waiter = int_at(args, 0);
+    let waits = ctx.engine.db.safe_snapshot_waits().into_iter();
+    let by = waits.filter(|(who, _)| i64::from(*who) == waiter).map(|(_, by)| Datum::Int4(by));
+    Ok(Datum::Array(Arc::new(Array::from_datums(oid::INT4, by.collect()))))
 }
 
 fn no(_: &ExecContext, _: &[Datum]) -> Result<Datum> {

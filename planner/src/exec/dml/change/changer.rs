@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Relation;
-use vicinity_storage::{RowId, Snapshot, Table, Transaction, Write, pin};
+use vicinity_storage::{
+    LockMode, LockOutcome, LockWait, RowId, Snapshot, Table, Transaction, Write, pin,
+};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::super::layout::extend;
@@ -205,6 +207,9 @@ impl<'a> Changer<'a> {
     ) -> Result<Write> {
         let Some(old) = at.fetch(snapshot)? else { return Ok(Write::Gone) };
         let leaf = at.leaf;
+        if let Some(answer) = self.lock_for_triggers(change, at, snapshot)? {
+            return Ok(answer);
+        }
         if change.delete {
             let Some(write) = self.delete(at, snapshot, &old, Table::delete)? else {
                 return Ok(Write::Done);
@@ -244,6 +249,29 @@ impl<'a> Changer<'a> {
             self.done(change, leaf, at.row, new, found)?;
         }
         Ok(write)
+    }
+
+    /// Triggers that fire before a row's change see a row that nobody else changes any more. What there is to do
+    /// instead, if there is something.
+    fn lock_for_triggers(
+        &self,
+        change: &Change,
+        at: &At<'_>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Write>> {
+        let (triggers, mode) = match change.delete {
+            true => (&at.leaf.delete, LockMode::Exclusive),
+            false => (&at.leaf.update, LockMode::NoKeyExclusive),
+        };
+        if !triggers.as_ref().is_some_and(|t| t.has_before_row()) {
+            return Ok(None);
+        }
+        let (table, txn) = (at.leaf.table()?, &self.ctx.txn);
+        Ok(match table.lock_row(txn, snapshot, at.row, mode, LockWait::Block)? {
+            LockOutcome::Locked | LockOutcome::Skipped => None,
+            LockOutcome::Concurrent => Some(Write::Concurrent),
+            LockOutcome::Gone => Some(Write::Gone),
+        })
     }
 
     /// Deletes a row, unless a trigger keeps it: `None`.
