@@ -87,9 +87,11 @@ async fn a_disk_that_fails_ends_the_server() {
     }
     let mut random = StdRng::seed_from_u64(2);
     let mut ledger = Ledger::new().await;
-    for (calls, beside) in
-        [("pwrite64,fdatasync", Beside::Nothing), ("pwrite64,fdatasync", Beside::Definitions)]
-    {
+    for (calls, beside) in [
+        ("pwrite64,fdatasync", Beside::Nothing),
+        ("pwrite64,fdatasync", Beside::Definitions),
+        ("fdatasync,fsync", Beside::Checkpoints),
+    ] {
         let (process, client) = ledger.start(&[]).await;
         beside::complete(&client).await;
         process.kill();

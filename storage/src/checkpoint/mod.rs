@@ -50,7 +50,8 @@
 //! waited for up to where the image may know of it; then the manifest is replaced. Only then what no manifest names any
 //! more goes: image files, and segments of the log that end at or before `replay`. A crash at any point leaves the old
 //! manifest and all it needs, or the new one. A checkpoint that fails removes what it wrote, and nothing else has
-//! happened. (Where it is not known whether the new manifest lasts, the files of both stay.)
+//! happened. (Where it is not known whether the new manifest lasts, the files of both stay.) But where it is the disk that
+//! failed, and is not merely full, the server ends: what else became of writes nobody knows.
 //!
 //! # What is written
 //!
@@ -75,7 +76,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use vicinity_types::Result;
+use vicinity_types::{Result, SqlState};
 
 use crate::background::Background;
 use crate::database::Database;
@@ -197,6 +198,11 @@ impl Database {
         if outcome.is_err() {
             // What the cut took for written is not.
             changed.iter().for_each(|store| store.touch());
+        }
+        if let Err(e) = &outcome
+            && e.code() == SqlState::IO_ERROR
+        {
+            self.wal.fail(e.message());
         }
         outcome
     }

@@ -10,7 +10,7 @@
 //!
 //! A write that fails is never tried again: the pages may be gone while the kernel calls
 //! them clean. The log is dead from then on, every wait ends in an error, and the process is told to
-//! end (`Options::on_fatal`).
+//! end (`Options::on_fatal`). So it is where a checkpoint meets a disk that fails.
 
 pub(crate) mod reader;
 pub(crate) mod record;
@@ -117,7 +117,11 @@ fn full_error(why: &str) -> PgError {
 }
 
 fn dead_error(why: &str) -> PgError {
-    PgError::new(SqlState::IO_ERROR, format!("the write-ahead log cannot be written: {why}"))
+    PgError::new(SqlState::IO_ERROR, why)
+}
+
+fn cannot_write(e: &io::Error) -> String {
+    format!("could not write the write-ahead log: {e}")
 }
 
 impl Wal {
@@ -271,6 +275,11 @@ impl Wal {
         outcome
     }
 
+    /// The disk failed elsewhere: nothing is promised any more, and the server ends.
+    pub(crate) fn fail(&self, why: &str) {
+        self.shared.die(why);
+    }
+
     /// Writes and syncs what is there and ends the writer.
     pub(crate) fn stop(&self) {
         {
@@ -325,7 +334,7 @@ impl Shared {
             let promised = {
                 let mut state = self.state.lock();
                 self.gather(&mut state, written);
-                if state.buffer.is_empty() && state.stop {
+                if state.dead.is_some() || (state.buffer.is_empty() && state.stop) {
                     return;
                 }
                 std::mem::swap(&mut batch, &mut state.buffer);
@@ -333,7 +342,7 @@ impl Shared {
                 state.granted
             };
             if let Err(e) = files.write(&batch) {
-                return self.die(&e.to_string());
+                return self.die(&cannot_write(&e));
             }
             written += batch.len() as u64;
             batch.clear();
@@ -343,7 +352,7 @@ impl Shared {
             self.durable.store(written, Ordering::Release);
             self.wake(written, &mut due);
             if let Err(e) = self.make_room(&mut files, written, promised) {
-                return self.die(&e.to_string());
+                return self.die(&cannot_write(&e));
             }
         }
     }
@@ -397,6 +406,9 @@ impl Shared {
     fn die(&self, why: &str) {
         {
             let mut state = self.state.lock();
+            if state.dead.is_some() {
+                return;
+            }
             state.dead = Some(why.to_owned());
             self.room.notify_all();
         }
@@ -408,7 +420,7 @@ impl Shared {
         for (_, waker) in all {
             waker(Err(dead_error(why)));
         }
-        tracing::error!("the write-ahead log cannot be written, the server must end: {why}");
+        tracing::error!("the server must end: {why}");
         if let Some(fatal) = &self.on_fatal {
             fatal(why);
         }

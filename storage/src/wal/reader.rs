@@ -20,8 +20,11 @@ pub(crate) struct Extent {
 }
 
 pub(crate) fn io_error(what: &str, e: &std::io::Error) -> PgError {
-    let code = match e.kind() {
-        std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
+    let code = match (e.kind(), e.raw_os_error()) {
+        (std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded, _) => {
+            SqlState::DISK_FULL
+        }
+        (_, Some(libc::EMFILE | libc::ENFILE)) => SqlState::INSUFFICIENT_RESOURCES,
         _ => SqlState::IO_ERROR,
     };
     PgError::new(code, format!("could not {what}: {e}"))

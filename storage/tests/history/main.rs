@@ -57,3 +57,11 @@ fn repeatable_read_is_a_snapshot() {
     let met = check(Isolation::RepeatableRead, &excluded);
     assert!(met.contains(&G2), "the judge has eyes: write skew is there to be found");
 }
+
+#[test]
+fn serializable_is_as_if_one_behind_the_other() {
+    check(
+        Isolation::Serializable,
+        &[LostUpdate, AbortedRead, IntermediateRead, Internal, NonRepeatable, G0, G1c, GSingle, G2],
+    );
+}
