@@ -93,20 +93,15 @@ impl ExecContext {
         self.session.refresh_style(&mut self.style);
     }
 
-    /// One function deeper; 54001 past the limit.
+    /// One function deeper; 54001 where the stack is in use.
     pub fn deeper(&self) -> Result<ExecContext> {
-        let depth = self.depth + 1;
-        if depth > MAX_DEPTH {
-            return Err(vicinity_types::PgError::new(
-                vicinity_types::SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            )
-            .hint(
-                "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), \
-                 after ensuring the platform's stack depth limit is adequate.",
-            ));
-        }
-        Ok(ExecContext { depth, ..self.clone() })
+        vicinity_types::stack::check()?;
+        Ok(ExecContext { depth: self.depth + 1, ..self.clone() })
+    }
+
+    /// A type's name, in full where the session's search path does not lead to it.
+    pub fn type_name(&self, ty: Oid, typmod: i32) -> String {
+        crate::names::type_name_in(&self.txn.catalog(), Some(&self.session), ty, typmod)
     }
 
     /// Formats and names for input and output.
@@ -115,9 +110,6 @@ impl ExecContext {
         Io { style: &self.style, names: self }
     }
 }
-
-/// Functions within functions (invariant *bounded*).
-const MAX_DEPTH: u32 = 200;
 
 impl std::fmt::Debug for ExecContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -206,7 +206,9 @@ pub fn prepare_cursor(
     if let Some((with_id, ids)) = cursor::with_row_id(query) {
         let stmt = Box::new(ast::Statement::Query(Box::new(with_id)));
         let own = std::mem::replace(&mut parsed.stmt, Arc::new(sql::Statement::Sql(stmt)));
-        if let Ok(found) = planned(ctx, parsed.clone(), types, names, ids) {
+        if let Ok(found) = planned(ctx, parsed.clone(), types, names, ids)
+            && matches!(&found.kind, Kind::Query(plan) if cursor::is_updatable(plan))
+        {
             return Ok(found);
         }
         parsed.stmt = own;
@@ -421,7 +423,7 @@ pub fn convert(
 
 /// What values of a domain, or of arrays of one, are read as before they are cast to it; `None` for other types.
 pub fn made_of(ctx: &ExecContext, ty: PgType) -> Option<PgType> {
-    let types = crate::resolve::types::Types { catalog: ctx.catalog.clone() };
+    let types = crate::resolve::types::Types::of(ctx);
     let (base, typmod) = types.made_of(ty.oid)?;
     Some(PgType::with_kind(base, typmod, ctx.catalog.kind_of(base)))
 }

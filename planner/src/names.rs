@@ -107,23 +107,37 @@ pub fn type_name_in(
     if oid::kind(ty).is_some() {
         return vicinity_types::format_type(ty, typmod);
     }
+    let path = session.map(|session| session.search_path_oids(catalog)).unwrap_or_default();
+    type_name_on(catalog, &path, ty, typmod)
+}
+
+/// The same for a search path.
+pub fn type_name_on(catalog: &Catalog, path: &[Oid], ty: Oid, typmod: i32) -> String {
+    if oid::kind(ty).is_some() {
+        return vicinity_types::format_type(ty, typmod);
+    }
     if let Some(elem) = catalog.element_of(ty) {
-        return format!("{}[]", type_name_in(catalog, session, elem, typmod));
+        return format!("{}[]", type_name_on(catalog, path, elem, typmod));
     }
     let (schema, name) = match (catalog.type_def(ty), catalog.relation_of_type(ty)) {
         (Some(t), _) => (t.schema, t.name.as_str()),
         (None, Some(r)) => (r.schema, r.name.as_str()),
         (None, None) => return "???".to_owned(),
     };
-    let found = session.and_then(|session| {
-        let mut path = session.search_path_oids(catalog).into_iter();
-        path.find(|s| type_in(catalog, *s, name).is_some())
-    });
-    if found == Some(schema) {
+    let found = path.iter().find(|s| type_in(catalog, **s, name).is_some());
+    if found == Some(&schema) {
         return quote(name);
     }
     let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
     format!("{}.{}", quote(schema), quote(name))
+}
+
+/// Whether there is a type of this id.
+pub fn is_type(catalog: &Catalog, ty: Oid) -> bool {
+    oid::kind(ty).is_some()
+        || catalog.type_def(ty).is_some()
+        || catalog.element_of(ty).is_some()
+        || catalog.relation_of_type(ty).is_some()
 }
 
 /// The text of a reg* value; `None` lets the number be printed.
@@ -131,11 +145,7 @@ pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -
     match ty {
         oid::REGCLASS => relation_name(catalog, session, value),
         oid::REGTYPE => {
-            let known = oid::kind(value).is_some()
-                || catalog.type_def(value).is_some()
-                || catalog.element_of(value).is_some()
-                || catalog.relation_of_type(value).is_some();
-            known.then(|| type_name_in(catalog, Some(session), value, -1))
+            is_type(catalog, value).then(|| type_name_in(catalog, Some(session), value, -1))
         }
         oid::REGPROC => match vicinity_functions::proc_by_oid(value) {
             Some(p) => Some(p.name.to_owned()),

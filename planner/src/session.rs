@@ -24,6 +24,7 @@ use crate::exec::transaction;
 use crate::exec::{CallPlan, Outcome, cursor, locking, temporary, utility};
 use crate::explain;
 use crate::hooks;
+use crate::names;
 use crate::portal;
 use crate::prepared::{Kind, Prepared};
 use crate::query::{Cursor, QueryPlan};
@@ -312,6 +313,9 @@ impl Session {
     }
 
     fn planned(&self, ctx: &ExecContext, parsed: &Parsed, types: &[Oid]) -> Result<Prepared> {
+        if let Some(ty) = types.iter().find(|ty| **ty != 0 && !names::is_type(&ctx.catalog, **ty)) {
+            return Err(PgError::internal(format!("cache lookup failed for type {ty}")));
+        }
         let kind = if is_control(&parsed.stmt) { Kind::Transaction } else { Kind::Utility };
         let mut prepared = self.blank(parsed, types, kind, ctx.catalog.version());
         let Statement::Sql(stmt) = &*parsed.stmt else {
@@ -604,7 +608,7 @@ pub fn plan_query(
 
 /// Columns as clients are told of them: a domain's values are of the type it is made of.
 fn announced(ctx: &ExecContext, columns: &[OutputColumn]) -> Vec<OutputColumn> {
-    let types = crate::resolve::types::Types { catalog: ctx.catalog.clone() };
+    let types = crate::resolve::types::Types::of(ctx);
     let told = |column: &OutputColumn| {
         let mut ty = column.ty;
         while let Some((base, typmod)) = types.domain(ty.oid) {

@@ -150,7 +150,7 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
         && declared.returns != oid::RECORD
         && one.ty.oid != oid::UNKNOWN
     {
-        let types = Types { catalog: ctx.catalog.clone() };
+        let types = Types::of(ctx);
         if !can_coerce(&types, &[one.ty.oid], &[declared.returns], Context::Assignment) {
             return mismatch(format!("Actual return type is {}.", types.name(one.ty.oid)));
         }

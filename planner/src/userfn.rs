@@ -80,7 +80,7 @@ fn is_polymorphic(function: &Function) -> bool {
 
 /// A polymorphic function as it is for arguments of these types.
 fn concrete(ctx: &ExecContext, function: &Function, inputs: &[Oid]) -> Result<Arc<Function>> {
-    let types = Types { catalog: ctx.catalog.clone() };
+    let types = Types::of(ctx);
     let declared = function.input_types();
     let resolve = |ty: Oid| polymorphic::resolve(&types, inputs, &mut declared.clone(), ty);
     let mut made = function.clone();

@@ -32,7 +32,7 @@ pub use store::build::BuildInfo;
 pub use store::computed::{ExpressionCompiler, IndexExpressions};
 pub use store::{Layout, TableStats};
 pub use table::{
-    Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Row, Table, Write,
+    Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Near, Row, Table, Write,
     concurrent_update,
 };
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};

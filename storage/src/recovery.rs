@@ -102,8 +102,26 @@ fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// A directory that has something, but no database of this server's, is somebody else's.
+fn check_own(disk: &dyn Disk) -> Result<()> {
+    let there = disk.list(".").map_err(|e| io_error("read the data directory", &e))?;
+    // What a start that was killed leaves, and file systems make.
+    let free = ["LOCK", "FORMAT.new", DIR, checkpoint::DIR, "lost+found"];
+    let own = |name: &&String| free.contains(&name.as_str()) || name.starts_with('.');
+    match there.iter().find(|name| !own(name)) {
+        Some(other) if !there.iter().any(|name| name == FORMAT) => Err(PgError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the data directory exists but is not empty, and is no database of this server",
+        )
+        .detail(format!("There is \"{other}\" in it."))
+        .hint("Give another directory with --data, or empty this one.")),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the directory for this process, checks its format, or makes it new.
 fn claim(disk: &dyn Disk) -> Result<()> {
+    check_own(disk)?;
     disk.lock().map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => {
             PgError::new(SqlState::OBJECT_IN_USE, "the data directory is in use by another server")

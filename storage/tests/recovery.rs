@@ -277,6 +277,15 @@ fn a_damaged_middle_is_an_error_and_another_format_too() {
 }
 
 #[test]
+fn somebody_elses_directory_is_left_alone() {
+    let disk = SimDisk::new();
+    disk.open("notes.txt", true).unwrap();
+    let e = Database::open_on(Arc::new(disk.clone()), options()).err().unwrap();
+    assert!(e.message().contains("is not empty"), "{e}");
+    assert_eq!(disk.list(".").unwrap(), ["notes.txt"]);
+}
+
+#[test]
 fn one_server_per_directory() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path(), Options::default()).unwrap();

@@ -335,7 +335,12 @@ fn a_row_of_boxes_comes_out_once() {
     let txn = begin(&db);
     let low = [f64::NEG_INFINITY, f64::NEG_INFINITY, 10.0, 10.0];
     let high = [20.0, 20.0, f64::INFINITY, f64::INFINITY];
-    let mut cursor = t.open(Access::Boxes { index: POS, low, high }, txn.snapshot()).unwrap();
+    let mut cursor = t
+        .open(
+            Access::Boxes { index: POS, low, high, near: None, limit: usize::MAX },
+            txn.snapshot(),
+        )
+        .unwrap();
     let guard = pin();
     let mut found = Vec::new();
     while let Some(row) = cursor.next(&guard, &mut |_| Ok(true)).unwrap() {

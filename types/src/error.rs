@@ -295,13 +295,20 @@ impl PgError {
         self
     }
 
-    /// Names the constraint and table (23xxx errors).
+    /// Names the table.
     #[must_use]
-    pub fn constraint(mut self, schema: &str, table: &str, constraint: &str) -> Self {
+    pub fn table(mut self, schema: &str, table: &str) -> Self {
         self.0.schema = Some(schema.to_owned());
         self.0.table = Some(table.to_owned());
-        self.0.constraint = Some(constraint.to_owned());
         self
+    }
+
+    /// Names the constraint and table (23xxx errors).
+    #[must_use]
+    pub fn constraint(self, schema: &str, table: &str, constraint: &str) -> Self {
+        let mut of_table = self.table(schema, table);
+        of_table.0.constraint = Some(constraint.to_owned());
+        of_table
     }
 
     /// The SQLSTATE.

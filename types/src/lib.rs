@@ -31,6 +31,7 @@ pub mod oid;
 pub mod pase;
 pub mod raw;
 pub mod record;
+pub mod stack;
 pub mod tuple;
 pub mod typname;
 

@@ -29,6 +29,7 @@ mod cell;
 mod lanes;
 mod leaf;
 mod nearest;
+mod nearest_boxes;
 mod region;
 mod shape;
 
@@ -44,6 +45,7 @@ use crate::{Apart, Btree, RowId};
 use cell::{Link, Seen};
 use leaf::{CAPACITY, Leaf, Put};
 pub use nearest::{Batch, Found, Nearest};
+pub use nearest_boxes::NearestBoxes;
 pub use region::Region;
 
 /// Points of the plane.

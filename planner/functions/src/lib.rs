@@ -37,6 +37,7 @@ mod partition;
 mod pase;
 mod registry;
 mod series;
+mod size;
 mod system;
 mod text;
 
@@ -53,11 +54,13 @@ pub use catalog::{
     proc_exact, procs, procs_named, type_by_oid, type_named, types,
 };
 pub use env::Env;
+pub use geo::distance_to_point;
 pub use json::modify::store_path;
 pub use json::record::{gives_rows, record_rows};
 pub use order::{lacks, lacks_order};
 pub use pase::nearness;
 pub use registry::{Rows, ScalarFn, SetFn, TypedFn, scalar, set_returning, typed};
+pub use size::{Place as SizedIn, column_size};
 pub use system::hash_parts::hash_function;
 pub use system::keywords::{Keyword, keyword};
 pub use text::convert::{quote_ident, quote_literal};

@@ -10,6 +10,7 @@ use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
 use crate::resolve::common::{require_common, require_common_at};
+use crate::resolve::types::part_type;
 use crate::sql::star::ALL_FIELDS;
 
 impl Binder<'_> {
@@ -332,6 +333,11 @@ impl Binder<'_> {
     /// `a[1]`, `a[1:2]`, `(c).f`, and chains of them.
     fn access(&mut self, root: &ast::Expr, chain: &[AccessExpr]) -> Result<Typed> {
         let place = self.place(root);
+        if let (ast::Expr::Array(_), Some(AccessExpr::Subscript(_))) = (root, chain.first()) {
+            // Only in parentheses.
+            let text = "syntax error at or near \"[\"";
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, text));
+        }
         let (mut value, mut rest) = self.access_root(root, chain)?;
         while let Some(step) = rest.first() {
             match step {
@@ -432,16 +438,7 @@ impl Binder<'_> {
 
     /// The type of the elements of a type that can be subscripted.
     pub(super) fn subscripted(&self, ty: u32) -> Result<u32> {
-        let elem = match self.types.base(ty) {
-            oid::INT2VECTOR => Some(oid::INT2),
-            oid::OIDVECTOR => Some(oid::OID),
-            // types of fixed length are arrays of their parts, counted from 0
-            oid::POINT | oid::LINE => Some(oid::FLOAT8),
-            oid::LSEG | oid::BOX => Some(oid::POINT),
-            oid::NAME => Some(oid::CHAR),
-            ty => self.types.element(ty),
-        };
-        elem.ok_or_else(|| {
+        part_type(&self.types.catalog, ty).ok_or_else(|| {
             PgError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(

@@ -2,8 +2,8 @@
 
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, FunctionArguments, TrimWhereField};
-use vicinity_functions::{lacks, lacks_order};
-use vicinity_types::{PgError, Result, SqlState, oid};
+use vicinity_functions::{SizedIn, column_size, lacks, lacks_order};
+use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
 use super::special::Special;
@@ -106,6 +106,30 @@ impl Binder<'_> {
                 let call =
                     Special::new("pg_typeof", vec![ty], regtype, move |_, _| Ok(own.clone()));
                 Ok(Some(call.lenient().over(vec![value.expr.clone()])))
+            }
+            "pg_column_size" => {
+                let values = self.arguments(&f.args)?.values;
+                let [value] = values.as_slice() else { return Ok(None) };
+                let (base, int4) = (self.types.base(value.ty.oid), PgType::new(oid::INT4));
+                let place = match value.expr {
+                    Expr::Column(_) => SizedIn::Row,
+                    _ => SizedIn::Memory,
+                };
+                let detail = format!("{base} {place:?}");
+                let call =
+                    Special::new(
+                        "pg_column_size",
+                        vec![value.ty],
+                        int4,
+                        move |_, args| match args {
+                            [value] if !value.is_null() => {
+                                let size = column_size(value, base, place);
+                                Ok(Datum::Int4(i32::try_from(size).unwrap_or(i32::MAX)))
+                            }
+                            _ => Ok(Datum::Null),
+                        },
+                    );
+                Ok(Some(call.detail(detail).over(vec![value.expr.clone()])))
             }
             "grouping" => self.grouping_call(&f.args).map(Some),
             _ => Ok(None),

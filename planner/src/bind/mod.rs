@@ -203,9 +203,10 @@ impl<'a> Binder<'a> {
         session: &'a SessionState,
         params: ParamTypes,
     ) -> Binder<'a> {
+        let types = Types::new(catalog, session);
         Binder {
-            types: Types { catalog: catalog.clone() },
-            path: session.search_path_oids(catalog),
+            path: types.path().to_vec(),
+            types,
             session,
             params,
             variables: None,

@@ -44,6 +44,17 @@ pub enum Conflict {
     Column,
 }
 
+/// The protocol counts parameters in 16 bits.
+const MOST: usize = 65_535;
+
+/// `42P18`
+pub(crate) fn undetermined(number: usize) -> PgError {
+    PgError::new(
+        SqlState::INDETERMINATE_DATATYPE,
+        format!("could not determine data type of parameter ${number}"),
+    )
+}
+
 /// The types of a statement's parameters.
 #[derive(Clone, Debug, Default)]
 pub struct ParamTypes {
@@ -73,13 +84,15 @@ impl ParamTypes {
         let missing = || {
             PgError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"))
         };
-        if number == 0 || number > 65_535 {
+        if number == 0 || (self.fixed && number > self.types.len()) {
             return Err(missing());
         }
+        if number > MOST {
+            // Not all of those before can have a type.
+            let first = self.types.iter().position(|ty| *ty == 0).unwrap_or(self.types.len());
+            return Err(undetermined(first + 1));
+        }
         if self.types.len() < number {
-            if self.fixed {
-                return Err(missing());
-            }
             self.types.resize(number, 0);
         }
         Ok(match self.types.get(number - 1) {

@@ -93,6 +93,15 @@ impl Binder<'_> {
                 let parts = name_parts(name);
                 self.custom_type(&parts, modifiers).map_err(|e| e.or_at(name_position(name)))
             }
+            DataType::Int2(Some(_))
+            | DataType::SmallInt(Some(_))
+            | DataType::Int(Some(_))
+            | DataType::Int4(Some(_))
+            | DataType::Integer(Some(_))
+            | DataType::Int8(Some(_))
+            | DataType::BigInt(Some(_)) => {
+                Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"(\""))
+            }
             other => self.custom_type(&[other.to_string().to_lowercase()], &[]),
         }
     }

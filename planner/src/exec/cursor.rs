@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, Statement as Ast, TableFactor};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -65,10 +66,19 @@ fn plan(ctx: &ExecContext, query: &ast::Query) -> Result<(QueryPlan, RowIds)> {
     if let Some((with_id, ids)) = with_row_id(query)
         && let Ok(found) = plan_query(ctx, &with_id, &[])
         && found.0.columns.last().is_some_and(|c| c.ty.oid == oid::TID)
+        && is_updatable(&found.0)
     {
         return Ok((none(found)?, ids));
     }
     Ok((none(plan_query(ctx, query, &[])?)?, RowIds::None))
+}
+
+/// Whether rows come as they are found, so that they are still there: sorted ones are not, unless they are locked.
+pub(crate) fn is_updatable(plan: &QueryPlan) -> bool {
+    fn sorts(plan: &LogicalPlan) -> bool {
+        matches!(plan, LogicalPlan::Sort(_)) || plan.inputs().into_iter().any(sorts)
+    }
+    plan.is_locking() || !sorts(&plan.logical)
 }
 
 /// The query with its table's `tableoid` and `ctid` behind its columns, if it reads one table plainly.

@@ -138,6 +138,8 @@ fn alter_action(kind: AlterKind, action: &AlterAction) -> RelationLock {
                 ColumnAction::Statistics(_) | ColumnAction::Options(_) | ColumnAction::ResetOptions(_),
             ..
         } => ShareUpdateExclusive,
+        // Writers of a table without a default partition lose nothing by one more.
+        AlterAction::Attach { bound: Some(_), .. } => ShareUpdateExclusive,
         AlterAction::Sql(operation) => match &**operation {
             AlterTableOperation::ValidateConstraint { .. } => ShareUpdateExclusive,
             AlterTableOperation::AddConstraint {

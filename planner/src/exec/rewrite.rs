@@ -107,6 +107,7 @@ pub(crate) fn check_rows(ctx: &ExecContext, r: &Arc<Relation>, constraint: &str)
     let table = ctx.engine.db.table(r.oid, &ctx.txn.catalog())?;
     let ctx = &ctx.next_statement();
     let check = dml::check_named(ctx, r, constraint)?;
+    let schema = ctx.catalog.schema(r.schema).map_or("", |s| s.name.as_str());
     each_row(ctx, &table, |_, values| {
         if check.fails(ctx, &values)? {
             return Err(PgError::new(
@@ -115,7 +116,8 @@ pub(crate) fn check_rows(ctx: &ExecContext, r: &Arc<Relation>, constraint: &str)
                     "check constraint \"{constraint}\" of relation \"{}\" is violated by some row",
                     r.name
                 ),
-            ));
+            )
+            .constraint(schema, &r.name, constraint));
         }
         Ok(())
     })

@@ -279,7 +279,7 @@ impl Deparse<'_> {
     fn name(&self, ty: PgType) -> String {
         match oid::kind(ty.oid) {
             Some(_) => format_type(ty.oid, ty.typmod),
-            None => crate::names::type_name(&self.ctx.catalog, ty.oid, ty.typmod),
+            None => self.ctx.type_name(ty.oid, ty.typmod),
         }
     }
 

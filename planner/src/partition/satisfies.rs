@@ -5,7 +5,6 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::{bounds, key_types};
 use crate::context::ExecContext;
-use crate::names;
 
 /// Whether the partition with a modulus and remainder has rows with a key; `None` without such a table.
 pub(crate) fn satisfies(
@@ -48,7 +47,7 @@ pub(crate) fn satisfies(
     }
     for (at, ((wanted, _), (given, _))) in types.iter().zip(key).enumerate() {
         if !is_held_alike(*given, *wanted) {
-            let named = |ty: Oid| names::type_name(&ctx.catalog, ty, -1);
+            let named = |ty: Oid| ctx.type_name(ty, -1);
             return wrong(format!(
                 "column {} of the partition key has type {}, but supplied value is of type {}",
                 at + 1,

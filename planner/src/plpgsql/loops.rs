@@ -158,7 +158,7 @@ impl Interpreter<'_> {
                     "FOREACH expression must not be null",
                 )
             } else {
-                let name = crate::names::type_name(&self.ctx.catalog, ty.oid, -1);
+                let name = self.ctx.type_name(ty.oid, -1);
                 PgError::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!("FOREACH expression must yield an array, not type {name}"),

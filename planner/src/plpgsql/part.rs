@@ -1,6 +1,6 @@
 //! Assignments to parts of variables: `a[2] := ..`, `r.list[1:2] := ..`, `r.c.f := ..`.
 
-use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Kind, PgError, Result, SqlState, oid};
 
 use super::ast::{Place, Sql, Step};
 use super::cast;
@@ -8,6 +8,7 @@ use super::expr;
 use super::frame::empty_row;
 use super::run::Interpreter;
 use crate::call::PgType;
+use crate::resolve::types::part_type;
 use crate::store;
 
 /// What brackets with nothing but a subscript or a slice say.
@@ -62,7 +63,7 @@ impl Interpreter<'_> {
             Some(Step::Field(field)) => {
                 let rest = path.get(1..).unwrap_or_default();
                 if self.ctx.catalog.relation_of_type(whole.oid).is_none() {
-                    let name = crate::names::type_name(&self.ctx.catalog, whole.oid, -1);
+                    let name = self.ctx.type_name(whole.oid, -1);
                     let text = format!(
                         "cannot assign to field \"{field}\" because its type {name} is not a \
                          composite type"
@@ -118,15 +119,14 @@ impl Interpreter<'_> {
             let list = matches!(keys.first(), Some(Datum::Int4(_)));
             return store::json(&old, &value, &keys, list);
         }
-        let Some(elem) = self.ctx.catalog.element_of(whole.oid) else {
-            return Err(cannot_subscript(crate::names::type_name(
-                &self.ctx.catalog,
-                whole.oid,
-                -1,
-            )));
+        let Some(elem) = part_type(&self.ctx.catalog, whole.oid) else {
+            return Err(cannot_subscript(self.ctx.type_name(whole.oid, -1)));
         };
         if sliced {
             let source = cast::assign(&self.ctx, given.0, given.1, whole)?;
+            if whole.kind != Kind::Array {
+                return Err(PgError::unsupported("slices of fixed-length arrays"));
+            }
             let (mut numbers, mut marks) = (Vec::new(), Vec::new());
             for ((from, to), step) in bounds.iter().zip(steps) {
                 let single = matches!(step, Step::Element(_));

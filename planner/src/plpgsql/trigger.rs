@@ -13,7 +13,6 @@ use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Values;
 use crate::exec::triggers::{Call, Shape};
-use crate::names;
 
 /// A variable that tells of the trigger.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +188,7 @@ fn shaped(ctx: &ExecContext, shape: &Shape, row: Row) -> Result<Values> {
     let columns = row.types.iter().zip(shape.types.iter());
     for (i, ((from, to), value)) in (1..).zip(columns.zip(row.values)) {
         if from.oid != to.oid {
-            let name = |ty: &PgType| names::type_name(&ctx.catalog, ty.oid, ty.typmod);
+            let name = |ty: &PgType| ctx.type_name(ty.oid, ty.typmod);
             return Err(mismatch(format!(
                 "Returned type {} does not match expected type {} in column {i}.",
                 name(from),

@@ -94,9 +94,7 @@ impl SpatialFit {
             used.push(i);
         }
         let near = match sort.first() {
-            Some(first) if first.asc && !first.nulls_first && kind == Kind::Point => {
-                nearness(&first.expr, &is)
-            }
+            Some(first) if first.asc && !first.nulls_first => nearness(&first.expr, kind, &is),
             _ => None,
         };
         let fit = SpatialFit { index: relation.clone(), kind, conditions, either, used, near };
@@ -192,7 +190,7 @@ fn within(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<Spatial
     if kind != Kind::Point || !is_row_free(radius) {
         return None;
     }
-    let (point, _) = nearness(distance, is)?;
+    let (point, _) = nearness(distance, kind, is)?;
     let proc = procs_named("circle").find(|p| p.src == "cr_circle")?;
     let (types, ret) = (proc.args.iter().copied().map(PgType::new), PgType::new(proc.ret));
     let circle = Builtin::new(proc, None, types.collect(), ret, false).ok()?;
@@ -206,13 +204,13 @@ fn within(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<Spatial
 }
 
 /// The point of `column <-> point`, and the order's text.
-fn nearness(expr: &Expr, is: &dyn Fn(&Expr) -> bool) -> Option<(Expr, Expr)> {
-    let (callable, _) = callable_of(expr)?;
-    if callable.source() != Some("point_distance") || callable.operator()?.name != "<->" {
-        return None;
-    }
-    let (_, value, _, shown) = turned(expr, is)?;
-    Some((value, shown))
+fn nearness(expr: &Expr, kind: Kind, is: &dyn Fn(&Expr) -> bool) -> Option<(Expr, Expr)> {
+    let (operator, value, ty, shown) = turned(expr, is)?;
+    let known = matches!(kind, Kind::Point | Kind::Box | Kind::Circle | Kind::Polygon)
+        && ty.kind == Kind::Point
+        && operator.name == "<->"
+        && operator.extension.is_none();
+    known.then_some((value, shown))
 }
 
 /// Least and largest coordinates of the box around a value: low x, low y, high x, high y.

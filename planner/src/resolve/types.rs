@@ -7,16 +7,61 @@ use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind};
 use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use crate::call::PgType;
+use crate::context::ExecContext;
 use crate::names;
+use crate::session_state::SessionState;
 
 /// Types as one version of the catalog knows them.
 #[derive(Clone)]
 pub struct Types {
     /// The catalog.
     pub catalog: Arc<Catalog>,
+    /// The search path: names are written in full where it does not lead to a type.
+    path: Vec<Oid>,
+}
+
+/// The type a domain is over; any other type is its own base.
+fn base_type(catalog: &Catalog, ty: Oid) -> Oid {
+    let mut ty = ty;
+    // domains over domains are few; a bound keeps a damaged catalog from looping
+    for _ in 0..32 {
+        match catalog.type_def(ty).map(|t| &t.kind) {
+            Some(TypeKind::Domain { base, .. }) => ty = *base,
+            _ => break,
+        }
+    }
+    ty
+}
+
+/// The type of what a subscript leads to; `None` for types without.
+pub fn part_type(catalog: &Catalog, ty: Oid) -> Option<Oid> {
+    match base_type(catalog, ty) {
+        oid::INT2VECTOR => Some(oid::INT2),
+        oid::OIDVECTOR => Some(oid::OID),
+        // types of fixed length are arrays of their parts, counted from 0
+        oid::POINT | oid::LINE => Some(oid::FLOAT8),
+        oid::LSEG | oid::BOX => Some(oid::POINT),
+        oid::NAME => Some(oid::CHAR),
+        ty => catalog.element_of(ty),
+    }
 }
 
 impl Types {
+    /// As a session sees them.
+    pub fn new(catalog: &Arc<Catalog>, session: &SessionState) -> Types {
+        Types { catalog: catalog.clone(), path: session.search_path_oids(catalog) }
+    }
+
+    /// The schemas that names without one are looked for in.
+    pub fn path(&self) -> &[Oid] {
+        &self.path
+    }
+
+    /// As a statement sees them.
+    pub fn of(ctx: &ExecContext) -> Types {
+        Types::new(&ctx.catalog, &ctx.session)
+    }
+
     /// How values are held.
     pub fn kind(&self, ty: Oid) -> Kind {
         self.catalog.kind_of(ty)
@@ -34,20 +79,12 @@ impl Types {
 
     /// SQL's name.
     pub fn name(&self, ty: Oid) -> String {
-        names::type_name(&self.catalog, ty, -1)
+        names::type_name_on(&self.catalog, &self.path, ty, -1)
     }
 
     /// The type a domain is over; any other type is its own base.
     pub fn base(&self, ty: Oid) -> Oid {
-        let mut ty = ty;
-        // domains over domains are few; a bound keeps a damaged catalog from looping
-        for _ in 0..32 {
-            match self.catalog.type_def(ty).map(|t| &t.kind) {
-                Some(TypeKind::Domain { base, .. }) => ty = *base,
-                _ => break,
-            }
-        }
-        ty
+        base_type(&self.catalog, ty)
     }
 
     /// Error 42804 unless values of a type may be compared under a collation.

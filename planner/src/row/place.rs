@@ -1,7 +1,9 @@
 //! Spatial scans made ready: the region and the point a statement's values come to.
 
+use vicinity_functions::distance_to_point;
 use vicinity_indexes::spatial::Region;
-use vicinity_storage::Access;
+use vicinity_storage::{Access, Near};
+use vicinity_types::geo::Point;
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::compile::Compiler;
@@ -63,9 +65,9 @@ impl SpatialPlan {
         Ok(SpatialPlan { index: fit.index.oid, kind: fit.kind, conditions, either, near })
     }
 
-    /// Whether few rows are over quickly: boxes are all found before the first is given.
+    /// Whether few rows are over quickly: boxes in no order are all found before the first is given.
     pub(super) fn is_short(&self) -> bool {
-        self.kind == Kind::Point
+        self.kind == Kind::Point || self.near.is_some()
     }
 
     /// Where to look, for a statement's values: in any of these.
@@ -88,7 +90,7 @@ impl SpatialPlan {
         let everywhere = self.conditions.is_empty() && self.either.is_empty();
         let mut near = match &self.near {
             Some(node) => match node.eval(frame)? {
-                Datum::Point(p) => Some([p.x, p.y]),
+                Datum::Point(p) => Some(p),
                 // All distances are NULL: no row comes before another.
                 _ if everywhere => return Ok(Some(Access::Seq)),
                 _ => None,
@@ -97,15 +99,20 @@ impl SpatialPlan {
         };
         if let [Where::Region(first), _, ..] = places.as_slice() {
             // Rows of several regions are told apart as they come in one order.
-            near = near.or(Some(first.center()));
+            let [x, y] = first.center();
+            near = near.or(Some(Point { x, y }));
         }
         let index = self.index;
         let access = |place| match place {
             Where::Region(region) => {
                 let region = (!everywhere).then_some(region);
+                let near = near.map(|p| [p.x, p.y]);
                 Access::Points { index, region, near, limit }
             }
-            Where::Bounds(Bounds { low, high }) => Access::Boxes { index, low, high },
+            Where::Bounds(Bounds { low, high }) => {
+                let near = near.map(|point| Near { point, distance: distance_to_point });
+                Access::Boxes { index, low, high, near, limit }
+            }
         };
         let mut scans: Vec<Access> = places.into_iter().map(access).collect();
         Ok(match scans.len() {

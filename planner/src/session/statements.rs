@@ -30,6 +30,7 @@ impl Session {
         let Statement::Sql(stmt) = &*own.stmt else { return Err(PgError::internal("no SQL")) };
         match &**stmt {
             ast::Statement::Prepare { name, data_types, statement } => {
+                check_preparable(statement)?;
                 let name = crate::exec::name::ident(name);
                 let ctx = self.context()?;
                 let types: Vec<Oid> = data_types
@@ -109,4 +110,16 @@ impl Session {
         }
         Ok(values)
     }
+}
+
+/// Queries and changes of rows can be prepared.
+fn check_preparable(statement: &ast::Statement) -> Result<()> {
+    use ast::Statement as S;
+    if matches!(statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Merge(_)) {
+        return Ok(());
+    }
+    let text = statement.to_string().to_lowercase();
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let text = format!("syntax error at or near \"{first}\"");
+    Err(PgError::new(SqlState::SYNTAX_ERROR, text))
 }

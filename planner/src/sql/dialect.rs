@@ -70,7 +70,9 @@ impl Dialect for VicinityDialect {
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
         match &parser.get_current_token().token {
-            Token::Word(w) if w.keyword == *kw => reserved::is_bare_label(&w.value),
+            Token::Word(w) if w.keyword == *kw => {
+                w.quote_style.is_some() || reserved::is_bare_label(&w.value)
+            }
             _ => PG.is_column_alias(kw, parser),
         }
     }

@@ -88,6 +88,7 @@ impl Cores {
                 .enable_all();
             if let Some(stack) = threads.stack {
                 builder.thread_stack_size(stack);
+                builder.on_thread_start(move || vicinity_types::stack::begins(stack));
             }
             builder.build()
         };

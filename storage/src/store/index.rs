@@ -412,6 +412,23 @@ impl IndexStore {
         }
     }
 
+    /// A row's value of the first key; `None` where it is NULL, or the index is of a part that the row is not in.
+    pub(crate) fn value(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Datum>> {
+        let Some(key) = self.keys.first() else { return Ok(None) };
+        let mut computed = Vec::new();
+        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed)? {
+            return Ok(None);
+        }
+        match key.source {
+            KeySource::Column(column) => {
+                layout.raw(bytes, column).map(|value| raw::decode(key.kind, value)).transpose()
+            }
+            KeySource::Expression => {
+                Ok(computed.into_iter().next().filter(|value| !value.is_null()))
+            }
+        }
+    }
+
     /// Asks the cache for where a spatial index on a column has these rows.
     pub(crate) fn prefetch_places(&self, rows: impl Iterator<Item = impl Columns>) {
         let Some((column, kind)) = self.column().filter(|_| self.is_spatial()) else { return };

@@ -8,7 +8,8 @@ use vicinity_indexes::spatial::{Nearest, Region};
 use vicinity_indexes::{BtreeCursor, PAGE};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::spatial::{BoxScan, PointScan};
+use super::boxes::{BoxScan, Near, NearScan};
+use super::spatial::PointScan;
 use super::union::Union;
 use super::vector::VectorScan;
 use super::{KeyRange, Row, Table};
@@ -64,7 +65,8 @@ pub enum Access {
         /// Rows wanted, OFFSET included; `usize::MAX` if all. Further ones can be had.
         limit: usize,
     },
-    /// At least the rows whose value lies in a box (low x, low y, high x, high y) between bounds, in no order.
+    /// At least the rows whose value lies in a box (low x, low y, high x, high y) between bounds; nearest first, and then
+    /// NULLs, unless there are bounds, or in no order.
     Boxes {
         /// The index.
         index: Oid,
@@ -72,8 +74,13 @@ pub enum Access {
         low: [f64; 4],
         /// The largest coordinates of the box.
         high: [f64; 4],
+        /// What to be near to.
+        near: Option<Near>,
+        /// Rows wanted, OFFSET included; `usize::MAX` if all. Further ones can be had.
+        limit: usize,
     },
-    /// The rows of any of these, each once: all are scans of points around one point, or all scans of boxes.
+    /// The rows of any of these, each once: all are scans of points around one point, or all scans of boxes, in one
+    /// order if any.
     Union(Vec<Access>),
 }
 
@@ -95,7 +102,13 @@ enum State {
     Vector(Box<VectorScan>),
     Points(Box<PointScan>),
     Boxes(BoxScan),
+    Near(Box<NearScan>),
     Union(Union),
+}
+
+/// Whether bounds of boxes leave nothing out.
+pub(super) fn is_everywhere(low: &[f64; 4], high: &[f64; 4]) -> bool {
+    low.iter().all(|v| *v == f64::NEG_INFINITY) && high.iter().all(|v| *v == f64::INFINITY)
 }
 
 fn not_ready() -> PgError {
@@ -148,12 +161,18 @@ impl Table {
                 let scan = PointScan::new(self, points.clone(), index, search, limit, nulls);
                 State::Points(Box::new(scan))
             }
-            Access::Boxes { index, low, high } => {
+            Access::Boxes { index, low, high, near, limit } => {
                 counters.index_scans.fetch_add(1, Ordering::Relaxed);
                 let index = self.store.index(index).ok_or_else(not_ready)?;
-                match &**index.body() {
-                    Body::Boxes(boxes) => State::Boxes(BoxScan::new(boxes, &low, &high)),
-                    _ => return Err(not_ready()),
+                let body = index.body();
+                let Body::Boxes(boxes) = &**body else { return Err(not_ready()) };
+                match near {
+                    Some(near) => {
+                        let (boxes, nulls) = (boxes.clone(), is_everywhere(&low, &high));
+                        let scan = NearScan::new(boxes, &index, near, (low, high), limit, nulls);
+                        State::Near(Box::new(scan))
+                    }
+                    None => State::Boxes(BoxScan::new(boxes, &low, &high)),
                 }
             }
             Access::Union(parts) => {
@@ -265,6 +284,7 @@ impl Cursor {
                 Ok(next)
             }
             State::Boxes(scan) => scan.next(table, &self.snapshot, guard, filter),
+            State::Near(scan) => scan.next(table, &self.snapshot, guard, filter),
             State::Union(scan) => scan.next(table, &self.snapshot, guard, filter),
         }
     }
@@ -315,7 +335,7 @@ impl Cursor {
                 Some(distance) => Limit::Distance(distance),
                 None => return,
             },
-            State::Rows { .. } | State::Boxes(_) | State::Union(_) => return,
+            State::Rows { .. } | State::Boxes(_) | State::Near(_) | State::Union(_) => return,
         };
         self.table.core.clock.serializable.read_until(self.table.oid(), noted, limit);
     }
@@ -334,16 +354,18 @@ impl Cursor {
             State::Vector(scan) => scan.pages(),
             State::Points(scan) => scan.pages(),
             State::Boxes(scan) => scan.pages(),
+            State::Near(scan) => scan.pages(),
             State::Union(scan) => scan.pages(),
         }
     }
 
     /// The distance of the row handed out last: the exact squared Euclidean one of a vector scan, that of `<->` of a
-    /// scan of points; `None` for other scans and for NULLs.
+    /// spatial scan; `None` for other scans and for NULLs.
     pub fn distance(&self) -> Option<f64> {
         match &self.state {
             State::Vector(scan) => scan.distance(),
             State::Points(scan) => scan.distance(),
+            State::Near(scan) => scan.distance(),
             State::Union(scan) => scan.distance(),
             _ => None,
         }

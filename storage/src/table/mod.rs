@@ -1,5 +1,6 @@
 //! Tables as statements use them: rows in, rows out, by id, in order of an index, or all of them.
 
+mod boxes;
 mod cursor;
 mod error;
 mod layout;
@@ -23,6 +24,7 @@ use crate::database::Core;
 use crate::mvcc::{RowId, Snapshot, pin};
 use crate::store::{Layout, Store, TableStats};
 use crate::txn::Transaction;
+pub use boxes::Near;
 pub use cursor::{Access, Cursor, Filter};
 pub use error::concurrent_update;
 use layout::SharedLayout;

@@ -1,11 +1,11 @@
-//! Rows through a spatial index: candidates by distance or by region, and the version the snapshot sees
+//! Points through a spatial index: candidates by distance or by region, and the version the snapshot sees
 //! (invariants *hints*, *ordered*, *never-short*).
 
 use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
+use vicinity_indexes::Points;
 use vicinity_indexes::spatial::{Batch, Nearest};
-use vicinity_indexes::{Boxes, Points};
 use vicinity_types::Result;
 use vicinity_types::tuple::Fixed;
 
@@ -190,48 +190,6 @@ impl PointScan {
             self.fetched += 1;
             if let Some(row) = table.fetch(id, snapshot, guard)
                 && self.source.point(&row)?.is_none()
-                && filter(&row)?
-            {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Rows with a box between bounds. What is in the index by an older or newer box comes up too: the filter has the whole
-/// condition.
-pub(super) struct BoxScan {
-    rows: Vec<RowId>,
-    at: usize,
-    blocks: u64,
-}
-
-impl BoxScan {
-    pub(super) fn new(index: &Boxes, low: &[f64; 4], high: &[f64; 4]) -> BoxScan {
-        let mut rows = Vec::new();
-        let blocks = index.within(low, high, &mut rows);
-        // A row with several entries comes up several times.
-        rows.sort_unstable();
-        rows.dedup();
-        BoxScan { rows, at: 0, blocks }
-    }
-
-    /// See [`Cursor::pages`](super::Cursor::pages).
-    pub(super) fn pages(&self) -> u64 {
-        self.blocks + self.at as u64
-    }
-
-    pub(super) fn next<'g>(
-        &mut self,
-        table: &Table,
-        snapshot: &Snapshot,
-        guard: &'g Guard,
-        filter: &mut Filter<'_>,
-    ) -> Result<Option<Row<'g>>> {
-        while let Some(id) = self.rows.get(self.at) {
-            self.at += 1;
-            if let Some(row) = table.fetch(*id, snapshot, guard)
                 && filter(&row)?
             {
                 return Ok(Some(row));

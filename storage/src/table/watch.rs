@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 use vicinity_types::{Oid, PgError, Result};
 
-use super::cursor::Access;
+use super::cursor::{Access, is_everywhere};
 use super::{Insert, Table};
 use crate::catalog::model::Persistence;
 use crate::mvcc::{RowId, Snapshot};
@@ -37,8 +37,9 @@ impl Table {
                 let near = near.map(|at| (at, f64::INFINITY));
                 Target::Part(*index, Predicate::Points { region: *region, near, nulls })
             }
-            Access::Boxes { index, low, high } => {
-                Target::Part(*index, Predicate::Boxes { low: *low, high: *high })
+            Access::Boxes { index, low, high, near, .. } => {
+                let nulls = near.is_some() && is_everywhere(low, high);
+                Target::Part(*index, Predicate::Boxes { low: *low, high: *high, nulls })
             }
             Access::Union(_) => return None,
         };

@@ -226,6 +226,10 @@ fn read_other(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
         }
         Some((TypeShape::Domain { base, typmod }, _)) => super::binary_in(base, typmod, bytes, io),
         Some((TypeShape::Array { elem }, _)) => read_array(elem, bytes, io),
+        None if ty == oid::RECORD => {
+            let text = "input of anonymous composite types is not implemented";
+            Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
+        }
         None => Err(PgError::new(
             SqlState::UNDEFINED_FUNCTION,
             format!(

@@ -5,9 +5,6 @@ use serde_json::{Map, Value};
 use crate::error::{PgError, Result, SqlState};
 use crate::io::is_space;
 
-/// Nesting beyond this is refused, as PostgreSQL refuses what its stack cannot hold.
-const MAX_DEPTH: usize = 1000;
-
 /// Reads a `jsonb` document.
 pub fn jsonb(text: &str) -> Result<super::Jsonb> {
     let mut p = Parser::new(text, true);
@@ -106,23 +103,18 @@ impl<'a> Parser<'a> {
     }
 
     fn document(&mut self) -> Result<Value> {
-        let value = self.value(0)?;
+        let value = self.value()?;
         match self.peek() {
             None => Ok(value),
             Some(_) => Err(self.unexpected(Expected::End)),
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value> {
-        if depth > MAX_DEPTH {
-            return Err(PgError::new(
-                SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            ));
-        }
+    fn value(&mut self) -> Result<Value> {
+        crate::stack::check()?;
         match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.array(depth),
+            Some(b'{') => self.object(),
+            Some(b'[') => self.array(),
             Some(b'"') => Ok(Value::String(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
@@ -141,7 +133,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value> {
+    fn array(&mut self) -> Result<Value> {
         self.at += 1;
         let mut items = Vec::new();
         if self.peek() == Some(b']') {
@@ -149,7 +141,7 @@ impl<'a> Parser<'a> {
             return Ok(Value::Array(items));
         }
         loop {
-            let item = self.value(depth + 1)?;
+            let item = self.value()?;
             if self.build {
                 items.push(item);
             }
@@ -164,7 +156,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value> {
+    fn object(&mut self) -> Result<Value> {
         self.at += 1;
         let mut pairs = Vec::new();
         let mut expected = Expected::ObjectFirst;
@@ -181,7 +173,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unexpected(Expected::ObjectLabel));
             }
             self.at += 1;
-            let value = self.value(depth + 1)?;
+            let value = self.value()?;
             if self.build {
                 pairs.push((key, value));
             }

@@ -49,6 +49,11 @@ fn gap(centers: f64, radius: f64) -> Result<f64> {
     Ok(if distance < 0.0 { 0.0 } else { distance })
 }
 
+/// How far a point is from a circle.
+pub(crate) fn distance_to_point(c: &Circle, p: Point) -> Result<f64> {
+    gap(point::distance(p, c.center)?, c.radius)
+}
+
 fn scale(c: &Circle, p: Point) -> Result<Circle> {
     let center = point::mul(c.center, p)?;
     Ok(Circle { center, radius: double::mul(c.radius, point::hypotenuse(p.x, p.y)?)? })
@@ -130,8 +135,8 @@ scalars! { pub(crate) CIRCLE, env;
     "circle_contain_pt" [Ci(c), Pt(p)] => contains(c, *p);
     "pt_contained_circle" [Pt(p), Ci(c)] => contains(c, *p);
     "circle_distance" [Ci(a), Ci(b)] => gap(apart(a, b)?, double::pl(a.radius, b.radius)?);
-    "dist_pc" [Pt(p), Ci(c)] => gap(point::distance(*p, c.center)?, c.radius);
-    "dist_cpoint" [Ci(c), Pt(p)] => gap(point::distance(*p, c.center)?, c.radius);
+    "dist_pc" [Pt(p), Ci(c)] => distance_to_point(c, *p);
+    "dist_cpoint" [Ci(c), Pt(p)] => distance_to_point(c, *p);
     "dist_cpoly" [Ci(c), Poly(p)] => gap(polygon::distance_to_point(p, c.center)?, c.radius);
     "dist_polyc" [Poly(p), Ci(c)] => gap(polygon::distance_to_point(p, c.center)?, c.radius);
 }

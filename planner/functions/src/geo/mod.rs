@@ -13,9 +13,9 @@ pub(crate) mod path;
 pub(crate) mod point;
 pub(crate) mod polygon;
 
-use vicinity_types::Result;
-use vicinity_types::geo::EPSILON;
 pub(crate) use vicinity_types::geo::near as eq;
+use vicinity_types::geo::{EPSILON, Point};
+use vicinity_types::{Datum, PgError, Result};
 
 pub(crate) fn zero(a: f64) -> bool {
     a.abs() <= EPSILON
@@ -60,4 +60,15 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
 /// The larger of two, NaN sorting above numbers.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
     if crate::number::float::order(a, b).is_gt() { a } else { b }
+}
+
+/// `value <-> point`, of what a GiST index is over.
+pub fn distance_to_point(value: &Datum, at: Point) -> Result<f64> {
+    match value {
+        Datum::Point(p) => point::distance(*p, at),
+        Datum::Box(b) => Ok(boxes::closest(b, at)?.0),
+        Datum::Circle(c) => circle::distance_to_point(c, at),
+        Datum::Polygon(p) => polygon::distance_to_point(p, at),
+        _ => Err(PgError::internal("a distance of a value without a place")),
+    }
 }

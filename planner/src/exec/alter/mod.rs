@@ -170,8 +170,8 @@ fn check_partitioned(r: &Relation) -> Result<()> {
     if crate::partition::is_partitioned(r) {
         return Ok(());
     }
-    let text = format!("\"{}\" is not partitioned", r.name);
-    Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, text))
+    let text = format!("table \"{}\" is not partitioned", r.name);
+    Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text))
 }
 
 fn column_action(

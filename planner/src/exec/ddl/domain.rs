@@ -58,7 +58,7 @@ pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     }
     let pseudo = vicinity_functions::type_by_oid(base.oid).is_some_and(|t| t.kind == b'p');
     if pseudo {
-        let shown = names::type_name(&ctx.txn.catalog(), base.oid, -1);
+        let shown = ctx.type_name(base.oid, -1);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("\"{shown}\" is not a valid base type for a domain"),

@@ -16,7 +16,6 @@ use super::constraint::{self, Pending};
 use super::{index, referred};
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
-use crate::names;
 use crate::resolve::{self, Context};
 
 /// A foreign key as written.
@@ -148,7 +147,7 @@ fn check_types(
         if castable || (whole(source) && whole(target)) {
             continue;
         }
-        let shown = |ty| names::type_name(catalog, ty, -1);
+        let shown = |ty| ctx.type_name(ty, -1);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("foreign key constraint \"{own}\" cannot be implemented"),

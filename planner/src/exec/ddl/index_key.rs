@@ -13,7 +13,6 @@ use super::super::name;
 use super::super::stored::{self, Place};
 use super::opclass::{self, Method};
 use crate::context::ExecContext;
-use crate::names;
 use crate::sql::{self, CreateIndex};
 
 fn column(table: &TableDef, wanted: &str) -> Result<AttrNumber> {
@@ -74,7 +73,7 @@ fn source(
     let ty = if bound.ty.oid == oid::UNKNOWN { oid::TEXT } else { bound.ty.oid };
     let pseudo = vicinity_functions::type_by_oid(ty).is_some_and(|t| t.kind == b'p');
     if pseudo {
-        let shown = names::type_name(&ctx.catalog, ty, -1);
+        let shown = ctx.type_name(ty, -1);
         return Err(PgError::new(
             SqlState::INVALID_TABLE_DEFINITION,
             format!("column \"{own}\" has pseudo-type {shown}"),
@@ -131,7 +130,7 @@ pub(crate) fn keys(
         let kind = ctx.catalog.kind_of(ty);
         let placed = matches!(kind, Kind::Point | Kind::Box | Kind::Circle | Kind::Polygon);
         if method.kind == IndexMethod::Spatial && !placed {
-            let shown = names::type_name(&ctx.catalog, ty, -1);
+            let shown = ctx.type_name(ty, -1);
             let what = format!("access method \"{}\" over type {shown}", method.name);
             return Err(PgError::unsupported(what));
         }

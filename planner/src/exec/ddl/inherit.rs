@@ -11,7 +11,7 @@ use super::super::dml::table_def;
 use super::super::{foreign, name};
 use super::table::Draft;
 use crate::context::ExecContext;
-use crate::{names, partition};
+use crate::partition;
 
 fn mismatch(text: String) -> PgError {
     PgError::new(SqlState::DATATYPE_MISMATCH, text)
@@ -22,8 +22,7 @@ fn check_type(ctx: &ExecContext, have: &Column, other: &Column, what: &str) -> R
     if (have.type_oid, have.typmod) == (other.type_oid, other.typmod) {
         return Ok(());
     }
-    let catalog = ctx.txn.catalog();
-    let shown = |c: &Column| names::type_name(&catalog, c.type_oid, c.typmod);
+    let shown = |c: &Column| ctx.type_name(c.type_oid, c.typmod);
     Err(mismatch(format!("{what} \"{}\" has a type conflict", have.name)).detail(format!(
         "{} versus {}",
         shown(have),

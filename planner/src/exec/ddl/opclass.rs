@@ -8,7 +8,6 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use crate::context::ExecContext;
-use crate::names;
 
 /// An access method.
 pub(crate) struct Method {
@@ -45,7 +44,7 @@ pub(crate) fn default(ctx: &ExecContext, am: Oid, am_name: &str, ty: Oid) -> Res
     if let Some(class) = default_of(&catalog, am, ty) {
         return Ok(class.oid);
     }
-    let shown = names::type_name(&catalog, ty, -1);
+    let shown = ctx.type_name(ty, -1);
     Err(PgError::new(
         SqlState::UNDEFINED_OBJECT,
         format!("data type {shown} has no default operator class for access method \"{am_name}\""),
@@ -129,7 +128,7 @@ pub(crate) fn named(
         .iter()
         .any(|c| c.method == method.oid && c.name == own && available(&catalog, c.extension));
     if exists {
-        let shown = names::type_name(&catalog, ty, -1);
+        let shown = ctx.type_name(ty, -1);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("operator class \"{own}\" does not accept data type {shown}"),

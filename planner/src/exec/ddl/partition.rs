@@ -1,13 +1,14 @@
 //! Partitions come and go: PARTITION BY, PARTITION OF, ATTACH, DETACH.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, ForValues, PartitionBoundValue};
-use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
     ConstraintKind, Limit, Object, PartitionBound, PartitionKey, Partitioning, Relation,
-    RelationKind, Strategy,
+    RelationKind, Strategy, TableDef,
 };
+use vicinity_storage::{ObjectKind, RelationLock};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, raw};
 
 use super::super::dml::leaf::Level;
@@ -63,12 +64,37 @@ pub(crate) fn partitioning(
         }
     }
     let keys = index_key::keys(ctx, table, &method, &by.keys, &named, Place::PartitionKey)?;
+    by.keys.iter().try_for_each(|key| check_computed(table_def(table)?, &key.expr))?;
     let key = |k: vicinity_storage::catalog::model::IndexKey| PartitionKey {
         column: k.column,
         expr: k.expr,
         opclass: k.opclass,
     };
     Ok(Partitioning { strategy, keys: keys.into_iter().map(key).collect() })
+}
+
+/// A row's partition is looked for before its generated columns are computed.
+fn check_computed(table: &TableDef, key: &ast::Expr) -> Result<()> {
+    let generated = |own: &ast::Ident| {
+        let own = name::ident(own);
+        table.columns.iter().any(|c| !c.dropped && c.generated.is_some() && c.name == own)
+    };
+    let found = ast::visit_expressions(key, |e| {
+        let own = match e {
+            ast::Expr::Identifier(own) => Some(own),
+            ast::Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        match own.filter(|own| generated(own)) {
+            Some(own) => ControlFlow::Break(own.clone()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    let ControlFlow::Break(own) = found else { return Ok(()) };
+    let text = "cannot use generated column in partition key";
+    Err(wrong(SqlState::INVALID_OBJECT_DEFINITION, text)
+        .detail(format!("Column \"{}\" is a generated column.", name::ident(&own)))
+        .or_at(name::ident_at(&own)))
 }
 
 /// A bound's value, in the type of its column of the key.
@@ -94,7 +120,7 @@ fn value(
         if e.code() != SqlState::DATATYPE_MISMATCH {
             return e;
         }
-        let shown = crate::names::type_name(&ctx.catalog, ty.oid, typmod);
+        let shown = ctx.type_name(ty.oid, typmod);
         let text =
             format!("specified value cannot be cast to type {shown} for column \"{column}\"");
         wrong(SqlState::DATATYPE_MISMATCH, text)
@@ -139,7 +165,7 @@ fn limits(
             PartitionBoundValue::Expr(e) => match value(ctx, e, ty, own)? {
                 Datum::Null => {
                     let text = "cannot specify NULL in range bound";
-                    return Err(wrong(SqlState::INVALID_TABLE_DEFINITION, text));
+                    return Err(wrong(SqlState::INVALID_OBJECT_DEFINITION, text));
                 }
                 v => Limit::At(stored(&v)),
             },
@@ -164,7 +190,10 @@ pub(crate) fn bound(
     given: &ForValues,
 ) -> Result<PartitionBound> {
     let by = table_def(parent)?.partitioning.as_ref().ok_or_else(|| {
-        wrong(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not partitioned", parent.name))
+        wrong(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            format!("\"{}\" is not partitioned", parent.name),
+        )
     })?;
     let misfit = |what: &str| {
         let text = format!("invalid bound specification for a {what} partition");
@@ -278,7 +307,10 @@ pub(crate) fn parent(ctx: &ExecContext, given: &ast::ObjectName) -> Result<Arc<R
     if partition::is_partitioned(&parent) {
         return Ok(parent);
     }
-    Err(wrong(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not partitioned", parent.name)))
+    Err(wrong(
+        SqlState::INVALID_OBJECT_DEFINITION,
+        format!("\"{}\" is not partitioned", parent.name),
+    ))
 }
 
 /// What INHERITS names.
@@ -321,6 +353,8 @@ fn check_default(ctx: &ExecContext, parent: &Arc<Relation>, part: Oid) -> Result
         return Ok(());
     };
     let Some(default) = catalog.relation(default) else { return Ok(()) };
+    // Rows that are on their way to it go by the parent.
+    ctx.txn.lock_relation(parent.oid, RelationLock::AccessExclusive)?;
     check_rows(ctx, parent, default, &|own| {
         format!(
             "updated partition constraint for default partition \"{own}\" would be violated by some \
@@ -345,7 +379,11 @@ fn check_rows(
         let rows = ctx.engine.db.table(table.oid, &ctx.catalog)?;
         rewrite::each_row(ctx, &rows, |_, values| match level.find(ctx, &values)? {
             Some(found) if found == part.oid => Ok(()),
-            _ => Err(wrong(SqlState::CHECK_VIOLATION, text(&table.name))),
+            _ => {
+                let schema = ctx.catalog.schema(table.schema).map_or("", |s| s.name.as_str());
+                let own = &table.name;
+                Err(wrong(SqlState::CHECK_VIOLATION, text(own)).table(schema, own))
+            }
         })?;
     }
     Ok(())
@@ -365,6 +403,9 @@ pub(crate) fn attach(
     given: &ForValues,
 ) -> Result<()> {
     let part = name::relation(ctx, part)?;
+    // Its rows are looked at, and those that come in meanwhile would not be.
+    ctx.txn.lock_relation(part.oid, RelationLock::AccessExclusive)?;
+    let part = index::reread(ctx, part.oid)?;
     let def = part.table().ok_or_else(|| name::not_a(&part, "table"))?;
     let refuse = |text: String| Err(wrong(SqlState::WRONG_OBJECT_TYPE, text));
     if def.bound.is_some() {

@@ -20,7 +20,6 @@ use super::constraint::{self, Pending};
 use super::{default_acl, foreign_key, index, inherit, like, partition, sequence};
 use crate::authority::Target;
 use crate::context::ExecContext;
-use crate::names;
 use crate::resolve::Types;
 use crate::sql::{Like, PartitionBy};
 
@@ -314,7 +313,7 @@ pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
 fn check_storable(ctx: &ExecContext, column: &str, ty: Oid) -> Result<()> {
     let info = vicinity_functions::type_by_oid(ty);
     if ty == oid::UNKNOWN || info.is_some_and(|t| t.kind == b'p') {
-        let shown = names::type_name(&ctx.txn.catalog(), ty, -1);
+        let shown = ctx.type_name(ty, -1);
         return Err(invalid(format!("column \"{column}\" has pseudo-type {shown}")));
     }
     Ok(())
@@ -446,7 +445,7 @@ pub(crate) fn check_collation(ctx: &ExecContext, collation: &ObjectName, ty: Oid
     let own = name::last(collation);
     match own.as_str() {
         "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8" => {
-            Types { catalog: ctx.txn.catalog() }.check_collatable(ty)
+            Types::new(&ctx.txn.catalog(), &ctx.session).check_collatable(ty)
         }
         _ if vicinity_functions::collations().iter().any(|c| c.name == own) => {
             Err(PgError::unsupported(format!("COLLATE \"{own}\"")))

@@ -26,7 +26,7 @@ fn invalid(message: &str) -> PgError {
     PgError::new(SqlState::INVALID_OBJECT_DEFINITION, message)
 }
 
-fn unsupported(message: &str) -> PgError {
+fn unsupported(message: impl Into<String>) -> PgError {
     PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
@@ -153,8 +153,7 @@ fn check_transitions(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<(
     if kind & bits::ROW != 0 {
         let def = table.table();
         if is_partitioned(table) {
-            return Err(wrong(
-                format!("\"{}\" is a partitioned table", table.name),
+            return Err(unsupported(format!("\"{}\" is a partitioned table", table.name)).detail(
                 "ROW triggers with transition tables are not supported on partitioned tables.",
             ));
         }
@@ -199,15 +198,13 @@ fn check_transitions(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<(
 }
 
 /// WHEN: only rows that there are may be looked at.
-fn check_when(when: &Expr, kind: i16) -> Result<()> {
+fn check_when(when: &Expr, kind: i16, table: &Relation) -> Result<()> {
     let found = visit_expressions(when, |e| match e {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
             ControlFlow::Break(unsupported("cannot use subquery in trigger WHEN condition"))
         }
-        Expr::CompoundIdentifier(parts) => match parts.first().map(name::ident).as_deref() {
-            Some(row @ ("old" | "new")) => refused_row(row, parts, kind),
-            _ => ControlFlow::Continue(()),
-        },
+        Expr::CompoundIdentifier(parts) => refused_row(parts, kind, table),
+        Expr::Identifier(own) => refused_row(std::slice::from_ref(own), kind, table),
         _ => ControlFlow::Continue(()),
     });
     match found {
@@ -216,7 +213,9 @@ fn check_when(when: &Expr, kind: i16) -> Result<()> {
     }
 }
 
-fn refused_row(row: &str, parts: &[Ident], kind: i16) -> ControlFlow<PgError> {
+fn refused_row(parts: &[Ident], kind: i16, table: &Relation) -> ControlFlow<PgError> {
+    let own = parts.first().map(name::ident);
+    let Some(row @ ("old" | "new")) = own.as_deref() else { return ControlFlow::Continue(()) };
     let at = parts.first().and_then(name::ident_at);
     let refuse = |text: &str| ControlFlow::Break(invalid(text).or_at(at));
     if kind & bits::ROW == 0 {
@@ -229,7 +228,28 @@ fn refused_row(row: &str, parts: &[Ident], kind: i16) -> ControlFlow<PgError> {
         "new" if kind & Event::Delete.bit() != 0 => {
             refuse("DELETE trigger's WHEN condition cannot reference NEW values")
         }
+        "new" if kind & bits::BEFORE != 0 => match generated_of(table, parts) {
+            Some(detail) => {
+                let text = "BEFORE trigger's WHEN condition cannot reference NEW generated columns";
+                ControlFlow::Break(invalid(text).detail(detail).or_at(at))
+            }
+            None => ControlFlow::Continue(()),
+        },
         _ => ControlFlow::Continue(()),
+    }
+}
+
+/// What of a new row has no value yet before it is written.
+fn generated_of(table: &Relation, parts: &[Ident]) -> Option<String> {
+    let mut generated =
+        columns_of(table).iter().filter(|c| !c.dropped && c.generated.is_some()).map(|c| &c.name);
+    match parts.get(1).map(name::ident) {
+        Some(own) => {
+            generated.any(|g| *g == own).then(|| format!("Column \"{own}\" is a generated column."))
+        }
+        None => generated.next().map(|_| {
+            "A whole-row reference is used and the table contains generated columns.".to_owned()
+        }),
     }
 }
 
@@ -305,7 +325,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
     check_transitions(c, &table, kind)?;
     let when = match &c.when {
         Some(when) => {
-            check_when(when, kind)?;
+            check_when(when, kind, &table)?;
             Some(condition_text(&ctx.next_statement(), &table, when)?)
         }
         None => None,

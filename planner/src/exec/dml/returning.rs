@@ -32,34 +32,6 @@ fn attribute(scope: &Scope, value: &Typed) -> (u32, i16) {
     found.map_or((0, 0), |c| (c.table, c.attr))
 }
 
-/// The name PostgreSQL gives a column of a result (`FigureColname`).
-fn output_name(expr: &Expr) -> String {
-    figured(expr).unwrap_or_else(|| "?column?".to_owned())
-}
-
-fn figured(expr: &Expr) -> Option<String> {
-    Some(match expr {
-        Expr::Identifier(i) => name::ident(i),
-        Expr::CompoundIdentifier(parts) => parts.last().map(name::ident)?,
-        Expr::Nested(inner) => return figured(inner),
-        Expr::Function(f) => name::last(&f.name),
-        Expr::Cast { expr, data_type, .. } => {
-            return figured(expr).or_else(|| {
-                let text = data_type.to_string().to_lowercase();
-                let ty = vicinity_types::lookup_type_name(text.split('(').next().unwrap_or(""))?;
-                vicinity_types::typname::pg_type_name(ty)
-            });
-        }
-        Expr::Case { else_result, .. } => {
-            return else_result.as_deref().and_then(figured).or_else(|| Some("case".to_owned()));
-        }
-        Expr::Array(_) => "array".to_owned(),
-        Expr::Tuple(_) => "row".to_owned(),
-        Expr::Exists { .. } => "exists".to_owned(),
-        _ => return None,
-    })
-}
-
 /// Binds the list.
 pub(crate) fn bind(
     binder: &mut Binder<'_>,
@@ -69,7 +41,10 @@ pub(crate) fn bind(
     let mut out = BoundReturning { values: Vec::new(), columns: Vec::new() };
     for item in items {
         match item {
-            SelectItem::UnnamedExpr(e) => one(binder, &mut out, scope, e, output_name(e))?,
+            SelectItem::UnnamedExpr(e) => {
+                let own = binder.column_name(e);
+                one(binder, &mut out, scope, e, own)?;
+            }
             SelectItem::ExprWithAlias { expr, alias } => {
                 one(binder, &mut out, scope, expr, name::ident(alias))?;
             }

@@ -160,6 +160,7 @@ impl Triggers {
         stays: Option<&Stays<'_>>,
     ) -> Result<Option<Values>> {
         for t in triggers {
+            self.shape.clear_generated(&mut new);
             if !t.passes(ctx, self, old, Some(&new))? {
                 continue;
             }

@@ -7,13 +7,16 @@ mod fire;
 mod when;
 
 use std::cell::OnceCell;
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
-use vicinity_storage::catalog::model::{Relation, Trigger};
+use sqlparser::ast::{Expr, Ident, visit_expressions};
+use vicinity_storage::catalog::model::{Column, Relation, Trigger};
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::after::Values;
 use super::dml::{column_type, columns_of, extend};
+use super::name;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::plpgsql;
@@ -78,6 +81,8 @@ pub(crate) struct Shape {
     pub(crate) types: Arc<[PgType]>,
     /// The places of its columns among all, where some were dropped.
     live: Option<Vec<usize>>,
+    /// Where it has generated columns.
+    generated: Vec<usize>,
     width: usize,
 }
 
@@ -95,6 +100,7 @@ impl Shape {
             names: live().map(|c| c.name.clone()).collect(),
             types: live().map(|c| column_type(&ctx.catalog, c)).collect(),
             live: columns.iter().any(|c| c.dropped).then(|| places().collect()),
+            generated: places().filter(|at| is_generated(columns, *at)).collect(),
             width: columns.len(),
         }
     }
@@ -104,6 +110,15 @@ impl Shape {
         match &self.live {
             None => row,
             Some(live) => live.iter().map(|at| row.get(*at).cloned().unwrap_or_default()).collect(),
+        }
+    }
+
+    /// A new row before its generated columns are computed.
+    fn clear_generated(&self, row: &mut Values) {
+        for at in &self.generated {
+            if let Some(value) = row.get_mut(*at) {
+                *value = Datum::Null;
+            }
         }
     }
 
@@ -118,6 +133,40 @@ impl Shape {
         }
         row
     }
+}
+
+fn is_generated(columns: &[Column], at: usize) -> bool {
+    columns.get(at).is_some_and(|c| c.generated.is_some())
+}
+
+/// The columns an UPDATE changes: those it gives values, and those that are generated from them.
+fn changed_columns(
+    relation: &Relation,
+    assigned: &[usize],
+    triggers: &[&Arc<Trigger>],
+) -> Result<Vec<usize>> {
+    let (columns, _) = columns_of(relation);
+    let before = |t: &&Arc<Trigger>| t.kind & bits::ROW != 0 && t.kind & bits::BEFORE != 0;
+    // Whatever such a trigger does to a row, all of them are computed again.
+    let all = triggers.iter().any(before);
+    let mut changed = assigned.to_vec();
+    for (at, c) in columns.iter().enumerate() {
+        let Some(text) = c.generated.as_ref().filter(|_| !c.dropped) else { continue };
+        let from = |own: &Ident| {
+            let own = name::ident(own);
+            assigned.iter().any(|a| columns.get(*a).is_some_and(|c| c.name == own))
+        };
+        let found = all
+            || visit_expressions(&sql::parse_expression(text)?, |e| match e {
+                Expr::Identifier(own) if from(own) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            })
+            .is_break();
+        if found {
+            changed.push(at);
+        }
+    }
+    Ok(changed)
 }
 
 /// A compiled WHEN.
@@ -205,15 +254,16 @@ impl Triggers {
         event: Event,
         assigned: &[usize],
     ) -> Result<Option<Arc<Triggers>>> {
-        let named = |t: &Trigger| {
-            let given = |n: &i16| usize::try_from(*n - 1).is_ok_and(|at| assigned.contains(&at));
-            t.columns.is_empty() || event != Event::Update || t.columns.iter().any(given)
-        };
         let mut all: Vec<&Arc<Trigger>> = ctx
             .catalog
             .triggers_of(relation.oid)
-            .filter(|t| matches!(t.enabled, 'O' | 'A') && t.kind & event.bit() != 0 && named(t))
+            .filter(|t| matches!(t.enabled, 'O' | 'A') && t.kind & event.bit() != 0)
             .collect();
+        if event == Event::Update && all.iter().any(|t| !t.columns.is_empty()) {
+            let changed = changed_columns(relation, assigned, &all)?;
+            let given = |n: &i16| usize::try_from(*n - 1).is_ok_and(|at| changed.contains(&at));
+            all.retain(|t| t.columns.is_empty() || t.columns.iter().any(given));
+        }
         if all.is_empty() {
             return Ok(None);
         }

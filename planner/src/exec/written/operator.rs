@@ -95,7 +95,7 @@ impl Writer<'_> {
             false => self.bind(e).map(|t| t.ty),
         };
         let (l, r) = (side(left)?, side(right)?);
-        let types = Types { catalog: self.ctx.catalog.clone() };
+        let types = Types::of(self.ctx);
         let found = operator::binary(&types, None, op, l.oid, r.oid).ok();
         Some(match found.map(|o| (types.plain(o.left), types.plain(o.right))) {
             Some((left, right)) if !is_polymorphic(left.oid) => (left, right),

@@ -123,7 +123,7 @@ impl Writer<'_> {
 
     /// Whether a cast from one type to another is a call of a function.
     pub(super) fn cast_is_call(&self, from: Oid, to: Oid) -> bool {
-        let types = Types { catalog: self.ctx.catalog.clone() };
+        let types = Types::of(self.ctx);
         // Of a type to itself it sets the length.
         from == to
             || matches!(pathway(&types, from, to, Context::Explicit), Some(CastPath::Function(_)))

@@ -259,7 +259,7 @@ impl<B: Backend> Protocol<B> {
 
     fn ready(&mut self) {
         self.tell();
-        if self.ended {
+        if self.ended || self.broken {
             return;
         }
         self.idle = true;

@@ -18,8 +18,8 @@ pub(crate) enum Predicate {
     Range(KeyRange),
     /// Points of a region, no farther from a point than a distance. `nulls`: and rows without a point.
     Points { region: Option<Region>, near: Option<([f64; 2], f64)>, nulls: bool },
-    /// Boxes between bounds.
-    Boxes { low: [f64; 4], high: [f64; 4] },
+    /// Boxes between bounds. `nulls`: and rows without a box.
+    Boxes { low: [f64; 4], high: [f64; 4], nulls: bool },
     /// Vectors no farther from one than a (squared) distance; without one, and rows without a vector.
     Vectors { query: Arc<[f32]>, within: Option<f64> },
 }
@@ -49,8 +49,8 @@ impl Predicate {
                 };
                 odd || region.is_none_or(|r| r.contains(*at)) && near.is_none_or(within)
             }
-            (Predicate::Points { nulls, .. }, None) => *nulls,
-            (Predicate::Boxes { low, high }, Some(Entry::Place(Place::Box(at)))) => {
+            (Predicate::Points { nulls, .. } | Predicate::Boxes { nulls, .. }, None) => *nulls,
+            (Predicate::Boxes { low, high, .. }, Some(Entry::Place(Place::Box(at)))) => {
                 let outside = |((l, h), v): ((&f64, &f64), &f64)| v < l || v > h;
                 !low.iter().zip(high).zip(at).any(outside)
             }
@@ -59,7 +59,7 @@ impl Predicate {
                 v.len() != query.len() || distance <= *within || distance.is_nan()
             }
             (Predicate::Vectors { within, .. }, None) => within.is_none(),
-            (Predicate::Range(_) | Predicate::Boxes { .. }, None) => false,
+            (Predicate::Range(_), None) => false,
             // An entry of another kind: nothing is known.
             _ => true,
         }
