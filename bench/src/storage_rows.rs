@@ -189,7 +189,7 @@ fn lookups(db: &Arc<Database>, t: &Arc<Table>, rows: u64) -> Result<()> {
     for _ in 0..n {
         let id = random.random_range(0..rows);
         let guard = pin();
-        black_box(t.fetch(id, &snapshot, &guard).map(|r| r.raw(0).map(<[u8]>::len)));
+        black_box(t.fetch(id, &snapshot, &guard)?.map(|r| r.raw(0).map(<[u8]>::len)));
     }
     timer.report("fetch by row id", n);
     let timer = Timer::start();
@@ -219,7 +219,7 @@ fn updates(db: &Arc<Database>, t: &Arc<Table>, args: &Args) -> Result<()> {
         let txn = db.begin(Isolation::ReadCommitted, false)?;
         let snapshot = txn.snapshot();
         let row = random.random_range(0..args.rows);
-        let id = t.fetch(row, &snapshot, &pin()).map_or(Datum::Null, |r| r.get(0));
+        let id = t.fetch(row, &snapshot, &pin())?.map_or(Datum::Null, |r| r.get(0));
         let done = t.update(&txn, &snapshot, row, &[id, values.clone()])?;
         if done != Write::Done {
             return Err(PgError::internal("the update was refused"));

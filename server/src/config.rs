@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use vicinity_planner::exec::settings;
 use vicinity_types::{PgError, Result, SqlState};
 use vicinity_wire::Limits;
 
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Whether commits reach the disk [default: true]
     #[arg(long, env = "VICINITY_FSYNC", value_name = "BOOL")]
     pub fsync: Option<bool>,
+    /// Memory for rows, as in "8GB"; above it those not used lately are kept in files [default: no limit]
+    #[arg(long, env = "VICINITY_MEMORY_LIMIT", value_name = "SIZE")]
+    pub memory_limit: Option<String>,
     /// Longest message of a client, in bytes [default: 268435456]
     #[arg(long, env = "VICINITY_MAX_MESSAGE", value_name = "BYTES")]
     pub max_message: Option<usize>,
@@ -85,6 +89,7 @@ impl Settings {
             tls_key: self.tls_key.or(below.tls_key),
             workers: self.workers.or(below.workers),
             fsync: self.fsync.or(below.fsync),
+            memory_limit: self.memory_limit.or(below.memory_limit),
             max_message: self.max_message.or(below.max_message),
             log: self.log.or(below.log),
             settings,
@@ -114,6 +119,9 @@ impl Settings {
         let workers = within("workers", self.workers.unwrap_or(cores.max(2)), 1, 1024)?;
         let message = self.max_message.unwrap_or(256 << 20);
         let message = within("max_message", message, 64 << 10, 1 << 30)?;
+        let memory =
+            settings::number_of(MEMORY_LIMIT, self.memory_limit.as_deref().unwrap_or("0"))?;
+        let memory_limit = u64::try_from(memory).map_err(|_| wrong("no memory"))?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -126,6 +134,7 @@ impl Settings {
             tls,
             workers,
             fsync: self.fsync.unwrap_or(true),
+            memory_limit,
             log: self.log.unwrap_or_else(|| "warn".to_owned()),
             limits: Limits {
                 connections,
@@ -153,6 +162,8 @@ pub struct Config {
     pub workers: usize,
     /// Whether commits reach the disk.
     pub fsync: bool,
+    /// Kilobytes of memory for rows; 0 for no limit.
+    pub memory_limit: u64,
     /// Log filter.
     pub log: String,
     /// The wire's limits.
@@ -172,6 +183,9 @@ impl Config {
         .finish()
     }
 }
+
+/// The setting that says how much memory rows may take.
+pub(crate) const MEMORY_LIMIT: &str = "vicinity.memory_limit";
 
 fn wrong(message: impl Into<String>) -> PgError {
     PgError::new(SqlState::INVALID_PARAMETER_VALUE, message)
@@ -204,6 +218,17 @@ mod tests {
         assert_eq!(config.auth, AuthMethod::Scram);
         assert_eq!(config.listen, ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(config.settings, [("work_mem".to_owned(), "8MB".to_owned())]);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let limit = |text: &str| {
+            let memory_limit = Some(text.to_owned());
+            Settings { memory_limit, ..Settings::default() }.finish().map(|c| c.memory_limit)
+        };
+        assert_eq!(limit("1GB").unwrap(), 1 << 20);
+        assert_eq!(limit("64").unwrap(), 64);
+        assert!(limit("much").is_err() && limit("-1").is_err());
     }
 
     #[test]

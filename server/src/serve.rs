@@ -34,6 +34,7 @@ impl Running {
         };
         let options = Options {
             sync: config.fsync,
+            memory_limit: config.memory_limit << 10,
             on_fatal: Some(Arc::new(|reason: &str| {
                 // Nothing more can be promised to anyone (invariant durable).
                 eprintln!("vicinity: PANIC: {reason}");

@@ -8,7 +8,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use vicinity_wire::startup::Startup;
 use vicinity_wire::{Auth, Service, Session};
 
-use crate::config::{AuthMethod, Config};
+use crate::config::{AuthMethod, Config, MEMORY_LIMIT};
 use crate::session::EngineSession;
 
 /// Sessions of one engine.
@@ -24,6 +24,7 @@ impl EngineService {
         let mut settings = config.settings.clone();
         // Last, so that SHOW tells what is so.
         settings.push(("max_connections".to_owned(), config.limits.connections.to_string()));
+        settings.push((MEMORY_LIMIT.to_owned(), config.memory_limit.to_string()));
         EngineService { engine, auth: config.auth, settings }
     }
 

@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::catalog::change::Change;
 use crate::catalog::model::{IndexDef, Object, RelationKind};
 use crate::checkpoint::{self, Checkpoints, unlogged};
+use crate::cold::{Cold, sweep};
 use crate::disk::{Disk, RealDisk};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::place::SnapshotPlace;
@@ -47,12 +48,14 @@ pub struct Options {
     /// Called once if the WAL can no longer be written; must end the process. `None` leaves the
     /// database refusing every commit.
     pub on_fatal: Option<OnFatal>,
-    /// Whether a thread cleans up behind writers; tests that do it themselves say no.
+    /// Whether threads clean up behind writers and keep to `memory_limit`; tests that do it themselves say no.
     pub vacuum: bool,
     /// Bytes of log after which a checkpoint is due; 0 makes none, not at a clean stop either, unless asked.
     pub checkpoint_bytes: u64,
     /// The longest time between a change and a checkpoint.
     pub checkpoint_interval: Duration,
+    /// Bytes of rows in memory, above which those not used lately are kept in files; 0 for no limit.
+    pub memory_limit: u64,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             vacuum: true,
             checkpoint_bytes: 256 << 20,
             checkpoint_interval: Duration::from_secs(300),
+            memory_limit: 0,
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct Database {
     pub(crate) commit: Apart<Mutex<()>>,
     pub(crate) builds: Builds,
     pub(crate) checkpoints: Checkpoints,
+    /// Rows out of memory, if there is a budget.
+    pub(crate) cold: Option<Arc<Cold>>,
     catalog: ArcSwap<Catalog>,
     stores: RwLock<HashMap<u64, Arc<Store>>>,
     sequences: RwLock<HashMap<Oid, Arc<Sequence>>>,
@@ -95,6 +101,7 @@ pub struct Database {
     next_oid: AtomicU32,
     next_storage: AtomicU64,
     vacuum: Mutex<Option<Background>>,
+    sweeper: Mutex<Option<Background>>,
     compiler: OnceLock<Arc<dyn ExpressionCompiler>>,
 }
 
@@ -114,6 +121,7 @@ pub(crate) struct Recovered {
     pub(crate) max_oid: Oid,
     pub(crate) max_storage: u64,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) cold: Option<Arc<Cold>>,
     pub(crate) wal: Arc<Wal>,
 }
 
@@ -135,7 +143,7 @@ impl Database {
         let db = Arc::new(Database {
             disk,
             core: Arc::new(Core {
-                clock: Clock::new(recovered.next_xid),
+                clock: Clock::new(recovered.next_xid, recovered.cold.clone()),
                 locks: Locks::new(),
                 relations: RelationLocks::new(),
                 waits: Waits::default(),
@@ -144,6 +152,7 @@ impl Database {
             commit: Apart::default(),
             builds: Builds::default(),
             checkpoints: recovered.checkpoints,
+            cold: recovered.cold,
             catalog: ArcSwap::from_pointee(recovered.catalog),
             stores: RwLock::new(recovered.stores),
             sequences: RwLock::new(recovered.sequences),
@@ -151,11 +160,15 @@ impl Database {
             next_oid: AtomicU32::new(max_oid + 1),
             next_storage: AtomicU64::new(max_storage.max(u64::from(oid::FIRST_USER)) + 1),
             vacuum: Mutex::new(None),
+            sweeper: Mutex::new(None),
             compiler: OnceLock::new(),
             options,
         });
         if db.options.vacuum {
             *db.vacuum.lock() = Some(vacuum::start(&db)?);
+        }
+        if db.cold.is_some() && db.options.vacuum {
+            *db.sweeper.lock() = Some(sweep::start(&db)?);
         }
         if db.options.checkpoint_bytes > 0 {
             db.checkpoints.run_by(checkpoint::start(&db)?);
@@ -226,6 +239,7 @@ impl Database {
             // The log has everything all the same.
             tracing::warn!("the last checkpoint failed: {e}");
         }
+        drop(self.sweeper.lock().take());
         self.wal.stop();
         let written = self.wal.wait_durable(self.wal.end());
         let kept = written.and_then(|()| unlogged::keep_unlogged(self));

@@ -11,6 +11,7 @@
 mod background;
 pub mod catalog;
 mod checkpoint;
+mod cold;
 pub mod database;
 pub mod disk;
 pub mod mvcc;
@@ -32,7 +33,7 @@ pub use store::build::BuildInfo;
 pub use store::computed::{ExpressionCompiler, IndexExpressions};
 pub use store::{Layout, TableStats};
 pub use table::{
-    Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Near, Row, Table, Write,
+    Access, Cursor, Filter, Insert, KeyRange, LockOutcome, LockWait, Near, Row, Table, Walk, Write,
     concurrent_update,
 };
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};

@@ -6,6 +6,7 @@
 //!  CHECKPOINT      what there is to begin with, and from where the log is read
 //!  image/          files that it names
 //!  wal/N.wal       the log
+//!  cold/           rows that memory had no room for; of no use to the next server
 //!  unlogged        rows of unlogged tables, after a clean stop only
 //! ```
 //!
@@ -31,6 +32,7 @@ use crate::catalog::model::{Object, Persistence, RelationKind, TypeKind};
 use crate::checkpoint::manifest::{CHECKPOINTED, LOG_ONLY, Manifest};
 use crate::checkpoint::rows::{RowsOf, load};
 use crate::checkpoint::{self, Checkpoints, unlogged};
+use crate::cold::Cold;
 use crate::database::{Options, Recovered};
 use crate::disk::{Disk, read_all, replace};
 use crate::mvcc::clock::Clock;
@@ -68,6 +70,8 @@ pub(crate) struct State {
     /// Storages that the log had something of.
     replayed: HashSet<u64>,
     sequences: HashMap<Oid, SequenceState>,
+    /// Where rows go that memory has no room for.
+    pub(crate) cold: Option<Arc<Cold>>,
 }
 
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recovered> {
@@ -83,7 +87,9 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         return Err(record::corrupt("it ends before the last checkpoint"));
     }
     let next_segment = cut(disk.as_ref(), &extent)?;
-    let mut state = State::of(disk.as_ref(), &manifest)?;
+    let limit = options.memory_limit;
+    let cold = (limit > 0).then(|| Cold::new(disk, limit)).transpose()?;
+    let mut state = State::of(disk.as_ref(), &manifest, cold)?;
     read(&mut |at, record| state.apply(&outline, at, record))?;
     state.drop_leftovers();
     let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
@@ -219,10 +225,10 @@ impl RowsOf for HashMap<u64, Rows> {
 
 impl State {
     /// The state that a checkpoint has an image of; without one, the beginning.
-    fn of(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
+    fn of(disk: &dyn Disk, manifest: &Manifest, cold: Option<Arc<Cold>>) -> Result<State> {
         let mut rows: HashMap<u64, Rows> = HashMap::new();
         for part in &manifest.parts {
-            rows.entry(part.storage).or_insert_with(Rows::new);
+            rows.entry(part.storage).or_insert_with(|| Rows::new(cold.clone()));
         }
         load(disk, &manifest.parts, &rows)?;
         let catalog = match manifest.number {
@@ -230,7 +236,7 @@ impl State {
             _ => manifest.catalog()?,
         };
         let sequences = manifest.sequences.iter().map(|s| (s.oid, s.state)).collect();
-        Ok(State { catalog, rows, replayed: HashSet::new(), sequences })
+        Ok(State { catalog, rows, replayed: HashSet::new(), sequences, cold })
     }
 
     /// Applies a record that ends at `at`, if it counts.
@@ -268,8 +274,9 @@ impl State {
                 Op::Delete { store, row } => (store, row, None),
             };
             self.replayed.insert(store);
-            let rows = self.rows.entry(store).or_insert_with(Rows::new);
+            let rows = self.rows.entry(store).or_insert_with(|| Rows::new(self.cold.clone()));
             put_row(rows, row, tuple, &guard)?;
+            rows.relieve(store);
         }
         Ok(())
     }
@@ -340,16 +347,17 @@ impl State {
         manifest: Manifest,
     ) -> Result<Recovered> {
         let next_xid = outline.max_xid + 1;
-        let clock = Clock::new(next_xid);
+        let clock = Clock::new(next_xid, self.cold.clone());
         let mut stores = HashMap::new();
         let mut jobs: Vec<Job> = Vec::new();
         for relation in self.catalog.relations() {
             let Some(def) = relation.table() else { continue };
-            let rows = self.rows.remove(&def.storage).unwrap_or_else(Rows::new);
+            let rows = self.rows.remove(&def.storage);
+            let rows = rows.unwrap_or_else(|| Rows::new(self.cold.clone()));
             rows.collect_free();
             let live = rows.end() - rows.free_ids() as u64;
             let layout = Layout::of(def, &self.catalog);
-            let store = Store::with_rows(def.storage, relation.oid, def.persistence, layout, rows);
+            let store = Store::new(def.storage, relation.oid, def.persistence, layout, rows);
             store.counters.live.store(live as i64, std::sync::atomic::Ordering::Relaxed);
             if !self.replayed.contains(&def.storage) {
                 store.take_touched();
@@ -390,6 +398,7 @@ impl State {
             max_storage: manifest.next_storage.saturating_sub(1),
             wal,
             checkpoints: Checkpoints::after(manifest),
+            cold: self.cold,
         })
     }
 }

@@ -83,7 +83,7 @@ fn change(
     loop {
         let s = txn.snapshot();
         let Some(r) = find(&t, id, s) else { return Ok("0 rows".to_owned()) };
-        let have = t.fetch(r, &s, &pin()).map(|r| int(&r.get(1))).unwrap();
+        let have = t.fetch(r, &s, &pin()).unwrap().map(|r| int(&r.get(1))).unwrap();
         let done = match f(have) {
             Some(v) => t.update(txn, &s, r, &row(id, v))?,
             None => t.delete(txn, &s, r)?,

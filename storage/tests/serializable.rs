@@ -204,7 +204,7 @@ impl Op {
             Op::Insert { id, v, x } => {
                 match t.insert_unless_conflict(txn, &tuple(id, v, x), &[])? {
                     Insert::Inserted(_) => "done".to_owned(),
-                    Insert::Conflict(row) if t.fetch(row, &s, &pin()).is_some() => {
+                    Insert::Conflict(row) if t.fetch(row, &s, &pin())?.is_some() => {
                         "there".to_owned()
                     }
                     Insert::Conflict(_) => return Err(vicinity_storage::concurrent_update()),

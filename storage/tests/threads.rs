@@ -29,7 +29,7 @@ fn transfer(db: &Arc<Database>, from: i32, to: i32, amount: i32, iso: Isolation)
         loop {
             let s = txn.snapshot();
             let r = find(&t, id, s).unwrap();
-            let have = t.fetch(r, &s, &pin()).map(|r| int(&r.get(1))).unwrap();
+            let have = t.fetch(r, &s, &pin()).unwrap().map(|r| int(&r.get(1))).unwrap();
             match t.update(&txn, &s, r, &row(id, have + d))? {
                 Write::Done => break,
                 Write::Concurrent => {}

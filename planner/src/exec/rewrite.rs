@@ -6,7 +6,7 @@ use sqlparser::ast::Expr;
 use vicinity_storage::catalog::model::{
     AttrNumber, ConstraintKind, IndexDef, Relation, RelationKind, TableDef,
 };
-use vicinity_storage::{Access, RelationLock, Table, pin};
+use vicinity_storage::{Access, RelationLock, Table, Walk, pin};
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::ddl::opclass;
@@ -28,13 +28,16 @@ pub(crate) fn each_row(
     let mut cursor = table.open(Access::Seq, snapshot)?;
     let mut seen = 0u64;
     loop {
-        let next = {
-            let guard = pin();
-            let row = cursor.next(&guard, &mut |_| Ok(true))?;
-            row.map(|row| (row.id, row.values()))
-        };
-        let Some((id, values)) = next else { return Ok(()) };
-        f(id, values)?;
+        let mut next = None;
+        let walk = cursor.each(&pin(), &mut |_| Ok(true), |row| {
+            next = Some((row.id, row.values()));
+            Ok(false)
+        })?;
+        match (next, walk) {
+            (Some((id, values)), _) => f(id, values)?,
+            (None, Walk::Ended) => return Ok(()),
+            (None, _) => {}
+        }
         seen += 1;
         if seen.is_multiple_of(STEP) {
             ctx.check()?;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
-use vicinity_storage::{Row, pin};
+use vicinity_storage::{Row, Walk, pin};
 use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::aggregate;
@@ -560,7 +560,6 @@ fn scan_rows(
         return lock::locked_rows(plan, compiled, locks, scan, frame, seen, &mut take);
     }
     let unfiltered = compiled.filter.is_none() && plan.filter.is_none();
-    let guard = pin();
     let mut looked = 0u32;
     loop {
         let Some(cursor) = &mut scan.cursor else { return Ok(true) };
@@ -576,13 +575,12 @@ fn scan_rows(
             *seen.removed += u64::from(!ok);
             Ok(ok)
         };
-        let ended =
-            cursor.each(&guard, &mut filter, |row| take(RowRef::Stored(row, compiled.oid)))?;
-        if !ended {
-            return Ok(false);
-        }
-        if !scan.advance()? {
-            return Ok(true);
+        let take = |row: &Row<'_>| take(RowRef::Stored(row, compiled.oid));
+        match cursor.each(&pin(), &mut filter, take)? {
+            Walk::Paused => {}
+            Walk::Stopped => return Ok(false),
+            Walk::Ended if !scan.advance()? => return Ok(true),
+            Walk::Ended => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `SELECT ... FOR UPDATE` and `FOR SHARE`: rows are locked as they come out.
 
 use sqlparser::ast;
-use vicinity_storage::{LockMode, LockOutcome, LockWait, concurrent_update, pin};
+use vicinity_storage::{LockMode, LockOutcome, LockWait, Row, Walk, concurrent_update, pin};
 use vicinity_types::Result;
 
 use super::cursor::{Seen, passes};
@@ -72,20 +72,20 @@ pub(super) fn locked_rows(
     let ctx = frame.ctx;
     loop {
         let Some(cursor) = &mut scan.cursor else { return Ok(true) };
-        let found = {
-            let guard = pin();
-            let row = cursor.next(&guard, &mut |row| {
-                let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
-                *seen.removed += u64::from(!ok);
-                Ok(ok)
-            })?;
-            row.map(|r| r.id)
+        let mut filter = |row: &Row<'_>| {
+            let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
+            *seen.removed += u64::from(!ok);
+            Ok(ok)
         };
-        let Some(id) = found else {
-            if !scan.advance()? {
-                return Ok(true);
-            }
-            continue;
+        let mut found = None;
+        let walk = cursor.each(&pin(), &mut filter, |row| {
+            found = Some(row.id);
+            Ok(false)
+        })?;
+        let id = match (found, walk) {
+            (Some(id), _) => id,
+            (None, Walk::Ended) if !scan.advance()? => return Ok(true),
+            (None, _) => continue,
         };
         *seen.found += 1;
         let mut snapshot = ctx.snapshot;
@@ -103,7 +103,7 @@ pub(super) fn locked_rows(
             continue;
         }
         let guard = pin();
-        let Some(row) = table.fetch(id, &snapshot, &guard) else { continue };
+        let Some(row) = table.fetch(id, &snapshot, &guard)? else { continue };
         let row = RowRef::Stored(&row, compiled.oid);
         let here = frame.with_row(row);
         let changed = snapshot != ctx.snapshot;

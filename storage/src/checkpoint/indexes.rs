@@ -220,7 +220,7 @@ impl Rows<'_> {
             if row % STEP == 0 {
                 guard.repin();
             }
-            if let Some(v) = self.store.rows.head(row, &guard) {
+            if let Some(v) = self.store.rows.head(row, &guard)? {
                 self.index
                     .vector(&self.layout, v.bytes(), &mut scratch, |v| f(row, v))?
                     .transpose()?;

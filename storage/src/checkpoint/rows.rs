@@ -99,7 +99,7 @@ impl Source<'_> {
             if row % STEP == 0 {
                 guard.repin();
             }
-            let head = rows.head(row, &guard);
+            let head = rows.head(row, &guard)?;
             let Some(v) = self.snapshot.visible(head, self.clock, &guard) else { continue };
             if let Stamp::Committed(ts) = self.clock.resolve(v) {
                 f(row, ts, v.bytes())?;
@@ -195,5 +195,6 @@ fn put(part: &Part, mut body: &[u8], row: &mut RowId, into: &Rows) -> Result<u64
         body = rest;
         count += 1;
     }
+    into.relieve(part.storage);
     Ok(count)
 }

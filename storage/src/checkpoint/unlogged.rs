@@ -27,10 +27,11 @@ pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
     for store in db.stores().iter().filter(|s| s.persistence == Persistence::Unlogged) {
         let snapshot = crate::mvcc::Snapshot::unwatched(db.core.clock.now(), 0, 0, 0);
         let shown = |row: RowId| {
-            let head = store.rows.head(row, &guard);
-            snapshot.visible(head, &db.core.clock, &guard).map(|v| (row, v))
+            let head = store.rows.head(row, &guard).transpose()?;
+            let head = head.map(|head| snapshot.visible(Some(head), &db.core.clock, &guard));
+            head.map(|v| v.map(|v| (row, v))).transpose()
         };
-        let rows: Vec<_> = (0..store.rows.end()).filter_map(shown).collect();
+        let rows: Vec<_> = (0..store.rows.end()).filter_map(shown).collect::<Result<_>>()?;
         put_varint(&mut body, store.id);
         put_varint(&mut body, rows.len() as u64);
         for (row, v) in rows {
@@ -73,13 +74,15 @@ pub(crate) fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> 
     let guard = pin();
     while !rest.is_empty() {
         let id = take_varint(&mut rest)?;
-        let rows = state.rows.entry(id).or_insert_with(Rows::new);
+        let cold = &state.cold;
+        let rows = state.rows.entry(id).or_insert_with(|| Rows::new(cold.clone()));
         for _ in 0..take_varint(&mut rest)? {
             let row = take_varint(&mut rest)?;
             let len = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
             let (tuple, after) =
                 rest.split_at_checked(len).ok_or_else(|| record::corrupt("short row"))?;
             put_row(rows, row, Some(tuple), &guard)?;
+            rows.relieve(id);
             rest = after;
         }
     }

@@ -14,6 +14,7 @@
 //!
 //! A slot is taken only when free, so an id that finds itself in its slot is the one running there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::Xid;
 use super::version::{UNCOMMITTED, VersionRef};
+use crate::cold::Cold;
 use crate::txn::serializable::Serializable;
 use crate::txn::waits::Owner;
 
@@ -80,13 +82,15 @@ pub(crate) struct Clock {
     /// Snapshot slots ever used are below this.
     snapshots_end: AtomicU32,
     horizon: Apart<AtomicU64>,
+    /// Rows out of memory: some left before they were stamped.
+    cold: Option<Arc<Cold>>,
     /// Transactions at SERIALIZABLE.
     pub(crate) serializable: Serializable,
 }
 
 impl Clock {
     /// Timestamp 1 is "before everything": restored rows carry it.
-    pub(crate) fn new(next_xid: Xid) -> Clock {
+    pub(crate) fn new(next_xid: Xid, cold: Option<Arc<Cold>>) -> Clock {
         let slot = || TxnSlot {
             xid: AtomicU64::new(0),
             commit: AtomicU64::new(0),
@@ -104,6 +108,7 @@ impl Clock {
             free_snapshots: Mutex::new((0..SNAPSHOTS as u32).rev().collect()),
             snapshots_end: AtomicU32::new(0),
             horizon: Apart(AtomicU64::new(1)),
+            cold,
             serializable: Serializable::new(SNAPSHOTS),
         }
     }
@@ -164,8 +169,11 @@ impl Clock {
         }
     }
 
-    /// Frees the slot: every version is stamped or unlinked.
-    pub(crate) fn finish(&self, xid: Xid) {
+    /// Frees the slot: every version is stamped, with `ts`, or unlinked.
+    pub(crate) fn finish(&self, xid: Xid, ts: Option<u64>) {
+        if let Some(cold) = &self.cold {
+            cold.settle(xid, ts);
+        }
         if let Some(slot) = self.slot(xid) {
             slot.xid.store(0, Ordering::SeqCst);
         }
@@ -236,7 +244,11 @@ impl Clock {
                 return Stamp::Committed(again);
             }
             if again == stamp {
-                return Stamp::Aborted;
+                let Some(ts) = self.cold.as_ref().and_then(|cold| cold.stamp(xid)) else {
+                    return Stamp::Aborted;
+                };
+                v.set_stamp(ts);
+                return Stamp::Committed(ts);
             }
             stamp = again;
         }

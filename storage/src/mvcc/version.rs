@@ -9,7 +9,7 @@
 //!
 //! `stamp` is the commit timestamp, or, with the top bit set, the id of the transaction that made
 //! the version and has not stamped it yet (see [`super::clock`]). `older` is the next older version
-//! of the same row. The upper two bits of `len` are flags.
+//! of the same row. The upper two bits of `len` are flags, and the topmost of `cid`.
 //!
 //! Everything else in this crate sees versions through [`VersionRef`], which lives no longer than
 //! the epoch guard it was read under: a version is freed only when no such guard can be left.
@@ -18,11 +18,13 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_epoch::Guard;
 use vicinity_indexes::prefetch_lines;
 use vicinity_types::{PgError, Result, SqlState};
+
+use crate::cold::Block;
 
 /// Set in a stamp that holds a transaction id instead of a commit timestamp.
 pub(crate) const UNCOMMITTED: u64 = 1 << 63;
@@ -33,6 +35,8 @@ pub(crate) const TOMBSTONE: u32 = 1 << 31;
 pub(crate) const KEYS_CHANGED: u32 = 1 << 30;
 /// Both: the row does not exist from this version on because it went to another partition.
 pub(crate) const MOVED: u32 = TOMBSTONE | KEYS_CHANGED;
+/// In `cid`: somebody looked the version up since this was asked last (see [`crate::cold`]).
+const USED: u32 = 1 << 31;
 /// Tuples are shorter than this.
 const MAX_TUPLE: usize = (1 << 30) - 1;
 
@@ -41,7 +45,7 @@ pub(crate) struct Version {
     stamp: AtomicU64,
     older: AtomicPtr<Version>,
     len: u32,
-    cid: u32,
+    cid: AtomicU32,
 }
 
 /// Bytes of a version besides its tuple.
@@ -76,7 +80,7 @@ impl NewVersion {
                 stamp: AtomicU64::new(stamp),
                 older: AtomicPtr::new(ptr::null_mut()),
                 len: len | flags,
-                cid,
+                cid: AtomicU32::new(cid),
             });
             ptr::copy_nonoverlapping(
                 tuple.as_ptr(),
@@ -85,6 +89,13 @@ impl NewVersion {
             );
             Ok(NewVersion(at))
         }
+    }
+
+    /// The same version in memory of its own; it counts as used.
+    pub(crate) fn copy_of(v: VersionRef<'_>) -> Result<NewVersion> {
+        let header = v.header();
+        let (cid, flags) = (v.cid() | USED, header.len & MOVED);
+        NewVersion::new(v.stamp(), cid, flags, v.bytes())
     }
 
     /// Gives up ownership; whoever links it frees it through [`free`] or [`free_later`].
@@ -161,6 +172,37 @@ impl<'g> VersionRef<'g> {
         NonNull::new(at).map(|at| VersionRef { at, guard: PhantomData })
     }
 
+    /// The version that lies at a word of a block, as [`VersionRef::put`] wrote it; `None` if none can lie there.
+    pub(crate) fn in_block(
+        block: &Block,
+        word: usize,
+        _guard: &'g Guard,
+    ) -> Option<VersionRef<'g>> {
+        let words = block.words();
+        let room = words.len().checked_sub(word)? * 8;
+        if room < HEADER {
+            return None;
+        }
+        // SAFETY: the header's 24 bytes lie in the block, aligned as it is to eight; any bytes are a header, but for
+        // the link, and that is written as null and never stored to. The block is there now, and its words are freed
+        // after this guard.
+        let v = unsafe {
+            let at = words.as_ptr().add(word).cast_mut().cast::<Version>();
+            VersionRef { at: NonNull::new(at)?, guard: PhantomData }
+        };
+        (v.size() <= room).then_some(v)
+    }
+
+    /// Appends it as it lies in memory, without what is older, and fills up to whole words.
+    pub(crate) fn put(self, stamp: u64, to: &mut Vec<u8>) {
+        to.extend_from_slice(&stamp.to_ne_bytes());
+        to.extend_from_slice(&0u64.to_ne_bytes());
+        to.extend_from_slice(&self.header().len.to_ne_bytes());
+        to.extend_from_slice(&self.cid().to_ne_bytes());
+        to.extend_from_slice(self.bytes());
+        to.resize(to.len().next_multiple_of(8), 0);
+    }
+
     fn header(self) -> &'g Version {
         // SAFETY: linked versions are freed only after every guard that could reach them is gone.
         unsafe { self.at.as_ref() }
@@ -184,7 +226,26 @@ impl<'g> VersionRef<'g> {
     /// The command that made it.
     #[inline]
     pub(crate) fn cid(self) -> u32 {
-        self.header().cid
+        self.header().cid.load(Ordering::Relaxed) & !USED
+    }
+
+    /// Somebody looked it up.
+    #[inline]
+    pub(crate) fn set_used(self) {
+        let cid = &self.header().cid;
+        let now = cid.load(Ordering::Relaxed);
+        if now & USED == 0 {
+            // Nothing else of it ever changes.
+            cid.store(now | USED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody looked it up since this was asked last.
+    pub(crate) fn take_used(self) -> bool {
+        let cid = &self.header().cid;
+        let now = cid.load(Ordering::Relaxed);
+        cid.store(now & !USED, Ordering::Relaxed);
+        now & USED != 0
     }
 
     #[inline]
@@ -246,6 +307,31 @@ pub(super) unsafe fn free_chain_later(chain: *mut Version, guard: &Guard) {
         // SAFETY: runs after all current guards are gone; the closure holds a plain number.
         unsafe {
             guard.defer_unchecked(move || free_chain(ptr::with_exposed_provenance_mut(chain)));
+        }
+    }
+}
+
+/// Versions that were unlinked, each without what was older.
+#[derive(Default)]
+pub(crate) struct Unlinked(Vec<usize>);
+
+impl Unlinked {
+    /// # Safety
+    /// As [`free_later`], of all versions pushed until they are freed.
+    pub(super) unsafe fn push(&mut self, one: *mut Version) {
+        self.0.push(one.expose_provenance());
+    }
+
+    /// Frees them once every guard of today is gone.
+    pub(crate) fn free_later(self, guard: &Guard) {
+        let all = self.0;
+        // SAFETY: runs after all current guards are gone; who pushed them promised that nobody else can reach them.
+        unsafe {
+            guard.defer_unchecked(move || {
+                for one in all {
+                    free(ptr::with_exposed_provenance_mut(one));
+                }
+            });
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::catalog::model::{IndexDef, Object, Relation, RelationKind};
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::place::OwnPlace;
-use crate::mvcc::{RowId, Snapshot, Xid, pin};
+use crate::mvcc::{RowId, Snapshot, pin};
 use crate::table::Table;
 use crate::txn::Transaction;
 use crate::txn::relation_lock::RelationLock;
@@ -182,7 +182,7 @@ impl Source<'_> {
                 guard.repin();
                 self.progress.check()?;
             }
-            let head = self.store.rows.head(row, &guard);
+            let head = self.store.rows.head(row, &guard)?;
             if let Some(v) = self.snapshot.visible(head, self.clock, &guard) {
                 f(row, v.bytes())?;
             }
@@ -239,7 +239,7 @@ impl Source<'_> {
             && let Some(row) = keys.duplicate(self.index.nulls_not_distinct)
         {
             let guard = pin();
-            let head = self.store.rows.head(row, &guard);
+            let head = self.store.rows.head(row, &guard)?;
             let bytes = self.snapshot.visible(head, self.clock, &guard).map(|v| v.bytes());
             return Err(table.cannot_be_unique(txn, self.index.oid, bytes.unwrap_or_default()));
         }
@@ -279,7 +279,7 @@ impl Source<'_> {
             if row % STEP == 0 {
                 guard.repin();
             }
-            let Some(head) = self.store.rows.head(row, &guard) else { continue };
+            let Some(head) = self.store.rows.head(row, &guard)? else { continue };
             let shown = self.snapshot.visible(Some(head), self.clock, &guard);
             let mut at = Some(head);
             while let Some(v) = at {
@@ -311,12 +311,11 @@ impl Source<'_> {
         body: &Body,
         pending: Vec<Pending>,
     ) -> Result<()> {
-        let xid = txn.xid().unwrap_or(0);
         for change in pending {
             match change {
                 Pending::Add(row, entry) => {
                     if self.index.unique
-                        && let Some(bytes) = self.taken(body, row, &entry, xid)
+                        && let Some(bytes) = self.taken(body, row, &entry)?
                     {
                         return Err(table.cannot_be_unique(txn, self.index.oid, &bytes));
                     }
@@ -338,32 +337,30 @@ impl Source<'_> {
     }
 
     /// The tuple of another living row with the key a writer added meanwhile.
-    fn taken(&self, body: &Body, me: RowId, entry: &Entry, _xid: Xid) -> Option<Vec<u8>> {
-        let (Body::Btree(btree), Entry::Key(key)) = (body, entry) else { return None };
+    fn taken(&self, body: &Body, me: RowId, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        let (Body::Btree(btree), Entry::Key(key)) = (body, entry) else { return Ok(None) };
         let guard = pin();
-        let (mut theirs, mut found) = (Vec::new(), None);
+        let mut theirs = Vec::new();
         // A row that is gone or has moved on since does not count, nor do NULLs.
-        let mine = self.store.rows.head(me, &guard)?;
-        if mine.is_tombstone() {
-            return None;
+        let mut with_key = |row: RowId| -> Result<_> {
+            let head = self.store.rows.head(row, &guard)?;
+            let Some(head) = head.filter(|head| !head.is_tombstone()) else { return Ok(None) };
+            let counts = match self.index.key(&self.layout, head.bytes(), &mut theirs)? {
+                Keyed::Absent => false,
+                Keyed::WithNull => self.index.nulls_not_distinct,
+                Keyed::Whole => true,
+            };
+            Ok((counts && theirs == *key).then_some(head))
+        };
+        if with_key(me)?.is_none() {
+            return Ok(None);
         }
-        match self.index.key(&self.layout, mine.bytes(), &mut theirs).ok()? {
-            Keyed::Absent => return None,
-            Keyed::WithNull if !self.index.nulls_not_distinct => return None,
-            _ if theirs != *key => return None,
-            _ => {}
-        }
+        let mut found = Ok(None);
         btree.get(key, |row| {
-            if row != me
-                && let Some(head) = self.store.rows.head(row, &guard)
-                && !head.is_tombstone()
-                && let Ok(Keyed::WithNull | Keyed::Whole) =
-                    self.index.key(&self.layout, head.bytes(), &mut theirs)
-                && theirs == *key
-            {
-                found = Some(head.bytes().to_vec());
+            if row != me {
+                found = with_key(row).map(|head| head.map(|head| head.bytes().to_vec()));
             }
-            found.is_none()
+            matches!(found, Ok(None))
         });
         found
     }

@@ -107,12 +107,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(id: u64, table: Oid, persistence: Persistence, layout: Layout) -> Store {
-        Store::with_rows(id, table, persistence, layout, Rows::new())
-    }
-
-    /// A storage over rows that recovery found.
-    pub(crate) fn with_rows(
+    /// A storage over rows that are there, or none.
+    pub(crate) fn new(
         id: u64,
         table: Oid,
         persistence: Persistence,

@@ -99,7 +99,7 @@ impl Store {
     fn prefetch(&self, rows: &[RowId], guard: &Guard) {
         rows.iter().for_each(|row| self.rows.prefetch_slot(*row));
         rows.iter().for_each(|row| self.rows.prefetch_head(*row));
-        let heads = rows.iter().filter_map(|row| self.rows.head(*row, guard));
+        let heads = rows.iter().filter_map(|row| self.rows.in_memory(*row, guard));
         let heads: SmallVec<[VersionRef<'_>; AHEAD]> = heads.collect();
         heads.iter().for_each(|head| head.prefetch_older());
         let layout = self.layout.load();
@@ -111,7 +111,7 @@ impl Store {
 
     fn clean(&self, row: RowId, clock: &Clock, horizon: u64, guard: &Guard) -> Result<Cleaned> {
         let lock = self.rows.lock(row);
-        let Some(head) = lock.head(guard) else { return Ok(Cleaned::Done) };
+        let Some(head) = lock.head(guard)? else { return Ok(Cleaned::Done) };
         let mut keep = Some(head);
         let mut alive = Versions::new();
         // The newest version everybody sees, and all that are newer.
@@ -136,7 +136,7 @@ impl Store {
         self.remove_entries(row, &dead, &alive)?;
         let gone = base.is_tombstone() && base.raw() == head.raw();
         if gone {
-            lock.clear(guard);
+            lock.clear(guard)?;
             drop(lock);
             self.rows.release(row);
             return Ok(Cleaned::Done);

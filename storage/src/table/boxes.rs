@@ -53,7 +53,7 @@ impl BoxScan {
     ) -> Result<Option<Row<'g>>> {
         while let Some(id) = self.rows.get(self.at) {
             self.at += 1;
-            if let Some(row) = table.fetch(*id, snapshot, guard)
+            if let Some(row) = table.fetch(*id, snapshot, guard)?
                 && filter(&row)?
             {
                 return Ok(Some(row));
@@ -152,7 +152,7 @@ impl NearScan {
                     self.waiting.pop();
                     self.last = Some(distance);
                     // Its version stays as long as the snapshot is held.
-                    return Ok(table.fetch(row, snapshot, guard));
+                    return table.fetch(row, snapshot, guard);
                 }
             }
             let Some(candidate) = candidate else { break };
@@ -173,7 +173,7 @@ impl NearScan {
         filter: &mut Filter<'_>,
     ) -> Result<()> {
         self.fetched += 1;
-        let Some(row) = table.fetch(candidate.row, snapshot, guard) else { return Ok(()) };
+        let Some(row) = table.fetch(candidate.row, snapshot, guard)? else { return Ok(()) };
         let Some(value) = self.index.value(row.layout, row.bytes)? else { return Ok(()) };
         if Place::of_value(&value)?.same(&Place::Box(candidate.at)) && filter(&row)? {
             let distance = (self.near.distance)(&value, self.near.point)?.abs();
@@ -195,7 +195,7 @@ impl NearScan {
             let id = *next;
             *next += 1;
             self.fetched += 1;
-            if let Some(row) = table.fetch(id, snapshot, guard)
+            if let Some(row) = table.pass(id, snapshot, guard)?
                 && self.index.value(row.layout, row.bytes)?.is_none()
                 && filter(&row)?
             {

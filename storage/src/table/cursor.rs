@@ -84,6 +84,20 @@ pub enum Access {
     Union(Vec<Access>),
 }
 
+/// How [`Cursor::each`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// There may be more rows: go on, under another guard.
+    Paused,
+    /// Whoever took the rows had enough.
+    Stopped,
+    /// There are no more.
+    Ended,
+}
+
+/// Rows a scan goes past under one guard.
+const STRETCH: u64 = 4096;
+
 /// A filter over visible rows.
 pub type Filter<'f> = dyn FnMut(&Row<'_>) -> Result<bool> + 'f;
 
@@ -207,7 +221,14 @@ impl Table {
         let mut found = Ok(None);
         let mut theirs = Vec::with_capacity(key.len());
         btree.get(key, |id| {
-            let Some(row) = self.fetch(id, snapshot, guard) else { return true };
+            let row = match self.fetch(id, snapshot, guard) {
+                Ok(Some(row)) => row,
+                Ok(None) => return true,
+                Err(e) => {
+                    found = Err(e);
+                    return false;
+                }
+            };
             match index.key(row.layout, row.bytes, &mut theirs) {
                 Ok(keyed) if keyed != Keyed::Absent && theirs == key => found = Ok(Some(row)),
                 Ok(_) => return true,
@@ -235,7 +256,7 @@ impl Cursor {
         guard: &'g Guard,
         filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
     ) -> Result<Option<Row<'g>>> {
-        let row = self.step(guard, filter)?;
+        let row = self.step(guard, filter, &mut u64::MAX.clone())?;
         if self.snapshot.watched {
             self.came_to(row.is_none())?;
         }
@@ -247,14 +268,16 @@ impl Cursor {
         &mut self,
         guard: &'g Guard,
         filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
+        left: &mut u64,
     ) -> Result<Option<Row<'g>>> {
         let table = &*self.table;
         match &mut self.state {
             State::Rows { next, end, bytes, .. } => {
-                while *next < *end {
+                while *next < *end && *left > 0 {
                     let id = *next;
                     *next += 1;
-                    let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
+                    *left -= 1;
+                    let Some(row) = table.pass(id, &self.snapshot, guard)? else { continue };
                     *bytes += (HEADER + row.bytes.len()) as u64;
                     if filter(&row)? {
                         return Ok(Some(row));
@@ -263,9 +286,12 @@ impl Cursor {
                 Ok(None)
             }
             State::Btree { cursor, index, key, fetched, .. } => {
-                while let Some(id) = cursor.next() {
+                while *left > 0
+                    && let Some(id) = cursor.next()
+                {
                     *fetched += 1;
-                    let Some(row) = table.fetch(id, &self.snapshot, guard) else { continue };
+                    *left -= 1;
+                    let Some(row) = table.fetch(id, &self.snapshot, guard)? else { continue };
                     // The entry may stand for an older or newer version than the visible one.
                     let keyed = index.key(row.layout, row.bytes, key)?;
                     if keyed != Keyed::Absent && key == cursor.key() && filter(&row)? {
@@ -289,28 +315,38 @@ impl Cursor {
         }
     }
 
-    /// Calls `take` with each further visible row that passes the filter, until that returns false, or to the end
-    /// (true).
+    /// Calls `take` with each further visible row that passes the filter, until that returns false, or to the end; in
+    /// between it comes back for a fresh guard, under which memory can be freed.
     #[inline]
     pub fn each<'g>(
         &mut self,
         guard: &'g Guard,
         filter: &mut impl FnMut(&Row<'_>) -> Result<bool>,
         mut take: impl FnMut(&Row<'g>) -> Result<bool>,
-    ) -> Result<bool> {
+    ) -> Result<Walk> {
         if let State::Points(scan) = &mut self.state {
             let ended = scan.each(&self.table, &self.snapshot, guard, filter, take)?;
             if self.snapshot.watched {
                 self.came_to(ended)?;
             }
-            return Ok(ended);
+            return Ok(if ended { Walk::Ended } else { Walk::Stopped });
         }
-        while let Some(row) = self.next(guard, filter)? {
+        let mut left = STRETCH;
+        while let Some(row) = self.step(guard, filter, &mut left)? {
+            if self.snapshot.watched {
+                self.came_to(false)?;
+            }
             if !take(&row)? {
-                return Ok(false);
+                return Ok(Walk::Stopped);
             }
         }
-        Ok(true)
+        if left == 0 {
+            return Ok(Walk::Paused);
+        }
+        if self.snapshot.watched {
+            self.came_to(true)?;
+        }
+        Ok(Walk::Ended)
     }
 
     /// Rows of a transaction at SERIALIZABLE are good as long as it may commit.

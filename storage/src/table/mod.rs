@@ -21,11 +21,12 @@ use vicinity_types::{Datum, Oid, Result};
 
 use crate::catalog::model::{Relation, TableDef};
 use crate::database::Core;
+use crate::mvcc::version::VersionRef;
 use crate::mvcc::{RowId, Snapshot, pin};
 use crate::store::{Layout, Store, TableStats};
 use crate::txn::Transaction;
 pub use boxes::Near;
-pub use cursor::{Access, Cursor, Filter};
+pub use cursor::{Access, Cursor, Filter, Walk};
 pub use error::concurrent_update;
 use layout::SharedLayout;
 pub use range::KeyRange;
@@ -164,8 +165,36 @@ impl Table {
 
     /// A row by id, if the snapshot sees it.
     #[inline]
-    pub fn fetch<'g>(&self, row: RowId, snapshot: &Snapshot, guard: &'g Guard) -> Option<Row<'g>> {
-        let head = self.store.rows.head(row, guard);
+    pub fn fetch<'g>(
+        &self,
+        row: RowId,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Result<Option<Row<'g>>> {
+        let head = self.store.rows.look_up(row, guard)?;
+        Ok(self.shown(row, head, snapshot, guard))
+    }
+
+    /// The same on the way through all rows: one that is not in memory stays where it is.
+    #[inline]
+    fn pass<'g>(
+        &self,
+        row: RowId,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Result<Option<Row<'g>>> {
+        let head = self.store.rows.head(row, guard)?;
+        Ok(self.shown(row, head, snapshot, guard))
+    }
+
+    #[inline]
+    fn shown<'g>(
+        &self,
+        row: RowId,
+        head: Option<VersionRef<'g>>,
+        snapshot: &Snapshot,
+        guard: &'g Guard,
+    ) -> Option<Row<'g>> {
         let v = snapshot.visible(head, &self.core.clock, guard)?;
         Some(self.row(row, v.bytes(), guard))
     }
@@ -174,7 +203,7 @@ impl Table {
     /// have made or changed it.
     pub fn sees_newest(&self, txn: &Transaction, row: RowId, snapshot: &Snapshot) -> Result<bool> {
         let guard = pin();
-        let head = self.store.rows.head(row, &guard);
+        let head = self.store.rows.head(row, &guard)?;
         let seen = snapshot.visible(head, &self.core.clock, &guard);
         txn.with_latest(|latest| {
             Ok(match (latest.visible(head, &self.core.clock, &guard), seen) {

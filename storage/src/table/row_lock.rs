@@ -87,7 +87,7 @@ impl Table {
                         }
                     }
                     Err(Obstacle::Wait(_)) if mode != LockMode::Exclusive => {
-                        let head = lock.head(&guard);
+                        let head = lock.head(&guard)?;
                         match head.and_then(|h| self.writer_of(h, xid, mode, &guard)) {
                             Some(x) => Obstacle::Wait(x),
                             None => match txn.try_lock(key, mode)? {

@@ -137,7 +137,7 @@ impl PointScan {
                 }
                 self.at += 1;
                 self.fetched += 1;
-                let Some(row) = table.fetch(found.row, snapshot, guard) else { continue };
+                let Some(row) = table.fetch(found.row, snapshot, guard)? else { continue };
                 // The entry may stand for an older or newer version than the visible one.
                 if self.source.is_at(&row, found.at)? && filter(&row)? {
                     self.last = Some(found.at);
@@ -188,7 +188,7 @@ impl PointScan {
             let id = *next;
             *next += 1;
             self.fetched += 1;
-            if let Some(row) = table.fetch(id, snapshot, guard)
+            if let Some(row) = table.pass(id, snapshot, guard)?
                 && self.source.point(&row)?.is_none()
                 && filter(&row)?
             {

@@ -69,6 +69,6 @@ impl Union {
         }
         self.last = last;
         // Its version stays as long as the snapshot is held.
-        Ok(table.fetch(first.1, snapshot, guard))
+        table.fetch(first.1, snapshot, guard)
     }
 }

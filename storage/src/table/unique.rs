@@ -10,6 +10,7 @@ use vicinity_types::{Datum, Result};
 use super::Table;
 use super::write::Keys;
 use crate::mvcc::clock::Stamp;
+use crate::mvcc::version::VersionRef;
 use crate::mvcc::{RowId, Xid, pin};
 use crate::store::index::{Body, IndexStore, Keyed};
 use crate::txn::{Transaction, Writer};
@@ -45,7 +46,7 @@ impl Table {
         }
         loop {
             let held = index.lock_key(&keys.own);
-            match self.conflict(index, keys, Some(row), w.xid) {
+            match self.conflict(index, keys, Some(row), w.xid)? {
                 None => {
                     index.add_key(&keys.own, row);
                     return Ok(None);
@@ -79,7 +80,7 @@ impl Table {
                 Keyed::WithNull | Keyed::Whole => {}
             }
             loop {
-                match self.conflict(index, keys, None, xid) {
+                match self.conflict(index, keys, None, xid)? {
                     None => break,
                     Some(Conflict::Row(other)) => return Ok(Some(other)),
                     Some(Conflict::Wait(other)) => txn.wait_for(other)?,
@@ -97,30 +98,41 @@ impl Table {
         keys: &mut Keys,
         me: Option<RowId>,
         xid: Xid,
-    ) -> Option<Conflict> {
+    ) -> Result<Option<Conflict>> {
         let body = index.body();
-        let Body::Btree(btree) = &**body else { return None };
+        let Body::Btree(btree) = &**body else { return Ok(None) };
         let guard = pin();
-        let mut found = None;
+        let mut found = Ok(None);
         let Keys { own, theirs } = keys;
         btree.get(own, |row| {
-            if me != Some(row)
-                && let Some(head) = self.store.rows.head(row, &guard)
-            {
-                let stamp = self.core.clock.resolve(head);
-                found = match stamp {
-                    Stamp::Running(x) if x != xid => Some(Conflict::Wait(x)),
-                    Stamp::Aborted => Some(Conflict::Again),
-                    _ if head.is_tombstone() => None,
-                    _ => {
-                        let keyed = index.key(&self.layout, head.bytes(), theirs);
-                        let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == own;
-                        same.then_some(Conflict::Row(row))
-                    }
-                };
+            if me != Some(row) {
+                let head = self.store.rows.head(row, &guard);
+                found = head.map(|head| self.stands(index, row, head?, xid, own, theirs));
             }
-            found.is_none()
+            matches!(found, Ok(None))
         });
         found
+    }
+
+    /// Whether a row stands in the way of one with the key `own`.
+    fn stands(
+        &self,
+        index: &IndexStore,
+        row: RowId,
+        head: VersionRef<'_>,
+        xid: Xid,
+        own: &[u8],
+        theirs: &mut Vec<u8>,
+    ) -> Option<Conflict> {
+        match self.core.clock.resolve(head) {
+            Stamp::Running(x) if x != xid => Some(Conflict::Wait(x)),
+            Stamp::Aborted => Some(Conflict::Again),
+            _ if head.is_tombstone() => None,
+            _ => {
+                let keyed = index.key(&self.layout, head.bytes(), theirs);
+                let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == own;
+                same.then_some(Conflict::Row(row))
+            }
+        }
     }
 }

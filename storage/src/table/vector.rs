@@ -94,7 +94,7 @@ impl VectorScan {
             while self.found.last().is_some_and(|f| self.is_reached(f))
                 && let Some(found) = self.found.pop()
             {
-                if let Some(row) = table.fetch(found.row, snapshot, guard) {
+                if let Some(row) = table.fetch(found.row, snapshot, guard)? {
                     self.last = Some(found.distance);
                     return Ok(Some(row));
                 }
@@ -128,7 +128,7 @@ impl VectorScan {
                     continue;
                 }
                 self.fetched += 1;
-                let Some(row) = table.fetch(candidate.row, snapshot, guard) else { continue };
+                let Some(row) = table.fetch(candidate.row, snapshot, guard)? else { continue };
                 let query = &self.query;
                 let distance =
                     self.index.vector(row.layout, row.bytes, &mut self.scratch, |v| {
@@ -163,7 +163,7 @@ impl VectorScan {
             let id = self.without;
             self.without += 1;
             self.fetched += 1;
-            if let Some(row) = table.fetch(id, snapshot, guard)
+            if let Some(row) = table.pass(id, snapshot, guard)?
                 && row.raw(column).is_none()
                 && filter(&row)?
             {

@@ -128,6 +128,7 @@ impl Table {
         s.tuple.clear();
         encode_tuple(&self.layout.desc, values, &mut s.tuple)?;
         let w = txn.writer(&self.store)?;
+        self.store.rows.wait_for_room();
         let mut gate = Some(self.store.gate.read());
         let version = NewVersion::new(w.stamp(), w.cid, 0, &s.tuple)?;
         let row = self.store.rows.allocate()?;
@@ -192,6 +193,7 @@ impl Table {
         s: &mut Scratch,
     ) -> Result<Write> {
         let w = txn.writer(&self.store)?;
+        self.store.rows.wait_for_room();
         let what = if change == Change1::Update { "updating" } else { "deleting" };
         loop {
             let mut gate = Some(self.store.gate.read());
@@ -204,7 +206,7 @@ impl Table {
                 Ok(head) => {
                     let changed = self.push(w, &lock, head, &indexes, change, &s.tuple)?;
                     if changed.is_empty() && change == Change1::Update {
-                        self.prune(&lock, head, &guard);
+                        lock.prune_behind(head, &self.core.clock, &guard);
                     }
                     drop(lock);
                     let logged = txn.wrote_change(w, row, change, &s.tuple);
@@ -252,7 +254,7 @@ impl Table {
         guard: &'g Guard,
         keeps: &dyn Fn(VersionRef<'_>) -> bool,
     ) -> Result<Result<VersionRef<'g>, Obstacle>> {
-        let Some(head) = lock.head(guard) else {
+        let Some(head) = lock.head(guard)? else {
             return Ok(Err(Obstacle::Answer(Write::Gone)));
         };
         let answer = |a| Ok(Err(Obstacle::Answer(a)));
@@ -317,30 +319,6 @@ impl Table {
         }
         lock.push(NewVersion::new(w.stamp(), w.cid, flags, tuple)?)?;
         Ok(changed)
-    }
-
-    /// Cuts what no snapshot needs behind `from`, if no index entry must go with it.
-    fn prune(&self, lock: &RowLock<'_>, from: VersionRef<'_>, guard: &Guard) {
-        let horizon = self.core.clock.recent_horizon();
-        let mut at = Some(from);
-        for _ in 0..8 {
-            let Some(v) = at else { return };
-            if matches!(self.core.clock.resolve(v), Stamp::Committed(ts) if ts <= horizon) {
-                let mut tail = Some(v);
-                for _ in 0..8 {
-                    match tail {
-                        Some(t) if t.keys_changed() => return,
-                        Some(t) => tail = t.older(guard),
-                        None => break,
-                    }
-                }
-                if tail.is_none() && v.older(guard).is_some() {
-                    lock.prune(v, guard);
-                }
-                return;
-            }
-            at = v.older(guard);
-        }
     }
 
     /// After an update: entries under the new keys, and word to the vacuum about the old ones.

@@ -53,7 +53,7 @@ impl Transaction {
                 self.place.db.core.locks.release(key, xid);
             }
             stamp(inner, xid, ts);
-            self.place.db.core.clock.finish(xid);
+            self.place.db.core.clock.finish(xid, Some(ts));
             inner.stores.iter().for_each(count);
             self.watch_changes(&inner.changes);
             self.place.db.retire(&inner.changes);
@@ -148,7 +148,7 @@ fn stamp(inner: &Inner, xid: Xid, ts: u64) {
 fn stamp_row(t: &Touched, row: RowId, mark: u64, ts: u64, guard: &crossbeam_epoch::Guard) {
     // Others may have pushed their versions on ours already, and pruned behind them: a version of
     // ours that is no longer linked is no longer read either.
-    let mut at: Option<VersionRef<'_>> = t.store.rows.head(row, guard);
+    let mut at: Option<VersionRef<'_>> = t.store.rows.in_memory(row, guard);
     let mut met = false;
     while let Some(v) = at {
         if v.stamp() == mark {

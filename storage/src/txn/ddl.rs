@@ -10,6 +10,7 @@ use super::{Inner, Transaction};
 use crate::catalog::change::{Change, Key};
 use crate::catalog::model::{IndexDef, Object, Relation, RelationKind, TableDef};
 use crate::catalog::{Catalog, ObjectKind};
+use crate::mvcc::rows::Rows;
 use crate::store::index::IndexStore;
 use crate::store::{Layout, Store};
 
@@ -178,7 +179,8 @@ impl Transaction {
         if let Some(store) = self.place.db.store(def.storage) {
             return store.set_layout(layout);
         }
-        let store = Store::new(def.storage, oid, def.persistence, layout);
+        let rows = Rows::new(self.place.db.cold.clone());
+        let store = Store::new(def.storage, oid, def.persistence, layout, rows);
         for index in catalog.indexes_of(oid) {
             let Some(index_def) = index.index() else { continue };
             let made = IndexStore::new(index.oid, index_def, def, catalog)?;

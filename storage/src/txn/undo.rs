@@ -106,7 +106,7 @@ impl Transaction {
         self.undo_to(&mut guard, 0);
         *guard = Inner::default();
         drop(guard);
-        self.place.db.core.clock.finish(xid);
+        self.place.db.core.clock.finish(xid, None);
         self.unlock_relations();
         self.place.db.core.clock.idle(self.place.slot);
     }
@@ -188,7 +188,11 @@ fn undo_row(store: &Store, row: RowId) {
     let guard = pin();
     let _gate = store.gate.read();
     let lock = store.rows.lock(row);
-    let Some(head) = lock.head(&guard) else { return };
+    let head = match lock.head(&guard) {
+        Ok(Some(head)) => head,
+        Ok(None) => return,
+        Err(e) => return tracing::error!(storage = store.id, row, "a row is not taken back: {e}"),
+    };
     let bytes = head.bytes();
     let layout = store.layout.load();
     for index in store.indexes().iter() {
@@ -207,7 +211,7 @@ fn undo_row(store: &Store, row: RowId) {
     }
     let empty = lock.pop(&guard);
     drop(lock);
-    if empty {
+    if empty.is_ok_and(|empty| empty) {
         store.rows.release(row);
     }
 }

@@ -80,6 +80,7 @@ impl World {
                 self.disk.set_room(None);
                 Ok(())
             }
+            198..199 => self.sweep(),
             _ => self.flush(),
         }
     }
@@ -302,16 +303,22 @@ impl World {
     }
 
     fn checkpoint(&mut self) -> Verdict {
-        match self.db.checkpoint() {
-            Ok(_) => Ok(()),
-            // What goes wrong here need not end the log.
-            Err(e) => {
-                let down = self.down;
-                let tolerated = self.tolerate(&e);
-                self.down = down;
-                tolerated
-            }
-        }
+        let done = self.db.checkpoint();
+        self.beside_the_log(done)
+    }
+
+    fn sweep(&mut self) -> Verdict {
+        let done = self.db.sweep_step();
+        self.beside_the_log(done)
+    }
+
+    /// What goes wrong there need not end the log.
+    fn beside_the_log<T>(&mut self, done: Result<T>) -> Verdict {
+        let Err(e) = done else { return Ok(()) };
+        let down = self.down;
+        let tolerated = self.tolerate(&e);
+        self.down = down;
+        tolerated
     }
 
     fn sequences(&self, i: usize) -> Vec<Oid> {

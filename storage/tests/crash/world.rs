@@ -54,14 +54,16 @@ pub struct World {
     pub down: bool,
     faulty: bool,
     segment_size: u64,
+    /// Bytes of rows in memory; 0 for no limit.
+    memory_limit: u64,
     mutation: Mutation,
     /// What was done and what came of it, in one number.
     pub trace: u64,
 }
 
 /// Runs a seed.
-pub fn run(seed: u64, mutation: Mutation) -> Result<u64, String> {
-    let mut world = World::new(seed, mutation)?;
+pub fn run(seed: u64, mutation: Mutation, memory_limit: u64) -> Result<u64, String> {
+    let mut world = World::new(seed, mutation, memory_limit)?;
     for round in 0..world.random.random_range(2..6) {
         world.round().map_err(|why| format!("round {round}: {why}"))?;
     }
@@ -69,11 +71,11 @@ pub fn run(seed: u64, mutation: Mutation) -> Result<u64, String> {
 }
 
 impl World {
-    fn new(seed: u64, mutation: Mutation) -> Result<World, String> {
+    fn new(seed: u64, mutation: Mutation, memory_limit: u64) -> Result<World, String> {
         let mut random = StdRng::seed_from_u64(seed);
         let disk = SimDisk::new();
         let segment_size = 1 << random.random_range(13..19);
-        let options = options(segment_size);
+        let options = options(segment_size, memory_limit);
         let db = Database::open_on(Arc::new(disk.clone()), options).map_err(|e| e.to_string())?;
         let most_pad = if random.random_bool(0.3) { 40_000 } else { 300 };
         let mut world = World {
@@ -91,6 +93,7 @@ impl World {
             down: false,
             faulty: false,
             segment_size,
+            memory_limit,
             mutation,
             trace: 0,
         };
@@ -224,7 +227,8 @@ impl World {
             if self.narrow {
                 image.set_room(Some(self.random.random_range(0..100_000)));
             }
-            let opened = Database::open_on(Arc::new(image.clone()), options(self.segment_size));
+            let options = options(self.segment_size, self.memory_limit);
+            let opened = Database::open_on(Arc::new(image.clone()), options);
             self.note(image.steps());
             let failed = match opened {
                 Ok(db) if !image.stopped() => {
@@ -270,7 +274,7 @@ impl World {
 }
 
 /// Checkpoints are made when a step says so, and at a clean stop if they are made at all.
-fn options(wal_segment_size: u64) -> Options {
+fn options(wal_segment_size: u64, memory_limit: u64) -> Options {
     Options {
         wal_segment_size,
         checkpoint_bytes: if wal_segment_size % 3 == 1 { 1 << 40 } else { 0 },
@@ -278,6 +282,7 @@ fn options(wal_segment_size: u64) -> Options {
         // The log is written when somebody waits for it, and at no other time: each run of a seed is the same.
         wal_writer_delay: Duration::from_secs(1 << 20),
         vacuum: false,
+        memory_limit,
         ..Options::default()
     }
 }

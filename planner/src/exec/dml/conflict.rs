@@ -328,7 +328,7 @@ impl Conflict {
             loop {
                 let old = {
                     let guard = pin();
-                    table.fetch(row, &snapshot, &guard).map(|r| r.values())
+                    table.fetch(row, &snapshot, &guard)?.map(|r| r.values())
                 };
                 let outcome = match old {
                     Some(old) => {

@@ -62,6 +62,13 @@ pub enum Source {
     Internal,
 }
 
+/// The number that a value of an integer setting stands for, in the setting's unit.
+pub fn number_of(name: &str, value: &str) -> Result<i64> {
+    let setting = find(name).ok_or_else(|| unknown(name))?;
+    let number = value::canonical(setting, name, value)?;
+    number.parse().map_err(|_| unknown(name))
+}
+
 fn unknown(name: &str) -> PgError {
     PgError::new(
         SqlState::UNDEFINED_OBJECT,

@@ -123,6 +123,7 @@ pub const REPORTED: &[&str] = &[
 /// name, unit, category, descriptions, context, type, least, greatest, words, default.
 const OWN: &str = "\
 vicinity.lane\t\tQuery Tuning / Other Planner Options\tPicks how statements run: row at a time, in batches, or as the planner sees fit.\t\tuser\tenum\t\t\tauto|row|batch\tauto
+vicinity.memory_limit\tkB\tResource Usage / Memory\tSets the memory that rows may take; those not used lately are kept in files above it.\t0 means no limit.\tpostmaster\tinteger\t0\t2147483647\t\t0
 is_superuser\t\tPreset Options\tShows whether the current user is a superuser.\t\tinternal\tbool\t\t\t\ton
 session_authorization\t\tUngrouped\tSets the session user name.\t\tuser\tstring\t\t\t\t
 role\t\tUngrouped\tSets the current role.\t\tuser\tstring\t\t\t\tnone

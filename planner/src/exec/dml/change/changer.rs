@@ -430,7 +430,7 @@ pub(in super::super) struct At<'a> {
 impl At<'_> {
     pub(in super::super) fn fetch(&self, snapshot: &Snapshot) -> Result<Option<Vec<Datum>>> {
         let guard = pin();
-        Ok(self.leaf.table()?.fetch(self.row, snapshot, &guard).map(|r| r.values()))
+        Ok(self.leaf.table()?.fetch(self.row, snapshot, &guard)?.map(|r| r.values()))
     }
 
     /// The row for expressions over it, its values being `own` as the target has them.
