@@ -46,7 +46,7 @@ use crate::store::{Layout, Store};
 use crate::txn::log::{Op, Ops};
 use crate::wal::reader::{self, io_error};
 use crate::wal::record::{self, Record, SEGMENT_HEADER};
-use crate::wal::{DIR, Lsn, Wal, segment_path};
+use crate::wal::{AT_ONCE, DIR, Lsn, Wal, segment_path};
 
 const FORMAT: &str = "FORMAT";
 
@@ -164,8 +164,8 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
     let io = |e: std::io::Error| io_error("repair the WAL", &e);
     let Some(&last) = extent.segments.last() else { return Ok(1) };
     let path = segment_path(last);
-    let header = read_all(disk, &path).map_err(io)?;
-    let headless = record::read_segment_header(&header)?.is_none();
+    let segment = read_all(disk, &path).map_err(io)?;
+    let headless = record::read_segment_header(&segment)?.is_none();
     if headless || extent.last_len == SEGMENT_HEADER as u64 {
         // Nothing was written to it: the next one takes its name.
         return Ok(last);
@@ -173,9 +173,14 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
     let file = disk.open(&path, false).map_err(io)?;
     if extent.torn {
         tracing::warn!("the log ends in the middle of a record; the rest is cut off");
-        file.set_len(extent.last_len).map_err(io)?;
     }
-    // What a killed server had written without seeing it synced was read, and will be relied on.
+    // What a killed server had written without seeing it synced was read, and will be relied on. A sync alone is not
+    // enough: after one that failed, at a start before, the next may say that all is well, and nothing of it lasts.
+    file.set_len(extent.last_len).map_err(io)?;
+    let written = segment.get(..usize::try_from(extent.last_len).unwrap_or(usize::MAX));
+    let unsure = extent.last_len.saturating_sub(AT_ONCE as u64);
+    let tail = written.and_then(|w| w.get(usize::try_from(unsure).unwrap_or(usize::MAX)..));
+    file.write_at(unsure, tail.unwrap_or_default()).map_err(io)?;
     file.sync().map_err(io)?;
     Ok(last + 1)
 }

@@ -50,6 +50,44 @@ fn nothing_unacknowledged_is_half_there() {
     }
 }
 
+/// After a sync that failed the next one says that all is well, and nothing lasts.
+#[test]
+fn a_start_whose_sync_failed_is_followed_by_another() {
+    let rows = |txn: &Transaction, n: i32| {
+        let t = table(txn.database());
+        for i in 0..5 {
+            t.insert(txn, &row(n * 5 + i, n)).unwrap();
+        }
+    };
+    for (stop, fault, seed) in
+        (0..4).flat_map(|a| (0..8).flat_map(move |b| (0..6).map(move |c| (a, b, c))))
+    {
+        let disk = SimDisk::new();
+        let db = open(&disk);
+        make_table(&db);
+        // Killed while it is written.
+        disk.fault_after(stop, Fault::Stop);
+        let txn = begin(&db);
+        rows(&txn, 0);
+        if let Ok(ticket) = txn.commit() {
+            let _ = db.wal().wait_durable(ticket.lsn.unwrap());
+        }
+        let disk = disk.killed();
+        disk.fault_after(fault, Fault::Error);
+        let first = Database::open_on(Arc::new(disk.clone()), options());
+        disk.clear_faults();
+        let disk = disk.killed();
+        drop(first);
+        let db = open(&disk);
+        let txn = begin(&db);
+        rows(&txn, 1);
+        finish(&db, txn);
+        let there = seen(&db).len();
+        assert!([5, 10].contains(&there));
+        assert_eq!(seen(&open(&disk.crash(seed))).len(), there, "{stop}, {fault}, {seed}");
+    }
+}
+
 #[test]
 fn a_disk_that_lies_about_syncs_is_caught_by_this_test() {
     let lost = (0..50).any(|seed| {

@@ -30,7 +30,7 @@ use crate::database::Options;
 use crate::disk::Disk;
 use crate::mvcc::Xid;
 use crate::sequence::SequenceState;
-pub(crate) use segments::{DIR, segment_path};
+pub(crate) use segments::{AT_ONCE, DIR, segment_path};
 use segments::{Segments, is_full};
 
 /// A position in the log: the bytes of all records before it.

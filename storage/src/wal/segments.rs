@@ -17,8 +17,8 @@ const NEXT: &str = "wal/next";
 /// writing over blocks that are there does without the file system's journal.
 const FILL: u64 = 1 << 20;
 
-/// So much is written at once.
-const GATHER: usize = 1 << 20;
+/// So much is written at once: what a killed server had begun to write and did not see on disk is no more than that.
+pub(crate) const AT_ONCE: usize = 1 << 20;
 
 pub(crate) fn segment_path(number: u64) -> String {
     format!("{DIR}/{number:016}.wal")
@@ -181,7 +181,7 @@ fn make(
         let file = if sync { disk.create_lasting(NEXT)? } else { disk.open(NEXT, true)? };
         // Extending ahead keeps the size out of most writes.
         file.set_len(segment_size)?;
-        let blocks = Aligned::zeros(GATHER);
+        let blocks = Aligned::zeros(AT_ONCE);
         let mut segment = Segment { file, at: 0, filled: 0, blocks };
         let at = SEGMENT_HEADER as u64;
         let ahead = (at + room.max(FILL)).min(segment_size).max(at + room);

@@ -129,7 +129,10 @@ pub fn possible(base: &State, entries: &[Entry], durable: Lsn) -> Vec<State> {
         Entry::Commit(lsn, _) => lsn.is_some_and(|lsn| lsn <= durable),
         Entry::Told(..) => false,
     };
-    let sure = entries.iter().rposition(is_lasting).map_or(0, |at| at + 1);
+    // A commit that only waits for a sequence's record may last before others that came first.
+    let is_open = |e: &Entry| matches!(e, Entry::Commit(Some(lsn), _) if *lsn > durable);
+    let open = entries.iter().position(is_open).unwrap_or(entries.len());
+    let sure = entries[..open].iter().rposition(is_lasting).map_or(0, |at| at + 1);
     let mut state = base.clone();
     entries[..sure].iter().for_each(|e| state.enter(e, durable));
     let mut all = vec![ahead(&state, &entries[sure..], durable)];
