@@ -8,6 +8,7 @@ mod client;
 pub mod couriers;
 mod data;
 mod process;
+pub mod restart;
 pub mod search;
 pub mod spatial;
 pub mod storage_rows;

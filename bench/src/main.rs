@@ -26,6 +26,8 @@ enum Command {
     Checker(vicinity_bench::checker::Args),
     /// The logistics document's pgbench scripts against PostgreSQL and a Vicinity that run.
     Couriers(vicinity_bench::couriers::Args),
+    /// How long a start takes, after a kill and after a clean stop.
+    Restart(vicinity_bench::restart::Args),
     /// Recall and time of vector searches over SQL, in a server that runs.
     Search(vicinity_bench::search::Args),
     /// Cost of a row in storage: load, key lookup, scan, update, commit, recovery.
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Ceiling(args) => vicinity_bench::ceiling::run(&args),
         Command::Checker(args) => vicinity_bench::checker::run(&args),
         Command::Couriers(args) => vicinity_bench::couriers::run(&args),
+        Command::Restart(args) => vicinity_bench::restart::run(&args),
         Command::Search(args) => vicinity_bench::search::run(&args),
         Command::Rows(args) => vicinity_bench::storage_rows::run(&args),
         Command::Spatial(args) => vicinity_bench::spatial::run(&args),

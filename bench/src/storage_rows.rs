@@ -37,10 +37,6 @@ pub struct Args {
 const TABLE: Oid = 30_000;
 const KEY: Oid = 30_001;
 
-fn column(name: &str, ty: Oid) -> Column {
-    Column::new(name, ty, -1)
-}
-
 fn relation(oid: Oid, name: &str, kind: RelationKind) -> Object {
     Object::Relation(Arc::new(Relation {
         oid,
@@ -51,43 +47,59 @@ fn relation(oid: Oid, name: &str, kind: RelationKind) -> Object {
     }))
 }
 
-fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
-    let txn = db.begin(Isolation::ReadCommitted, false)?;
-    let table = TableDef {
+fn definition(oid: Oid, persistence: Persistence, columns: &[(&str, Oid)]) -> TableDef {
+    TableDef {
         persistence,
-        columns: vec![column("id", oid::INT8), column("v", oid::FLOAT4_ARRAY)],
+        columns: columns.iter().map(|(name, ty)| Column::new(name, *ty, -1)).collect(),
         constraints: Vec::new(),
         storage: 0,
-        row_type: TABLE + 2,
-        row_array_type: TABLE + 3,
+        row_type: oid + 100_000,
+        row_array_type: oid + 200_000,
         options: Vec::new(),
         on_commit: OnCommit::default(),
         materialized: None,
         parents: Vec::new(),
         partitioning: None,
         bound: None,
-    };
-    let key = IndexDef {
-        table: TABLE,
-        method: IndexMethod::Btree,
-        keys: vec![IndexKey {
-            column: 1,
-            expr: None,
-            opclass: 0,
-            descending: false,
-            nulls_first: false,
-        }],
+    }
+}
+
+/// A logged table.
+pub(crate) fn table(oid: Oid, name: &str, columns: &[(&str, Oid)]) -> Object {
+    let table = definition(oid, Persistence::Permanent, columns);
+    relation(oid, name, RelationKind::Table(table))
+}
+
+/// An index on a column, unique if it can be.
+pub(crate) fn index(
+    table: Oid,
+    oid: Oid,
+    (method, column): (IndexMethod, i16),
+    options: &[(&str, &str)],
+) -> Object {
+    let key = IndexKey { column, expr: None, opclass: 0, descending: false, nulls_first: false };
+    let index = IndexDef {
+        table,
+        method,
+        keys: vec![key],
         include: Vec::new(),
         predicate: None,
-        unique: true,
-        primary: true,
+        unique: method == IndexMethod::Btree,
+        primary: false,
         nulls_not_distinct: false,
-        options: Vec::new(),
+        options: options.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
         valid: false,
         parent: None,
     };
+    relation(oid, &format!("i{oid}"), RelationKind::Index(index))
+}
+
+fn create(db: &Arc<Database>, persistence: Persistence) -> Result<()> {
+    let txn = db.begin(Isolation::ReadCommitted, false)?;
+    let columns = [("id", oid::INT8), ("v", oid::FLOAT4_ARRAY)];
+    let table = definition(TABLE, persistence, &columns);
     txn.put(relation(TABLE, "t", RelationKind::Table(table)))?;
-    txn.put(relation(KEY, "t_pkey", RelationKind::Index(key)))?;
+    txn.put(index(TABLE, KEY, (IndexMethod::Btree, 1), &[]))?;
     db.build_index(&txn, KEY, &Arc::new(Progress::new()))?;
     txn.commit().map(drop)
 }
