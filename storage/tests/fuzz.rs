@@ -12,10 +12,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cap::Cap;
+use common::files::{Files, disk_of, files, load, save};
 use common::*;
 use mutator::{Mutator, rounds};
 use vicinity_storage::catalog::model::{IndexMethod, Persistence};
-use vicinity_storage::disk::{Disk, sim::SimDisk};
+use vicinity_storage::disk::sim::SimDisk;
 use vicinity_storage::{Access, Database, ObjectKind, Options, Progress, pin};
 use vicinity_types::array::Array;
 use vicinity_types::geo::Point;
@@ -34,9 +35,6 @@ const FRAME: usize = 8;
 /// Bytes before what the checksum of a manifest is of; the last four are the checksum.
 const MANIFEST: usize = 12;
 
-/// The files of a data directory.
-type Files = Vec<(String, Vec<u8>)>;
-
 fn corpus() -> std::path::PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/data").into()
 }
@@ -44,25 +42,6 @@ fn corpus() -> std::path::PathBuf {
 /// Options of databases that are looked at for a moment.
 fn small() -> Options {
     Options { wal_segment_size: 1 << 12, vacuum: false, checkpoint_bytes: 0, ..Options::default() }
-}
-
-/// Everything on a disk, segments without the zeros behind.
-fn files(disk: &SimDisk) -> Files {
-    let mut all = Files::new();
-    for dir in [".", "wal", "image"] {
-        for name in disk.list(dir).unwrap_or_default() {
-            let path = if dir == "." { name } else { format!("{dir}/{name}") };
-            let Ok(file) = disk.open(&path, false) else { continue };
-            let mut bytes = vec![0; file.len().unwrap() as usize];
-            file.read_at(0, &mut bytes).unwrap();
-            if dir == "wal" {
-                let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 9);
-                bytes.truncate(end);
-            }
-            all.push((path, bytes));
-        }
-    }
-    all
 }
 
 /// What happened in each log of the corpus.
@@ -164,13 +143,7 @@ fn make(write: fn(&Arc<Database>)) -> Files {
 
 /// Starts on a disk that has these files, and looks at everything.
 fn start(files: &Files) -> vicinity_types::Result<usize> {
-    let disk = SimDisk::new();
-    disk.make_dir("wal").unwrap();
-    disk.make_dir("image").unwrap();
-    for (path, bytes) in files {
-        disk.open(path, true).unwrap().write_at(0, bytes).unwrap();
-    }
-    let db = Database::open_on(Arc::new(disk), small())?;
+    let db = Database::open_on(Arc::new(disk_of(files)), small())?;
     let mut rows = 0;
     let catalog = db.catalog();
     let tables = catalog.relations().filter(|r| r.table().is_some()).map(|r| r.oid);
@@ -229,36 +202,14 @@ fn change(chance: &mut Mutator, path: &str, bytes: &mut Vec<u8>, other: &[u8]) {
     bytes.splice(at..at + len, body);
 }
 
-fn save(name: &str, files: &Files) {
-    for (path, bytes) in files {
-        let to = corpus().join(name).join(path);
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::write(to, bytes).unwrap();
-    }
-}
-
-fn load(name: &str) -> Files {
-    let root = corpus().join(name);
-    let mut all = Files::new();
-    for dir in ["", "wal/", "image/"] {
-        let Ok(entries) = std::fs::read_dir(root.join(dir)) else { continue };
-        for entry in entries.map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file()) {
-            let path = format!("{dir}{}", entry.file_name().into_string().unwrap());
-            all.push((path, std::fs::read(entry.path()).unwrap()));
-        }
-    }
-    all.sort();
-    all
-}
-
 // One test: memory is counted for the whole process.
 #[test]
 fn any_data_directory_is_read_or_refused() {
     if std::env::var_os("VICINITY_FUZZ_RECORD").is_some() {
         let _ = std::fs::remove_dir_all(corpus());
-        LOGS.iter().for_each(|(name, write)| save(name, &make(*write)));
+        LOGS.iter().for_each(|(name, write)| save(&corpus().join(name), &make(*write)));
     }
-    let all: Vec<Files> = LOGS.iter().map(|(name, _)| load(name)).collect();
+    let all: Vec<Files> = LOGS.iter().map(|(name, _)| load(&corpus().join(name))).collect();
     // Files of another version would be refused, and nothing tried: record the corpus anew.
     let rows: Vec<usize> =
         all.iter().map(|files| start(files).expect("the corpus is of this format")).collect();

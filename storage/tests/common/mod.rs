@@ -8,6 +8,8 @@
     unreachable_pub
 )]
 
+pub mod files;
+
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
