@@ -175,8 +175,11 @@ fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
         tracing::warn!("the log ends in the middle of a record; the rest is cut off");
     }
     // What a killed server had written without seeing it synced was read, and will be relied on. A sync alone is not
-    // enough: after one that failed, at a start before, the next may say that all is well, and nothing of it lasts.
-    file.set_len(extent.last_len).map_err(io)?;
+    // enough: after one that failed, at a start before, the next may say that all is well, and nothing of it lasts. So
+    // the cut is made once more, and the end written again.
+    if extent.torn || segment.len() as u64 == extent.last_len {
+        file.set_len(extent.last_len).map_err(io)?;
+    }
     let written = segment.get(..usize::try_from(extent.last_len).unwrap_or(usize::MAX));
     let unsure = extent.last_len.saturating_sub(AT_ONCE as u64);
     let tail = written.and_then(|w| w.get(usize::try_from(unsure).unwrap_or(usize::MAX)..));
