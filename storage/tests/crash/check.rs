@@ -39,6 +39,17 @@ pub fn check(db: &Arc<Database>, state: &State, salt: u32) -> Verdict {
     Ok(())
 }
 
+/// Whether no sequence gives a value again, with nobody using them.
+pub fn same_sequences(db: &Arc<Database>, state: &State) -> Verdict {
+    let txn = db.begin(Isolation::RepeatableRead, true).map_err(|e| e.to_string())?;
+    for (oid, want) in &state.sequences {
+        let at = txn.use_sequence(*oid).map_err(|e| e.to_string())?.state();
+        let next = at.last + i64::from(at.called);
+        ensure!(next >= want.least, "sequence {oid}: the next value is {next}, known {want:?}");
+    }
+    Ok(())
+}
+
 /// Whether there are the tables, indexes and sequences that should be, and no others.
 pub fn same_objects(db: &Arc<Database>, state: &State) -> Verdict {
     let catalog = db.catalog();

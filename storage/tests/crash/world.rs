@@ -10,7 +10,7 @@ use vicinity_storage::disk::sim::{Fault, SimDisk};
 use vicinity_storage::{Database, Options, Savepoint, Transaction};
 use vicinity_types::{Oid, PgError};
 
-use crate::check::{Verdict, check, ensure};
+use crate::check::{Verdict, check, ensure, same_sequences};
 use crate::model::{Effect, Entry, State, possible};
 use crate::tables::Kind;
 use crate::tamper::{self, Mutation};
@@ -258,7 +258,8 @@ impl World {
         let mut whys = BTreeSet::new();
         let count = states.len();
         for state in states {
-            match check(&self.db, &state, salt) {
+            let same = check(&self.db, &state, salt);
+            match same.and_then(|()| same_sequences(&self.db, &state)) {
                 Ok(()) => {
                     self.base = state;
                     self.live = self.base.clone();
