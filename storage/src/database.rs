@@ -32,7 +32,7 @@ use crate::table::Table;
 use crate::txn::locks::Locks;
 use crate::txn::relation_lock::{LockInfo, LockTarget, RelationLock, RelationLocks};
 use crate::txn::waits::Waits;
-use crate::txn::{Isolation, Transaction};
+use crate::txn::{Isolation, Transaction, prepared};
 use crate::wal::{OnFatal, Wal};
 
 /// How a database is opened.
@@ -93,6 +93,7 @@ pub struct Database {
     pub(crate) checkpoints: Checkpoints,
     /// Rows out of memory, if there is a budget.
     pub(crate) cold: Option<Arc<Cold>>,
+    pub(crate) prepared: prepared::Registry,
     catalog: ArcSwap<Catalog>,
     stores: RwLock<HashMap<u64, Arc<Store>>>,
     sequences: RwLock<HashMap<Oid, Arc<Sequence>>>,
@@ -123,6 +124,9 @@ pub(crate) struct Recovered {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) cold: Option<Arc<Cold>>,
     pub(crate) wal: Arc<Wal>,
+    pub(crate) prepared: Vec<prepared::file::Image>,
+    /// The rows of unlogged tables are there.
+    pub(crate) unlogged: bool,
 }
 
 impl Database {
@@ -153,6 +157,7 @@ impl Database {
             builds: Builds::default(),
             checkpoints: recovered.checkpoints,
             cold: recovered.cold,
+            prepared: prepared::Registry::default(),
             catalog: ArcSwap::from_pointee(recovered.catalog),
             stores: RwLock::new(recovered.stores),
             sequences: RwLock::new(recovered.sequences),
@@ -164,6 +169,9 @@ impl Database {
             compiler: OnceLock::new(),
             options,
         });
+        for image in recovered.prepared {
+            prepared::restore(&db, image, recovered.unlogged)?;
+        }
         if db.options.vacuum {
             *db.vacuum.lock() = Some(vacuum::start(&db)?);
         }
@@ -193,6 +201,7 @@ impl Database {
             }
         }
         rebuild_all(&jobs, &self.core.clock);
+        self.prepared.index_again(self, &jobs);
     }
 
     /// A computed index that knows what its expressions mean from now on, and its storage.
@@ -375,6 +384,11 @@ impl Database {
     /// A fresh object id.
     pub fn new_oid(&self) -> Oid {
         self.next_oid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Object ids up to this are not given out again.
+    pub(crate) fn oids_in_use(&self, last: Oid) {
+        self.next_oid.fetch_max(last.saturating_add(1), Ordering::Relaxed);
     }
 
     /// The next object id and the next storage's.

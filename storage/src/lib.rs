@@ -39,6 +39,8 @@ pub use table::{
 pub use txn::locks::{LockMode, WaitHook, blocking, set_wait_hook};
 pub use txn::relation_lock::{LockInfo, LockTarget, RelationLock};
 pub use txn::waits::AdvisoryLock;
-pub use txn::{CommitTicket, Interrupt, Isolation, ReadInfo, Savepoint, Transaction};
+pub use txn::{
+    CommitTicket, Interrupt, Isolation, Prepare, PreparedInfo, ReadInfo, Savepoint, Transaction,
+};
 pub use vicinity_indexes::{PAGE, Progress};
 pub use wal::{Lsn, Wal};

@@ -1,12 +1,13 @@
 //! Opening a data directory: what was committed before comes back.
 //!
 //! ```text
-//!  FORMAT          "vicinity 2": checked before anything else is touched
+//!  FORMAT          "vicinity 3": checked before anything else is touched
 //!  LOCK            held while a server runs
 //!  CHECKPOINT      what there is to begin with, and from where the log is read
 //!  image/          files that it names
 //!  wal/N.wal       the log
 //!  cold/           rows that memory had no room for; of no use to the next server
+//!  prepared/       transactions that wait for COMMIT PREPARED
 //!  unlogged        rows of unlogged tables, after a clean stop only
 //! ```
 //!
@@ -29,7 +30,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use crate::catalog::Catalog;
 use crate::catalog::change::{Key, LoggedChange};
 use crate::catalog::model::{Object, Persistence, RelationKind, TypeKind};
-use crate::checkpoint::manifest::{CHECKPOINTED, LOG_ONLY, Manifest};
+use crate::checkpoint::manifest::{CHECKPOINTED, LOG_ONLY, Manifest, PREPARED};
 use crate::checkpoint::rows::{RowsOf, load};
 use crate::checkpoint::{self, Checkpoints, unlogged};
 use crate::cold::Cold;
@@ -44,6 +45,7 @@ use crate::store::index::IndexStore;
 use crate::store::rebuild::{Job, rebuild_all};
 use crate::store::{Layout, Store};
 use crate::txn::log::{Op, Ops};
+use crate::txn::prepared::file;
 use crate::wal::reader::{self, io_error};
 use crate::wal::record::{self, Record, SEGMENT_HEADER};
 use crate::wal::{AT_ONCE, DIR, Lsn, Wal, segment_path};
@@ -61,6 +63,8 @@ struct Outline {
     void: StdHashMap<Xid, Vec<(u64, u64)>>,
     max_xid: Xid,
     max_oid: Oid,
+    /// Transactions that were prepared, and whether the log has seen them commit.
+    prepared: StdHashMap<Xid, bool>,
 }
 
 /// What the second pass fills.
@@ -78,13 +82,19 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     claim(disk.as_ref())?;
     let manifest = Manifest::read(disk.as_ref())?;
     let segments = reader::segments_from(disk.as_ref(), manifest.replay)?;
+    let mut prepared = file::read(disk.as_ref())?;
     let mut outline = Outline::behind(&manifest);
+    outline.prepared = prepared.iter().map(|p| (p.xid, false)).collect();
     let read = |f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>| {
         reader::read(disk.as_ref(), &segments, manifest.replay, f)
     };
     let extent = read(&mut |at, record| outline.note(at, &record))?;
     if extent.end < manifest.cut {
         return Err(record::corrupt("it ends before the last checkpoint"));
+    }
+    forget_committed(disk.as_ref(), &mut prepared, &outline)?;
+    for image in &prepared {
+        outline.note_prepared(image)?;
     }
     let next_segment = cut(disk.as_ref(), &extent)?;
     let limit = options.memory_limit;
@@ -93,9 +103,24 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     read(&mut |at, record| state.apply(&outline, at, record))?;
     state.drop_leftovers();
     let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
-    unlogged::restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
+    let unlogged = unlogged::restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
     settle(disk.as_ref(), &manifest)?;
-    state.finish(disk, wal, &outline, manifest)
+    let recovered = state.finish(disk, wal, &outline, manifest)?;
+    Ok(Recovered { prepared, unlogged, ..recovered })
+}
+
+/// Removes the files of transactions that have committed since they were prepared.
+fn forget_committed(
+    disk: &dyn Disk,
+    prepared: &mut Vec<file::Image>,
+    outline: &Outline,
+) -> Result<()> {
+    let committed = |xid: Xid| outline.prepared.get(&xid).is_some_and(|committed| *committed);
+    for image in prepared.extract_if(.., |image| committed(image.xid)) {
+        file::remove_of(disk, image.xid)?;
+    }
+    // A file that was read is relied on from now on, as is one that was removed.
+    file::sync(disk)
 }
 
 /// A manifest that was read is made to last before anything relies on it; what an interrupted checkpoint left is
@@ -137,9 +162,12 @@ fn claim(disk: &dyn Disk) -> Result<()> {
     let io = |e: std::io::Error| io_error("set up the data directory", &e);
     disk.make_dir(DIR).map_err(io)?;
     disk.make_dir(checkpoint::DIR).map_err(io)?;
+    disk.make_dir(file::DIR).map_err(io)?;
     match read_all(disk, FORMAT) {
         // Whoever made it, or the directories, may have been killed before they lasted.
-        Ok(text) if text == LOG_ONLY || text == CHECKPOINTED => disk.sync_dir(".").map_err(io),
+        Ok(text) if [LOG_ONLY, CHECKPOINTED, PREPARED].contains(&text.as_slice()) => {
+            disk.sync_dir(".").map_err(io)
+        }
         Ok(text) => Err(PgError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "the data directory was written by an incompatible version",
@@ -147,7 +175,7 @@ fn claim(disk: &dyn Disk) -> Result<()> {
         .detail(format!(
             "It says \"{}\"; this server reads \"{}\".",
             String::from_utf8_lossy(&text).trim(),
-            String::from_utf8_lossy(CHECKPOINTED).trim()
+            String::from_utf8_lossy(PREPARED).trim()
         ))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             if !reader::segments(disk)?.is_empty() {
@@ -196,6 +224,7 @@ impl Outline {
             void: StdHashMap::new(),
             max_xid: manifest.next_xid.saturating_sub(1),
             max_oid: manifest.next_oid.saturating_sub(1),
+            prepared: StdHashMap::new(),
         }
     }
 
@@ -208,6 +237,9 @@ impl Outline {
                 if at > self.cut {
                     self.committed.insert(*xid);
                 }
+                if let Some(committed) = self.prepared.get_mut(xid) {
+                    *committed = true;
+                }
                 for change in record::decode_changes(changes)? {
                     self.max_oid = self.max_oid.max(change.oid());
                 }
@@ -216,6 +248,15 @@ impl Outline {
                 self.void.entry(*xid).or_default().push((*from, *to));
             }
             Record::Sequence { oid, .. } => self.max_oid = self.max_oid.max(*oid),
+        }
+        Ok(())
+    }
+
+    /// Takes a transaction in that is still prepared.
+    fn note_prepared(&mut self, image: &file::Image) -> Result<()> {
+        self.max_xid = self.max_xid.max(image.xid);
+        for change in record::decode_changes(&image.changes)? {
+            self.max_oid = self.max_oid.max(change.oid());
         }
         Ok(())
     }
@@ -279,7 +320,7 @@ impl State {
                 Op::Insert { store, row, tuple } | Op::Update { store, row, tuple } => {
                     (store, row, Some(tuple))
                 }
-                Op::Delete { store, row } => (store, row, None),
+                Op::Delete { store, row } | Op::Leave { store, row } => (store, row, None),
             };
             self.replayed.insert(store);
             let rows = self.rows.entry(store).or_insert_with(|| Rows::new(self.cold.clone()));
@@ -407,6 +448,8 @@ impl State {
             wal,
             checkpoints: Checkpoints::after(manifest),
             cold: self.cold,
+            prepared: Vec::new(),
+            unlogged: false,
         })
     }
 }

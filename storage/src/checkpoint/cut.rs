@@ -42,6 +42,7 @@ impl<'a> Cut<'a> {
         let alone = db.commit.lock();
         let place = OwnPlace::take(clock)?;
         let (lsn, sent) = db.wal.streams(|xid| clock.is_running(xid));
+        let prepared = db.prepared.oldest();
         let catalog = db.catalog();
         let stores = db.stores();
         let sequences = db.sequences();
@@ -60,7 +61,7 @@ impl<'a> Cut<'a> {
             ts: place.ts,
             place: Some(place),
             lsn,
-            replay: sent.unwrap_or(lsn),
+            replay: [sent, prepared].into_iter().flatten().fold(lsn, Lsn::min),
             catalog,
             stores,
             all,

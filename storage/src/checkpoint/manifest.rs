@@ -32,6 +32,8 @@ const FORMAT: &str = "FORMAT";
 pub(crate) const LOG_ONLY: &[u8] = b"vicinity 1\n";
 /// There may be a manifest.
 pub(crate) const CHECKPOINTED: &[u8] = b"vicinity 2\n";
+/// There may be prepared transactions too.
+pub(crate) const PREPARED: &[u8] = b"vicinity 3\n";
 
 /// A file of the rows of one part of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +110,15 @@ fn take_oid(rest: &mut &[u8]) -> Result<Oid> {
     Oid::try_from(take_varint(rest)?).map_err(|_| damaged("an object id is out of range"))
 }
 
-/// Makes sure that a server that knows no checkpoints does not take the log for all there is.
-pub(super) fn announce(disk: &dyn Disk) -> Result<()> {
+/// Makes sure that a server that knows no checkpoints, or no prepared transactions, does not take what it knows for all
+/// there is.
+pub(crate) fn announce(disk: &dyn Disk, format: &[u8]) -> Result<()> {
     let io = |e: std::io::Error| io_error("mark the data directory", &e);
-    disk.make_dir(DIR).map_err(io)?;
-    if read_all(disk, FORMAT).map_err(io)? == CHECKPOINTED {
+    // They are in order.
+    if read_all(disk, FORMAT).map_err(io)?.as_slice() >= format {
         return Ok(());
     }
-    replace(disk, ".", FORMAT, CHECKPOINTED).map_err(io)
+    replace(disk, ".", FORMAT, format).map_err(io)
 }
 
 impl Manifest {

@@ -14,7 +14,8 @@
 //!
 //! - `cut`, the end of the log,
 //! - a snapshot of the present, the catalog, and which storages and sequences there are,
-//! - `replay`, the first place in the log of anything that a transaction still running has sent ahead, or `cut`.
+//! - `replay`, the first place in the log of anything that a transaction still running has sent ahead, or of the commit
+//!   record of a prepared one whose file may come again (see [`crate::txn::prepared`]), or `cut`.
 //!
 //! So the snapshot sees a transaction exactly if its commit record ends at or before `cut`: what it sees of the catalog
 //! and of the rows is written, at leisure and without any lock. Recovery loads that and reads the log from `replay`.
@@ -185,6 +186,7 @@ impl Database {
         if !due(&state) {
             return Ok(CheckpointInfo::default());
         }
+        self.prepared.settle(self.disk.as_ref())?;
         let cut = Cut::take(self)?;
         let sequences = cut.sequences(ending);
         let last = &state.last;
@@ -223,7 +225,7 @@ impl Run<'_> {
         cut: Cut<'_>,
         sequences: Vec<manifest::SequenceImage>,
     ) -> Result<CheckpointInfo> {
-        manifest::announce(self.disk)?;
+        manifest::announce(self.disk, manifest::CHECKPOINTED)?;
         let mut made = Vec::new();
         let (manifest, parts, images) = match self.write(state, cut, sequences, &mut made) {
             Ok(written) => written,

@@ -51,11 +51,11 @@ pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
         .map_err(|e| io_error("keep unlogged tables", &e))
 }
 
-/// Takes the rows of unlogged tables over, if the last stop was clean.
-pub(crate) fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> Result<()> {
+/// Takes the rows of unlogged tables over, if the last stop was clean; whether it was.
+pub(crate) fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> Result<bool> {
     let bytes = match read_all(disk, UNLOGGED) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(io_error("read unlogged tables", &e)),
     };
     let io = |e: std::io::Error| io_error("remove the file of unlogged tables", &e);
@@ -69,7 +69,7 @@ pub(crate) fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> 
     let crc = u32::from_le_bytes(record::take(&mut rest)?);
     if at != lsn || crc != crc32fast::hash(rest) {
         tracing::warn!("the file of unlogged tables does not fit the log; they start empty");
-        return Ok(());
+        return Ok(false);
     }
     let guard = pin();
     while !rest.is_empty() {
@@ -86,5 +86,5 @@ pub(crate) fn restore_unlogged(disk: &dyn Disk, lsn: u64, state: &mut State) -> 
             rest = after;
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -145,6 +145,19 @@ impl Clock {
         Err(PgError::new(SqlState::CONFIGURATION_LIMIT_EXCEEDED, "too many transactions at once"))
     }
 
+    /// Recovery: a transaction of before runs again.
+    pub(crate) fn resume(&self, xid: Xid, owner: Owner) -> Result<()> {
+        let taken = || PgError::internal("two transactions have one place");
+        let slot = self.slot(xid).ok_or_else(taken)?;
+        slot.xid
+            .compare_exchange(0, RESERVED, Ordering::AcqRel, Ordering::Relaxed)
+            .map_err(|_| taken())?;
+        slot.commit.store(0, Ordering::Release);
+        slot.owner.store(owner, Ordering::Release);
+        slot.xid.store(xid, Ordering::Release);
+        Ok(())
+    }
+
     /// Makes the transaction's work visible to snapshots taken from now on. The caller holds the
     /// commit lock. Returns the timestamp its versions are to be stamped with.
     pub(crate) fn publish(&self, xid: Xid) -> u64 {

@@ -1,6 +1,7 @@
 //! A session's place among the snapshots in use, and among the holders of locks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vicinity_types::Result;
 
@@ -18,6 +19,8 @@ pub struct SnapshotPlace {
     pub(crate) db: Arc<Database>,
     pub(crate) slot: u32,
     pub(crate) held: Arc<Held>,
+    /// A prepared transaction keeps it.
+    stays: AtomicBool,
 }
 
 impl SnapshotPlace {
@@ -25,12 +28,25 @@ impl SnapshotPlace {
     pub fn open(db: &Arc<Database>) -> Result<Arc<SnapshotPlace>> {
         let slot = db.core.clock.open_snapshots()?;
         let held = db.core.relations.open_place(slot);
-        Ok(Arc::new(SnapshotPlace { db: db.clone(), slot, held }))
+        Ok(SnapshotPlace::again(db, slot, held))
+    }
+
+    /// One that was left with [`SnapshotPlace::stay`].
+    pub(crate) fn again(db: &Arc<Database>, slot: u32, held: Arc<Held>) -> Arc<SnapshotPlace> {
+        Arc::new(SnapshotPlace { db: db.clone(), slot, held, stays: AtomicBool::new(false) })
+    }
+
+    /// It is not given back when nobody has it any more.
+    pub(crate) fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for SnapshotPlace {
     fn drop(&mut self) {
+        if self.stays.load(Ordering::Relaxed) {
+            return;
+        }
         self.db.core.relations.close_place(self.slot);
         self.db.core.clock.close_snapshots(self.slot);
     }

@@ -3,6 +3,7 @@
 //! a row lies that is not in memory ([`crate::cold`]).
 #![allow(unsafe_code)]
 
+use std::collections::HashSet;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -312,6 +313,23 @@ impl Rows {
         self.next.fetch_max(row + 1, Ordering::AcqRel);
         self.make_slot(row)?;
         self.install(row, version)
+    }
+
+    /// After recovery: these rows are about to be inserted again, and are nobody else's.
+    pub(crate) fn claim(&self, rows: &HashSet<RowId>) -> Result<()> {
+        let Some(last) = rows.iter().max().copied() else { return Ok(()) };
+        if last >> 42 != 0 {
+            return Err(PgError::new(SqlState::DATA_CORRUPTED, "row id is out of range"));
+        }
+        let mut free = self.free.lock();
+        let end = self.next.fetch_max(last + 1, Ordering::AcqRel);
+        free.extend(end..=last);
+        free.retain(|row| !rows.contains(row));
+        for row in (end..=last).chain(rows.iter().copied()) {
+            self.make_slot(row)?;
+        }
+        self.free_hint.store(free.len(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// After recovery: every empty slot below the end is free again.

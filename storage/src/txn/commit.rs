@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
 use vicinity_types::Result;
 
 use super::undo::Undo;
@@ -49,34 +50,45 @@ impl Transaction {
                     return Err(e);
                 }
             };
-            for key in inner.locks.drain(..) {
-                self.place.db.core.locks.release(key, xid);
-            }
-            stamp(inner, xid, ts);
-            self.place.db.core.clock.finish(xid, Some(ts));
-            inner.stores.iter().for_each(count);
-            self.watch_changes(&inner.changes);
-            self.place.db.retire(&inner.changes);
+            self.published(inner, xid, ts);
         }
         if watched != 0 && self.watched.swap(0, Ordering::Relaxed) != 0 {
             self.place.db.core.clock.serializable.commit(self.place.slot, watched, || 0);
         }
-        self.ended.store(true, Ordering::Release);
-        let relations = std::mem::take(&mut inner.relations);
-        *inner = Inner { relations, ..Inner::default() };
-        drop(guard);
-        self.unlock_relations();
-        self.place.db.core.clock.idle(self.place.slot);
+        self.end_committed(guard);
         let after = Some(self.after.load(Ordering::Relaxed)).filter(|lsn| *lsn > 0);
         let lsn = lsn.max(after).filter(|_| self.synchronous.load(Ordering::Relaxed));
         Ok(CommitTicket { lsn })
     }
 
+    /// After that moment.
+    pub(super) fn published(&self, inner: &mut Inner, xid: Xid, ts: u64) {
+        for key in inner.locks.drain(..) {
+            self.place.db.core.locks.release(key, xid);
+        }
+        stamp(inner, xid, ts);
+        self.place.db.core.clock.finish(xid, Some(ts));
+        inner.stores.iter().for_each(count);
+        self.watch_changes(&inner.changes);
+        self.place.db.retire(&inner.changes);
+    }
+
+    /// It is over.
+    pub(super) fn end_committed(&self, mut inner: MutexGuard<'_, Inner>) {
+        self.ended.store(true, Ordering::Release);
+        let relations = std::mem::take(&mut inner.relations);
+        *inner = Inner { relations, ..Inner::default() };
+        drop(inner);
+        self.unlock_relations();
+        self.place.db.core.clock.idle(self.place.slot);
+    }
+
     /// The moment of the commit, alone under the lock.
-    fn publish(&self, inner: &mut Inner, xid: Xid) -> Result<(Option<Lsn>, u64)> {
+    pub(super) fn publish(&self, inner: &mut Inner, xid: Xid) -> Result<(Option<Lsn>, u64)> {
         let ddl = logged_changes(inner)?;
         let (base, ops) = inner.log.unsent();
-        let silent = ops.is_empty() && !inner.log.streamed() && ddl.is_empty();
+        let said = !ops.is_empty() || inner.log.streamed() || !ddl.is_empty();
+        let silent = !said && !inner.prepared;
         let record = (!silent).then(|| self.place.db.wal.commit_record(xid, base, ops, &ddl));
         for (from, to) in inner.log.void() {
             self.place.db.wal.append_void(xid, *from, *to)?;
@@ -89,6 +101,7 @@ impl Transaction {
             for change in &inner.changes {
                 catalog.apply(change)?;
             }
+            self.place.db.prepared.allow(&catalog, xid)?;
             merged = Some(Arc::new(catalog));
         }
         let lsn = record.map(|r| self.place.db.wal.append(r)).transpose()?;
@@ -110,7 +123,7 @@ impl Transaction {
 
 /// The catalog changes, and where changed sequences stand, as the WAL holds them; empty if there are
 /// none.
-fn logged_changes(inner: &Inner) -> Result<Vec<u8>> {
+pub(super) fn logged_changes(inner: &Inner) -> Result<Vec<u8>> {
     if inner.changes.is_empty() && inner.sequences.is_empty() {
         return Ok(Vec::new());
     }

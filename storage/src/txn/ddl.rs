@@ -144,7 +144,7 @@ impl Transaction {
         }
     }
 
-    fn change(&self, inner: &mut Inner, change: Change) -> Result<()> {
+    pub(super) fn change(&self, inner: &mut Inner, change: Change) -> Result<()> {
         let latest = self.place.db.catalog().version();
         let mut next: Catalog = (*self.catalog_locked(inner)).clone();
         next.apply(&change)?;

@@ -120,6 +120,12 @@ impl Locks {
         strong.or_else(|| others().next().filter(|_| !keeps_key())).map(|(x, _)| *x)
     }
 
+    /// How a transaction has it locked.
+    pub(crate) fn mode(&self, key: LockKey, xid: Xid) -> Option<LockMode> {
+        let map = self.shard(&key)?.lock();
+        map.get(&key)?.iter().find(|(x, _)| *x == xid).map(|(_, mode)| *mode)
+    }
+
     /// Gives a lock back.
     pub(crate) fn release(&self, key: LockKey, xid: Xid) {
         let Some(shard) = self.shard(&key) else { return };

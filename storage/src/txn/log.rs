@@ -9,6 +9,8 @@
 //!  insert  2, varint row, varint length, tuple
 //!  update  3, varint row, varint length, tuple
 //!  delete  4, varint row
+//!  leave   5, varint row                 deleted because it went to another partition; in files of prepared
+//!                                        transactions only
 //! ```
 
 use vicinity_types::{PgError, Result, SqlState};
@@ -19,6 +21,7 @@ const OP_STORE: u8 = 1;
 const OP_INSERT: u8 = 2;
 const OP_UPDATE: u8 = 3;
 const OP_DELETE: u8 = 4;
+const OP_LEAVE: u8 = 5;
 
 /// A chunk is sent when it is this long.
 pub(crate) const CHUNK: usize = 256 << 10;
@@ -37,6 +40,12 @@ pub(crate) struct TxnLog {
 }
 
 impl TxnLog {
+    /// A stream that goes on at `position`: what was sent before is taken back.
+    pub(crate) fn after(position: u64) -> TxnLog {
+        let void = if position > 0 { vec![(0, position)] } else { Vec::new() };
+        TxnLog { bytes: Vec::new(), base: position, store: 0, void }
+    }
+
     /// Where the stream ends now.
     pub(crate) fn position(&self) -> u64 {
         self.base + self.bytes.len() as u64
@@ -87,8 +96,16 @@ impl TxnLog {
     }
 
     pub(crate) fn delete(&mut self, store: u64, row: RowId) {
+        self.gone(OP_DELETE, store, row);
+    }
+
+    pub(crate) fn leave(&mut self, store: u64, row: RowId) {
+        self.gone(OP_LEAVE, store, row);
+    }
+
+    fn gone(&mut self, op: u8, store: u64, row: RowId) {
         self.about(store);
-        self.bytes.push(OP_DELETE);
+        self.bytes.push(op);
         put_varint(&mut self.bytes, row);
     }
 
@@ -115,6 +132,19 @@ pub(crate) enum Op<'a> {
     Insert { store: u64, row: RowId, tuple: &'a [u8] },
     Update { store: u64, row: RowId, tuple: &'a [u8] },
     Delete { store: u64, row: RowId },
+    Leave { store: u64, row: RowId },
+}
+
+impl Op<'_> {
+    /// The storage it is about.
+    pub(crate) fn store(&self) -> u64 {
+        match self {
+            Op::Insert { store, .. }
+            | Op::Update { store, .. }
+            | Op::Delete { store, .. }
+            | Op::Leave { store, .. } => *store,
+        }
+    }
 }
 
 /// Reads the operations of a chunk.
@@ -143,6 +173,7 @@ impl<'a> Ops<'a> {
                     None
                 }
                 OP_DELETE => Some(Op::Delete { store: self.store, row: first }),
+                OP_LEAVE => Some(Op::Leave { store: self.store, row: first }),
                 OP_INSERT | OP_UPDATE => {
                     let len = usize::try_from(take_varint(&mut rest)?).map_err(|_| corrupt())?;
                     let (tuple, after) = rest.split_at_checked(len).ok_or_else(corrupt)?;

@@ -5,6 +5,7 @@ mod ddl;
 mod locking;
 pub(crate) mod locks;
 pub(crate) mod log;
+pub(crate) mod prepared;
 pub(crate) mod relation_lock;
 mod sequence;
 pub(crate) mod serializable;
@@ -33,6 +34,7 @@ pub use commit::CommitTicket;
 pub(crate) use ddl::no_table;
 use locks::LockKey;
 use log::TxnLog;
+pub use prepared::{Prepare, PreparedInfo};
 use relation_lock::RelationLock;
 use undo::Undo;
 use waits::Owner;
@@ -115,6 +117,8 @@ struct Inner {
     floor: usize,
     stores: SmallVec<[Touched; 2]>,
     log: TxnLog,
+    /// It waits for COMMIT PREPARED: that has to be in the log, even if nothing was written.
+    prepared: bool,
     changes: Vec<Change>,
     /// Sequences it made, changed or restarted.
     sequences: Vec<(Oid, Arc<Sequence>)>,
@@ -166,6 +170,15 @@ pub(crate) enum Change1 {
 impl Transaction {
     pub(crate) fn begin(place: Arc<SnapshotPlace>, isolation: Isolation, read_only: bool) -> Self {
         let owner = place.held.begin(place.slot);
+        Transaction::new(place, owner, isolation, read_only)
+    }
+
+    fn new(
+        place: Arc<SnapshotPlace>,
+        owner: Owner,
+        isolation: Isolation,
+        read_only: bool,
+    ) -> Transaction {
         Transaction {
             owner,
             isolation: Mutex::new(isolation),
@@ -418,7 +431,7 @@ impl Transaction {
         touched.inserted += 1;
         if touched.store.logged() {
             inner.log.insert(touched.store.id, row, tuple);
-            self.stream(inner, w.xid)?;
+            self.stream(&mut inner.log, w.xid)?;
         }
         Ok(before)
     }
@@ -450,15 +463,15 @@ impl Transaction {
                 }
             }
         }
-        self.stream(inner, w.xid)
+        self.stream(&mut inner.log, w.xid)
     }
 
     /// Sends a long log's bytes ahead.
-    fn stream(&self, inner: &mut Inner, xid: Xid) -> Result<()> {
-        if inner.log.is_long() {
-            let (base, bytes) = inner.log.unsent();
+    fn stream(&self, log: &mut TxnLog, xid: Xid) -> Result<()> {
+        if log.is_long() {
+            let (base, bytes) = log.unsent();
             self.place.db.wal.append_chunk(xid, base, bytes)?;
-            inner.log.sent();
+            log.sent();
         }
         Ok(())
     }

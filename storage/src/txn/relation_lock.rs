@@ -114,7 +114,8 @@ impl RelationLock {
         self >= Share
     }
 
-    fn of(number: u8) -> Option<RelationLock> {
+    /// The mode of this number.
+    pub(crate) fn of(number: u8) -> Option<RelationLock> {
         RelationLock::ALL.get(usize::from(number).wrapping_sub(1)).copied()
     }
 }
@@ -172,6 +173,16 @@ impl Held {
         let owner = (last + 1) << 32 | u64::from(place);
         self.owner.store(owner, Ordering::Relaxed);
         owner
+    }
+
+    /// The present transaction.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    /// The weak locks of the present transaction.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = (Oid, RelationLock)> {
+        self.seen()
     }
 
     /// Whose the place is.

@@ -52,7 +52,7 @@ impl Transaction {
         self.put_sequence(inner, oid, next);
     }
 
-    fn put_sequence(&self, inner: &mut Inner, oid: Oid, sequence: Sequence) {
+    pub(super) fn put_sequence(&self, inner: &mut Inner, oid: Oid, sequence: Sequence) {
         let before = inner.own_sequence(oid).cloned();
         inner.sequences.retain(|(have, _)| *have != oid);
         inner.sequences.push((oid, Arc::new(sequence)));

@@ -43,11 +43,12 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use super::prepared::file::Watched;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::version::VersionRef;
 use crate::mvcc::{RowId, Snapshot, Xid};
 use predicate::Limit;
-use state::State;
+use state::{State, Xact};
 
 pub(crate) use reads::{Changed, Noted, Target};
 
@@ -115,6 +116,23 @@ impl Serializable {
             place.id.store(id, Ordering::Release);
         }
         Begun { ts, id }
+    }
+
+    /// A prepared transaction of before a restart.
+    pub(crate) fn resume(&self, clock: &Clock, slot: u32, xid: Xid, of: &Watched) -> Id {
+        let mut state = self.state.lock();
+        let id = state.resume(slot, clock.now(), xid, of);
+        if let Some(place) = self.place(slot) {
+            place.id.store(id, Ordering::Release);
+        }
+        id
+    }
+
+    /// The tables a transaction has read and written.
+    pub(crate) fn tables(&self, id: Id) -> Watched {
+        let state = self.state.lock();
+        let of = |x: &Xact| Watched { reads: x.reads.clone(), wrote: x.wrote.clone() };
+        state.get(id).map(of).unwrap_or_default()
     }
 
     /// It has got its id.

@@ -8,6 +8,7 @@ use vicinity_types::Oid;
 use super::reads::{Noted, Reads, Target};
 use super::{Id, Reason, Seq};
 use crate::mvcc::Xid;
+use crate::txn::prepared::file::Watched;
 
 /// Committed transactions known in full, before the oldest are known by what they did only.
 pub(super) const FINISHED: usize = 2048;
@@ -135,6 +136,24 @@ impl State {
             self.by_xid.insert(xid, id);
         }
         self.xacts.insert(id, xact);
+        id
+    }
+
+    /// A prepared transaction of before a restart: whom it depends on and who on it is not known any more, so
+    /// everybody may.
+    pub(super) fn resume(&mut self, slot: u32, ts: u64, xid: Xid, of: &Watched) -> Id {
+        let id = self.begin(slot, ts, xid, false);
+        self.seq += 1;
+        let seq = self.seq;
+        if let Some(xact) = self.xacts.get_mut(&id) {
+            xact.prepared = seq;
+            xact.old_reader = true;
+            xact.old_writer = true;
+            xact.wrote.clone_from(&of.wrote);
+        }
+        for table in &of.reads {
+            self.note(id, *table, Target::Table);
+        }
         id
     }
 
