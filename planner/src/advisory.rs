@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use vicinity_storage::{AdvisoryLock, Transaction};
+use vicinity_storage::{AdvisoryLock, Transaction, Xid};
 use vicinity_types::{PgError, Result, SqlState};
 
 /// What is locked: one number, or two; they never meet.
@@ -145,6 +145,62 @@ impl Advisory {
         self.release(pid, |hold| hold.transaction = 0);
     }
 
+    /// Who has the locks of a prepared transaction: no process.
+    pub fn of_prepared(xid: Xid) -> i32 {
+        -1 - i32::try_from(xid & 0x3fff_ffff).unwrap_or(0)
+    }
+
+    /// The locks of a session's transaction, for [`Advisory::restore`]. An error if the session has one of them too.
+    pub fn of_transaction(&self, pid: i32) -> Result<Vec<u8>> {
+        let held = self.held.lock();
+        let mut out = Vec::new();
+        for (key, holds) in held.iter() {
+            let own = || holds.iter().filter(|h| h.pid == pid);
+            if own().any(|h| h.session > 0) && own().any(|h| h.transaction > 0) {
+                return Err(PgError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot PREPARE while holding both session-level and transaction-level locks on \
+                     the same object",
+                ));
+            }
+            for hold in own().filter(|h| h.transaction > 0) {
+                let (two, bytes) = match *key {
+                    Key::One(key) => (false, key.to_le_bytes()),
+                    Key::Two(a, b) => {
+                        let both =
+                            u64::from(a.cast_unsigned()) | u64::from(b.cast_unsigned()) << 32;
+                        (true, both.to_le_bytes())
+                    }
+                };
+                out.extend([u8::from(two), u8::from(hold.shared)]);
+                out.extend(bytes);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The locks of a session's transaction are somebody else's from now on.
+    pub fn hand_over(&self, pid: i32, to: i32) {
+        let mut held = self.held.lock();
+        let own = |h: &&mut Hold| h.pid == pid && h.transaction > 0;
+        held.values_mut().flatten().filter(own).for_each(|hold| hold.pid = to);
+    }
+
+    /// A prepared transaction has its locks again.
+    pub fn restore(&self, pid: i32, mut locks: &[u8]) {
+        let mut held = self.held.lock();
+        while let Some(([two, shared, key @ ..], rest)) = locks.split_first_chunk::<10>() {
+            let bits = u64::from_le_bytes(*key);
+            let key = match *two {
+                0 => Key::One(bits.cast_signed()),
+                _ => Key::Two((bits as u32).cast_signed(), ((bits >> 32) as u32).cast_signed()),
+            };
+            let hold = Hold { pid, shared: *shared != 0, session: 0, transaction: 1 };
+            held.entry(key).or_default().push(hold);
+            locks = rest;
+        }
+    }
+
     /// `pg_advisory_unlock_all`
     pub fn unlock_all(&self, pid: i32) {
         self.release(pid, |hold| hold.session = 0);
@@ -163,6 +219,25 @@ impl Advisory {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn locks_of_prepared_transactions_are_nobodys() {
+        let locks = Advisory::default();
+        let how = |shared| How { shared, transaction: true };
+        assert!(locks.try_lock(1, Key::One(-5), how(false)).unwrap());
+        assert!(locks.try_lock(1, Key::Two(-1, 7), how(true)).unwrap());
+        let kept = locks.of_transaction(1).unwrap();
+        locks.hand_over(1, Advisory::of_prepared(9));
+        let again = Advisory::default();
+        again.restore(Advisory::of_prepared(9), &kept);
+        for locks in [locks, again] {
+            locks.end_transaction(1);
+            assert!(!locks.try_lock(1, Key::One(-5), how(false)).unwrap());
+            assert!(locks.try_lock(1, Key::Two(-1, 7), how(true)).unwrap());
+            locks.end_transaction(Advisory::of_prepared(9));
+            assert!(locks.try_lock(1, Key::One(-5), how(false)).unwrap());
+        }
+    }
 
     #[test]
     fn sharers_go_together_and_owners_alone() {

@@ -66,6 +66,9 @@ impl Engine {
             verifier: OnceLock::new(),
         });
         crate::exec::dml::IndexCompiler::install(&engine);
+        for prepared in engine.db.prepared_transactions() {
+            engine.advisory.restore(Advisory::of_prepared(prepared.xid), &prepared.extra);
+        }
         engine
     }
 

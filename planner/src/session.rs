@@ -4,6 +4,7 @@ mod block;
 mod ending;
 mod lifted;
 mod statements;
+mod two_phase;
 
 use std::sync::Arc;
 

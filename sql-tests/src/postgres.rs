@@ -92,6 +92,7 @@ impl Postgres {
             .arg("-D")
             .arg(&data)
             .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"])
+            .args(["-c", "max_prepared_transactions=10"])
             .args(["-c", "port=5432", "-c", &format!("unix_socket_directories={socket}")])
             .spawn()
             .unwrap();

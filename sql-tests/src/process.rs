@@ -30,6 +30,7 @@ pub async fn serve_if_asked() {
     let settings = Settings {
         listen: Some(vec!["127.0.0.1:0".to_owned()]),
         data: Some(PathBuf::from(data)),
+        settings: [("max_prepared_transactions".to_owned(), "4".to_owned())].into(),
         ..Settings::default()
     };
     let running = Running::start(&settings.finish().unwrap()).await.unwrap();

@@ -1,5 +1,7 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
+use std::collections::HashSet;
+
 use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_storage::{LockInfo, LockTarget};
 use vicinity_types::{Datum, Oid, Result, oid};
@@ -20,6 +22,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
         "pg_cursors" => cursors,
         "pg_locks" => locks,
         "pg_prepared_statements" => statements,
+        "pg_prepared_xacts" => prepared,
         _ => return None,
     })
 }
@@ -27,9 +30,18 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
 fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     let mut virtuals = std::collections::BTreeMap::new();
+    // Prepared transactions are in no session.
+    let prepared = ctx.engine.db.prepared_transactions().into_iter();
+    let prepared: HashSet<u32> = prepared.map(|p| p.place).collect();
+    let process = |place: u32, pid: i32| match prepared.contains(&place) {
+        true => Datum::Null,
+        false => int4(pid),
+    };
     for lock in ctx.engine.db.locks() {
         let (place, number) = lock.transaction;
-        virtuals.insert(lock.transaction, lock.pid);
+        if !prepared.contains(&place) {
+            virtuals.insert(lock.transaction, lock.pid);
+        }
         let (kind, relation, transaction) = match lock.target {
             LockTarget::Relation(oid) => ("relation", id(oid), Datum::Null),
             LockTarget::Transaction(xid) => {
@@ -44,7 +56,7 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("relation", relation),
             ("transactionid", transaction),
             ("virtualtransaction", text(format!("{place}/{number}"))),
-            ("pid", int4(lock.pid)),
+            ("pid", process(place, lock.pid)),
             ("mode", text(lock.mode.name())),
             ("granted", flag(lock.granted)),
             ("fastpath", flag(lock.fast)),
@@ -63,7 +75,7 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("page", page),
             ("tuple", tuple),
             ("virtualtransaction", text(format!("{}/0", read.place))),
-            ("pid", int4(read.pid)),
+            ("pid", process(read.place, read.pid)),
             ("mode", text("SIReadLock")),
             ("granted", flag(true)),
             ("fastpath", flag(false)),
@@ -79,6 +91,20 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("mode", text("ExclusiveLock")),
             ("granted", flag(true)),
             ("fastpath", flag(true)),
+        ]);
+    }
+    rows.done()
+}
+
+fn prepared(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    for prepared in ctx.engine.db.prepared_transactions() {
+        rows.push([
+            ("transaction", id(Oid::try_from(prepared.xid & 0xffff_ffff).unwrap_or_default())),
+            ("gid", text(&prepared.name)),
+            ("prepared", Datum::TimestampTz(prepared.at)),
+            ("owner", optional_text(ctx.catalog.role(prepared.owner).map(|r| r.name.as_str()))),
+            ("database", text(ctx.session.database())),
         ]);
     }
     rows.done()

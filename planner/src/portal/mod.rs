@@ -226,6 +226,11 @@ impl Portal {
         Ok(tables.iter().any(|t| t.oid == found.0).then_some(found))
     }
 
+    /// Whether it is a cursor WITH HOLD of a transaction that has not ended.
+    pub(crate) fn is_to_be_held(&self) -> bool {
+        !self.held && self.about.as_ref().is_some_and(|a| a.options.hold)
+    }
+
     /// The transaction is about to commit: a cursor WITH HOLD reads its rows, and stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
         match &mut self.run {

@@ -48,9 +48,9 @@ impl Session {
                 "SET"
             }
             Control::Snapshot(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
-            Control::Prepare(_) | Control::CommitPrepared(_) | Control::RollbackPrepared(_) => {
-                return Err(PgError::unsupported("two-phase commit"));
-            }
+            Control::Prepare(name) => return self.prepare_transaction(name),
+            Control::CommitPrepared(name) => return self.end_prepared(name, true),
+            Control::RollbackPrepared(name) => return self.end_prepared(name, false),
         };
         Ok(Execution::Done(tag.to_owned()))
     }

@@ -92,7 +92,7 @@ impl Surroundings<'_> {
     }
 
     /// What waited for the end of the transaction.
-    fn before_commit(&self, txn: &Arc<Transaction>) -> Result<()> {
+    pub(super) fn before_commit(&self, txn: &Arc<Transaction>) -> Result<()> {
         if txn.xid().is_none() {
             return Ok(());
         }
