@@ -28,7 +28,6 @@ const STATEMENTS: &[&str] = &[
     "alter text search",
     "alter user mapping",
     "cluster",
-    "commit prepared",
     "create access method",
     "create aggregate",
     "create cast",
@@ -71,8 +70,6 @@ const STATEMENTS: &[&str] = &[
     "drop user mapping",
     "import foreign schema",
     "load",
-    "prepare transaction",
-    "rollback prepared",
     "security label",
 ];
 
