@@ -134,7 +134,6 @@ const WORK: &str = "begin; \
     select from t where id = 2 for update; \
     create table u (id int primary key, e text); \
     create index on u (lower(e)); \
-    create index on t (upper(v)); \
     insert into u values (1, 'E'); \
     select pg_advisory_xact_lock(42); \
     prepare transaction 'p'";

@@ -15,7 +15,7 @@ use super::Prepare;
 use super::effect::{self, Effect};
 use super::file::{Counts, Image};
 use crate::catalog::Catalog;
-use crate::catalog::model::{Persistence, Relation};
+use crate::catalog::model::{Object, Persistence, Relation};
 use crate::checkpoint::manifest::{PREPARED, announce};
 use crate::database::Database;
 use crate::mvcc::Xid;
@@ -87,7 +87,14 @@ impl Transaction {
         let own = inner.catalog.as_ref().map_or(&catalog, |(_, own)| own);
         let locked = self.place.held.locks().chain(inner.relations.iter().copied());
         let wrote = inner.stores.iter().any(|t| t.store.persistence == Persistence::Temporary);
-        if wrote || locked.into_iter().any(|(oid, _)| of(own, oid) || of(&catalog, oid)) {
+        let objects = inner.changes.iter().flat_map(|c| [&c.before, &c.after]).flatten();
+        let mut relations = objects.filter_map(|object| match object {
+            Object::Relation(r) => Some(r),
+            _ => None,
+        });
+        let changed = relations.any(|r| is_temporary(r));
+        if wrote || changed || locked.into_iter().any(|(oid, _)| of(own, oid) || of(&catalog, oid))
+        {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot PREPARE a transaction that has operated on temporary objects",
