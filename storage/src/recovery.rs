@@ -133,12 +133,18 @@ fn settle(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
+/// The directories every data directory has; a start makes them before it says what they are.
+const OURS: [&str; 3] = [DIR, checkpoint::DIR, file::DIR];
+
 /// A directory that has something, but no database of this server's, is somebody else's.
 fn check_own(disk: &dyn Disk) -> Result<()> {
     let there = disk.list(".").map_err(|e| io_error("read the data directory", &e))?;
     // What a start that was killed leaves, and file systems make.
-    let free = ["LOCK", "FORMAT.new", DIR, checkpoint::DIR, "lost+found"];
-    let own = |name: &&String| free.contains(&name.as_str()) || name.starts_with('.');
+    let free = ["LOCK", "FORMAT.new", "lost+found"];
+    let own = |name: &&String| {
+        let name = name.as_str();
+        free.contains(&name) || OURS.contains(&name) || name.starts_with('.')
+    };
     match there.iter().find(|name| !own(name)) {
         Some(other) if !there.iter().any(|name| name == FORMAT) => Err(PgError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -160,9 +166,9 @@ fn claim(disk: &dyn Disk) -> Result<()> {
         _ => io_error("lock the data directory", &e),
     })?;
     let io = |e: std::io::Error| io_error("set up the data directory", &e);
-    disk.make_dir(DIR).map_err(io)?;
-    disk.make_dir(checkpoint::DIR).map_err(io)?;
-    disk.make_dir(file::DIR).map_err(io)?;
+    for dir in OURS {
+        disk.make_dir(dir).map_err(io)?;
+    }
     match read_all(disk, FORMAT) {
         // Whoever made it, or the directories, may have been killed before they lasted.
         Ok(text) if [LOG_ONLY, CHECKPOINTED, PREPARED].contains(&text.as_slice()) => {
