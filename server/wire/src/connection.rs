@@ -14,7 +14,7 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use crate::backend::{Backend, Service, Session, Wake};
 use crate::copy::{self, Feed};
-use crate::cores::Seat;
+use crate::cores::{Habit, Seat};
 use crate::protocol::{Chunk, Job, Protocol, Sink, Step, durable};
 use crate::read::ReadBuffer;
 use crate::server::{Guest, Place, Shared};
@@ -58,7 +58,7 @@ pub(crate) async fn serve<S: Service>(
     .await;
     if let Ok(Some((wire, protocol, place))) = opened {
         let (protocol, pace) = (Some(protocol), Pace::default());
-        Connection { wire, protocol, place, seat, pace, reads: 0, guest }.live().await;
+        Connection { wire, protocol, place, seat, pace, reads: 0, waits: 0, guest }.live().await;
     }
 }
 
@@ -146,6 +146,8 @@ struct Connection<S: Service> {
     seat: Seat,
     pace: Pace,
     reads: u32,
+    /// How many of the last reads' answers waited for the log.
+    waits: u32,
     guest: Guest<S>,
 }
 
@@ -183,24 +185,30 @@ impl<S: Service> Connection<S> {
 
     /// Goes on with the thread of its seat.
     fn change_threads(self) {
-        let Connection { wire, protocol, place, seat, pace, reads, guest } = self;
+        let Connection { wire, protocol, place, seat, pace, reads, waits, guest } = self;
         let Wire { stream: Stream::Plain(tcp), buffer, stop } = wire else { return };
         stop.forget();
         let cores = Arc::clone(&guest.shared);
         cores.hand_over(tcp, seat, move |tcp, seat| {
             let wire = Wire { stream: Stream::Plain(tcp), buffer, stop };
-            Connection { wire, protocol, place, seat, pace, reads, guest }.live()
+            Connection { wire, protocol, place, seat, pace, reads, waits, guest }.live()
         });
     }
 
-    /// Whether its own kind is better served by another thread (see [`Seat::heard`]).
+    /// Whether its own kind is better served by another thread (see [`Seat::look`]).
     fn moves(&mut self) -> bool {
         self.reads = self.reads.wrapping_add(1);
-        if !self.reads.is_multiple_of(LOOK) || !self.wire.buffer.is_empty() {
+        if !self.reads.is_multiple_of(LOOK) {
             return false;
         }
+        let commits = std::mem::take(&mut self.waits) >= LOOK / 4;
         let Stream::Plain(tcp) = &self.wire.stream else { return false };
-        incoming_cpu(tcp).is_some_and(|cpu| self.seat.heard(cpu))
+        let habit = match incoming_cpu(tcp) {
+            _ if commits => Habit::Commits(self.pace.time()),
+            Some(cpu) => Habit::Heard(cpu),
+            None => Habit::New,
+        };
+        self.wire.buffer.is_empty() && self.seat.look(habit)
     }
 
     /// Waits for its turn with the thread, if there is something to do.
@@ -313,6 +321,7 @@ impl<S: Service> Connection<S> {
     async fn flush(&mut self) -> std::io::Result<()> {
         let Some(protocol) = &mut self.protocol else { return Ok(()) };
         if let Some(lsn) = protocol.take_barrier() {
+            self.waits += 1;
             wait(durable(protocol.backend(), lsn)).await?;
         }
         if protocol.out.is_empty() {

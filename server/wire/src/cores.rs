@@ -8,10 +8,15 @@
 //! Connections whose bytes come in over the same CPU (one thread of a client's, one queue of a
 //! network card) are best served together: one wake-up brings the requests of all of them, and one
 //! answers them all. So a connection that finds more of its kind with another thread changes
-//! places with one that is there and would rather be here ([`Seat::heard`]).
+//! places with one that is there and would rather be here ([`Seat::look`]).
+//!
+//! Connections that wait for the log are woken together, by one write of it. Eight of them on one
+//! thread share a write, where those of two threads take turns with the disk: as many as one thread
+//! serves in little more time than the disk takes gather with one, and the others make room.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -48,6 +53,8 @@ struct Load {
     heard: Vec<usize>,
     /// Connections that would rather be with another thread, by thread.
     wishes: Vec<usize>,
+    /// What a statement each of its connections takes that wait for the log.
+    round: Duration,
     turns: Arc<Turns>,
 }
 
@@ -103,7 +110,7 @@ impl Cores {
         let (core, load) = board.iter_mut().enumerate().min_by_key(|(_, load)| load.taken)?;
         load.taken += 1;
         let (board, turns) = (Arc::clone(&self.board), Arc::clone(&load.turns));
-        Some(Seat { board, core, turns, heard: None, wish: None, insisted: 0 })
+        Some(Seat { board, core, turns, habit: Habit::New, wish: None, insisted: 0 })
     }
 
     /// The thread of a seat.
@@ -125,33 +132,52 @@ impl Drop for Cores {
 /// change CPUs too, and not all their connections are heard of at once.
 const INSIST: u8 = 3;
 
+/// Connections that wait for the log gather while a statement of each takes no longer than this: a few
+/// writes of a quick disk.
+const ROUND: Duration = Duration::from_micros(400);
+
+/// What a connection was like lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Not known yet.
+    New,
+    /// It is heard over this CPU.
+    Heard(usize),
+    /// It waits for the log, after statements that take so long.
+    Commits(Duration),
+}
+
+impl Habit {
+    fn cpu(self) -> Option<usize> {
+        if let Habit::Heard(cpu) = self { Some(cpu) } else { None }
+    }
+
+    fn work(self) -> Duration {
+        if let Habit::Commits(work) = self { work } else { Duration::ZERO }
+    }
+}
+
 /// A connection's place with a thread; given back when dropped.
 pub(crate) struct Seat {
     board: Arc<Mutex<Board>>,
     core: usize,
     /// Those of its thread.
     turns: Arc<Turns>,
-    /// The CPU it was last heard over.
-    heard: Option<usize>,
+    habit: Habit,
     /// The thread it would rather be with.
     wish: Option<usize>,
     insisted: u8,
 }
 
 impl Seat {
-    /// Takes note of the CPU the client's bytes come in over; true if the connection is to go on
-    /// with another thread, whose the seat now is. Nobody gets more connections by that than the
-    /// other has.
-    pub(crate) fn heard(&mut self, cpu: usize) -> bool {
+    /// Takes note of a habit; true if the connection is to go on with another thread, whose the seat
+    /// now is.
+    pub(crate) fn look(&mut self, habit: Habit) -> bool {
         let board = Arc::clone(&self.board);
         let mut board = board.lock();
         self.leave(&mut board);
-        self.heard = Some(cpu);
-        let own = board.get(self.core).map_or(0, |load| count(&load.heard, cpu));
-        let most = board.iter().enumerate().max_by_key(|(_, load)| count(&load.heard, cpu));
-        let better =
-            most.filter(|(core, load)| *core != self.core && count(&load.heard, cpu) > own);
-        let wish = better.map(|(core, _)| core);
+        self.habit = habit;
+        let wish = self.better(&board);
         self.insisted = if wish == self.wish { self.insisted.saturating_add(1) } else { 0 };
         self.wish = wish;
         let moves = wish.filter(|to| self.insisted >= INSIST && self.may_move(&board, *to));
@@ -167,10 +193,30 @@ impl Seat {
         &self.turns
     }
 
-    /// Whether the other thread has fewer connections, this one not counted, or one to give back.
+    /// The thread it would rather be with: where there are more of its kind, or fewer connections by two.
+    fn better(&self, board: &Board) -> Option<usize> {
+        let own = board.get(self.core)?;
+        let others = || board.iter().enumerate().filter(|(core, _)| *core != self.core);
+        if let Habit::Commits(work) = self.habit {
+            let fits = |(_, load): &(usize, &Load)| load.round + work <= ROUND;
+            let most = others().filter(fits).max_by_key(|(_, load)| load.round)?;
+            return (most.1.round > own.round).then_some(most.0);
+        }
+        let (least, load) = others().min_by_key(|(_, load)| load.taken)?;
+        if load.taken + 1 < own.taken {
+            return Some(least);
+        }
+        let cpu = self.habit.cpu()?;
+        let (most, load) = others().max_by_key(|(_, load)| count(&load.heard, cpu))?;
+        (count(&load.heard, cpu) > count(&own.heard, cpu)).then_some(most)
+    }
+
+    /// Who gathers may leave a thread with few. Of the others nobody gets more connections than the other has: it has
+    /// fewer, this one not counted, or one to give back.
     fn may_move(&self, board: &Board, to: usize) -> bool {
         let (Some(from), Some(there)) = (board.get(self.core), board.get(to)) else { return false };
-        there.taken < from.taken
+        matches!(self.habit, Habit::Commits(_))
+            || there.taken < from.taken
             || there.taken <= from.taken + 1 && count(&there.wishes, self.core) > 0
     }
 
@@ -178,7 +224,8 @@ impl Seat {
     fn leave(&self, board: &mut Board) {
         if let Some(load) = board.get_mut(self.core) {
             load.taken = load.taken.saturating_sub(1);
-            subtract(&mut load.heard, self.heard);
+            load.round = load.round.saturating_sub(self.habit.work());
+            subtract(&mut load.heard, self.habit.cpu());
             subtract(&mut load.wishes, self.wish);
         }
     }
@@ -187,7 +234,8 @@ impl Seat {
         if let Some(load) = board.get_mut(self.core) {
             self.turns = Arc::clone(&load.turns);
             load.taken += 1;
-            add(&mut load.heard, self.heard);
+            load.round += self.habit.work();
+            add(&mut load.heard, self.habit.cpu());
             add(&mut load.wishes, self.wish);
         }
     }
@@ -217,7 +265,7 @@ mod tests {
     fn hear(seats: &mut [Seat], cpus: &[usize], times: usize) {
         for _ in 0..times {
             for (seat, cpu) in seats.iter_mut().zip(cpus) {
-                seat.heard(*cpu);
+                seat.look(Habit::Heard(*cpu));
             }
         }
     }
@@ -248,5 +296,44 @@ mod tests {
         assert!(
             cores.board.lock().iter().all(|l| l.heard.iter().chain(&l.wishes).all(|n| *n == 0))
         );
+    }
+
+    /// Every connection commits after statements of so many microseconds, so many times.
+    fn commit(seats: &mut [Seat], micros: u64, times: usize) {
+        for _ in 0..times {
+            for seat in &mut *seats {
+                seat.look(Habit::Commits(Duration::from_micros(micros)));
+            }
+        }
+    }
+
+    #[test]
+    fn those_who_wait_for_the_log_gather() {
+        let cores = cores(2);
+        let mut seats: Vec<Seat> = (0..12).map(|_| cores.seat().unwrap()).collect();
+        let (writers, readers) = seats.split_at_mut(6);
+        for _ in 0..20 {
+            commit(writers, 20, 1);
+            hear(readers, &[1; 6], 1);
+        }
+        let with = writers.first().unwrap().core;
+        assert!(writers.iter().all(|seat| seat.core == with));
+        assert!(readers.iter().all(|seat| seat.core != with), "{:?}", taken(&cores));
+        // When nobody waits any more they share the threads again.
+        hear(&mut seats, &[1; 12], 20);
+        assert!(taken(&cores).iter().all(|n| (5..=7).contains(n)), "{:?}", taken(&cores));
+    }
+
+    #[test]
+    fn no_more_gather_than_a_thread_serves() {
+        let cores = cores(2);
+        let mut seats: Vec<Seat> = (0..64).map(|_| cores.seat().unwrap()).collect();
+        commit(&mut seats, 20, 20);
+        assert_eq!(taken(&cores), [32, 32]);
+        seats.truncate(24);
+        commit(&mut seats, 20, 20);
+        assert_eq!(taken(&cores).iter().max(), Some(&20));
+        commit(&mut seats, 500, 20);
+        assert_eq!(taken(&cores).iter().sum::<usize>(), 24);
     }
 }

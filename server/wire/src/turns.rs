@@ -56,19 +56,23 @@ impl Turns {
 #[derive(Default)]
 pub(crate) struct Pace {
     last: Duration,
-    is_long: bool,
+    before: Duration,
 }
 
 impl Pace {
     pub(crate) fn is_long(&self) -> bool {
-        self.is_long
+        self.time() > LONG
+    }
+
+    /// What the last ones took.
+    pub(crate) fn time(&self) -> Duration {
+        self.last.min(self.before)
     }
 
     /// What a client asked for took so long. One that waited for the CPU is not taken for a long one:
     /// it takes two in a row.
     pub(crate) fn took(&mut self, time: Duration) {
-        self.is_long = time.min(self.last) > LONG;
-        self.last = time;
+        (self.before, self.last) = (self.last, time);
     }
 }
 
