@@ -8,10 +8,10 @@ use vicinity_types::{PgError, Result, SqlState};
 pub(crate) struct Place {
     /// Host of the server.
     #[arg(long, default_value = "127.0.0.1")]
-    host: String,
+    pub(crate) host: String,
     /// Its port.
     #[arg(long, default_value_t = 5432)]
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Place {

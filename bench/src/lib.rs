@@ -10,5 +10,7 @@ mod data;
 mod process;
 pub mod restart;
 pub mod search;
+pub mod soak;
 pub mod spatial;
 pub mod storage_rows;
+pub mod tail;

@@ -32,8 +32,12 @@ enum Command {
     Search(vicinity_bench::search::Args),
     /// Cost of a row in storage: load, key lookup, scan, update, commit, recovery.
     Rows(vicinity_bench::storage_rows::Args),
+    /// Upserts for an hour: memory and disk at the end, and at the tenth minute.
+    Soak(vicinity_bench::soak::Args),
     /// Inserts, moves, nearest searches and memory of the spatial index.
     Spatial(vicinity_bench::spatial::Args),
+    /// The slowest of couriers' statements beside checkpoints, version clean-up and index builds.
+    Tail(vicinity_bench::tail::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +53,9 @@ fn main() -> ExitCode {
         Command::Restart(args) => vicinity_bench::restart::run(&args),
         Command::Search(args) => vicinity_bench::search::run(&args),
         Command::Rows(args) => vicinity_bench::storage_rows::run(&args),
+        Command::Soak(args) => vicinity_bench::soak::run(&args),
         Command::Spatial(args) => vicinity_bench::spatial::run(&args),
+        Command::Tail(args) => vicinity_bench::tail::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,12 +22,22 @@ pub(crate) fn cpu() -> f64 {
     seconds(&fields("self").unwrap_or_default(), 2)
 }
 
-/// Resident bytes of a process; `self` is this one.
-pub(crate) fn resident(pid: &str) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+/// Bytes that a file of a process says behind a word.
+fn bytes(pid: &str, file: &str, word: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix(word));
     let kb = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
     kb.unwrap_or(0.0) * 1024.0
+}
+
+/// Resident bytes of a process; `self` is this one.
+pub(crate) fn resident(pid: &str) -> f64 {
+    bytes(pid, "status", "VmRSS:")
+}
+
+/// The same, with a share only of what others have too.
+fn proportional(pid: &str) -> f64 {
+    bytes(pid, "smaps_rollup", "Pss:")
 }
 
 /// Ids of all processes, with their parents'.
@@ -80,8 +90,8 @@ impl Listener {
         (local && !roots.is_empty()).then_some(Listener { roots })
     }
 
-    /// Seconds of CPU so far: of those that live, and of those that ended and were waited for.
-    pub(crate) fn cpu(&self) -> f64 {
+    /// They, and all they started.
+    fn all(&self) -> HashSet<u64> {
         let parents = parents();
         let mut all: HashSet<u64> = self.roots.iter().copied().collect();
         loop {
@@ -95,7 +105,19 @@ impl Listener {
             }
             all.extend(more);
         }
+        all
+    }
+
+    /// Seconds of CPU so far: of those that live, and of those that ended and were waited for.
+    pub(crate) fn cpu(&self) -> f64 {
         let of = |id: &u64| fields(&id.to_string()).map_or(0.0, |f| seconds(&f, 4));
-        all.iter().map(of).sum()
+        self.all().iter().map(of).sum()
+    }
+
+    /// Resident bytes, and the proportional share of them: pages that several have are counted once.
+    pub(crate) fn memory(&self) -> (f64, f64) {
+        let all: Vec<String> = self.all().iter().map(u64::to_string).collect();
+        let sum = |of: fn(&str) -> f64| all.iter().map(|id| of(id)).sum();
+        (sum(resident), sum(proportional))
     }
 }

@@ -4,8 +4,9 @@
 //! that what the machine does meanwhile falls on all. Canned answers come from this process over the engine's own
 //! connection loop: the limit. pgbench works on the same cores; the CPU columns are the servers' alone.
 
-mod scripts;
-mod side;
+pub(crate) mod latency;
+pub(crate) mod scripts;
+pub(crate) mod side;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,9 @@ pub struct Args {
     /// Only run: the tables are there.
     #[arg(long)]
     loaded: bool,
+    /// Where couriers are is logged as well; in the document it is not.
+    #[arg(long)]
+    logged: bool,
     /// Seconds of a run.
     #[arg(long, default_value_t = 6)]
     seconds: u32,
@@ -59,14 +63,16 @@ pub struct Args {
     scripts: Vec<String>,
 }
 
-fn failed(what: impl std::fmt::Display) -> PgError {
+pub(crate) fn failed(what: impl std::fmt::Display) -> PgError {
     PgError::new(SqlState::IO_ERROR, what.to_string())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let at = |place: usize| values.get(place).copied().unwrap_or(0.0);
+    // Of an even number: between the two in the middle.
+    (at(values.len().saturating_sub(1) / 2) + at(values.len() / 2)) / 2.0
 }
 
 /// What the three gave in one round.
@@ -151,6 +157,8 @@ pub fn run(args: &Args) -> Result<()> {
         dbname: args.dbname.clone(),
         seconds: args.seconds,
         each: args.pipeline.unwrap_or(1),
+        logged: args.logged,
+        ..How::default()
     };
     let cities = args.cities.as_deref().map(data::cities).transpose()?.unwrap_or_default();
     let (peer, ours) = (Side::new(&args.peer, &how)?, Side::new(&args.ours, &how)?);

@@ -15,14 +15,14 @@ pub(super) const ALL: [&str; 9] =
 const FILES: usize = 100;
 
 /// A script and how many connections run it: `ups@4`.
-pub(super) struct Script<'a> {
-    pub(super) name: &'a str,
-    pub(super) clients: u32,
+pub(crate) struct Script<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) clients: u32,
 }
 
 impl<'a> Script<'a> {
     /// Of `name@clients`; the connections that are not said are `usual`.
-    pub(super) fn parse(text: &'a str, usual: u32) -> Result<Script<'a>> {
+    pub(crate) fn parse(text: &'a str, usual: u32) -> Result<Script<'a>> {
         let Some((name, clients)) = text.split_once('@') else {
             return Ok(Script { name: text, clients: usual.max(1) });
         };
@@ -33,17 +33,17 @@ impl<'a> Script<'a> {
 }
 
 /// What scripts are made from.
-pub(super) struct Shape {
-    pub(super) couriers: u32,
+pub(crate) struct Shape {
+    pub(crate) couriers: u32,
     /// So many statements in one pipeline.
-    pub(super) pipeline: Option<u32>,
+    pub(crate) pipeline: Option<u32>,
     /// Where couriers are; all over the map where there is none.
-    pub(super) cities: Vec<At>,
+    pub(crate) cities: Vec<At>,
 }
 
 impl Shape {
     /// Writes a script to files; more than one where its points are of different cities.
-    pub(super) fn files(&self, under: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    pub(crate) fn files(&self, under: &Path, name: &str) -> Result<Vec<PathBuf>> {
         let (uid, point, statement) =
             statement(name).ok_or_else(|| failed(format!("there is no script {name}")))?;
         let places = if point { self.places() } else { vec![String::new()] };
