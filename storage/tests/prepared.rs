@@ -379,15 +379,16 @@ fn definitions_wait_too() {
             u.insert(&txn, &row(1, 1)).unwrap();
             table(&db).insert(&txn, &row(50, 2)).unwrap();
             txn.prepare_transaction(&how("p")).unwrap();
-            // Nobody can make it impossible.
-            let other = impatient(&db);
-            other.put(table_object(U + 9, "u", Persistence::Permanent, &cols)).unwrap();
-            assert_eq!(code(other.commit().unwrap_err()), "42P07");
             if crashes {
                 disk = disk.crash(1);
                 db = open(&disk);
                 assert!(db.new_oid() > U + 3);
             }
+            // Nobody can make it impossible: its names wait for it.
+            let other = impatient(&db);
+            let same_name = table_object(U + 9, "u", Persistence::Permanent, &cols);
+            assert_eq!(code(other.put(same_name).unwrap_err()), "55P03");
+            drop(other);
             assert!(db.catalog().relation(U).is_none());
             if !commits {
                 roll_back(&db, "p").unwrap();

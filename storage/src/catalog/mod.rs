@@ -10,6 +10,7 @@ pub mod change;
 mod image;
 mod lookup;
 pub mod model;
+pub(crate) mod names;
 mod partitions;
 
 use std::sync::Arc;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use super::locks::{LockKey, LockMode};
 use super::relation_lock::RelationLock;
 use super::undo::Undo;
 use super::{Inner, Transaction};
 use crate::catalog::change::{Change, Key};
 use crate::catalog::model::{IndexDef, Object, Relation, RelationKind, TableDef};
+use crate::catalog::names::{Name, new_names};
 use crate::catalog::{Catalog, ObjectKind};
 use crate::mvcc::rows::Rows;
 use crate::store::index::IndexStore;
@@ -28,20 +30,41 @@ impl Transaction {
     /// Creates or replaces an object. A table with a storage id that is new (or 0: one is given) gets
     /// an empty row storage, with its indexes; an index gets an empty structure, to be filled by
     /// `Database::build_index` unless the table never had a row. Replacing a table, or
-    /// anything that hangs on it, waits for its writers.
+    /// anything that hangs on it, waits for its writers; a new name waits for who gives it, too.
     pub fn put(&self, object: Object) -> Result<()> {
         let object = self.prepare(object);
         self.lock_for(&object, false)?;
+        let waited = self.lock_names(&object)?;
         self.assign_xid()?;
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let before = self.catalog_locked(inner).get(&Key::of(&object));
         let key = Key::of(&object);
-        self.change(inner, Change { key, before, after: Some(object.clone()) })?;
+        let before = self.catalog_locked(inner).get(&key);
+        let changed = self.change(inner, Change { key, before, after: Some(object.clone()) });
+        changed.map_err(|e| waited.map_or(e, |name| name.taken()))?;
         if let Object::Relation(r) = &object {
             self.realise(inner, r)?;
         }
         Ok(())
+    }
+
+    /// Takes the names that the object does not have already, waiting for who has taken them and not ended; the first
+    /// that was waited for.
+    fn lock_names(&self, object: &Object) -> Result<Option<Name>> {
+        let before = self.catalog().get(&Key::of(object));
+        let mut waited = None;
+        for name in new_names(before.as_ref(), object) {
+            let key = LockKey::Name(name.hashed());
+            let mut free = true;
+            while let Err(holder) = self.try_lock(key, LockMode::Exclusive)? {
+                free = false;
+                self.wait_for(holder)?;
+            }
+            if !free && waited.is_none() {
+                waited = Some(name);
+            }
+        }
+        Ok(waited)
     }
 
     /// Drops an object. Nothing that depends on it is dropped with it, but for the comments on it.

@@ -1,4 +1,4 @@
-//! Locks on rows that last to the end of a transaction.
+//! Locks on rows, and on names of new objects, that last to the end of a transaction.
 //!
 //! Nobody waits *in* this table: who finds a lock taken waits for its holder's transaction to end
 //! and tries again.
@@ -40,6 +40,14 @@ impl LockMode {
 pub(crate) enum LockKey {
     /// `SELECT ... FOR UPDATE/SHARE`: the storage and its row.
     Row(u64, RowId),
+    /// A name that an object gets, hashed: nobody else gives it before it is known whether it stays.
+    Name(u64),
+}
+
+impl LockKey {
+    fn is_row(self) -> bool {
+        matches!(self, LockKey::Row(..))
+    }
 }
 
 type Holders = SmallVec<[(Xid, LockMode); 2]>;
@@ -80,8 +88,8 @@ impl Locks {
     }
 
     fn shard(&self, key: &LockKey) -> Option<&Mutex<HashMap<LockKey, Holders>>> {
-        let LockKey::Row(_, row) = *key;
-        self.shards.get((row as usize) % SHARDS)
+        let (LockKey::Row(_, number) | LockKey::Name(number)) = *key;
+        self.shards.get((number as usize) % SHARDS)
     }
 
     /// Takes the lock; the id of a transaction that stands in the way if it cannot be had now.
@@ -97,7 +105,9 @@ impl Locks {
             return Ok(false);
         }
         holders.push((xid, mode));
-        self.row_locks.fetch_add(1, Ordering::SeqCst);
+        if key.is_row() {
+            self.row_locks.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(true)
     }
 
@@ -137,7 +147,7 @@ impl Locks {
         if holders.is_empty() {
             map.remove(&key);
         }
-        if released {
+        if released && key.is_row() {
             self.row_locks.fetch_sub(1, Ordering::SeqCst);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use vicinity_indexes::Progress;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::super::locks::LockKey;
+use super::super::locks::{LockKey, LockMode};
 use super::super::log::{Op, Ops, TxnLog};
 use super::super::undo::Undo;
 use super::super::{Change1, Inner, Touched, Transaction};
@@ -17,6 +17,7 @@ use super::{PreparedInfo, Registry, Stage};
 use crate::catalog::Catalog;
 use crate::catalog::change::{Change, Key, LoggedChange};
 use crate::catalog::model::{IndexDef, RelationKind, TableDef};
+use crate::catalog::names::{Name, new_names};
 use crate::database::Database;
 use crate::mvcc::place::SnapshotPlace;
 use crate::mvcc::rows::Rows;
@@ -63,7 +64,10 @@ impl Transaction {
             let id = clock.serializable.resume(clock, self.place.slot, image.xid, watched);
             self.watched.store(id, Ordering::Relaxed);
         }
-        self.take_back_changes(&image.changes)?;
+        for name in self.take_back_changes(&image.changes)? {
+            self.try_lock(LockKey::Name(name.hashed()), LockMode::Exclusive)?
+                .map_err(|_| damaged("a name is given twice"))?;
+        }
         self.take_back_rows(image, unlogged)?;
         for (store, row, mode) in &image.rows {
             self.try_lock(LockKey::Row(*store, *row), *mode)?
@@ -75,11 +79,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes its changes of the catalog, and what stands behind them.
-    fn take_back_changes(&self, changes: &[u8]) -> Result<()> {
+    /// Makes its changes of the catalog, and what stands behind them; the names they give.
+    fn take_back_changes(&self, changes: &[u8]) -> Result<Vec<Name>> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let (mut relations, mut states) = (HashSet::new(), Vec::new());
+        let (mut relations, mut states, mut names) = (HashSet::new(), Vec::new(), Vec::new());
         for change in decode_changes(changes)? {
             let (key, after) = match change {
                 LoggedChange::Put(object) => (Key::of(&object), Some(object)),
@@ -93,6 +97,9 @@ impl Transaction {
                 relations.insert(oid);
             }
             let before = self.catalog_locked(inner).get(&key);
+            if let Some(object) = &after {
+                names.extend(new_names(before.as_ref(), object));
+            }
             self.change(inner, Change { key, before, after })?;
         }
         let catalog = self.catalog_locked(inner);
@@ -113,7 +120,7 @@ impl Transaction {
             self.put_sequence(inner, oid, Sequence::standing_at(oid, def, state, None));
         }
         self.place.db.oids_in_use(catalog.max_oid());
-        Ok(())
+        Ok(names)
     }
 
     fn take_back_table(

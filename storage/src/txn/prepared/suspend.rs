@@ -150,7 +150,7 @@ impl Transaction {
         })?;
         let held = self.place.held.locks().chain(inner.relations.iter().copied());
         let mode = |key: &LockKey| {
-            let LockKey::Row(store, row) = *key;
+            let LockKey::Row(store, row) = *key else { return None };
             Some((store, row, core.locks.mode(*key, xid)?))
         };
         let watched = self.watched.load(Ordering::Relaxed);
