@@ -10,6 +10,7 @@ mod apart;
 pub mod btree;
 pub mod centroids;
 pub mod hnsw;
+mod image;
 pub mod ivf;
 pub mod options;
 pub mod progress;

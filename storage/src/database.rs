@@ -54,6 +54,8 @@ pub struct Options {
     pub checkpoint_bytes: u64,
     /// The longest time between a change and a checkpoint.
     pub checkpoint_interval: Duration,
+    /// Indexes of fewer entries are built at a start as fast as they are read, and have no images.
+    pub index_image_entries: u64,
     /// Bytes of rows in memory, above which those not used lately are kept in files; 0 for no limit.
     pub memory_limit: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             vacuum: true,
             checkpoint_bytes: 256 << 20,
             checkpoint_interval: Duration::from_secs(300),
+            index_image_entries: 1000,
             memory_limit: 0,
         }
     }
@@ -242,11 +245,13 @@ impl Database {
     pub fn shutdown(&self) -> Result<()> {
         drop(self.vacuum.lock().take());
         self.checkpoints.end();
-        if self.options.checkpoint_bytes > 0
-            && let Err(e) = self.last_checkpoint()
-        {
-            // The log has everything all the same.
-            tracing::warn!("the last checkpoint failed: {e}");
+        if self.options.checkpoint_bytes > 0 {
+            // What nobody needs any more is in no image of an index.
+            self.stores().iter().for_each(|store| self.vacuum(store.id));
+            if let Err(e) = self.last_checkpoint() {
+                // The log has everything all the same.
+                tracing::warn!("the last checkpoint failed: {e}");
+            }
         }
         drop(self.sweeper.lock().take());
         self.wal.stop();

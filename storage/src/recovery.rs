@@ -30,8 +30,9 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use crate::catalog::Catalog;
 use crate::catalog::change::{Key, LoggedChange};
 use crate::catalog::model::{Object, Persistence, RelationKind, TypeKind};
+use crate::checkpoint::indexes::Loaded;
+use crate::checkpoint::load::Files;
 use crate::checkpoint::manifest::{CHECKPOINTED, LOG_ONLY, Manifest, PREPARED};
-use crate::checkpoint::rows::{RowsOf, load};
 use crate::checkpoint::{self, Checkpoints, unlogged};
 use crate::cold::Cold;
 use crate::database::{Options, Recovered};
@@ -74,6 +75,8 @@ pub(crate) struct State {
     /// Storages that the log had something of.
     replayed: HashSet<u64>,
     sequences: HashMap<Oid, SequenceState>,
+    /// Indexes as their files have them, with the storages they are of.
+    images: HashMap<(Oid, u64), Loaded>,
     /// Where rows go that memory has no room for.
     pub(crate) cold: Option<Arc<Cold>>,
 }
@@ -85,10 +88,10 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let mut prepared = file::read(disk.as_ref())?;
     let mut outline = Outline::behind(&manifest);
     outline.prepared = prepared.iter().map(|p| (p.xid, false)).collect();
-    let read = |f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>| {
-        reader::read(disk.as_ref(), &segments, manifest.replay, f)
+    let read = |until, f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>| {
+        reader::read(disk.as_ref(), &segments, (manifest.replay, until), f)
     };
-    let extent = read(&mut |at, record| outline.note(at, &record))?;
+    let extent = read(None, &mut |at, record| outline.note(at, &record))?;
     if extent.end < manifest.cut {
         return Err(record::corrupt("it ends before the last checkpoint"));
     }
@@ -99,13 +102,13 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let next_segment = cut(disk.as_ref(), &extent)?;
     let limit = options.memory_limit;
     let cold = (limit > 0).then(|| Cold::new(disk, limit)).transpose()?;
-    let mut state = State::of(disk.as_ref(), &manifest, cold)?;
-    read(&mut |at, record| state.apply(&outline, at, record))?;
+    let mut state = State::of(disk.as_ref(), &manifest, &outline, cold)?;
+    read(Some(extent.last_len), &mut |at, record| state.apply(&outline, at, record))?;
     state.drop_leftovers();
     let wal = Arc::new(Wal::start(disk.clone(), extent.end, next_segment, options)?);
     let unlogged = unlogged::restore_unlogged(disk.as_ref(), extent.end, &mut state)?;
     settle(disk.as_ref(), &manifest)?;
-    let recovered = state.finish(disk, wal, &outline, manifest)?;
+    let recovered = state.finish(wal, &outline, manifest)?;
     Ok(Recovered { prepared, unlogged, ..recovered })
 }
 
@@ -197,27 +200,25 @@ fn claim(disk: &dyn Disk) -> Result<()> {
 fn cut(disk: &dyn Disk, extent: &reader::Extent) -> Result<u64> {
     let io = |e: std::io::Error| io_error("repair the WAL", &e);
     let Some(&last) = extent.segments.last() else { return Ok(1) };
-    let path = segment_path(last);
-    let segment = read_all(disk, &path).map_err(io)?;
-    let headless = record::read_segment_header(&segment)?.is_none();
+    let headless = reader::start_of(disk, last)?.is_none();
     if headless || extent.last_len == SEGMENT_HEADER as u64 {
         // Nothing was written to it: the next one takes its name.
         return Ok(last);
     }
-    let file = disk.open(&path, false).map_err(io)?;
+    let file = disk.open(&segment_path(last), false).map_err(io)?;
     if extent.torn {
         tracing::warn!("the log ends in the middle of a record; the rest is cut off");
     }
     // What a killed server had written without seeing it synced was read, and will be relied on. A sync alone is not
     // enough: after one that failed, at a start before, the next may say that all is well, and nothing of it lasts. So
     // the cut is made once more, and the end written again.
-    if extent.torn || segment.len() as u64 == extent.last_len {
+    if extent.torn || file.len().map_err(io)? == extent.last_len {
         file.set_len(extent.last_len).map_err(io)?;
     }
-    let written = segment.get(..usize::try_from(extent.last_len).unwrap_or(usize::MAX));
     let unsure = extent.last_len.saturating_sub(AT_ONCE as u64);
-    let tail = written.and_then(|w| w.get(usize::try_from(unsure).unwrap_or(usize::MAX)..));
-    file.write_at(unsure, tail.unwrap_or_default()).map_err(io)?;
+    let mut tail = vec![0; usize::try_from(extent.last_len - unsure).unwrap_or(AT_ONCE)];
+    let got = file.read_at(unsure, &mut tail).map_err(io)?;
+    file.write_at(unsure, tail.get(..got).unwrap_or_default()).map_err(io)?;
     file.sync().map_err(io)?;
     Ok(last + 1)
 }
@@ -272,26 +273,26 @@ impl Outline {
     }
 }
 
-impl RowsOf for HashMap<u64, Rows> {
-    fn of(&self, storage: u64) -> Option<&Rows> {
-        self.get(&storage)
-    }
-}
-
 impl State {
     /// The state that a checkpoint has an image of; without one, the beginning.
-    fn of(disk: &dyn Disk, manifest: &Manifest, cold: Option<Arc<Cold>>) -> Result<State> {
+    fn of(
+        disk: &dyn Disk,
+        manifest: &Manifest,
+        outline: &Outline,
+        cold: Option<Arc<Cold>>,
+    ) -> Result<State> {
         let mut rows: HashMap<u64, Rows> = HashMap::new();
         for part in &manifest.parts {
             rows.entry(part.storage).or_insert_with(|| Rows::new(cold.clone()));
         }
-        load(disk, &manifest.parts, &rows)?;
         let catalog = match manifest.number {
             0 => Catalog::bootstrap(),
             _ => manifest.catalog()?,
         };
+        let fresh = outline.committed.is_empty();
+        let images = Files { disk, catalog: &catalog, rows: &rows, fresh }.read(manifest)?;
         let sequences = manifest.sequences.iter().map(|s| (s.oid, s.state)).collect();
-        Ok(State { catalog, rows, replayed: HashSet::new(), sequences, cold })
+        Ok(State { catalog, rows, replayed: HashSet::new(), sequences, images, cold })
     }
 
     /// Applies a record that ends at `at`, if it counts.
@@ -394,13 +395,7 @@ impl State {
         }
     }
 
-    fn finish(
-        mut self,
-        disk: &Arc<dyn Disk>,
-        wal: Arc<Wal>,
-        outline: &Outline,
-        manifest: Manifest,
-    ) -> Result<Recovered> {
+    fn finish(mut self, wal: Arc<Wal>, outline: &Outline, manifest: Manifest) -> Result<Recovered> {
         let next_xid = outline.max_xid + 1;
         let clock = Clock::new(next_xid, self.cold.clone());
         let mut stores = HashMap::new();
@@ -424,11 +419,8 @@ impl State {
                 store.attach(made.clone());
                 // What an expression means is not known yet: `Database::set_expression_compiler`.
                 if !made.lacks_expressions() {
-                    let image = manifest.indexes.iter();
-                    let mut image =
-                        image.filter(|i| i.index == index.oid && i.storage == def.storage);
-                    let job = Job::new(store.clone(), made, &index.name);
-                    jobs.push(job.with(disk, image.next().copied()));
+                    let image = self.images.remove(&(index.oid, def.storage));
+                    jobs.push(Job::new(store.clone(), made, &index.name).with(image));
                 }
             }
             stores.insert(def.storage, store);

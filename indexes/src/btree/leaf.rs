@@ -23,7 +23,7 @@ use crate::RowId;
 /// Key width of a block whose keys have different lengths.
 const VARIES: usize = u16::MAX as usize;
 const HEADER: usize = 16;
-const TAIL: usize = 8;
+pub(super) const TAIL: usize = 8;
 /// Keys keep this much behind the prefix, so that the next key likely has the same prefix.
 const LEAST_SUFFIX: usize = 2;
 const LEAST_ROW_WIDTH: usize = 2;
@@ -73,6 +73,30 @@ impl<'a> Leaf<'a> {
             row_width: usize::from(bytes[6]),
             base: u64::from_le_bytes(word(bytes, 8)),
         }
+    }
+
+    /// A view of what [`Leaf::content`] once was, if it may have been and is in order, with at least one entry.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let content = bytes.len().checked_sub(TAIL).filter(|n| *n >= HEADER)?;
+        let leaf = Leaf::new(bytes);
+        let rows_fit = (1..=8).contains(&leaf.row_width) && leaf.ends() <= content;
+        if leaf.count == 0 || !rows_fit || leaf.keys() > content {
+            return None;
+        }
+        let entries = 1..leaf.count;
+        let ends_ascend =
+            leaf.width != VARIES || entries.clone().all(|i| leaf.end(i - 1) <= leaf.end(i));
+        if !ends_ascend || leaf.size() != content {
+            return None;
+        }
+        let entry = |i| (leaf.suffix(i), leaf.row(i));
+        let mut entries = entries;
+        entries.all(|i| entry(i - 1) < entry(i)).then_some(leaf)
+    }
+
+    /// All of the block but what fills it up.
+    pub(super) fn content(&self) -> &'a [u8] {
+        &self.bytes[..self.size()]
     }
 
     pub(super) fn len(&self) -> usize {

@@ -21,6 +21,7 @@
 
 mod cell;
 mod cursor;
+mod image;
 mod inner;
 mod leaf;
 mod shape;

@@ -267,14 +267,22 @@ pub(super) fn bulk_load<K: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, Ro
     }
     build(&run, &mut block);
     leaves.push(LeafSlot::new(&block));
-    let tree = Btree::new();
-    let guard = epoch::pin();
-    tree.root.load(&guard).retire_children(&guard);
-    tree.root.replace(stack(fences, leaves, Children::Leaves), &guard);
-    tree.len.store(count, Ordering::Relaxed);
+    let tree = of_leaves(fences, leaves, count);
     late.into_iter().for_each(|(key, row)| {
         tree.insert(key.as_ref(), row);
     });
+    tree
+}
+
+/// A tree of these leaves, which have so many entries.
+pub(super) fn of_leaves(fences: Vec<Fence>, leaves: Vec<LeafSlot>, count: usize) -> Btree {
+    let tree = Btree::new();
+    if !leaves.is_empty() {
+        let guard = epoch::pin();
+        tree.root.load(&guard).retire_children(&guard);
+        tree.root.replace(stack(fences, leaves, Children::Leaves), &guard);
+    }
+    tree.len.store(count, Ordering::Relaxed);
     tree
 }
 

@@ -11,13 +11,16 @@
 //!   a slot with a row in it, under the same read lock.
 #![allow(unsafe_code, clippy::indexing_slicing)] // ids come from the graph itself
 
-use rayon::prelude::*;
+use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use rayon::prelude::*;
 
 use super::region::Region;
 use crate::RowId;
+use crate::image::In;
 use crate::vector::prefetch;
 
 /// The end of a link list.
@@ -203,11 +206,15 @@ impl Graph {
         self.places
     }
 
-    /// Slots as bytes: their rows, their codes, their lists. The caller keeps slots from becoming free.
-    pub(super) fn copy_out(&self, ids: std::ops::Range<u32>, out: &mut Vec<u8>) {
+    /// Slots as bytes: their rows, their codes, their lists; how many are entries. The caller keeps slots from becoming
+    /// free.
+    pub(super) fn copy_out(&self, ids: Range<u32>, out: &mut Vec<u8>) -> usize {
         out.clear();
+        let mut entries = 0;
         for id in ids.clone() {
-            out.extend_from_slice(&self.row(id).to_le_bytes());
+            let row = self.row(id);
+            entries += usize::from(row < DEAD);
+            out.extend_from_slice(&row.to_le_bytes());
         }
         for id in ids.clone() {
             // The code of a slot whose row is not there yet may be half written, and is no entry's.
@@ -222,31 +229,50 @@ impl Graph {
                 out.extend_from_slice(&(!link.load(Ordering::Acquire)).to_le_bytes());
             }
         }
+        entries
     }
 
-    /// Adds slots from bytes of [`Graph::copy_out`].
-    pub(super) fn copy_in(&mut self, count: usize, bytes: &[u8]) {
-        let (rows, rest) = bytes.split_at(count * 8);
-        let (codes, links) = rest.split_at(count * self.words * 8);
-        let codes = codes.chunks_exact((self.words * 8).max(1));
-        let links = links.chunks_exact(self.places * 4);
-        for ((row, code), links) in rows.as_chunks::<8>().0.iter().zip(codes).zip(links) {
-            let id = match self.next_slot() {
-                Some(id) => id,
-                None => {
-                    self.grow();
-                    let Some(id) = self.next_slot() else { return };
-                    id
-                }
-            };
-            self.set_code(id, code);
-            let (chunk, slot) = self.place(id);
-            let list = &chunk.links[slot * self.places..(slot + 1) * self.places];
-            for (place, link) in list.iter().zip(links.as_chunks::<4>().0) {
-                place.store(!u32::from_le_bytes(*link), Ordering::Relaxed);
-            }
-            self.set_row(id, u64::from_le_bytes(*row));
+    /// Adds slots from bytes of [`Graph::copy_out`]; one more than the greatest slot that one of them leads to.
+    pub(super) fn copy_in(&mut self, count: usize, from: &mut In<'_>) -> io::Result<u32> {
+        let first = self.len();
+        let ids = first..first + count;
+        while self.chunks.len() * CHUNK < ids.end {
+            self.grow();
         }
+        each_run(ids.clone(), |chunk, slots| {
+            let chunk = &self.chunks[chunk];
+            let mut rows = slots;
+            from.words::<8>(rows.len(), &mut |words| {
+                for (slot, row) in rows.by_ref().zip(words) {
+                    let row = u64::from_le_bytes(*row);
+                    chunk.rows[slot].store(!row, Ordering::Relaxed);
+                    if row == DEAD {
+                        chunk.dead[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
+                    }
+                }
+            })
+        })?;
+        each_run(ids.clone(), |chunk, slots| {
+            let mut codes = self.chunks[chunk].codes[slots.start * self.words..].iter();
+            from.words::<8>(slots.len() * self.words, &mut |words| {
+                for (word, place) in words.iter().zip(codes.by_ref()) {
+                    place.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+                }
+            })
+        })?;
+        let mut greatest = 0;
+        each_run(ids.clone(), |chunk, slots| {
+            let mut lists = self.chunks[chunk].links[slots.start * self.places..].iter();
+            from.words::<4>(slots.len() * self.places, &mut |words| {
+                for (word, place) in words.iter().zip(lists.by_ref()) {
+                    let link = u32::from_le_bytes(*word);
+                    greatest = greatest.max(link.wrapping_add(1));
+                    place.store(!link, Ordering::Relaxed);
+                }
+            })
+        })?;
+        *self.len.get_mut() = u32::try_from(ids.end).map_err(io::Error::other)?;
+        Ok(greatest)
     }
 
     /// Puts all codes into a new form.
@@ -270,4 +296,18 @@ impl Graph {
         });
         self.words = new;
     }
+}
+
+/// Calls `f` with every chunk that some slots are in, and which of its own these are.
+fn each_run(
+    mut ids: Range<usize>,
+    mut f: impl FnMut(usize, Range<usize>) -> io::Result<()>,
+) -> io::Result<()> {
+    while !ids.is_empty() {
+        let (chunk, slot) = (ids.start / CHUNK, ids.start % CHUNK);
+        let end = (slot + ids.len()).min(CHUNK);
+        f(chunk, slot..end)?;
+        ids.start += end - slot;
+    }
+    Ok(())
 }

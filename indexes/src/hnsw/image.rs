@@ -11,7 +11,7 @@
 //! copied before it was linked: if the graph changed meanwhile, what nothing leads to is linked anew.
 #![allow(clippy::indexing_slicing)] // ids below the graph's length; pieces have the length that was asked for
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
@@ -19,14 +19,15 @@ use rayon::prelude::*;
 use super::graph::{DEAD, FREE, NONE};
 use super::{Hnsw, HnswOptions};
 use crate::RowId;
-use crate::vector::image::{In, Out, begin, coder};
+use crate::image::{In, Out, wrong};
+use crate::vector::image::{begin, coder};
 
 /// Slots copied under one lock: about a millisecond.
 const PIECE: usize = 4096;
 
 impl Hnsw {
-    /// Writes an image; false if the codes took another form meanwhile, and it is none.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<bool> {
+    /// Writes an image, and says how many entries are in it; `None` if the codes took another form meanwhile.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<Option<usize>> {
         let out = &mut Out(out);
         let before = self.changes.load(Ordering::Relaxed);
         let core = self.core.read();
@@ -35,14 +36,14 @@ impl Hnsw {
         drop(core);
         begin(out, &form)?;
         out.u32(places)?;
-        let mut piece = Vec::new();
+        let (mut piece, mut entries) = (Vec::new(), 0);
         for from in (0..end).step_by(PIECE) {
             let ids = from as u32..(from + PIECE).min(end) as u32;
             let core = self.core.read();
             if core.generation != generation {
-                return Ok(false);
+                return Ok(None);
             }
-            core.graph.copy_out(ids.clone(), &mut piece);
+            entries += core.graph.copy_out(ids.clone(), &mut piece);
             drop(core);
             out.u32(ids.len())?;
             out.bytes(&piece)?;
@@ -58,28 +59,26 @@ impl Hnsw {
         ids.iter().try_for_each(|id| out.u32(*id as usize))?;
         out.f32s(&[usual])?;
         out.u32(usize::from(self.changes.load(Ordering::Relaxed) != before))?;
-        Ok(same)
+        Ok(same.then_some(entries))
     }
 
     /// Reads an image.
-    pub fn read(options: HnswOptions, from: &mut dyn Read) -> io::Result<Hnsw> {
+    pub fn read(options: HnswOptions, from: &mut dyn BufRead) -> io::Result<Hnsw> {
         let from = &mut In(from);
         let coder = coder(from, options.dim)?;
         let index = Hnsw::with(options, coder);
         let mut core = index.core.write();
-        let places = core.graph.places();
-        from.expect(places, "the length of its lists")?;
-        let slot = 8 + core.coder.stride() + places * 4;
+        from.expect(core.graph.places(), "the length of its lists")?;
+        let mut greatest = 0;
         loop {
             let count = from.u32()?;
             if count == 0 {
                 break;
             }
             if count > PIECE {
-                return Err(io::Error::other("a piece has too many slots"));
+                return Err(wrong("a piece has too many slots"));
             }
-            let piece = from.bytes(count * slot)?;
-            core.graph.copy_in(count, &piece);
+            greatest = greatest.max(core.graph.copy_in(count, from)?);
         }
         let ids = from.u32()?;
         for _ in 0..ids {
@@ -92,27 +91,26 @@ impl Hnsw {
         let usual = from.f32s(1)?.first().copied().unwrap_or(0.0);
         core.landmarks.get_mut().set_usual(usual);
         let changed = from.u32()? != 0;
+        let beyond = greatest as usize > core.graph.len();
         drop(core);
-        index.settle(changed);
+        let all_used = index.take_stock();
+        if changed || beyond || !all_used {
+            index.mend(changed);
+        }
         Ok(index)
     }
 
-    /// Takes stock of slots that were read, and leaves out the links that lead nowhere.
-    fn settle(&self, changed: bool) {
+    /// Takes stock of slots that were read; whether all are in use.
+    fn take_stock(&self) -> bool {
         let core = self.core.read();
         let graph = &core.graph;
-        let len = graph.len();
-        let mut free = vec![0u64; len.div_ceil(64)];
         let (mut unused, mut dead, mut live) = (Vec::new(), Vec::new(), 0);
         let mut entries = self.entries.lock();
         let hash = |row: RowId| std::hash::BuildHasher::hash_one(&self.hasher, row);
-        entries.reserve(len, |_| 0);
-        for id in 0..len as u32 {
+        entries.reserve(graph.len(), |_| 0);
+        for id in 0..graph.len() as u32 {
             match graph.row(id) {
-                FREE => {
-                    free[id as usize / 64] |= 1 << (id % 64);
-                    unused.push(id);
-                }
+                FREE => unused.push(id),
                 DEAD => dead.push(id),
                 row => {
                     entries.insert_unique(hash(row), id, |id| hash(graph.row(*id)));
@@ -120,7 +118,20 @@ impl Hnsw {
                 }
             }
         }
-        drop(entries);
+        let all = unused.is_empty();
+        self.free.lock().extend(unused);
+        self.vacuum.lock().dead.extend(dead);
+        self.len.store(live, Ordering::Relaxed);
+        all
+    }
+
+    /// Leaves out the links that lead nowhere.
+    fn mend(&self, changed: bool) {
+        let core = self.core.read();
+        let graph = &core.graph;
+        let len = graph.len();
+        let mut free = vec![0u64; len.div_ceil(64)];
+        self.free.lock().iter().for_each(|id| free[*id as usize / 64] |= 1 << (id % 64));
         let nowhere = |id: u32| id as usize >= len || free[id as usize / 64] >> (id % 64) & 1 == 1;
         let cut: usize = (0..len as u32)
             .into_par_iter()
@@ -143,9 +154,6 @@ impl Hnsw {
                 bad + usize::from(lost)
             })
             .sum();
-        self.free.lock().extend(unused);
-        self.vacuum.lock().dead.extend(dead);
-        self.len.store(live, Ordering::Relaxed);
         if changed || cut > 0 {
             // Only a cancelled progress is an error.
             let _ = self.connect(&core, &crate::Progress::new());

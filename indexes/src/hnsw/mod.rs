@@ -283,7 +283,7 @@ impl VectorIndex for Hnsw {
         self.changes.load(Ordering::Relaxed)
     }
 
-    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<bool> {
+    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<Option<usize>> {
         self.write(out)
     }
 

@@ -9,27 +9,28 @@
 //! A list that is split while the others are copied goes on at the end: an entry may come twice, none is left out.
 #![allow(clippy::indexing_slicing)] // lists have as many codes as rows
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::atomic::Ordering;
 
 use parking_lot::RwLock;
 
 use super::{IvfOptions, Ivfflat, List};
-use crate::vector::image::{In, Out, begin, coder};
+use crate::image::{In, Out};
+use crate::vector::image::{begin, coder};
 
 impl Ivfflat {
-    /// Writes an image; false if the codes took another form meanwhile, and it is none.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<bool> {
+    /// Writes an image, and says how many entries are in it; `None` if the codes took another form meanwhile.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<Option<usize>> {
         let out = &mut Out(out);
         let core = self.core.read();
         let (generation, form) = (core.generation, core.coder.clone());
         drop(core);
         begin(out, &form)?;
-        let mut at = 0;
+        let (mut at, mut entries) = (0, 0);
         let centroids = loop {
             let core = self.core.read();
             if core.generation != generation {
-                return Ok(false);
+                return Ok(None);
             }
             let Some(list) = core.lists.get(at) else { break core.table.values() };
             let list = list.read();
@@ -42,15 +43,16 @@ impl Ivfflat {
             rows.iter().try_for_each(|row| out.u64(*row))?;
             out.bytes(&codes)?;
             at += 1;
+            entries += rows.len();
         };
         out.u32(0)?;
         out.u32(at)?;
         out.f32s(&centroids)?;
-        Ok(true)
+        Ok(Some(entries))
     }
 
     /// Reads an image.
-    pub fn read(options: IvfOptions, from: &mut dyn Read) -> io::Result<Ivfflat> {
+    pub fn read(options: IvfOptions, from: &mut dyn BufRead) -> io::Result<Ivfflat> {
         let from = &mut In(from);
         let coder = coder(from, options.dim)?;
         let stride = coder.stride();
@@ -58,9 +60,7 @@ impl Ivfflat {
         while from.u32()? == 1 {
             let count = from.u32()?;
             let split_at = usize::try_from(from.u64()?).map_err(io::Error::other)?;
-            let rows = from.bytes(count * 8)?;
-            let (rows, _) = rows.as_chunks::<8>();
-            let rows: Vec<u64> = rows.iter().map(|r| u64::from_le_bytes(*r)).collect();
+            let rows = from.u64s(count)?;
             let codes = from.bytes(count * stride)?;
             len += count;
             lists.push(RwLock::new(List { rows, codes, split_at }));

@@ -26,6 +26,7 @@
 //! their bits.
 
 mod cell;
+mod image;
 mod lanes;
 mod leaf;
 mod nearest;

@@ -4,13 +4,14 @@
 //! only a beginning: [`reconcile`] holds it against the rows, which have the last word. Entries that no row has go, and
 //! rows that have none are named, to be inserted. So an image may be old, too: that costs inserts.
 
-use std::io::{self, Read, Write};
+use std::io;
 
 use rayon::prelude::*;
 use vicinity_types::Result;
 
 use super::Coder;
 use crate::RowId;
+use crate::image::{In, Out};
 
 /// The rows of a table, in parts that are read side by side.
 pub trait RowVectors: Sync {
@@ -66,67 +67,6 @@ pub(crate) fn reconcile(
     let stale = entries.iter().map(|e| e.1).filter(|place| kept.binary_search(place).is_err());
     let stale = if kept.len() == entries.len() { Vec::new() } else { stale.collect() };
     Ok(Differences { missing: found.into_iter().flat_map(|d| d.missing).collect(), stale })
-}
-
-/// Where an image goes.
-pub(crate) struct Out<'a>(pub(crate) &'a mut dyn Write);
-
-impl Out<'_> {
-    pub(crate) fn u32(&mut self, n: usize) -> io::Result<()> {
-        let n = u32::try_from(n).map_err(io::Error::other)?;
-        self.0.write_all(&n.to_le_bytes())
-    }
-
-    pub(crate) fn u64(&mut self, n: u64) -> io::Result<()> {
-        self.0.write_all(&n.to_le_bytes())
-    }
-
-    pub(crate) fn f32s(&mut self, values: &[f32]) -> io::Result<()> {
-        values.iter().try_for_each(|v| self.0.write_all(&v.to_le_bytes()))
-    }
-
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
-    }
-}
-
-/// Where an image comes from.
-pub(crate) struct In<'a>(pub(crate) &'a mut dyn Read);
-
-impl In<'_> {
-    pub(crate) fn u32(&mut self) -> io::Result<usize> {
-        let mut n = [0; 4];
-        self.0.read_exact(&mut n)?;
-        Ok(u32::from_le_bytes(n) as usize)
-    }
-
-    pub(crate) fn u64(&mut self) -> io::Result<u64> {
-        let mut n = [0; 8];
-        self.0.read_exact(&mut n)?;
-        Ok(u64::from_le_bytes(n))
-    }
-
-    pub(crate) fn f32s(&mut self, count: usize) -> io::Result<Vec<f32>> {
-        let bytes = self.bytes(count.saturating_mul(4))?;
-        let (words, _) = bytes.as_chunks::<4>();
-        Ok(words.iter().map(|w| f32::from_le_bytes(*w)).collect())
-    }
-
-    /// So many bytes; memory is taken as they come.
-    pub(crate) fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        let got = (&mut *self.0).take(count as u64).read_to_end(&mut out)?;
-        if got < count { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(out) }
-    }
-
-    /// A number that must be this one.
-    pub(crate) fn expect(&mut self, n: usize, what: &str) -> io::Result<()> {
-        let found = self.u32()?;
-        if found == n {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("{what} is {found}, not {n}")))
-    }
 }
 
 /// The version of what indexes write.

@@ -109,9 +109,9 @@ pub trait VectorIndex: Send + Sync {
     /// Entries added and removed since it was made or read.
     fn changes(&self) -> u64;
 
-    /// Writes an image of it, while it goes on changing; false if it took another form meanwhile, and what was written
-    /// is none.
-    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<bool>;
+    /// Writes an image of it, while it goes on changing, and says how many entries are in it; `None` if it took another
+    /// form meanwhile, and what was written is none.
+    fn write_image(&self, out: &mut dyn io::Write) -> io::Result<Option<usize>>;
 
     /// Removes the entries that are not those of the rows, and names the rows that have none. Nobody uses the index
     /// meanwhile.

@@ -1,6 +1,6 @@
 //! Files in blocks, each with its checksum: `length:u32 crc32:u32 body`, behind a header of the file's own.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use vicinity_types::{PgError, Result, SqlState};
@@ -144,22 +144,28 @@ impl Reader {
     }
 }
 
-impl io::Read for Reader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+impl io::BufRead for Reader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.read >= self.body.len() {
             let mut body = std::mem::take(&mut self.body);
-            self.read = 0;
-            if !self.next(&mut body).map_err(io::Error::other)? {
-                return Ok(0);
+            let more = self.next(&mut body).map_err(io::Error::other)?;
+            if !more {
+                body.clear();
             }
-            self.body = body;
+            (self.body, self.read) = (body, 0);
         }
-        let from = self.body.get(self.read..).unwrap_or_default();
-        let n = from.len().min(into.len());
-        for (place, byte) in into.iter_mut().zip(from) {
-            *place = *byte;
-        }
-        self.read += n;
+        Ok(self.body.get(self.read..).unwrap_or_default())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.read += bytes;
+    }
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(into)?;
+        self.consume(n);
         Ok(n)
     }
 }

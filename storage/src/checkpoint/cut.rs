@@ -84,6 +84,12 @@ impl<'a> Cut<'a> {
         self.place = None;
     }
 
+    /// Whether nothing was written since, and nobody was about to.
+    pub(super) fn is_present(&self, db: &Database) -> bool {
+        let clock = &db.core.clock;
+        clock.running().is_empty() && clock.next_xid() == self.next_xid && db.wal.end() == self.lsn
+    }
+
     pub(super) fn is_changed(&self, store: &Store) -> bool {
         self.changed_ids.contains(&store.id)
     }

@@ -5,7 +5,7 @@
 //!  number:u64  cut:u64  replay:u64  next xid:u64  next oid:u32  next storage:u64
 //!  varint sequences, per sequence: varint oid, last value:i64, is called:u8
 //!  varint parts, per part: varint storage, varint part, varint checkpoint, varint bytes, varint rows
-//!  varint indexes, per index: varint oid, varint storage, varint checkpoint, varint bytes
+//!  varint indexes, per index: varint oid, varint storage, varint checkpoint, varint bytes, varint exact entries
 //!  catalog changes, as in a commit record, to what a new database begins with
 //! ```
 
@@ -22,7 +22,9 @@ use crate::wal::reader::io_error;
 use crate::wal::record::{decode_changes, take};
 
 const NAME: &str = "CHECKPOINT";
-const MAGIC: &[u8; 8] = b"VICCKP\x01\x00";
+const MAGIC: &[u8; 8] = b"VICCKP\x02\x00";
+/// What had no number of exact entries; it is read.
+const BEFORE: &[u8; 8] = b"VICCKP\x01\x00";
 /// Bytes before what the crc is of.
 const HEADER: usize = 12;
 
@@ -64,6 +66,8 @@ pub(crate) struct IndexFile {
     /// The checkpoint that wrote it.
     pub(crate) file: u64,
     pub(crate) bytes: u64,
+    /// How many entries it has, if they are those of the rows in the manifest's files, each once; 0: nothing is known.
+    pub(crate) exact: u64,
 }
 
 impl IndexFile {
@@ -154,7 +158,7 @@ impl Manifest {
         }
         put_varint(&mut out, self.indexes.len() as u64);
         for i in &self.indexes {
-            for n in [u64::from(i.index), i.storage, i.file, i.bytes] {
+            for n in [u64::from(i.index), i.storage, i.file, i.bytes, i.exact] {
                 put_varint(&mut out, n);
             }
         }
@@ -174,19 +178,19 @@ impl Manifest {
         if magic.first_chunk::<6>() != MAGIC.first_chunk::<6>() {
             return Err(damaged("it is none"));
         }
-        if magic != *MAGIC {
+        if magic != *MAGIC && magic != *BEFORE {
             let [.., low, high] = magic;
             let version = u16::from_le_bytes([low, high]);
-            return Err(damaged(&format!("its version is {version}, this server reads 1")));
+            return Err(damaged(&format!("its version is {version}, this server reads 1 and 2")));
         }
         let crc = take(&mut rest).map_err(|_| damaged("it is cut off"))?;
         if u32::from_le_bytes(crc) != crc32fast::hash(rest) {
             return Err(damaged("its checksum is wrong"));
         }
-        Manifest::decode(rest)
+        Manifest::decode(rest, magic == *MAGIC)
     }
 
-    fn decode(mut rest: &[u8]) -> Result<Manifest> {
+    fn decode(mut rest: &[u8], with_exact: bool) -> Result<Manifest> {
         let rest = &mut rest;
         let mut manifest = Manifest {
             number: u64::from_le_bytes(take(rest)?),
@@ -217,7 +221,8 @@ impl Manifest {
             for n in [&mut storage, &mut file, &mut bytes] {
                 *n = take_varint(rest)?;
             }
-            manifest.indexes.push(IndexFile { index, storage, file, bytes });
+            let exact = if with_exact { take_varint(rest)? } else { 0 };
+            manifest.indexes.push(IndexFile { index, storage, file, bytes, exact });
         }
         manifest.catalog = rest.to_vec();
         Ok(manifest)

@@ -1,7 +1,7 @@
 //! Checkpoints: images of what is committed, so that a start reads these and the end of the log, not all of it.
 //!
 //! ```text
-//!  image/C-S-I.index  the vector index I of storage S, written by checkpoint C
+//!  image/C-S-I.index  the index I of storage S, written by checkpoint C
 //!  image/C-S-P.rows   the rows of part P of storage S, written by checkpoint C; never changed
 //!  CHECKPOINT         the manifest, replaced whole: catalog, sequences, which image files, and two places in the log
 //! ```
@@ -62,13 +62,15 @@
 //! grown by `Options::checkpoint_bytes`, or by as much as the last checkpoint wrote if that is more: at most half of
 //! what is written to the disk are images.
 //!
-//! Vector indexes have images too, which are beginnings only: see [`indexes`].
+//! Indexes have images too: vector indexes such as are beginnings only, and at a clean stop all of them such as are
+//! exact (see [`indexes`]).
 
 mod blocks;
 mod cut;
 pub(crate) mod indexes;
+pub(crate) mod load;
 pub(crate) mod manifest;
-pub(crate) mod rows;
+mod rows;
 mod thread;
 pub(crate) mod unlogged;
 
@@ -86,7 +88,7 @@ use crate::store::Store;
 use crate::wal::reader::{self, io_error};
 use crate::wal::{self, Lsn};
 use cut::Cut;
-use indexes::Images;
+use indexes::{Images, Moment};
 use manifest::{Manifest, Part};
 use rows::Parts;
 pub(crate) use thread::start;
@@ -278,8 +280,15 @@ impl Run<'_> {
         cut.let_go();
         let kept = cut.all.iter().filter(|s| indexes::is_kept(s, self.ending));
         let kept: Vec<Arc<Store>> = kept.cloned().collect();
-        let how = (self.number, self.db.options.sync);
-        let images = state.indexes.update(self.disk, &kept, how, made)?;
+        let moment = Moment {
+            number: self.number,
+            sync: self.db.options.sync,
+            least: self.db.options.index_image_entries,
+            is_changed: &|store| cut.is_changed(store),
+            rows: &|store| parts.get(&store.id).map_or(0, Parts::rows),
+            is_still: &|| self.ending && cut.is_present(self.db),
+        };
+        let images = state.indexes.update(self.disk, &kept, &moment, made)?;
         if !made.is_empty() && self.db.options.sync {
             self.disk.sync_dir(DIR).map_err(|e| io_error("sync the directory of images", &e))?;
         }

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
+use hashbrown::HashMap;
 use vicinity_types::{PgError, Result};
 
 use super::PART;
@@ -72,6 +72,11 @@ impl Parts {
 
     pub(super) fn get(&self, part: u64) -> Option<&Image> {
         self.0.get(&part)
+    }
+
+    /// Rows in them.
+    pub(super) fn rows(&self) -> u64 {
+        self.files().map(|file| file.rows).sum()
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = Part> {
@@ -149,18 +154,10 @@ fn header(part: &Part) -> Vec<u8> {
     out
 }
 
-/// Reads files into the rows of their storages, on all cores.
-pub(crate) fn load(disk: &dyn Disk, parts: &[Part], rows: &dyn RowsOf) -> Result<()> {
-    parts.par_iter().try_for_each(|part| {
-        let rows =
-            rows.of(part.storage).ok_or_else(|| damaged(part, "its storage is not known"))?;
-        read(disk, part, rows)
-    })
-}
-
-/// Where the rows of a storage go.
-pub(crate) trait RowsOf: Sync {
-    fn of(&self, storage: u64) -> Option<&Rows>;
+/// Reads a file into the rows of its storage.
+pub(super) fn load(disk: &dyn Disk, part: &Part, rows: &HashMap<u64, Rows>) -> Result<()> {
+    let rows = rows.get(&part.storage).ok_or_else(|| damaged(part, "its storage is not known"))?;
+    read(disk, part, rows)
 }
 
 fn damaged(part: &Part, what: &str) -> PgError {
@@ -182,6 +179,7 @@ fn read(disk: &dyn Disk, part: &Part, into: &Rows) -> Result<()> {
 
 /// Puts the rows of a block in their places; how many.
 fn put(part: &Part, mut body: &[u8], row: &mut RowId, into: &Rows) -> Result<u64> {
+    let mut loading = into.loading();
     let mut count = 0;
     while !body.is_empty() {
         *row = row.saturating_add(take_varint(&mut body)?);
@@ -191,10 +189,11 @@ fn put(part: &Part, mut body: &[u8], row: &mut RowId, into: &Rows) -> Result<u64
         if *row / PART != part.part {
             return Err(damaged(part, "a row is of another part"));
         }
-        into.load(*row, NewVersion::new(READ, 0, 0, tuple)?)?;
+        loading.put(*row, NewVersion::new(READ, 0, 0, tuple)?)?;
         body = rest;
         count += 1;
     }
+    drop(loading);
     into.relieve(part.storage);
     Ok(count)
 }

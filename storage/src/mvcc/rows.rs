@@ -53,6 +53,13 @@ pub(crate) struct RowLock<'a> {
     _held: Option<MutexGuard<'a, ()>>,
 }
 
+/// Rows on their way into slots. What all threads count is counted once for all of them, at the end.
+pub(crate) struct Loading<'a> {
+    rows: &'a Rows,
+    end: RowId,
+    bytes: i64,
+}
+
 #[inline]
 fn locate(row: RowId) -> (usize, usize) {
     let x = row.saturating_add(1 << FIRST);
@@ -305,14 +312,9 @@ impl Rows {
         Ok(())
     }
 
-    /// Recovery: puts a row into an empty slot. Rows of different ids may come from several threads.
-    pub(crate) fn load(&self, row: RowId, version: NewVersion) -> Result<()> {
-        if row >> 42 != 0 {
-            return Err(PgError::new(SqlState::DATA_CORRUPTED, "row id is out of range"));
-        }
-        self.next.fetch_max(row + 1, Ordering::AcqRel);
-        self.make_slot(row)?;
-        self.install(row, version)
+    /// Recovery: rows go into empty slots. Those of different ids may come from several threads.
+    pub(crate) fn loading(&self) -> Loading<'_> {
+        Loading { rows: self, end: 0, bytes: 0 }
     }
 
     /// After recovery: these rows are about to be inserted again, and are nobody else's.
@@ -345,6 +347,27 @@ impl Rows {
         let mut free = self.free.lock();
         free.append(&mut found);
         self.free_hint.store(free.len(), Ordering::Relaxed);
+    }
+}
+
+impl Loading<'_> {
+    /// Puts a row into its slot.
+    pub(crate) fn put(&mut self, row: RowId, version: NewVersion) -> Result<()> {
+        if row >> 42 != 0 {
+            return Err(PgError::new(SqlState::DATA_CORRUPTED, "row id is out of range"));
+        }
+        let slot = self.rows.make_slot(row)?;
+        self.bytes += signed(version.size());
+        self.end = self.end.max(row + 1);
+        slot.store(version.into_raw(ptr::null_mut()), Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.rows.count_bytes(self.bytes);
+        self.rows.next.fetch_max(self.end, Ordering::AcqRel);
     }
 }
 

@@ -98,6 +98,12 @@ impl NewVersion {
         NewVersion::new(v.stamp(), cid, flags, v.bytes())
     }
 
+    /// Bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        // SAFETY: owned, and initialised when it was made.
+        HEADER + (unsafe { self.0.as_ref() }.len & !MOVED) as usize
+    }
+
     /// Gives up ownership; whoever links it frees it through [`free`] or [`free_later`].
     pub(crate) fn into_raw(self, older: *mut Version) -> *mut Version {
         let at = self.0;

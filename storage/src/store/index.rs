@@ -52,6 +52,18 @@ pub(crate) enum Body {
     Boxes(Arc<Boxes>),
 }
 
+impl Body {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Body::Btree(b) => b.len(),
+            Body::Vector(v) => v.len(),
+            Body::Points(p) => p.len(),
+            Body::Boxes(b) => b.len(),
+            Body::Unbuilt | Body::Building(_) => 0,
+        }
+    }
+}
+
 /// A change to an index that is being built.
 pub(crate) enum Pending {
     Add(RowId, Entry),
@@ -212,9 +224,13 @@ impl IndexStore {
         self.computed
     }
 
-    /// Tells options apart.
-    pub(crate) fn options_crc(&self) -> u32 {
-        crc32fast::hash(format!("{:?} {:?}", self.method, self.options).as_bytes())
+    /// Tells apart what entries are made by: options, and keys where there are several of a kind.
+    pub(crate) fn definition_crc(&self) -> u32 {
+        let mut text = format!("{:?} {:?}", self.method, self.options);
+        if !self.is_vector() {
+            text.push_str(&format!(" {:?}", self.keys));
+        }
+        crc32fast::hash(text.as_bytes())
     }
 
     /// Whether it answers queries.
@@ -263,13 +279,7 @@ impl IndexStore {
     }
 
     pub(crate) fn len(&self) -> usize {
-        match &**self.body.load() {
-            Body::Btree(b) => b.len(),
-            Body::Vector(v) => v.len(),
-            Body::Points(p) => p.len(),
-            Body::Boxes(b) => b.len(),
-            Body::Unbuilt | Body::Building(_) => 0,
-        }
+        self.body.load().len()
     }
 
     pub(crate) fn memory(&self) -> usize {

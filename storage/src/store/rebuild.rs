@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use vicinity_indexes::{Phase, Progress};
 
 use super::Store;
 use super::build::rebuild;
 use super::index::IndexStore;
-use crate::checkpoint::indexes;
-use crate::checkpoint::manifest::IndexFile;
-use crate::disk::Disk;
+use crate::checkpoint::indexes::Loaded;
 use crate::mvcc::clock::Clock;
 
 /// How often a long rebuild says how far it is.
@@ -26,24 +25,30 @@ pub(crate) struct Job {
     pub(crate) name: String,
     progress: Progress,
     /// An image to begin with.
-    image: Option<(Arc<dyn Disk>, IndexFile)>,
+    image: Mutex<Option<Loaded>>,
 }
 
 impl Job {
     pub(crate) fn new(store: Arc<Store>, index: Arc<IndexStore>, name: &str) -> Job {
-        Job { store, index, name: name.to_owned(), progress: Progress::new(), image: None }
+        Job {
+            store,
+            index,
+            name: name.to_owned(),
+            progress: Progress::new(),
+            image: Mutex::default(),
+        }
     }
 
     /// Begins with an image.
-    pub(crate) fn with(mut self, disk: &Arc<dyn Disk>, image: Option<IndexFile>) -> Job {
-        self.image = image.map(|image| (disk.clone(), image));
+    pub(crate) fn with(self, image: Option<Loaded>) -> Job {
+        *self.image.lock() = image;
         self
     }
 
-    /// Makes it of its image, if there is one that can be read.
+    /// Makes it of its image, if there is one.
     fn read(&self) -> bool {
-        let Some((disk, file)) = &self.image else { return false };
-        match indexes::read(disk.as_ref(), file, &self.store, &self.index) {
+        let Some(image) = self.image.lock().take() else { return false };
+        match image.fit(&self.store, &self.index) {
             Ok(Some(body)) => {
                 self.index.set_read(body);
                 true

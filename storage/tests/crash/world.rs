@@ -280,6 +280,7 @@ fn options(wal_segment_size: u64, memory_limit: u64) -> Options {
         wal_segment_size,
         checkpoint_bytes: if wal_segment_size % 3 == 1 { 1 << 40 } else { 0 },
         checkpoint_interval: Duration::from_secs(1 << 20),
+        index_image_entries: 0,
         // The log is written when somebody waits for it, and at no other time: each run of a seed is the same.
         wal_writer_delay: Duration::from_secs(1 << 20),
         vacuum: false,
