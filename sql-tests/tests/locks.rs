@@ -561,3 +561,42 @@ async fn a_row_that_moved_to_another_partition_is_an_error_for_who_waited() {
     assert_eq!((left.get(0), left.get(1)), (1i64, 11));
     server.stop().await;
 }
+
+/// What a statement writes to without having named it may be another table when the wait is over: nothing is
+/// acknowledged that is lost, or that the new definition forbids.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_changed_while_it_was_waited_for_is_an_error() {
+    let server = TestServer::start().await;
+    let (first, second) = (server.connect().await, server.connect().await);
+    let make = "create table p (id int, v int) partition by range (id);
+        create table p1 partition of p for values from (0) to (10);
+        create table p2 partition of p for values from (10) to (20);
+        insert into p values (1, 1), (11, 1);
+        create function nothing() returns trigger language plpgsql as 'begin return null; end'";
+    let changes = [
+        ("truncate p1", "insert into p values (3, 3)"),
+        ("drop table p1", "insert into p values (3, 3)"),
+        ("drop table p1", "update p set id = 5 where id = 11"),
+        ("drop table p1", "delete from p"),
+        ("alter table p1 add check (v < 5)", "insert into p values (3, 50)"),
+        ("alter table p1 alter v set not null", "insert into p values (3, null)"),
+        (
+            "create trigger t before insert on p1 for each row execute function nothing()",
+            "insert into p values (3, 3)",
+        ),
+    ];
+    for (change, write) in changes {
+        run(&first, "drop table if exists p; drop function if exists nothing").await;
+        run(&first, make).await;
+        run(&first, &format!("begin; {change}")).await;
+        let commit = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            run(&first, "commit").await;
+        };
+        let (done, ()) = tokio::join!(second.batch_execute(write), commit);
+        assert_eq!(code(&done.unwrap_err()), "40001", "{change}: {write}");
+        let rows = first.query_one("select count(*) from p where id >= 10", &[]).await.unwrap();
+        assert_eq!(rows.get::<_, i64>(0), 1, "{change}: {write}");
+    }
+    server.stop().await;
+}

@@ -423,6 +423,9 @@ impl Database {
                 RelationKind::Table(t) => {
                     let storage = after.and_then(|a| a.table()).map(|t| t.storage);
                     if storage != Some(t.storage) {
+                        if let Some(store) = self.store(t.storage) {
+                            store.retire();
+                        }
                         self.forget_store(t.storage);
                     }
                     self.tables.write().remove(&before.oid);

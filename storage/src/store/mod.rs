@@ -104,9 +104,20 @@ pub(crate) struct Store {
     pub(crate) counters: Apart<Counters>,
     /// Whether a commit wrote to it since the last checkpoint.
     touched: AtomicBool,
+    /// Whether the table goes on without it: what is written to it is lost.
+    retired: AtomicBool,
 }
 
 impl Store {
+    /// A committed change of the catalog leaves it behind.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// A storage over rows that are there, or none.
     pub(crate) fn new(
         id: u64,
@@ -126,6 +137,7 @@ impl Store {
             garbage: Apart::default(),
             counters: Apart::default(),
             touched: AtomicBool::new(true),
+            retired: AtomicBool::new(false),
         }
     }
 

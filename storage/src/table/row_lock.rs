@@ -62,6 +62,26 @@ impl Table {
         None
     }
 
+    /// Whether a row has committed versions newer than the snapshot, and none that goes, or changes a key: who wants the
+    /// key alone has it.
+    fn keys_stay(&self, head: Option<VersionRef<'_>>, snapshot: &Snapshot, guard: &Guard) -> bool {
+        let (mut at, mut newer) = (head, false);
+        while let Some(v) = at {
+            match self.core.clock.resolve(v) {
+                Stamp::Committed(ts) if ts <= snapshot.ts => return newer,
+                Stamp::Committed(_) => newer = true,
+                _ => return false,
+            }
+            let older = v.older(guard);
+            let keeps = || older.is_some_and(|o| self.keeps_keys(o, v.bytes()));
+            if v.is_tombstone() || (v.keys_changed() && !keeps()) {
+                return false;
+            }
+            at = older;
+        }
+        false
+    }
+
     /// Locks a row that the snapshot sees against others' writes (and, exclusively, their locks).
     pub fn lock_row(
         &self,
@@ -78,15 +98,22 @@ impl Table {
                 let guard = pin();
                 let lock = self.store.rows.lock(row);
                 let keeps = |_: VersionRef<'_>| mode == LockMode::KeyShare;
-                match self.obstacle(txn, snapshot, xid, &lock, row, &guard, &keeps)? {
+                let free = mode == LockMode::KeyShare
+                    && self.keys_stay(lock.head(&guard)?, snapshot, &guard);
+                let found = match free {
+                    true => None,
+                    false => Some(self.obstacle(txn, snapshot, xid, &lock, row, &guard, &keeps)?),
+                };
+                match found {
                     // A shared holder does not stop us from sharing.
-                    Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done)) => {
+                    None
+                    | Some(Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done))) => {
                         match txn.try_lock(key, mode)? {
                             Ok(()) => return Ok(LockOutcome::Locked),
                             Err(blocker) => Obstacle::Wait(blocker),
                         }
                     }
-                    Err(Obstacle::Wait(_)) if mode != LockMode::Exclusive => {
+                    Some(Err(Obstacle::Wait(_))) if mode != LockMode::Exclusive => {
                         let head = lock.head(&guard)?;
                         match head.and_then(|h| self.writer_of(h, xid, mode, &guard)) {
                             Some(x) => Obstacle::Wait(x),
@@ -96,7 +123,7 @@ impl Table {
                             },
                         }
                     }
-                    Err(obstacle) => obstacle,
+                    Some(Err(obstacle)) => obstacle,
                 }
             };
             match obstacle {

@@ -1,5 +1,6 @@
 //! How a transaction takes locks, and waits for those of others.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,36 @@ impl Transaction {
             return Ok(());
         }
         self.lock_relation_in_table(relation, mode, true).map(drop)
+    }
+
+    /// Locks a table that the running statement writes to without having named it: a partition, the table of a foreign
+    /// key. The statement knows it as it was: 40001 if it has changed in the meantime.
+    pub(super) fn lock_unchanged(&self, table: Oid) -> Result<()> {
+        let definition = || {
+            let catalog = self.catalog();
+            let triggers: Vec<_> = catalog.triggers_of(table).cloned().collect();
+            (catalog.relation(table).cloned(), triggers)
+        };
+        let (relation, triggers) = definition();
+        self.lock_relation(table, RelationLock::RowExclusive)?;
+        let now = definition();
+        let same = match (&relation, &now.0) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (None, None) => true,
+            _ => false,
+        };
+        let same_triggers = triggers.len() == now.1.len()
+            && triggers.iter().zip(&now.1).all(|(before, after)| Arc::ptr_eq(before, after));
+        if same && same_triggers { Ok(()) } else { Err(self.changed_meanwhile(table)) }
+    }
+
+    pub(super) fn changed_meanwhile(&self, table: Oid) -> PgError {
+        let catalog = self.catalog();
+        let name = catalog.relation(table).map_or_else(String::new, |r| format!(" \"{}\"", r.name));
+        PgError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            format!("could not serialize access due to concurrent change of relation{name}"),
+        )
     }
 
     /// The same without waiting; whether it has the lock now.

@@ -413,8 +413,11 @@ impl Transaction {
         // The statement has locked it, as a rule.
         if !self.place.held.take(locks, table, RelationLock::RowExclusive) {
             drop(inner);
-            self.lock_relation(table, RelationLock::RowExclusive)?;
+            self.lock_unchanged(table)?;
             inner = self.inner.lock();
+        }
+        if store.is_retired() {
+            return Err(self.changed_meanwhile(table));
         }
         let store = store.clone();
         inner.stores.push(Touched { store, inserted: 0, updated: 0, deleted: 0 });

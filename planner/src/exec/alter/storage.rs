@@ -6,7 +6,7 @@ use sqlparser::ast::Ident;
 use vicinity_storage::catalog::model::{ConstraintKind, Persistence, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::super::ddl::{index, table};
+use super::super::ddl::{index, table, view};
 use super::super::name;
 use super::{change, change_column, change_table};
 use crate::context::ExecContext;
@@ -33,6 +33,9 @@ pub(super) fn set_options(
             given.iter().try_for_each(|(own, value)| table::check_storage_option(own, value))?;
         }
         RelationKind::Index(def) => index::check_options(ctx, def.method, given)?,
+        RelationKind::View(_) => {
+            given.iter().try_for_each(|(own, value)| view::check_option(own, value))?;
+        }
         _ => {}
     }
     with_options(ctx, r, |options| set(options, given))

@@ -325,7 +325,19 @@ fn names_column(when: &str, column: &str) -> bool {
     columns.map_or(true, |columns| columns.iter().any(|c| c == column))
 }
 
-/// Error 0A000 if a view or a trigger keeps a column's type as it is.
+fn computed_from(ctx: &ExecContext, table: Oid, computed: i16, column: &str) -> PgError {
+    let relation = ctx.catalog.relation(table);
+    let place = usize::try_from(computed - 1).unwrap_or(usize::MAX);
+    let found = relation.and_then(|r| r.table()).and_then(|t| t.columns.get(place));
+    let name = found.map_or("", |c| c.name.as_str());
+    PgError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cannot alter type of a column used by a generated column",
+    )
+    .detail(format!("Column \"{column}\" is used by generated column \"{name}\"."))
+}
+
+/// Error 0A000 if a view, a trigger or a generated column keeps a column's type as it is.
 pub(crate) fn check_type_may_change(
     ctx: &ExecContext,
     table: Oid,
@@ -338,6 +350,7 @@ pub(crate) fn check_type_may_change(
         let (of, rule) = match node {
             Node::Relation(_) => ("by a view or rule", "rule _RETURN on "),
             Node::Trigger(_) => ("in a trigger definition", ""),
+            Node::Column(table, other) => return Err(computed_from(ctx, table, other, column)),
             _ => continue,
         };
         return Err(PgError::new(

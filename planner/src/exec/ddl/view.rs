@@ -101,18 +101,25 @@ fn options(given: &ast::CreateTableOptions) -> Result<Vec<(String, String)>> {
             ast::SqlOption::Ident(key) => (name::ident(key), "true".to_owned()),
             _ => return Err(PgError::unsupported("this view option")),
         };
-        match own.as_str() {
-            "security_barrier" | "security_invoker" => out.push((own, value)),
-            "check_option" => return Err(PgError::unsupported("WITH CHECK OPTION")),
-            _ => {
-                return Err(PgError::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("unrecognized parameter \"{own}\""),
-                ));
-            }
-        }
+        check_option(&own, &value)?;
+        out.push((own, value));
     }
     Ok(out)
+}
+
+/// An error for an option that no view has, or that would do nothing here.
+pub(crate) fn check_option(own: &str, value: &str) -> Result<()> {
+    match own {
+        "security_invoker" if !["false", "off", "no", "0"].contains(&value) => {
+            Err(PgError::unsupported("security_invoker"))
+        }
+        "security_barrier" | "security_invoker" => Ok(()),
+        "check_option" => Err(PgError::unsupported("WITH CHECK OPTION")),
+        _ => Err(PgError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unrecognized parameter \"{own}\""),
+        )),
+    }
 }
 
 /// Runs CREATE VIEW.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::ReferentialAction;
-use vicinity_storage::concurrent_update;
+use vicinity_storage::{RelationLock, concurrent_update};
 use vicinity_types::{Datum, Oid, PgError, Result};
 
 use super::check;
@@ -74,9 +74,15 @@ impl Actions {
             ReferentialAction::Restrict => return check::unreferenced(ctx, reference, old),
             _ => {}
         }
+        ctx.txn.lock_relation(reference.child.oid, RelationLock::RowExclusive)?;
         let ctx = &ctx.next_statement();
-        refuse_newer(ctx, reference, old)?;
+        // It may have changed while it was waited for.
+        let Some(reference) = &reference.now(ctx) else { return Ok(()) };
         let cascades = reference.action(event) == ReferentialAction::Cascade;
+        let sets_default = reference.action(event) == ReferentialAction::SetDefault;
+        if sets_default {
+            refuse_newer(ctx, reference, old)?;
+        }
         let mut params = old.to_vec();
         if cascades {
             params.extend_from_slice(new.unwrap_or_default());
@@ -93,15 +99,15 @@ impl Actions {
         if let Some(plan) = self.plans.get(&key) {
             dml::run_noting(plan, ctx, &params, &mut Discard, queue)?;
         }
-        if reference.action(event) == ReferentialAction::SetDefault {
+        if sets_default {
             // The default may be the very key that went.
             return check::lost(ctx, reference, old);
         }
-        Ok(())
+        refuse_newer(&ctx.next_statement(), reference, old)
     }
 }
 
-/// A snapshot that lasts does not see rows that began to refer after it: the action would miss them.
+/// A snapshot that lasts does not see rows that began to refer after it: the action misses them.
 fn refuse_newer(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Result<()> {
     if !ctx.txn.isolation().is_snapshot() {
         return Ok(());

@@ -90,12 +90,17 @@ impl Place {
 /// Whether the parent has a key; locks the row that has it, if asked to.
 fn present(ctx: &ExecContext, reference: &Reference, key: &[Datum], lock: bool) -> Result<bool> {
     let Some(place) = Place::of(ctx, reference, key)? else { return Ok(false) };
+    ctx.txn.lock_relation(place.table, RelationLock::RowShare)?;
+    let now = ctx.txn.catalog();
+    if now.version() != ctx.catalog.version() {
+        // Whoever had it locked may have given it other rows.
+        return present(&ExecContext { catalog: now, ..ctx.clone() }, reference, key, lock);
+    }
     let table = ctx.engine.db.table(place.table, &ctx.catalog)?;
     let index = ctx.catalog.relation(place.index).and_then(|r| r.index());
     let index = index.ok_or_else(no_index)?;
     let values: Vec<Datum> =
         index.keys.iter().map(|k| value(&place.columns, key, k.column)).collect();
-    ctx.txn.lock_relation(table.relation().oid, RelationLock::RowShare)?;
     loop {
         let snapshot = ctx.txn.snapshot();
         let range = KeyRange::equal(&index.keys, &values);

@@ -39,6 +39,17 @@ fn pick(numbers: &[i16], row: &[Datum]) -> Values {
 }
 
 impl Reference {
+    /// The same as the catalog has it now; `None` if there is none any more.
+    pub(crate) fn now(&self, ctx: &ExecContext) -> Option<Reference> {
+        let child = ctx.catalog.relation(self.child.oid)?;
+        if Arc::ptr_eq(child, &self.child) {
+            return Some(self.clone());
+        }
+        let mut all = child.table()?.constraints.iter();
+        let constraint = all.find(|c| c.oid == self.constraint.oid)?.clone();
+        Some(Reference { constraint, child: child.clone(), ..self.clone() })
+    }
+
     /// The key of a row that refers.
     pub(crate) fn of_child(&self, row: &[Datum]) -> Values {
         pick(&self.constraint.columns, row)
