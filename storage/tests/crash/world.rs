@@ -151,7 +151,12 @@ impl World {
     /// What is committed and seen by others.
     fn check_live(&mut self) -> Verdict {
         let salt = self.random.random_range(0..100_000);
-        check(&self.db, &self.live, salt).map_err(|e| format!("before the end: {e}"))
+        let found = check(&self.db, &self.live, salt);
+        // Reading brings cold rows back, and removes files that have none any more: the machine may stop there.
+        if self.disk.stopped() {
+            return Ok(());
+        }
+        found.map_err(|e| format!("before the end: {e}"))
     }
 
     /// An error that a statement may end with.
