@@ -74,7 +74,6 @@ create view sb with (security_barrier) as select 1 as x;
 \d+ sb
 alter view sb set (security_barrier=true);
 alter view sb reset (security_barrier);
-create view si with (security_invoker=true) as select 1 as x;
 create schema cs create table cst(a int primary key) create view csv as select * from cst create index cix on cst(a) grant select on cst to public;
 \d cs.*
 create schema if not exists cs;
