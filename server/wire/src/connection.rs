@@ -203,12 +203,14 @@ impl<S: Service> Connection<S> {
         }
         let commits = std::mem::take(&mut self.waits) >= LOOK / 4;
         let Stream::Plain(tcp) = &self.wire.stream else { return false };
-        let habit = match incoming_cpu(tcp) {
-            _ if commits => Habit::Commits(self.pace.time()),
-            Some(cpu) => Habit::Heard(cpu),
-            None => Habit::New,
-        };
-        self.wire.buffer.is_empty() && self.seat.look(habit)
+        if !self.wire.buffer.is_empty() {
+            return false;
+        }
+        self.seat.look(if commits {
+            Habit::Commits(self.pace.time())
+        } else {
+            incoming_cpu(tcp).map_or(Habit::New, Habit::Heard)
+        })
     }
 
     /// Waits for its turn with the thread, if there is something to do.
