@@ -383,7 +383,9 @@ impl Database {
     }
 
     pub(crate) fn forget_store(&self, id: u64) {
-        self.stores.write().remove(&id);
+        if let Some(store) = self.stores.write().remove(&id) {
+            store.retire();
+        }
     }
 
     /// A fresh object id.
@@ -423,9 +425,6 @@ impl Database {
                 RelationKind::Table(t) => {
                     let storage = after.and_then(|a| a.table()).map(|t| t.storage);
                     if storage != Some(t.storage) {
-                        if let Some(store) = self.store(t.storage) {
-                            store.retire();
-                        }
                         self.forget_store(t.storage);
                     }
                     self.tables.write().remove(&before.oid);

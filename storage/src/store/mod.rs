@@ -104,12 +104,12 @@ pub(crate) struct Store {
     pub(crate) counters: Apart<Counters>,
     /// Whether a commit wrote to it since the last checkpoint.
     touched: AtomicBool,
-    /// Whether the table goes on without it: what is written to it is lost.
+    /// Whether no table has it any more: what is written to it is lost.
     retired: AtomicBool,
 }
 
 impl Store {
-    /// A committed change of the catalog leaves it behind.
+    /// The database forgets it.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
     }
