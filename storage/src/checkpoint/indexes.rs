@@ -72,6 +72,8 @@ pub(super) struct Images {
 
 /// What the images of a checkpoint are of.
 pub(super) struct Moment<'a> {
+    /// Where they go.
+    pub(super) disk: &'a dyn Disk,
     /// The checkpoint.
     pub(super) number: u64,
     /// Whether files are synced.
@@ -146,7 +148,6 @@ impl Images {
     /// The images as of now: those that are too old are written. An index whose image cannot be written has none.
     pub(super) fn update(
         &self,
-        disk: &dyn Disk,
         stores: &[Arc<Store>],
         moment: &Moment<'_>,
         made: &mut Vec<String>,
@@ -154,8 +155,8 @@ impl Images {
         let mut next = Images::default();
         for store in stores {
             for index in store.indexes().iter().filter(|i| !i.is_computed() && i.ready()) {
-                let image = match self.exact(disk, (store, index), moment, made)? {
-                    None => self.inexact(disk, (store, index), moment, made)?,
+                let image = match self.exact((store, index), moment, made)? {
+                    None => self.inexact((store, index), moment, made)?,
                     exact => exact,
                 };
                 next.images.extend(image.map(|image| (index.oid, image)));
@@ -173,7 +174,6 @@ impl Images {
     /// The exact image of an index: the one there is, or at a clean stop a new one.
     fn exact(
         &self,
-        disk: &dyn Disk,
         (store, index): (&Store, &IndexStore),
         moment: &Moment<'_>,
         made: &mut Vec<String>,
@@ -193,7 +193,7 @@ impl Images {
         if entries != entries_of_rows(store, index, (moment.rows)(store))? {
             return Ok(None);
         }
-        let written = match write(disk, (store, index), moment, made) {
+        let written = match write((store, index), moment, made) {
             // The log has everything all the same.
             Err(e) if e.code() == SqlState::DISK_FULL => None,
             outcome => outcome?,
@@ -207,7 +207,6 @@ impl Images {
     /// The image of a vector index of no exact moment.
     fn inexact(
         &self,
-        disk: &dyn Disk,
         (store, index): (&Store, &IndexStore),
         moment: &Moment<'_>,
         made: &mut Vec<String>,
@@ -220,7 +219,7 @@ impl Images {
                 Ok(Some(Image { file: IndexFile { exact: 0, ..image.file }, ..image }))
             }
             None if (body.len() as u64) < moment.least.max(1) => Ok(None),
-            _ => Ok(write(disk, (store, index), moment, made)?.map(|(image, _)| image)),
+            _ => Ok(write((store, index), moment, made)?.map(|(image, _)| image)),
         }
     }
 }
@@ -265,7 +264,6 @@ fn header(index: &IndexStore, file: &IndexFile) -> Vec<u8> {
 
 /// Writes an image, and says how many entries are in it; none if the index takes other forms all the time.
 fn write(
-    disk: &dyn Disk,
     (store, index): (&Store, &IndexStore),
     moment: &Moment<'_>,
     made: &mut Vec<String>,
@@ -276,7 +274,8 @@ fn write(
     let body = index.body();
     made.push(file.path());
     for _ in 0..3 {
-        let mut out = Writer::create(disk, &file.path(), &header(index, &file)).map_err(failed)?;
+        let mut out =
+            Writer::create(moment.disk, &file.path(), &header(index, &file)).map_err(failed)?;
         let mut of = None;
         let entries = match &**body {
             Body::Vector(body) => {

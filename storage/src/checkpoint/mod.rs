@@ -281,6 +281,7 @@ impl Run<'_> {
         let kept = cut.all.iter().filter(|s| indexes::is_kept(s, self.ending));
         let kept: Vec<Arc<Store>> = kept.cloned().collect();
         let moment = Moment {
+            disk: self.disk,
             number: self.number,
             sync: self.db.options.sync,
             least: self.db.options.index_image_entries,
@@ -288,7 +289,7 @@ impl Run<'_> {
             rows: &|store| parts.get(&store.id).map_or(0, Parts::rows),
             is_still: &|| self.ending && cut.is_present(self.db),
         };
-        let images = state.indexes.update(self.disk, &kept, &moment, made)?;
+        let images = state.indexes.update(&kept, &moment, made)?;
         if !made.is_empty() && self.db.options.sync {
             self.disk.sync_dir(DIR).map_err(|e| io_error("sync the directory of images", &e))?;
         }
