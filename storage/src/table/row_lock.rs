@@ -98,32 +98,26 @@ impl Table {
                 let guard = pin();
                 let lock = self.store.rows.lock(row);
                 let keeps = |_: VersionRef<'_>| mode == LockMode::KeyShare;
-                let free = mode == LockMode::KeyShare
-                    && self.keys_stay(lock.head(&guard)?, snapshot, &guard);
-                let found = match free {
-                    true => None,
-                    false => Some(self.obstacle(txn, snapshot, xid, &lock, row, &guard, &keeps)?),
-                };
-                match found {
-                    // A shared holder does not stop us from sharing.
-                    None
-                    | Some(Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done))) => {
-                        match txn.try_lock(key, mode)? {
-                            Ok(()) => return Ok(LockOutcome::Locked),
-                            Err(blocker) => Obstacle::Wait(blocker),
+                let head = lock.head(&guard)?;
+                let obstacle =
+                    if mode == LockMode::KeyShare && self.keys_stay(head, snapshot, &guard) {
+                        None
+                    } else {
+                        match self.obstacle(txn, snapshot, xid, &lock, row, &guard, &keeps)? {
+                            // A shared holder does not stop us from sharing.
+                            Ok(_) | Err(Obstacle::Answer(Write::AlreadyMine | Write::Done)) => None,
+                            Err(Obstacle::Wait(_)) if mode != LockMode::Exclusive => head
+                                .and_then(|h| self.writer_of(h, xid, mode, &guard))
+                                .map(Obstacle::Wait),
+                            Err(obstacle) => Some(obstacle),
                         }
-                    }
-                    Some(Err(Obstacle::Wait(_))) if mode != LockMode::Exclusive => {
-                        let head = lock.head(&guard)?;
-                        match head.and_then(|h| self.writer_of(h, xid, mode, &guard)) {
-                            Some(x) => Obstacle::Wait(x),
-                            None => match txn.try_lock(key, mode)? {
-                                Ok(()) => return Ok(LockOutcome::Locked),
-                                Err(blocker) => Obstacle::Wait(blocker),
-                            },
-                        }
-                    }
-                    Some(Err(obstacle)) => obstacle,
+                    };
+                match obstacle {
+                    Some(obstacle) => obstacle,
+                    None => match txn.try_lock(key, mode)? {
+                        Ok(()) => return Ok(LockOutcome::Locked),
+                        Err(blocker) => Obstacle::Wait(blocker),
+                    },
                 }
             };
             match obstacle {

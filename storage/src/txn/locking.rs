@@ -11,6 +11,7 @@ use super::locks::{LockKey, LockMode, blocking};
 use super::relation_lock::{Attempt, RelationLock};
 use super::undo::Undo;
 use super::waits::{AdvisoryLock, Blockers, Waiter, Wanted};
+use crate::catalog::Catalog;
 use crate::mvcc::Xid;
 
 /// How long a sleeper goes without looking whether its statement was cancelled.
@@ -30,22 +31,14 @@ impl Transaction {
     /// Locks a table that the running statement writes to without having named it: a partition, the table of a foreign
     /// key. The statement knows it as it was: 40001 if it has changed in the meantime.
     pub(super) fn lock_unchanged(&self, table: Oid) -> Result<()> {
-        let definition = || {
-            let catalog = self.catalog();
-            let triggers: Vec<_> = catalog.triggers_of(table).cloned().collect();
-            (catalog.relation(table).cloned(), triggers)
-        };
-        let (relation, triggers) = definition();
+        let before = self.catalog();
         self.lock_relation(table, RelationLock::RowExclusive)?;
-        let now = definition();
-        let same = match (&relation, &now.0) {
-            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-            (None, None) => true,
-            _ => false,
-        };
-        let same_triggers = triggers.len() == now.1.len()
-            && triggers.iter().zip(&now.1).all(|(before, after)| Arc::ptr_eq(before, after));
-        if same && same_triggers { Ok(()) } else { Err(self.changed_meanwhile(table)) }
+        let now = self.catalog();
+        let relation = |catalog: &Catalog| catalog.relation(table).map(Arc::as_ptr);
+        let triggers =
+            |catalog: &Catalog| -> Vec<_> { catalog.triggers_of(table).map(Arc::as_ptr).collect() };
+        let same = relation(&before) == relation(&now) && triggers(&before) == triggers(&now);
+        if same { Ok(()) } else { Err(self.changed_meanwhile(table)) }
     }
 
     pub(super) fn changed_meanwhile(&self, table: Oid) -> PgError {
