@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Visit, Visitor};
 use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, ViewDef};
+use vicinity_types::io::scalar::parse_bool;
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
@@ -110,7 +111,7 @@ fn options(given: &ast::CreateTableOptions) -> Result<Vec<(String, String)>> {
 /// An error for an option that no view has, or that would do nothing here.
 pub(crate) fn check_option(own: &str, value: &str) -> Result<()> {
     match own {
-        "security_invoker" if !["false", "off", "no", "0"].contains(&value) => {
+        "security_invoker" if parse_bool(value) != Some(false) => {
             Err(PgError::unsupported("security_invoker"))
         }
         "security_barrier" | "security_invoker" => Ok(()),

@@ -77,7 +77,8 @@ impl Actions {
         ctx.txn.lock_relation(reference.child.oid, RelationLock::RowExclusive)?;
         let ctx = &ctx.next_statement();
         // It may have changed while it was waited for.
-        let Some(reference) = &reference.now(ctx) else { return Ok(()) };
+        let Some(reference) = reference.now(ctx) else { return Ok(()) };
+        let reference = &*reference;
         let cascades = reference.action(event) == ReferentialAction::Cascade;
         let sets_default = reference.action(event) == ReferentialAction::SetDefault;
         if sets_default {
@@ -103,7 +104,7 @@ impl Actions {
             // The default may be the very key that went.
             return check::lost(ctx, reference, old);
         }
-        refuse_newer(&ctx.next_statement(), reference, old)
+        refuse_newer(ctx, reference, old)
     }
 }
 
@@ -112,6 +113,7 @@ fn refuse_newer(ctx: &ExecContext, reference: &Reference, key: &[Datum]) -> Resu
     if !ctx.txn.isolation().is_snapshot() {
         return Ok(());
     }
+    let ctx = &ctx.next_statement();
     let newest = ctx.txn.with_latest(|latest| check::referred(ctx, reference, key, latest))?;
     if newest && !check::referred(ctx, reference, key, ctx.snapshot)? {
         return Err(concurrent_update());

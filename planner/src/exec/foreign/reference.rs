@@ -1,5 +1,6 @@
 //! The foreign keys of a table, both ways.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
@@ -40,14 +41,14 @@ fn pick(numbers: &[i16], row: &[Datum]) -> Values {
 
 impl Reference {
     /// The same as the catalog has it now; `None` if there is none any more.
-    pub(crate) fn now(&self, ctx: &ExecContext) -> Option<Reference> {
+    pub(crate) fn now(&self, ctx: &ExecContext) -> Option<Cow<'_, Reference>> {
         let child = ctx.catalog.relation(self.child.oid)?;
         if Arc::ptr_eq(child, &self.child) {
-            return Some(self.clone());
+            return Some(Cow::Borrowed(self));
         }
         let mut all = child.table()?.constraints.iter();
         let constraint = all.find(|c| c.oid == self.constraint.oid)?.clone();
-        Some(Reference { constraint, child: child.clone(), ..self.clone() })
+        Some(Cow::Owned(Reference { constraint, child: child.clone(), ..self.clone() }))
     }
 
     /// The key of a row that refers.
