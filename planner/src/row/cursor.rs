@@ -8,7 +8,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 
 use super::aggregate;
 use super::append::{self, Parts};
-use super::emit::emit;
+use super::emit::Giver;
 use super::lock;
 use super::merge::Merge;
 use super::node::{Frame, Node, RowRef};
@@ -214,47 +214,24 @@ impl RowCursor {
     ) -> Result<bool> {
         let RowCursor { plan, ctx, params, once, state, skip, left, removed, found, .. } = self;
         let frame = Frame { ctx, params, once, row: RowRef::None };
-        let mut want = u64::try_from(chunk).unwrap_or(u64::MAX).min(*left);
-        let mut emit = |row: RowRef<'_>, skip: &mut u64| -> Result<bool> {
-            if *skip > 0 {
-                if skip.is_multiple_of(1024) {
-                    ctx.check()?;
-                }
-                *skip -= 1;
-                return Ok(want > 0);
-            }
-            emit(plan, &frame, row, sink)?;
-            *given += 1;
-            want -= 1;
-            Ok(want > 0)
-        };
+        let want = u64::try_from(chunk).unwrap_or(u64::MAX).min(*left);
+        let mut giver = Giver { plan, frame, sink, skip, want, given };
         match state {
             State::One(ready) => {
                 if std::mem::take(ready) && passes(plan, &frame)? {
-                    emit(RowRef::None, skip)?;
+                    giver.give(RowRef::None)?;
                 }
                 Ok(true)
             }
             State::Lookup(lookup) => {
                 if let Some(lookup) = lookup.take() {
-                    looked_up(plan, &lookup, &frame, removed, &mut |row| emit(row, skip))?;
+                    looked_up(plan, &lookup, &frame, removed, &mut |row| giver.give(row))?;
                 }
                 Ok(true)
             }
             State::Done(rows) => {
                 for row in rows {
-                    if *skip > 0 {
-                        *skip -= 1;
-                        continue;
-                    }
-                    sink.begin(row.len());
-                    for (value, (_, ty)) in row.into_iter().zip(&plan.outputs) {
-                        sink.datum(*ty, value)?;
-                    }
-                    sink.end()?;
-                    *given += 1;
-                    want -= 1;
-                    if want == 0 {
+                    if !giver.give_done(row)? {
                         return Ok(false);
                     }
                 }
@@ -267,7 +244,7 @@ impl RowCursor {
                         *removed += 1;
                         continue;
                     }
-                    if !emit(RowRef::Values(&row), skip)? {
+                    if !giver.give(RowRef::Values(&row))? {
                         return Ok(false);
                     }
                 }
@@ -284,7 +261,7 @@ impl RowCursor {
                         }
                         continue;
                     }
-                    if !emit(RowRef::Values(&row), skip)? {
+                    if !giver.give(RowRef::Values(&row))? {
                         return Ok(false);
                     }
                 }
@@ -292,7 +269,7 @@ impl RowCursor {
             }
             State::Scan(scan) => {
                 let mut seen = Seen { removed, found };
-                scan_rows(plan, scan, &frame, &mut seen, |row| emit(row, skip))
+                scan_rows(plan, scan, &frame, &mut seen, |row| giver.give(row))
             }
             State::Merge(merge) => {
                 while let Some(row) = merge.next(merge_order(plan), &frame)? {
@@ -301,7 +278,7 @@ impl RowCursor {
                         *removed += 1;
                         continue;
                     }
-                    if !emit(RowRef::Values(&row), skip)? {
+                    if !giver.give(RowRef::Values(&row))? {
                         return Ok(false);
                     }
                 }
@@ -525,6 +502,24 @@ pub(super) fn passes(plan: &RowPlan, frame: &Frame<'_>) -> Result<bool> {
     }
 }
 
+/// The same, counting: those looked at, and those turned away. The loop over rows that have nothing to pass stays short
+/// without it.
+#[inline(never)]
+fn passes_counted(
+    plan: &RowPlan,
+    frame: &Frame<'_>,
+    looked: &mut u32,
+    removed: &mut u64,
+) -> Result<bool> {
+    *looked += 1;
+    if looked.is_multiple_of(1024) {
+        frame.ctx.check()?;
+    }
+    let ok = passes(plan, frame)?;
+    *removed += u64::from(!ok);
+    Ok(ok)
+}
+
 /// Gives the row under a key to `take`, if it is there and passes.
 fn looked_up(
     plan: &RowPlan,
@@ -567,13 +562,8 @@ fn scan_rows(
             if unfiltered {
                 return Ok(true);
             }
-            looked += 1;
-            if looked.is_multiple_of(1024) {
-                frame.ctx.check()?;
-            }
-            let ok = passes(plan, &frame.with_row(RowRef::Stored(row, compiled.oid)))?;
-            *seen.removed += u64::from(!ok);
-            Ok(ok)
+            let row = RowRef::Stored(row, compiled.oid);
+            passes_counted(plan, &frame.with_row(row), &mut looked, seen.removed)
         };
         let take = |row: &Row<'_>| take(RowRef::Stored(row, compiled.oid));
         match cursor.each(&pin(), &mut filter, take)? {

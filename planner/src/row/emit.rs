@@ -1,8 +1,8 @@
 //! Rows on their way out: stored columns straight from their bytes, others computed.
 
 use vicinity_storage::Row;
-use vicinity_types::Result;
 use vicinity_types::tuple::{Fixed, Whole};
+use vicinity_types::{Datum, Result};
 
 use super::node::{Frame, Node, RowRef};
 use super::plan::{Leaf, RowPlan};
@@ -46,9 +46,59 @@ impl StoredColumn {
     }
 }
 
+/// Hands out rows.
+pub(super) struct Giver<'a, S: ?Sized> {
+    pub(super) plan: &'a RowPlan,
+    pub(super) frame: Frame<'a>,
+    pub(super) sink: &'a mut S,
+    /// Rows still left out.
+    pub(super) skip: &'a mut u64,
+    /// Rows still wanted.
+    pub(super) want: u64,
+    pub(super) given: &'a mut usize,
+}
+
+impl<S: RowSink + ?Sized> Giver<'_, S> {
+    /// Takes a row; whether more are wanted.
+    // Called in loops over rows.
+    #[inline(always)]
+    pub(super) fn give(&mut self, row: RowRef<'_>) -> Result<bool> {
+        if *self.skip > 0 {
+            return self.leave_out();
+        }
+        emit(self.plan, &self.frame, row, self.sink)?;
+        *self.given += 1;
+        self.want -= 1;
+        Ok(self.want > 0)
+    }
+
+    fn leave_out(&mut self) -> Result<bool> {
+        if self.skip.is_multiple_of(1024) {
+            self.frame.ctx.check()?;
+        }
+        *self.skip -= 1;
+        Ok(self.want > 0)
+    }
+
+    /// The same of a row with nothing left to compute.
+    pub(super) fn give_done(&mut self, row: Vec<Datum>) -> Result<bool> {
+        if *self.skip > 0 {
+            return self.leave_out();
+        }
+        self.sink.begin(row.len());
+        for (value, (_, ty)) in row.into_iter().zip(&self.plan.outputs) {
+            self.sink.datum(*ty, value)?;
+        }
+        self.sink.end()?;
+        *self.given += 1;
+        self.want -= 1;
+        Ok(self.want > 0)
+    }
+}
+
 /// Writes a row.
-#[inline]
-pub(super) fn emit<S: RowSink + ?Sized>(
+#[inline(always)]
+fn emit<S: RowSink + ?Sized>(
     plan: &RowPlan,
     frame: &Frame<'_>,
     row: RowRef<'_>,

@@ -36,6 +36,10 @@ const MUCH: usize = 8 << 10;
 const FIELD: usize = 4 + short::ROOM;
 /// So many of them have room in [`LITTLE`].
 const COLUMNS: usize = 8;
+const FIELDS: usize = COLUMNS * FIELD;
+
+/// Bytes of a DataRow message before its fields.
+const HEAD: usize = 7;
 
 /// The last value of a column that takes time to write, and its field: dates and times often come again.
 #[derive(Clone, Copy)]
@@ -209,27 +213,68 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Writes some columns, up to one whose text has no bound; `None` if there are none.
-    #[inline(always)]
     fn shorts(&mut self, columns: &[StoredColumn], row: &Whole<'_>) -> Option<usize> {
-        const ROOM: usize = COLUMNS * FIELD;
         if columns.is_empty() || !self.text {
             return None;
         }
-        self.reserve(ROOM);
-        let room = self.out.get_mut(self.end..)?.first_chunk_mut::<ROOM>()?;
-        let (mut written, mut end) = (0, 0);
-        let last = self.last.iter_mut().skip(self.column % COLUMNS);
-        for (column, last) in columns.iter().zip(last) {
-            let field = room.get_mut(end..).and_then(<[u8]>::first_chunk_mut);
-            let (Some(value), Some(field)) = (column.of_whole(row), field) else { break };
-            let Some(length) = write_short(column.ty, value, &self.io, last, field) else { break };
-            end += length;
-            written += 1;
-        }
-        self.end += end;
+        self.reserve(FIELDS);
+        let room = self.out.get_mut(self.end..)?.first_chunk_mut()?;
+        let last = self.last.get_mut(self.column % COLUMNS..)?;
+        let (written, length) = write_shorts(columns, row, &self.io, last, room);
+        self.end += length;
         self.column += written;
         (written > 0).then_some(written)
     }
+
+    /// Writes a row all of whose columns are texts of bounded length; `None`, and nothing written, if they are not.
+    #[inline(always)]
+    fn all_short(&mut self, columns: &[StoredColumn], row: &Whole<'_>) -> Option<()> {
+        if columns.len() > COLUMNS || !self.text {
+            return None;
+        }
+        self.end = self.whole;
+        self.reserve(HEAD + FIELDS);
+        let room = self.out.get_mut(self.whole..)?.first_chunk_mut::<{ HEAD + FIELDS }>()?;
+        let (head, fields) = room.split_first_chunk_mut::<HEAD>()?;
+        let fields = fields.first_chunk_mut()?;
+        let (written, length) = write_shorts(columns, row, &self.io, &mut self.last, fields);
+        if written < columns.len() {
+            return None;
+        }
+        *head = message_head(written, length);
+        self.whole += HEAD + length;
+        self.end = self.whole;
+        Some(())
+    }
+}
+
+/// What a DataRow message has before its fields: its type, the length of all but that, and the number of fields.
+#[inline(always)]
+fn message_head(columns: usize, fields: usize) -> [u8; HEAD] {
+    let length = u32::try_from(fields + HEAD - 1).unwrap_or(u32::MAX).to_be_bytes();
+    let columns = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
+    let ([a, b, c, d], [high, low]) = (length, columns);
+    [b'D', a, b, c, d, high, low]
+}
+
+/// Writes columns, up to one whose text has no bound; how many, and their bytes.
+#[inline(always)]
+fn write_shorts(
+    columns: &[StoredColumn],
+    row: &Whole<'_>,
+    io: &Io<'_>,
+    last: &mut [Last],
+    room: &mut [u8; FIELDS],
+) -> (usize, usize) {
+    let (mut written, mut end) = (0, 0);
+    for (column, last) in columns.iter().zip(last) {
+        let field = room.get_mut(end..).and_then(<[u8]>::first_chunk_mut);
+        let (Some(value), Some(field)) = (column.of_whole(row), field) else { break };
+        let Some(length) = write_short(column.ty, value, io, last, field) else { break };
+        end += length;
+        written += 1;
+    }
+    (written, end)
 }
 
 impl RowSink for RowWriter<'_> {
@@ -237,8 +282,7 @@ impl RowSink for RowWriter<'_> {
     fn begin(&mut self, columns: usize) {
         self.column = 0;
         self.end = self.whole;
-        let [high, low] = u16::try_from(columns).unwrap_or(u16::MAX).to_be_bytes();
-        self.put([b'D', 0, 0, 0, 0, high, low], 7);
+        self.put(message_head(columns, 0), HEAD);
     }
 
     fn raw(&mut self, ty: PgType, value: Option<&[u8]>) -> Result<()> {
@@ -278,8 +322,11 @@ impl RowSink for RowWriter<'_> {
     // Called in a loop over rows.
     #[inline]
     fn stored(&mut self, columns: &[StoredColumn], row: &Row<'_>) -> Result<()> {
-        self.begin(columns.len());
         let whole = row.tuple().whole();
+        if whole.as_ref().and_then(|row| self.all_short(columns, row)).is_some() {
+            return Ok(());
+        }
+        self.begin(columns.len());
         let mut rest = columns;
         loop {
             while let Some(written) = whole.as_ref().and_then(|row| self.shorts(rest, row)) {

@@ -91,7 +91,22 @@ impl Snapshot {
         clock: &Clock,
         guard: &'g Guard,
     ) -> Option<VersionRef<'g>> {
-        let mut at = head;
+        let newest = head?;
+        let stamp = newest.stamp();
+        // Mostly it is the newest one.
+        if stamp & UNCOMMITTED == 0 && stamp <= self.ts {
+            return (!newest.is_tombstone()).then_some(newest);
+        }
+        self.visible_from(newest, clock, guard)
+    }
+
+    fn visible_from<'g>(
+        &self,
+        newest: VersionRef<'g>,
+        clock: &Clock,
+        guard: &'g Guard,
+    ) -> Option<VersionRef<'g>> {
+        let mut at = Some(newest);
         while let Some(v) = at {
             let stamp = v.stamp();
             let seen = if stamp & UNCOMMITTED == 0 {

@@ -164,7 +164,8 @@ impl Table {
     }
 
     /// A row by id, if the snapshot sees it.
-    #[inline]
+    // Called in loops over rows.
+    #[inline(always)]
     pub fn fetch<'g>(
         &self,
         row: RowId,
@@ -187,7 +188,8 @@ impl Table {
         Ok(self.shown(row, head, snapshot, guard))
     }
 
-    #[inline]
+    // Called in loops over rows: by a call they would go through memory.
+    #[inline(always)]
     fn shown<'g>(
         &self,
         row: RowId,
@@ -214,15 +216,20 @@ impl Table {
     }
 
     /// A visible version as a row.
-    #[inline]
+    #[inline(always)]
     fn row<'g>(&self, id: RowId, bytes: &'g [u8], guard: &'g Guard) -> Row<'g> {
         let layout = self.layout.under(guard);
         let row = Row { id, bytes, layout };
         if row.tuple().stored_columns() <= layout.desc.len() {
             return row;
         }
-        // ALTER TABLE ADD COLUMN went by since this table was opened.
-        Row { layout: layout::under(&self.store.layout, guard), ..row }
+        Row { layout: self.newest_layout(guard), ..row }
+    }
+
+    /// ALTER TABLE ADD COLUMN went by since this table was opened.
+    #[cold]
+    fn newest_layout<'g>(&self, guard: &'g Guard) -> &'g Layout {
+        layout::under(&self.store.layout, guard)
     }
 
     /// One past the highest row id: the end of a scan by ranges of row ids.

@@ -169,7 +169,8 @@ impl Shortest8 {
     }
 
     /// A number that is written plainly.
-    #[inline]
+    // Called in loops over rows.
+    #[inline(always)]
     pub(super) fn plain(&mut self, v: f64) -> Option<Plain<'_>> {
         let size = v.abs();
         let whole = v as i64;
