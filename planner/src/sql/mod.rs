@@ -138,6 +138,7 @@ pub(crate) fn parse_knowing(sql: &str, known: &mut Known<'_>) -> Result<Vec<Pars
             continue;
         }
         let parsed = unsupported::check(&statement)
+            .and_then(|()| check_colons(&statement))
             .and_then(|()| reserved::check(&statement))
             .and_then(|()| parse_tokens(rewrite(statement)));
         let mut stmt = parsed.map(select_into::rewrite).map_err(|e| match semicolon {
@@ -196,6 +197,22 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Cut> {
         }
     }
     out
+}
+
+/// A colon stands between the bounds of a slice and nowhere else; sqlparser would take it for a parameter's.
+fn check_colons(statement: &[TokenWithSpan]) -> Result<()> {
+    let mut depth = 0usize;
+    for token in statement {
+        match token.token {
+            Token::LBracket => depth += 1,
+            Token::RBracket => depth = depth.saturating_sub(1),
+            Token::Colon if depth == 0 => {
+                return Err(tokens::syntax_error(":", position(token).saturating_sub(1)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Puts what sqlparser's grammar lacks into words it knows.
