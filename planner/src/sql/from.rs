@@ -23,6 +23,9 @@ fn quoted(name: &str, span: Span) -> TokenWithSpan {
 
 /// `ROWS FROM (f(..), g(..))` as a call of those calls.
 fn rows_from(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|t| word_is(t, "rows")) {
+        return tokens;
+    }
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
@@ -44,6 +47,9 @@ fn rows_from(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 
 /// `f(..) AS (a int, b text)`: the columns of a function without an alias, which gets its own name.
 fn named_definitions(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|t| word_is(t, "as")) {
+        return tokens;
+    }
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     for (i, token) in tokens.iter().enumerate() {
         out.push(token.clone());

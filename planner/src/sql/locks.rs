@@ -29,6 +29,10 @@ pub(crate) fn tables(of: &ObjectName) -> &[ObjectNamePart] {
 /// A clause becomes one of those sqlparser knows; one for several tables becomes one for each; those before LIMIT,
 /// OFFSET and FETCH go behind them.
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    // Long lists of values are not copied for nothing.
+    if !tokens.iter().any(|t| word_is(t, "for")) {
+        return tokens;
+    }
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut late: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
     let (mut at, mut depth) = (0, 0_usize);

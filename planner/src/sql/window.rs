@@ -19,6 +19,9 @@ pub(crate) struct Excluded {
 
 /// Moves every EXCLUDE clause into the bound before it.
 pub(super) fn mark_excludes(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|t| word_is(t, "exclude")) {
+        return tokens;
+    }
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
