@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use vicinity_planner::exec::settings;
 use vicinity_types::{PgError, Result, SqlState};
 use vicinity_wire::Limits;
@@ -60,9 +61,25 @@ pub struct Settings {
     /// What is logged to standard error: error, warn, info, debug, or a filter [default: warn]
     #[arg(long, env = "VICINITY_LOG", value_name = "LEVEL")]
     pub log: Option<String>,
-    /// Defaults of SQL settings, `name = "value"` (file only)
+    /// Defaults of SQL settings, `name = value` (file only)
     #[arg(skip)]
+    #[serde(deserialize_with = "plain_values")]
     pub settings: BTreeMap<String, String>,
+}
+
+/// Numbers and switches need no quotes.
+fn plain_values<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<BTreeMap<String, String>, D::Error> {
+    let written: BTreeMap<String, toml::Value> = BTreeMap::deserialize(from)?;
+    let text = |(name, value): (String, toml::Value)| match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => {
+            Ok((name, value.to_string()))
+        }
+        _ => Err(D::Error::custom(format!("setting \"{name}\" needs a single value"))),
+    };
+    written.into_iter().map(text).collect()
 }
 
 impl Settings {
@@ -209,7 +226,7 @@ mod tests {
     fn flags_go_over_the_file() {
         let file: Settings = toml::from_str(
             "listen = ['127.0.0.1:1']\nmax_connections = 7\nauth = 'scram-sha-256'\n\
-             [settings]\nwork_mem = '8MB'\n",
+             [settings]\nwork_mem = '8MB'\nstatement_timeout = 5\nenable_seqscan = true\n",
         )
         .unwrap();
         let flags = Settings { max_connections: Some(9), ..Settings::default() };
@@ -217,7 +234,8 @@ mod tests {
         assert_eq!(config.limits.connections, 9);
         assert_eq!(config.auth, AuthMethod::Scram);
         assert_eq!(config.listen, ["127.0.0.1:1".parse().unwrap()]);
-        assert_eq!(config.settings, [("work_mem".to_owned(), "8MB".to_owned())]);
+        let wanted = [("enable_seqscan", "true"), ("statement_timeout", "5"), ("work_mem", "8MB")];
+        assert_eq!(config.settings, wanted.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 
     #[test]
