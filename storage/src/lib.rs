@@ -23,7 +23,7 @@ pub mod txn;
 pub mod wal;
 
 pub use catalog::{Catalog, ObjectKind};
-pub use checkpoint::CheckpointInfo;
+pub use checkpoint::{CheckpointFigures, CheckpointInfo};
 pub use crossbeam_epoch::Guard;
 pub use database::{Database, Options};
 pub use mvcc::place::{SnapshotHold, SnapshotPlace};
@@ -43,4 +43,4 @@ pub use txn::{
     CommitTicket, Interrupt, Isolation, Prepare, PreparedInfo, ReadInfo, Savepoint, Transaction,
 };
 pub use vicinity_indexes::{PAGE, Progress};
-pub use wal::{Lsn, Wal};
+pub use wal::{LogFigures, Lsn, Wal};

@@ -1,6 +1,7 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_storage::{LockInfo, LockTarget};
@@ -12,12 +13,17 @@ use crate::activity::Doing;
 use crate::authority;
 use crate::context::ExecContext;
 
+/// The bytes of a buffer.
+const BLOCK: u64 = 8192;
+
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
         "pg_stat_all_tables" | "pg_stat_user_tables" => tables,
         "pg_stat_all_indexes" | "pg_stat_user_indexes" => indexes,
         "pg_stat_activity" => activity,
         "pg_stat_database" => database,
+        "pg_stat_bgwriter" => checkpoints,
+        "pg_stat_wal" => log,
         "pg_stat_progress_create_index" => progress,
         "pg_cursors" => cursors,
         "pg_locks" => locks,
@@ -188,6 +194,44 @@ fn database(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
         ("tup_inserted", int8(inserted)),
         ("tup_updated", int8(updated)),
         ("tup_deleted", int8(deleted)),
+    ]);
+    rows.done()
+}
+
+/// `pg_stat_bgwriter`: there are no buffers but those that checkpoints write.
+fn checkpoints(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let figures = ctx.engine.db.checkpoint_figures();
+    rows.push([
+        ("checkpoints_timed", int8(figures.timed)),
+        ("checkpoints_req", int8(figures.requested)),
+        ("checkpoint_write_time", Datum::Float8(figures.time.as_secs_f64() * 1000.0)),
+        ("checkpoint_sync_time", Datum::Float8(0.0)),
+        ("buffers_checkpoint", int8(figures.written.div_ceil(BLOCK))),
+        ("buffers_clean", int8(0)),
+        ("maxwritten_clean", int8(0)),
+        ("buffers_backend", int8(0)),
+        ("buffers_backend_fsync", int8(0)),
+        ("buffers_alloc", int8(0)),
+        ("stats_reset", Datum::TimestampTz(ctx.engine.started())),
+    ]);
+    rows.done()
+}
+
+/// `pg_stat_wal`: each write lasts when it is done.
+fn log(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
+    let mut rows = Rows::new(table);
+    let figures = ctx.engine.db.wal().figures();
+    rows.push([
+        ("wal_records", int8(figures.records)),
+        ("wal_fpi", int8(0)),
+        ("wal_bytes", Datum::Numeric(Arc::new(figures.bytes.into()))),
+        ("wal_buffers_full", int8(0)),
+        ("wal_write", int8(figures.writes)),
+        ("wal_sync", int8(figures.writes)),
+        ("wal_write_time", Datum::Float8(0.0)),
+        ("wal_sync_time", Datum::Float8(0.0)),
+        ("stats_reset", Datum::TimestampTz(ctx.engine.started())),
     ]);
     rows.done()
 }

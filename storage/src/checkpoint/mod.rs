@@ -77,6 +77,7 @@ pub(crate) mod unlogged;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use vicinity_types::{Result, SqlState};
@@ -114,6 +115,19 @@ pub struct CheckpointInfo {
     pub segments: usize,
 }
 
+/// All checkpoints since the database was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckpointFigures {
+    /// Those made because the last one was long ago.
+    pub timed: u64,
+    /// All others: asked for, or made because the log had grown.
+    pub requested: u64,
+    /// How long they took.
+    pub time: Duration,
+    /// Bytes of image files written.
+    pub written: u64,
+}
+
 /// What the checkpoints of a database know of each other.
 pub(crate) struct Checkpoints {
     /// One at a time.
@@ -121,6 +135,7 @@ pub(crate) struct Checkpoints {
     thread: Mutex<Option<Background>>,
     /// The last one was made, or tried.
     ended: AtomicBool,
+    figures: Mutex<CheckpointFigures>,
 }
 
 struct State {
@@ -149,6 +164,7 @@ impl Checkpoints {
             state: Mutex::new(state),
             thread: Mutex::default(),
             ended: AtomicBool::new(false),
+            figures: Mutex::default(),
         }
     }
 
@@ -167,7 +183,25 @@ impl Checkpoints {
 impl Database {
     /// Writes an image of what is committed, and lets go of the log before it. Writers go on.
     pub fn checkpoint(&self) -> Result<CheckpointInfo> {
-        self.checkpoint_if(|_| true, false)
+        let began = Instant::now();
+        let info = self.checkpoint_if(|_| true, false)?;
+        self.count(&info, false, began);
+        Ok(info)
+    }
+
+    /// What checkpoints have done since the database was opened.
+    pub fn checkpoint_figures(&self) -> CheckpointFigures {
+        *self.checkpoints.figures.lock()
+    }
+
+    fn count(&self, info: &CheckpointInfo, timed: bool, began: Instant) {
+        if info.number == 0 {
+            return;
+        }
+        let mut figures = self.checkpoints.figures.lock();
+        *(if timed { &mut figures.timed } else { &mut figures.requested }) += 1;
+        figures.time += began.elapsed();
+        figures.written += info.written;
     }
 
     /// The last checkpoint, at a clean stop: values that sequences logged ahead are not lost.

@@ -34,11 +34,15 @@ impl Database {
     /// A checkpoint, if the log has grown enough since the last one, or at all and that is long ago.
     fn checkpoint_when_due(&self, since: Duration) -> Result<CheckpointInfo> {
         let late = since >= self.options.checkpoint_interval;
+        let (began, mut timed) = (Instant::now(), false);
         let due = |state: &State| {
             let grown = self.wal.end() - state.last.cut;
             let long = grown >= self.options.checkpoint_bytes.max(state.written);
+            timed = late && !long;
             long || (grown > 0 && (late || state.indexes.are_due(&self.stores())))
         };
-        self.checkpoint_if(due, false)
+        let info = self.checkpoint_if(due, false)?;
+        self.count(&info, timed, began);
+        Ok(info)
     }
 }

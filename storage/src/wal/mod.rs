@@ -36,6 +36,17 @@ use segments::{Segments, is_full};
 /// A position in the log: the bytes of all records before it.
 pub type Lsn = u64;
 
+/// What was written of the log since it was begun by this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogFigures {
+    /// Records appended.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Writes to disk, each of which lasts when it is done.
+    pub writes: u64,
+}
+
 /// Called when a position is on disk, or never will be.
 type Waker = Box<dyn FnOnce(Result<()>) + Send>;
 
@@ -69,6 +80,10 @@ struct State {
     buffer: Vec<u8>,
     /// LSN behind the buffer's last record.
     end: Lsn,
+    /// Where the first record of this process begins, how many there are, and in how many writes.
+    begin: Lsn,
+    records: u64,
+    writes: u64,
     /// Somebody waits for this much.
     wanted: Lsn,
     /// The writer looks by itself before long: it need not be told of records nobody waits for.
@@ -139,6 +154,9 @@ impl Wal {
             state: Mutex::new(State {
                 buffer: Vec::new(),
                 end: start,
+                begin: start,
+                records: 0,
+                writes: 0,
                 wanted: start,
                 looks: false,
                 granted,
@@ -211,6 +229,13 @@ impl Wal {
     pub(crate) fn append_sequence(&self, oid: Oid, to: SequenceState) -> Result<Lsn> {
         let mut state = self.shared.state.lock();
         self.shared.push(&mut state, &record::sequence(oid, to))
+    }
+
+    /// What was written of it since it was begun by this process.
+    pub fn figures(&self) -> LogFigures {
+        let state = self.shared.state.lock();
+        let bytes = state.end - state.begin;
+        LogFigures { records: state.records, bytes, writes: state.writes }
     }
 
     /// Where the log ends now.
@@ -321,6 +346,7 @@ impl Shared {
         let was_empty = state.buffer.is_empty();
         state.buffer.extend_from_slice(record);
         state.end += record.len() as u64;
+        state.records += 1;
         if was_empty && !state.looks {
             self.work.notify_one();
         }
@@ -338,6 +364,7 @@ impl Shared {
                     return;
                 }
                 std::mem::swap(&mut batch, &mut state.buffer);
+                state.writes += u64::from(!batch.is_empty());
                 self.room.notify_all();
                 state.granted
             };

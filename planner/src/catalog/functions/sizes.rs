@@ -17,8 +17,15 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     })
 }
 
-/// Bytes of a table's rows or of one index.
+/// What clients take to be the unit that sizes come in.
+const PAGE: u64 = 8192;
+
+/// Bytes of a table's rows or of one index, in whole pages.
 fn bytes(ctx: &ExecContext, oid: Oid) -> Result<u64> {
+    Ok(used(ctx, oid)?.div_ceil(PAGE) * PAGE)
+}
+
+fn used(ctx: &ExecContext, oid: Oid) -> Result<u64> {
     let Some(relation) = ctx.catalog.relation(oid) else { return Ok(0) };
     if relation.table().is_some() {
         return Ok(ctx.engine.db.table(oid, &ctx.catalog)?.stats().bytes);
