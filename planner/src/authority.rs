@@ -362,9 +362,7 @@ fn reads_columns(catalog: &Catalog, role: Oid, target: &Target, u: &Use, uses: &
     let may = |n: i16| target.column(n).held(catalog, role).contains(Privileges::SELECT);
     let mut named = uses.columns_of(u.relation).peekable();
     if named.peek().is_none() {
-        let all = catalog.acls().filter(|a| a.class == target.class && a.object == target.oid);
-        let any = all.filter_map(|a| i16::try_from(a.sub).ok()).any(|n| n != 0 && may(n));
-        return u.written || any;
+        return u.written || columns_with_rights(catalog, target).any(may);
     }
     named.all(may)
 }
@@ -377,7 +375,17 @@ fn writes_columns(
     missing: Privileges,
 ) -> bool {
     let missing = missing.without(Privileges::SELECT);
-    missing.is_empty()
-        || !u.columns.is_empty()
-            && u.columns.iter().all(|n| target.column(*n).held(catalog, role).contains(missing))
+    let may = |n: i16| target.column(n).held(catalog, role).contains(missing);
+    if u.columns.is_empty() {
+        // Rows that are locked, and those without a value, are no column's in particular.
+        return missing.is_empty() || columns_with_rights(catalog, target).any(may);
+    }
+    u.columns.iter().all(|n| may(*n))
+}
+
+/// The columns of a relation that somebody was given rights on.
+fn columns_with_rights(catalog: &Catalog, target: &Target) -> impl Iterator<Item = i16> {
+    let (class, object) = (target.class, target.oid);
+    let lists = catalog.acls().filter(move |a| a.class == class && a.object == object);
+    lists.filter_map(|a| i16::try_from(a.sub).ok()).filter(|n| *n != 0)
 }

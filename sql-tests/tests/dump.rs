@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write as _;
+use std::process::Command;
 
+use vicinity_sql_tests::postgres::Postgres;
 use vicinity_sql_tests::{TestServer, program};
 
 const DATABASE: &str = r#"
@@ -29,6 +31,8 @@ create table app.days_1 partition of app.days for values from ('2026-01-01') to 
 create table app.days_2 partition of app.days default;
 create table app.parent (a int, s app.state, p app.pair);
 create table app.child (c app.positive) inherits (app.parent);
+create function app.a_row(r app.parent) returns int language sql immutable as 'select ($1).a';
+create function app.all_days() returns setof app.days language sql stable as 'select * from app.days';
 create materialized view app.seen as select a from app.parent;
 create sequence app.numbers as smallint increment 2 minvalue -5 cycle;
 create role dump_reader;
@@ -89,4 +93,47 @@ async fn what_is_dumped_can_be_restored() {
     .unwrap();
     first.stop().await;
     second.stop().await;
+}
+
+const PARTITIONED: &str = "
+drop schema if exists dumped cascade;
+create schema dumped;
+create table dumped.p (a int, b int, v text, primary key (a, b), unique (b, a)) partition by range (a);
+create table dumped.p1 partition of dumped.p for values from (0) to (10) partition by list (b);
+create table dumped.p11 partition of dumped.p1 for values in (1, 2);
+create table dumped.p1d partition of dumped.p1 default;
+create table dumped.p2 partition of dumped.p for values from (10) to (20);
+create index on dumped.p (v);
+create table dumped.f (x int, a int, b int, foreign key (a, b) references dumped.p on delete cascade);
+create function dumped.a_row(dumped.p) returns int language sql immutable as 'select $1.a';
+insert into dumped.p values (1, 1, 'a'), (1, 3, 'b'), (11, 1, 'c');
+insert into dumped.f values (1, 1, 1), (2, 11, 1);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgresql_dumps_can_be_restored() {
+    if program::is_missing("pg_dump") || program::is_missing("psql") {
+        return;
+    }
+    let Some(postgres) = Postgres::start().await else { return };
+    let client = postgres.connect().await;
+    client.batch_execute(PARTITIONED).await.unwrap();
+    let login = format!("{} dbname=postgres", postgres.login());
+    let done = Command::new("pg_dump").args(["-n", "dumped", "-d", &login]).output().unwrap();
+    client.batch_execute("drop schema dumped cascade").await.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(text.contains("ATTACH PARTITION dumped.p11_pkey"), "{text}");
+    let server = TestServer::start().await;
+    let port = server.address().port();
+    tokio::task::spawn_blocking(move || {
+        restore(port, &text);
+        let asked = "select count(*) filter (where indisvalid), count(*) from pg_index i join pg_class c on c.oid = indrelid \
+             where relnamespace = 'dumped'::regnamespace";
+        let said = run("psql", port, &["-X", "-A", "-t", "-c", asked]);
+        assert_eq!(said.trim(), "15|15");
+    })
+    .await
+    .unwrap();
+    server.stop().await;
 }

@@ -71,10 +71,12 @@ impl Edges<'_> {
             }
             RelationKind::Table(t) => {
                 self.within(own, relation.schema);
+                self.row_type(relation);
                 self.table(relation.oid, t);
             }
             RelationKind::View(v) => {
                 self.within(own, relation.schema);
+                self.row_type(relation);
                 self.rule(relation.oid, &v.depends_on);
             }
             RelationKind::Composite(columns) => {
@@ -83,6 +85,16 @@ impl Edges<'_> {
                 }
             }
         }
+    }
+
+    /// The type of a relation's rows is there as long as the relation is.
+    fn row_type(&mut self, relation: &Relation) {
+        let ty = match &relation.kind {
+            RelationKind::Table(t) => t.row_type,
+            RelationKind::View(v) => v.row_type,
+            _ => return,
+        };
+        self.push((class::TYPE, ty, 0), (class::RELATION, relation.oid, 0), 'i');
     }
 
     /// A view's rule has its id.
@@ -145,6 +157,9 @@ pub(super) fn pg_depend(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<V
     for ty in ctx.catalog.types() {
         let own = (class::TYPE, ty.oid, 0);
         edges.within(own, ty.schema);
+        if let TypeKind::Composite { relation } = &ty.kind {
+            edges.push((class::RELATION, *relation, 0), own, 'i');
+        }
         if let TypeKind::Domain { base, checks, .. } = &ty.kind {
             edges.of_type(own, *base);
             for check in checks {

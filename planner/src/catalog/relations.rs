@@ -448,7 +448,10 @@ fn pg_index(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> 
             ("indisexclusion", flag(false)),
             ("indimmediate", flag(true)),
             ("indisclustered", flag(false)),
-            ("indisvalid", flag(index.valid && is_whole(ctx, relation.oid, index))),
+            (
+                "indisvalid",
+                flag(index.valid && crate::partition::has_all_parts(&ctx.catalog, relation)),
+            ),
             ("indcheckxmin", flag(false)),
             ("indisready", flag(true)),
             ("indislive", flag(true)),
@@ -474,18 +477,6 @@ fn key_collation(ctx: &ExecContext, index: &IndexDef, key: &IndexKey) -> Oid {
     };
     let ty = key.expr.as_ref().map(|e| e.type_oid).or_else(column);
     ty.map_or(0, |ty| physical(ctx, ty).collation)
-}
-
-/// Whether an index of a partitioned table has a part in every partition.
-fn is_whole(ctx: &ExecContext, own: Oid, index: &IndexDef) -> bool {
-    let table = ctx.catalog.relation(index.table);
-    if !table.is_some_and(|t| crate::partition::is_partitioned(t)) {
-        return true;
-    }
-    ctx.catalog.children_of(index.table).all(|part| {
-        let mut parts = ctx.catalog.indexes_of(part.oid).filter_map(|i| Some((i.oid, i.index()?)));
-        parts.any(|(oid, i)| i.parent == Some(own) && is_whole(ctx, oid, i))
-    })
 }
 
 /// The expressions of an index as `pg_get_expr` lists them.

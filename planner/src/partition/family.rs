@@ -39,3 +39,16 @@ pub(crate) fn ancestors(catalog: &Catalog, partition: &Relation) -> Vec<Arc<Rela
     }
     out
 }
+
+/// Whether an index of a partitioned table has a part in every partition: what is made with ONLY has none at first, and
+/// is nothing to rely on before all are attached.
+pub(crate) fn has_all_parts(catalog: &Catalog, index: &Relation) -> bool {
+    let Some(def) = index.index() else { return false };
+    if !catalog.relation(def.table).is_some_and(|t| is_partitioned(t)) {
+        return true;
+    }
+    let part_of = |i: &Relation| i.index().is_some_and(|d| d.parent == Some(index.oid));
+    catalog
+        .children_of(def.table)
+        .all(|part| catalog.indexes_of(part.oid).any(|i| part_of(i) && has_all_parts(catalog, i)))
+}

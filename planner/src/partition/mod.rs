@@ -14,7 +14,7 @@ pub(crate) mod show;
 mod value;
 
 pub(crate) use bounds::{Bounds, access_method, key_types};
-pub(crate) use family::{ancestors, descendants, is_partitioned};
+pub(crate) use family::{ancestors, descendants, has_all_parts, is_partitioned};
 pub(crate) use kept::Families;
 pub(crate) use kept::{bounds, children};
 pub(crate) use prune::{Pruning, is_written, literal};

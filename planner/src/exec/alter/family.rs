@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation as Op, ColumnDef, ColumnOption, ColumnOptionDef,
-    DataType, Ident,
+    DataType, Expr, Ident, TableConstraint,
 };
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
@@ -128,26 +128,37 @@ fn inherited_name(constraint: &Ident) -> PgError {
     invalid(format!("cannot rename inherited constraint \"{}\"", name::ident(constraint)))
 }
 
+/// NOT NULL of a partitioned table alone: an error unless all partitions have it.
+fn check_not_null(ctx: &ExecContext, r: &Relation, own: &Ident) -> Result<()> {
+    let own = name::ident(own);
+    let lacks = |child: &&Arc<Relation>| {
+        let columns = child.table().map_or(&[][..], |t| &t.columns);
+        columns.iter().any(|c| !c.dropped && c.name == own && !c.not_null)
+    };
+    let below = children(ctx, r);
+    let Some(child) = below.iter().find(lacks) else { return Ok(()) };
+    let child = &child.name;
+    Err(invalid("constraint must be added to child tables too")
+        .detail(format!("Column \"{own}\" of relation \"{child}\" is not already NOT NULL."))
+        .hint("Do not specify the ONLY keyword."))
+}
+
 /// What all of a family must have cannot be done to its head alone.
 fn check_only(ctx: &ExecContext, r: &Relation, op: &Op) -> Result<()> {
     Err(invalid(match op {
         Op::AlterColumn { column_name, op: AlterColumnOperation::SetNotNull }
             if is_partitioned(r) =>
         {
-            let own = name::ident(column_name);
-            let lacks = |child: &&Arc<Relation>| {
-                let columns = child.table().map_or(&[][..], |t| &t.columns);
-                columns.iter().any(|c| !c.dropped && c.name == own && !c.not_null)
-            };
-            let below = children(ctx, r);
-            let Some(child) = below.iter().find(lacks) else { return Ok(()) };
-            let text = "constraint must be added to child tables too";
-            return Err(invalid(text)
-                .detail(format!(
-                    "Column \"{own}\" of relation \"{}\" is not already NOT NULL.",
-                    child.name
-                ))
-                .hint("Do not specify the ONLY keyword."));
+            return check_not_null(ctx, r, column_name);
+        }
+        Op::AddConstraint { constraint: TableConstraint::PrimaryKey(key), .. }
+            if is_partitioned(r) =>
+        {
+            let mut columns = key.columns.iter().filter_map(|c| match &c.column.expr {
+                Expr::Identifier(own) => Some(own),
+                _ => None,
+            });
+            return columns.try_for_each(|own| check_not_null(ctx, r, own));
         }
         Op::AlterColumn { op: AlterColumnOperation::DropNotNull, .. } if is_partitioned(r) => {
             return Err(invalid(

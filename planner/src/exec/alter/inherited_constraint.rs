@@ -45,6 +45,8 @@ pub(super) fn add(
         partition::check_keys(&r)?;
         let made = added(&r)?;
         return match &made.kind {
+            // Its parts are attached later.
+            ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } if only => Ok(()),
             ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
                 parts::spread_index(ctx, &reread(ctx, *index)?)
             }

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{self, ConstraintReferenceMatchKind, ForeignKeyConstraint, ObjectName};
-use vicinity_storage::RelationLock;
 use vicinity_storage::catalog::model::{
-    AttrNumber, Column, Constraint, ConstraintKind, ForeignKey, Object, ReferentialAction,
-    Relation, RelationKind,
+    AttrNumber, Column, Constraint, ConstraintKind, ForeignKey, Object, Privileges,
+    ReferentialAction, Relation, RelationKind,
 };
+use vicinity_storage::{Catalog, RelationLock};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::dml::table_def;
 use super::super::{foreign, name};
 use super::constraint::{self, Pending};
 use super::{index, referred};
+use crate::authority::Target;
 use crate::bind::{Binder, ParamTypes};
 use crate::context::ExecContext;
+use crate::partition;
 use crate::resolve::{self, Context};
 
 /// A foreign key as written.
@@ -83,6 +85,10 @@ fn numbers(columns: &[Column], wanted: &[String]) -> Result<Vec<AttrNumber>> {
     Ok(out)
 }
 
+fn is_whole(catalog: &Catalog, index: Oid) -> bool {
+    catalog.relation(index).is_some_and(|i| partition::has_all_parts(catalog, i))
+}
+
 /// The columns referred to and the unique index over them.
 fn target(
     ctx: &ExecContext,
@@ -96,6 +102,7 @@ fn target(
             ConstraintKind::PrimaryKey { index } => Some((c.columns.clone(), index)),
             _ => None,
         });
+        let primary = primary.filter(|(_, index)| is_whole(&catalog, *index));
         return primary.ok_or_else(|| {
             PgError::new(
                 SqlState::UNDEFINED_OBJECT,
@@ -110,7 +117,8 @@ fn target(
         i.index().is_some_and(|d| {
             let mut keys: Vec<AttrNumber> = d.keys.iter().map(|k| k.column).collect();
             keys.sort_unstable();
-            d.unique && d.valid && !d.is_computed() && keys == sorted
+            let fits = d.unique && d.valid && !d.is_computed() && keys == sorted;
+            fits && is_whole(&catalog, i.oid)
         })
     });
     match found {
@@ -163,6 +171,28 @@ fn check_types(
     Ok(())
 }
 
+/// The table referred to, locked: keys that go while the rows are looked at would be missed.
+fn referred_table(ctx: &ExecContext, given: &ObjectName) -> Result<Arc<Relation>> {
+    loop {
+        let catalog = ctx.txn.catalog();
+        let found = name::relation(ctx, given)?;
+        ctx.txn.lock_relation(found.oid, RelationLock::ShareRowExclusive)?;
+        if ctx.txn.catalog().version() == catalog.version() {
+            return Ok(found);
+        }
+    }
+}
+
+/// An error (42501) unless the session's role may refer to the table, or to all of the columns.
+fn check_rights(ctx: &ExecContext, parent: &Relation, columns: &[AttrNumber]) -> Result<()> {
+    let (catalog, target) = (ctx.txn.catalog(), Target::relation(parent));
+    let may = |of: &Target| of.check(&catalog, &ctx.session, Privileges::REFERENCES).is_ok();
+    if may(&target) || columns.iter().all(|n| may(&target.column(*n))) {
+        return Ok(());
+    }
+    Err(target.denied())
+}
+
 /// Adds a foreign key to a table that is there; rows are checked unless NOT VALID or told not to.
 pub(crate) fn add(
     ctx: &ExecContext,
@@ -171,10 +201,7 @@ pub(crate) fn add(
     w: &Written,
     check: bool,
 ) -> Result<()> {
-    let parent = match name::find(ctx, &w.table)? {
-        Some(found) => found,
-        None => name::relation(ctx, &w.table)?,
-    };
+    let parent = referred_table(ctx, &w.table)?;
     if parent.table().is_none() {
         return Err(PgError::new(
             SqlState::WRONG_OBJECT_TYPE,
@@ -185,6 +212,7 @@ pub(crate) fn add(
     let own_columns = &table_def(child)?.columns;
     let columns = numbers(own_columns, &w.columns)?;
     let (referred, index) = target(ctx, &parent, &w.referred)?;
+    check_rights(ctx, &parent, &referred)?;
     if columns.len() != referred.len() {
         return Err(invalid(
             "number of referencing and referenced columns for foreign key disagree",
@@ -219,8 +247,6 @@ pub(crate) fn add(
         local: true,
         no_inherit: false,
     };
-    // Keys that go while the rows are looked at would be missed.
-    ctx.txn.lock_relation(parent.oid, RelationLock::ShareRowExclusive)?;
     let oid = made.oid;
     let mut next = (*index::reread(ctx, child.oid)?).clone();
     if let RelationKind::Table(t) = &mut next.kind {

@@ -11,7 +11,7 @@ use super::super::dml::table_def;
 use super::super::foreign;
 use super::super::name;
 use super::super::triggers::bits;
-use super::depend::constraint_of_index;
+use super::depend::{constraint_of_index, held_constraint};
 use super::like::attribute_names;
 use super::{index, inherit, referred};
 use crate::context::ExecContext;
@@ -112,6 +112,9 @@ fn index_of(ctx: &ExecContext, whole: &Arc<Relation>, part: Oid) -> Result<()> {
         let mut next = (**have).clone();
         if let RelationKind::Index(d) = &mut next.kind {
             d.parent = Some(whole.oid);
+        }
+        if let Some(held) = held_constraint(&catalog, have) {
+            inherit_constraint(ctx, part, held.oid)?;
         }
         ctx.txn.put(Object::Relation(Arc::new(next)))?;
         return spread_index(ctx, &index::reread(ctx, have.oid)?);
@@ -215,9 +218,31 @@ pub(crate) fn attach_index(
         let text = "The index definitions do not match.".to_owned();
         return refuse(SqlState::INVALID_OBJECT_DEFINITION, text);
     }
+    if constraint_of_index(&catalog, whole).is_some() {
+        let Some(held) = held_constraint(&catalog, &part) else {
+            let (whole, table, part) = (&whole.name, &table.name, &part.name);
+            let text = format!(
+                "The index \"{whole}\" belongs to a constraint in table \"{table}\" but no constraint \
+                 exists for index \"{part}\"."
+            );
+            return refuse(SqlState::INVALID_OBJECT_DEFINITION, text);
+        };
+        inherit_constraint(ctx, own.table, held.oid)?;
+    }
     let mut next = (*part).clone();
     if let RelationKind::Index(d) = &mut next.kind {
         d.parent = Some(whole.oid);
+    }
+    ctx.txn.put(Object::Relation(Arc::new(next)))
+}
+
+/// A table's constraint is its parent's from now on.
+fn inherit_constraint(ctx: &ExecContext, table: Oid, constraint: Oid) -> Result<()> {
+    let mut next = (*index::reread(ctx, table)?).clone();
+    if let RelationKind::Table(t) = &mut next.kind {
+        for c in t.constraints.iter_mut().filter(|c| c.oid == constraint) {
+            (c.inherited, c.local) = (1, false);
+        }
     }
     ctx.txn.put(Object::Relation(Arc::new(next)))
 }

@@ -20,6 +20,7 @@ use super::shown::ConflictShown;
 use crate::bind::Binder;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
+use crate::partition;
 use crate::push::access::conjuncts;
 use crate::push::computed::Computed;
 use crate::row::{Compiler, Frame, Node, RowRef, WrittenRow};
@@ -149,6 +150,9 @@ impl Inference {
 
     fn fits(&self, ctx: &ExecContext, table: &Relation, index: &Relation) -> bool {
         let Some(def) = index.index().filter(|d| d.unique && d.valid) else { return false };
+        if !partition::has_all_parts(&ctx.catalog, index) {
+            return false;
+        }
         let Some(computed) = Computed::of(&ctx.catalog, table, def) else { return false };
         let columns = def.keys.iter().filter(|k| k.expr.is_none()).map(|k| k.column);
         let mut columns: Vec<i16> = columns.collect();
