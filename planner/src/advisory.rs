@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use vicinity_storage::{AdvisoryLock, Transaction, Xid};
 use vicinity_types::{PgError, Result, SqlState};
 
+use crate::session_state::SessionState;
+
 /// What is locked: one number, or two; they never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
@@ -138,6 +140,26 @@ impl Advisory {
             !holds.is_empty()
         });
         found
+    }
+
+    /// Gives back what a session's transaction has taken since it had so many: ROLLBACK TO.
+    pub fn rollback_to(&self, session: &SessionState, mark: usize) {
+        let mut taken = session.advisory.lock();
+        if taken.len() <= mark {
+            return;
+        }
+        let mut held = self.held.lock();
+        for (key, shared) in taken.drain(mark..) {
+            let Some(holds) = held.get_mut(&key) else { continue };
+            let own = |h: &&mut Hold| h.pid == session.pid() && h.shared == shared;
+            if let Some(hold) = holds.iter_mut().find(own) {
+                hold.transaction = hold.transaction.saturating_sub(1);
+            }
+            holds.retain(|h| h.session + h.transaction > 0);
+            if holds.is_empty() {
+                held.remove(&key);
+            }
+        }
     }
 
     /// The session's transaction ends.

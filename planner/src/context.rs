@@ -193,6 +193,10 @@ impl TypeNames for ExecContext {
         self.names().labels(ty)
     }
 
+    fn is_new_label(&self, label: Oid) -> bool {
+        self.names().is_new_label(label)
+    }
+
     fn now(&self) -> i64 {
         self.names().now()
     }

@@ -132,6 +132,15 @@ impl Statement {
         }
     }
 
+    /// What it is called if it is more than a query that reads.
+    pub(crate) fn changing(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Query(plan) if plan.is_locking() => Some("SELECT FOR UPDATE".to_owned()),
+            Kind::Query(_) => None,
+            _ => Some(self.verb()),
+        }
+    }
+
     /// Whether it gives exactly one row however often it runs: no table, no set in it.
     pub fn is_scalar(&self) -> bool {
         matches!(&self.kind, Kind::Query(plan) if plan.is_scalar())

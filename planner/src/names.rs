@@ -374,6 +374,10 @@ impl TypeNames for SessionNames<'_> {
         self.catalog.enum_labels(ty).cloned()
     }
 
+    fn is_new_label(&self, label: Oid) -> bool {
+        self.session.is_new_label(label)
+    }
+
     fn now(&self) -> i64 {
         self.session.transaction_time()
     }

@@ -88,12 +88,17 @@ impl Parts {
         self.0.iter().map(|(id, part)| (*id, &**part))
     }
 
-    /// The plans of the queries among them.
-    pub(crate) fn queries(&self) -> impl Iterator<Item = &LogicalPlan> {
+    /// The queries among them.
+    pub(crate) fn read(&self) -> impl Iterator<Item = &QueryPlan> {
         self.iter().filter_map(|(_, part)| match part {
-            Part::Read(plan, _) => Some(&plan.logical),
+            Part::Read(plan, _) => Some(plan),
             Part::Write(..) => None,
         })
+    }
+
+    /// The plans of the queries among them.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = &LogicalPlan> {
+        self.read().map(|plan| &plan.logical)
     }
 
     /// Begins an execution: runs the writes, and gives surroundings in which all parts can be read.

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use vicinity_storage::Transaction;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
+use crate::context::ExecContext;
 use crate::exec::CallPlan;
 use crate::explain::{Explained, Options};
 use crate::hooks::DmlPlan;
@@ -75,6 +76,29 @@ impl Prepared {
     /// Takes the locks it needs in a transaction.
     pub(crate) fn lock(&self, txn: &Transaction) -> Result<()> {
         self.uses().map_or(Ok(()), |uses| uses.lock(txn))
+    }
+
+    /// Locks the tables that it reads through those they inherit from; whether all were to be had, and what it was
+    /// planned for has not changed.
+    #[inline]
+    pub(crate) fn lock_families(&self, ctx: &ExecContext, params: &[Datum]) -> Result<bool> {
+        match &self.kind {
+            Kind::Query(plan) if plan.has_families() => {
+                plan.lock_families(ctx, self.values_of(params), plan.uses())
+            }
+            Kind::Dml(plan) if plan.has_families() => {
+                let mut at_once = true;
+                for query in plan.queries() {
+                    at_once &= query.lock_families(ctx, self.values_of(params), plan.uses())?;
+                }
+                Ok(at_once)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn values_of<'v>(&'v self, params: &'v [Datum]) -> &'v [Datum] {
+        if self.given.is_empty() { params } else { &self.given }
     }
 
     /// The values of its plan's parameters: those given to it, unless its own text had them.

@@ -18,6 +18,7 @@ use crate::df::physical::physical;
 use crate::df::run::BatchCursor;
 use crate::measure::{self, Place};
 use crate::parts::Parts;
+use crate::push::family_locks::{FamilyLocks, Taken};
 use crate::row::{RowCursor, RowPlan};
 use crate::rows::{Collect, OutputColumn, RowSink};
 use crate::session_state::Lane;
@@ -41,6 +42,8 @@ pub struct QueryPlan {
     parts: Parts,
     /// What it asks of relations.
     uses: Uses,
+    /// Tables it reads through those they inherit from.
+    families: FamilyLocks,
 }
 
 impl QueryPlan {
@@ -57,6 +60,7 @@ impl QueryPlan {
         let row = RowPlan::compile(&logical, &columns, &kinds, ctx, Place::root(id))?.map(Arc::new);
         let locks = logical.exists(|node| Ok(lock_rows_of(node).is_some())).map_err(internal)?;
         let reads = has_leaves(&logical).map_err(internal)?;
+        let families = FamilyLocks::of(&logical, &kinds)?;
         Ok(QueryPlan {
             logical,
             columns,
@@ -67,6 +71,7 @@ impl QueryPlan {
             reads,
             parts: Parts::default(),
             uses: Uses::default(),
+            families,
         })
     }
 
@@ -96,6 +101,35 @@ impl QueryPlan {
     /// What it asks of relations.
     pub fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    /// Whether it reads tables through those they inherit from.
+    #[inline]
+    pub(crate) fn has_families(&self) -> bool {
+        !self.families.is_empty() || self.parts.read().any(|plan| !plan.families.is_empty())
+    }
+
+    /// Locks the tables it reads through those they inherit from, as `uses` locks these; whether all were to be had,
+    /// and nothing has changed.
+    pub(crate) fn lock_families(
+        &self,
+        ctx: &ExecContext,
+        params: &[Datum],
+        uses: &Uses,
+    ) -> Result<bool> {
+        let mut at_once = true;
+        for plan in std::iter::once(self).chain(self.parts.read()) {
+            if !plan.families.is_empty() {
+                at_once &= plan.families.take(ctx, params, uses)? == Taken::AtOnce;
+            }
+        }
+        Ok(at_once)
+    }
+
+    /// The same for who cannot plan it anew.
+    fn hold_families(&self, ctx: &ExecContext, params: &[Datum]) -> Result<()> {
+        self.uses.lock(&ctx.txn)?;
+        self.families.take_unchanged(ctx, params, &self.uses)
     }
 
     /// Whether it looks at rows of tables.
@@ -156,6 +190,14 @@ impl QueryPlan {
 
     /// Begins an execution.
     pub fn open(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
+        if !self.families.is_empty() {
+            self.hold_families(&ctx, &params)?;
+        }
+        self.open_held(ctx, params)
+    }
+
+    /// The same where tables that it reads through others are locked.
+    pub(crate) fn open_held(&self, ctx: ExecContext, params: Vec<Datum>) -> Result<Cursor> {
         self.uses.begin(&ctx.txn, "SELECT")?;
         let ctx = self.parts.begin(Cow::Owned(ctx), &params)?.into_owned();
         let inner = match (self.row_now(&ctx), ctx.session.lane()) {
@@ -184,6 +226,9 @@ impl QueryPlan {
     /// Runs it for its first row's first value; NULL if there is no row.
     pub fn scalar(&self, ctx: &ExecContext, params: &[Datum]) -> Result<Datum> {
         if let Some(plan) = self.row_now(ctx).filter(|_| self.parts.is_empty()) {
+            if !self.families.is_empty() {
+                self.hold_families(ctx, params)?;
+            }
             self.uses.begin(&ctx.txn, "SELECT")?;
             return plan.scalar(ctx, params);
         }

@@ -79,6 +79,8 @@ struct NamedSavepoint {
     portals: portal::Mark,
     /// What waited for the commit when it was made.
     deferred: Arc<Deferred>,
+    /// How many advisory locks the transaction had.
+    advisory: usize,
 }
 
 /// A session.
@@ -90,6 +92,8 @@ pub struct Session {
     block: Block,
     /// The message has several statements: while it runs they are in a block, which its end commits.
     several: bool,
+    /// A statement has run since the last one that was followed by Sync.
+    in_pipeline: bool,
     savepoints: Vec<NamedSavepoint>,
     interrupt: Interrupt,
     /// Where the log must be durable before the client hears of a COMMIT.
@@ -108,6 +112,7 @@ impl Session {
             place: None,
             block: Block::None,
             several: false,
+            in_pipeline: false,
             savepoints: Vec::new(),
             interrupt: Arc::new(move || watched.check_cancel()),
             pending: None,
@@ -177,6 +182,7 @@ impl Session {
     fn locked_context(
         &mut self,
         prepared: &Prepared,
+        params: &[Datum],
     ) -> Result<(ExecContext, Option<Arc<Prepared>>)> {
         let txn = self.transaction()?;
         let mut again: Option<Arc<Prepared>> = None;
@@ -191,7 +197,8 @@ impl Session {
                 // It failed against a catalog that is no more.
                 Err(_) if txn.catalog().version() != ctx.catalog.version() => {}
                 Err(e) => return Err(e),
-                Ok(None) => return Ok((ctx, again)),
+                Ok(None) if now.lock_families(&ctx, params)? => return Ok((ctx, again)),
+                Ok(None) => {}
                 // Another plan may use other relations.
                 Ok(Some(newer)) => again = Some(newer),
             }
@@ -423,6 +430,7 @@ impl Session {
     pub fn execute(&mut self, prepared: &Arc<Prepared>, params: Vec<Datum>) -> Result<Execution> {
         self.state.begin_statement();
         self.state.activity.begin(prepared, self.state.statement_time());
+        let in_pipeline = std::mem::replace(&mut self.in_pipeline, true);
         if self.block == Block::Failed && !ends_block(&prepared.parsed.stmt) {
             return Err(transaction::aborted());
         }
@@ -431,7 +439,7 @@ impl Session {
             Kind::Session => return self.session_statement(&prepared.parsed, params),
             _ => {}
         }
-        let (ctx, again) = self.locked_context(prepared)?;
+        let (ctx, again) = self.locked_context(prepared, &params)?;
         let prepared = again.as_ref().unwrap_or(prepared);
         let params = prepared.values(params);
         if prepared.kind.depends_on_catalog() {
@@ -439,7 +447,7 @@ impl Session {
         }
         match &prepared.kind {
             Kind::Query(plan) => {
-                let cursor = plan.open(ctx, params)?;
+                let cursor = plan.open_held(ctx, params)?;
                 Ok(Execution::Rows { cursor, tag: RowsTag::Count("SELECT") })
             }
             Kind::Dml(plan) => Ok(outcome(plan.run(&ctx, &params)?, prepared.columns.as_deref())),
@@ -476,6 +484,10 @@ impl Session {
             }
             _ => {
                 let stmt = &prepared.parsed.stmt;
+                if let Some(what) = utility::alone(stmt).filter(|_| in_pipeline && !self.in_block())
+                {
+                    return Err(transaction::refuse_pipeline(what));
+                }
                 let done = match stmt.as_ref() {
                     Statement::Do { .. } => {
                         self.ending_transactions(&ctx, |t| utility::run_do(&ctx, stmt, t))?
@@ -520,6 +532,7 @@ impl Session {
     fn end_statement(&mut self, ok: bool) -> Result<Option<Lsn>> {
         let pending = self.pending.take();
         self.several = false;
+        self.in_pipeline = false;
         if self.block != Block::None {
             if !ok {
                 self.fail_block()?;
@@ -540,7 +553,10 @@ impl Session {
         self.state.portals().rollback_to(since);
         let Some(txn) = &self.txn else { return Ok(()) };
         match self.savepoints.last() {
-            Some(savepoint) => txn.rollback_to(&savepoint.storage)?,
+            Some(savepoint) => {
+                txn.rollback_to(&savepoint.storage)?;
+                self.engine.advisory.rollback_to(&self.state, savepoint.advisory);
+            }
             None => {
                 self.surroundings().end_advisory();
                 txn.rollback();

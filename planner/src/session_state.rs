@@ -13,6 +13,7 @@ use vicinity_storage::{Catalog, Isolation};
 use vicinity_types::{IoStyle, Notice, Oid, PgError, Result, SqlState};
 
 use crate::activity::Activity;
+use crate::advisory;
 use crate::authority;
 use crate::exec::after::Deferred;
 use crate::exec::settings::Settings;
@@ -85,6 +86,11 @@ pub struct SessionState {
     pub activity: Activity,
     /// It has asked for an advisory lock.
     pub locks_advisory: AtomicBool,
+    /// Labels that the transaction has added to enums, and whether there are any.
+    new_labels: Mutex<Vec<Oid>>,
+    has_new_labels: AtomicBool,
+    /// Advisory locks of the transaction in the order taken, with whether they are shared.
+    pub(crate) advisory: Mutex<Vec<(advisory::Key, bool)>>,
     statements: Mutex<NamedStatements>,
     portals: Mutex<Portals>,
     cancel: Arc<AtomicBool>,
@@ -138,6 +144,9 @@ impl SessionState {
             wake: Mutex::default(),
             activity: Activity::default(),
             locks_advisory: AtomicBool::default(),
+            new_labels: Mutex::default(),
+            has_new_labels: AtomicBool::default(),
+            advisory: Mutex::default(),
             statements: Mutex::default(),
             portals: Mutex::default(),
             cancel: Arc::default(),
@@ -553,6 +562,13 @@ impl SessionState {
         Err(PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
     }
 
+    /// The end of the statement's time was heard of, and dealt with: it is said once.
+    pub(crate) fn forget_deadline(&self) {
+        if self.deadline.load(Ordering::Relaxed) < self.elapsed() {
+            self.deadline.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn elapsed(&self) -> i64 {
         i64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
@@ -607,6 +623,30 @@ impl SessionState {
     /// Whether some do.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.lock().is_empty()
+    }
+
+    /// A label was added to an enum.
+    pub(crate) fn add_new_label(&self, label: Oid) {
+        self.new_labels.lock().push(label);
+        self.has_new_labels.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a label is one of those.
+    pub(crate) fn is_new_label(&self, label: Oid) -> bool {
+        self.has_new_labels.load(Ordering::Relaxed) && self.new_labels.lock().contains(&label)
+    }
+
+    /// The transaction has ended.
+    pub(crate) fn forget_new_labels(&self) {
+        if self.has_new_labels.load(Ordering::Relaxed) {
+            self.has_new_labels.store(false, Ordering::Relaxed);
+            self.new_labels.lock().clear();
+        }
+    }
+
+    /// How many advisory locks the transaction has taken, to go back to.
+    pub(crate) fn advisory_taken(&self) -> usize {
+        if self.locks_advisory.load(Ordering::Relaxed) { self.advisory.lock().len() } else { 0 }
     }
 
     /// What waits now, to go back to.

@@ -181,7 +181,13 @@ impl Uses {
         self.locks.iter().try_for_each(|(relation, lock)| txn.lock_relation(*relation, *lock))
     }
 
-    /// The same without waiting; whether all of them were to be had.
+    /// How it locks a relation; one that it does not name is only read.
+    pub fn lock_of(&self, relation: Oid) -> RelationLock {
+        let found = self.locks.iter().find(|(of, _)| *of == relation);
+        found.map_or(RelationLock::AccessShare, |(_, lock)| *lock)
+    }
+
+    /// Takes the locks without waiting; whether all of them were to be had.
     pub fn try_lock(&self, txn: &Transaction) -> Result<bool> {
         for (relation, lock) in &self.locks {
             if !txn.try_lock_relation(*relation, *lock)? {

@@ -31,6 +31,19 @@ async fn errors_skip_to_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn vacuum_comes_first_in_a_pipeline_or_not_at_all() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::start(server.address()).await;
+    let run = |sql: &str| [parse("", sql), bind("", ""), execute("", 0)].concat();
+    let behind = raw.ask(&[run("select 1"), run("vacuum"), sync()].concat()).await;
+    let error = behind.iter().find(|m| m.tag == b'E').map(Message::error);
+    assert_eq!(error.unwrap(), "ERROR 25001: VACUUM cannot be executed within a pipeline");
+    let before = raw.ask(&[run("vacuum"), run("select 1"), sync()].concat()).await;
+    assert!(before.iter().all(|m| m.tag != b'E'), "{}", tags(&before));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_statements_are_too_many_for_parse() {
     let server = TestServer::start().await;
     let (mut raw, _) = Raw::start(server.address()).await;

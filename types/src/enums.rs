@@ -48,14 +48,26 @@ pub fn place_between(before: Option<i64>, after: Option<i64>) -> Option<i64> {
 }
 
 /// Reads a label.
-pub(crate) fn parse(labels: &[Label], name: &str, text: &str) -> Result<Datum> {
-    let found = labels.iter().find(|label| &*label.text == text);
-    found.map(|label| Datum::Enum(label.place)).ok_or_else(|| {
+pub(crate) fn parse(labels: &[Label], name: &str, text: &str, io: &Io<'_>) -> Result<Datum> {
+    let found = labels.iter().find(|label| &*label.text == text).ok_or_else(|| {
         PgError::new(
             SqlState::INVALID_TEXT_REPRESENTATION,
             format!("invalid input value for enum {name}: \"{text}\""),
         )
-    })
+    })?;
+    if io.names.is_new_label(found.oid) {
+        return Err(unsafe_use(text, name));
+    }
+    Ok(Datum::Enum(found.place))
+}
+
+/// A label that may not stay: an index that holds it could not be made sense of.
+pub fn unsafe_use(label: &str, name: &str) -> PgError {
+    PgError::new(
+        SqlState(*b"55P04"),
+        format!("unsafe use of new value \"{label}\" of enum type {name}"),
+    )
+    .hint("New enum values must be committed before they can be used.")
 }
 
 /// The text of the label at a place.

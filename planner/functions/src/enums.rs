@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vicinity_types::Datum::{self, Enum, Null};
 use vicinity_types::array::Array;
-use vicinity_types::enums::Label;
+use vicinity_types::enums::{Label, unsafe_use};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::call::Signature;
@@ -24,10 +24,22 @@ fn labels(env: &dyn Env, ty: Oid) -> Arc<[Label]> {
     env.io().names.labels(ty).unwrap_or_default()
 }
 
+/// An error (55P04) for a label that the transaction of now has added.
+fn check_label(env: &dyn Env, ty: Oid, label: &Label) -> Result<()> {
+    let io = env.io();
+    if !io.names.is_new_label(label.oid) {
+        return Ok(());
+    }
+    let name = io.names.type_info(ty).map_or_else(String::new, |info| info.name);
+    Err(unsafe_use(&label.text, &name))
+}
+
 /// The first or last label.
 fn edge(env: &dyn Env, types: &Signature, last: bool) -> Result<Datum> {
-    let labels = labels(env, enum_type(types)?);
+    let ty = enum_type(types)?;
+    let labels = labels(env, ty);
     let label = if last { labels.last() } else { labels.first() };
+    label.map_or(Ok(()), |label| check_label(env, ty, label))?;
     Ok(label.map_or(Null, |l| Enum(l.place)))
 }
 
@@ -37,8 +49,9 @@ fn range(env: &dyn Env, types: &Signature, from: &Datum, to: &Datum) -> Result<A
     let bound = |bound: &Datum, end: i64| if let Enum(place) = bound { *place } else { end };
     let within = bound(from, i64::MIN)..=bound(to, i64::MAX);
     let all = labels(env, ty);
-    let places = all.iter().map(|l| l.place).filter(|place| within.contains(place));
-    Ok(Array::from_datums(ty, places.map(Enum).collect()))
+    let found = || all.iter().filter(|label| within.contains(&label.place));
+    found().try_for_each(|label| check_label(env, ty, label))?;
+    Ok(Array::from_datums(ty, found().map(|label| Enum(label.place)).collect()))
 }
 
 typed_scalars! { pub(crate) ENUMS, env, types;

@@ -1,6 +1,7 @@
 //! `LockRows`: rows of tables are locked as they pass (FOR UPDATE, FOR SHARE), in whatever query.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -113,6 +114,11 @@ impl UserDefinedLogicalNodeCore for LockRows {
 
     fn expressions(&self) -> Vec<Expr> {
         self.targets.iter().flat_map(LockTarget::columns).cloned().collect()
+    }
+
+    /// Rows that a query outside does not take are not locked: what it asks of them comes first.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        HashSet::new()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -100,6 +100,8 @@ pub struct StorageSource {
     relation: Arc<Relation>,
     /// Whether the rows of tables that inherit from it are among its own.
     whole: bool,
+    /// The table that the query names, where this is one that inherits from it.
+    family: Option<Oid>,
     columns: Vec<SourceColumn>,
     schema: SchemaRef,
 }
@@ -132,7 +134,8 @@ impl StorageSource {
             origin: Origin::System(*c),
         }));
         let schema = arrow_schema(columns.iter().map(|c| (c.name.as_str(), c.ty)));
-        Ok(Arc::new(StorageSource { relation: relation.clone(), whole, columns, schema }))
+        let relation = relation.clone();
+        Ok(Arc::new(StorageSource { relation, whole, family: None, columns, schema }))
     }
 
     /// One table of those the source stands for, its columns as the source has them.
@@ -151,6 +154,7 @@ impl StorageSource {
         Ok(Arc::new(StorageSource {
             relation: member.clone(),
             whole: false,
+            family: Some(self.relation.oid).filter(|own| *own != member.oid),
             columns: self.columns.iter().map(own).collect::<Result<_>>()?,
             schema: self.schema.clone(),
         }))
@@ -166,6 +170,11 @@ impl StorageSource {
     /// Whether it stands for the tables that inherit from it too.
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// The table that the query names, where this is one that inherits from it.
+    pub fn family(&self) -> Option<Oid> {
+        self.family
     }
 
     /// The table.

@@ -25,6 +25,9 @@ pub(crate) fn hold(session: &SessionState, txn: &Transaction, stmt: &Statement) 
         let catalog = txn.catalog();
         for (given, mode) in &wanted {
             for relation in concerned(&catalog, session, given)? {
+                if let Some(whole) = whole_of(&catalog, relation).filter(|_| drops(stmt)) {
+                    txn.lock_relation(whole, *mode)?;
+                }
                 txn.lock_relation(relation, *mode)?;
             }
         }
@@ -32,6 +35,17 @@ pub(crate) fn hold(session: &SessionState, txn: &Transaction, stmt: &Statement) 
             return Ok(());
         }
     }
+}
+
+fn drops(stmt: &Statement) -> bool {
+    matches!(stmt, Statement::Sql(stmt) if matches!(**stmt, Ast::Drop { .. }))
+}
+
+/// The table that a partition is a part of: it loses one.
+fn whole_of(catalog: &Catalog, relation: Oid) -> Option<Oid> {
+    let def = catalog.relation(relation)?.table()?;
+    def.bound.as_ref()?;
+    def.parents.first().copied()
 }
 
 /// The relation of a name; an index comes behind its table, so that all who use the two take them in
@@ -77,7 +91,20 @@ fn wanted(stmt: &Statement) -> Vec<(&ObjectName, RelationLock)> {
             }
             _ => Vec::new(),
         },
-        Statement::AlterRelation(a) => vec![(&a.name, alter(a))],
+        Statement::CreateTable { table, likes, .. } => {
+            let parents = table.inherits.iter().flatten().map(|name| (name, ShareUpdate));
+            let whole = table.partition_of.iter().map(|name| (name, AccessExclusive));
+            let likes = likes.iter().map(|like| (&like.name, RelationLock::AccessShare));
+            parents.chain(whole).chain(likes).collect()
+        }
+        Statement::AlterRelation(a) => {
+            let others = a.actions.iter().filter_map(|action| match action {
+                AlterAction::Inherit { parent, begin: true } => Some((parent, ShareUpdate)),
+                AlterAction::Inherit { parent, .. } => Some((parent, RelationLock::AccessShare)),
+                _ => None,
+            });
+            std::iter::once((&a.name, alter(a))).chain(others).collect()
+        }
         Statement::CreateIndex(c) if c.concurrently => vec![(&c.table, ShareUpdate)],
         Statement::CreateIndex(c) => vec![(&c.table, Share)],
         Statement::CreateTrigger(t) => vec![(&t.table, ShareRowExclusive)],

@@ -8,6 +8,7 @@ use vicinity_storage::catalog::model::{Relation, RelationKind};
 use vicinity_types::{Notice, PgError, Result, Severity, SqlState};
 
 use super::after::Queue;
+use super::ddl::in_use;
 use super::outcome::{Outcome, done};
 use super::triggers::{Event, Triggers};
 use super::{locking, name};
@@ -54,6 +55,7 @@ pub(crate) fn truncate(ctx: &ExecContext, t: &ast::Truncate) -> Result<Outcome> 
         t.before_statement(ctx)?;
     }
     for table in tables {
+        in_use::check(ctx, &table, "TRUNCATE")?;
         ctx.txn.truncate(table.oid)?;
         if matches!(t.identity, Some(TruncateIdentityOption::Restart)) {
             let catalog = ctx.txn.catalog();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
-use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Object, Privileges, Relation, RelationKind, Schema, fixed};
+use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, Severity, SqlState};
 
 use crate::authority::{self, Target};
@@ -94,16 +94,31 @@ fn check_create(ctx: &ExecContext, schema: Oid) -> Result<()> {
     found.map_or(Ok(()), |s| Target::schema(s).check(&catalog, &ctx.session, Privileges::CREATE))
 }
 
-/// Where a new object of this name goes.
-pub(crate) fn target(ctx: &ExecContext, name: &ObjectName) -> Result<(Oid, String)> {
-    let (schema_name, own) = qualified(name)?;
-    let oid = match schema_name {
-        Some(s) if s == "pg_temp" => temp_schema(ctx)?,
-        Some(s) => schema(ctx, &s).map_err(|e| e.or_at(position(name)))?,
-        None => ctx.session.creation_schema(&ctx.txn.catalog()).ok_or_else(|| {
+fn target_schema(ctx: &ExecContext, catalog: &Catalog, name: &ObjectName) -> Result<Oid> {
+    match qualified(name)?.0 {
+        Some(s) if s == "pg_temp" => temp_schema(ctx),
+        Some(s) => {
+            let found = ctx.session.schema_oid(catalog, &s);
+            found.ok_or_else(|| no_schema(&s).or_at(position(name)))
+        }
+        None => ctx.session.creation_schema(catalog).ok_or_else(|| {
             PgError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
                 .or_at(position(name))
-        })?,
+        }),
+    }
+}
+
+/// Where a new object of this name goes.
+pub(crate) fn target(ctx: &ExecContext, name: &ObjectName) -> Result<(Oid, String)> {
+    let own = qualified(name)?.1;
+    // Nobody drops the schema from here on; one that has been dropped is not what the name means.
+    let oid = loop {
+        let catalog = ctx.txn.catalog();
+        let found = target_schema(ctx, &catalog, name)?;
+        ctx.txn.share_object(ObjectKind::Schema, found)?;
+        if ctx.txn.catalog().version() == catalog.version() {
+            break found;
+        }
     };
     check_create(ctx, oid)?;
     if oid == fixed::PG_CATALOG || oid == fixed::PG_TOAST {

@@ -1,6 +1,9 @@
 //! Queries inside other statements: CREATE TABLE AS and views.
 
+use std::borrow::Cow;
+
 use sqlparser::ast::Query;
+use vicinity_storage::RelationLock;
 use vicinity_types::{Datum, Oid, Result};
 
 use crate::bind::{Binder, BoundQuery, ParamTypes};
@@ -36,8 +39,24 @@ impl Bound {
     }
 }
 
-/// Binds a query.
+/// Binds a query that goes on to be run or kept: what it reads is locked first.
 pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
+    let mut ctx = Cow::Borrowed(ctx);
+    loop {
+        let bound = meaning(&ctx, query)?;
+        let own = bound.bound.uses.list().iter().filter(|u| u.role.is_none());
+        for relation in own.map(|u| u.relation) {
+            ctx.txn.lock_relation(relation, RelationLock::AccessShare)?;
+        }
+        if ctx.txn.catalog().version() == ctx.catalog.version() {
+            return Ok(bound);
+        }
+        ctx.to_mut().catalog = ctx.txn.catalog();
+    }
+}
+
+/// What a query means now, for who looks at no more than that.
+pub(crate) fn meaning(ctx: &ExecContext, query: &Query) -> Result<Bound> {
     let bound = Binder::of(ctx, ParamTypes::none()).query(query)?;
     let output = |c: &OutputColumn| Output { name: c.name.clone(), ty: c.ty };
     let columns = bound.columns.iter().map(output).collect();
@@ -49,7 +68,7 @@ pub(crate) fn bind(ctx: &ExecContext, query: &Query) -> Result<Bound> {
 
 /// Whether a query meant something before a change, and does no more.
 pub(crate) fn lost_meaning(before: &ExecContext, now: &ExecContext, query: &Query) -> bool {
-    bind(now, query).is_err() && bind(before, query).is_ok()
+    meaning(now, query).is_err() && meaning(before, query).is_ok()
 }
 
 /// What a query gives, without running it.

@@ -76,6 +76,12 @@ pub fn refuse_block(what: &str) -> PgError {
     )
 }
 
+/// The same for statements that others came before without a Sync.
+pub fn refuse_pipeline(what: &str) -> PgError {
+    let text = format!("{what} cannot be executed within a pipeline");
+    PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, text)
+}
+
 /// A savepoint nobody made.
 pub fn no_savepoint(name: &str) -> PgError {
     PgError::new(

@@ -16,6 +16,9 @@ use crate::sql::{AlterAction, DetachKind, Statement};
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
 /// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
 pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
+    if let Some(what) = alone(stmt).filter(|_| in_block) {
+        return Err(super::transaction::refuse_block(what));
+    }
     read_only::check(ctx, stmt)?;
     rights::check(ctx, stmt)?;
     match stmt {
@@ -35,21 +38,11 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::ReassignOwned { roles, to } => owned::reassign(ctx, roles, to),
         Statement::DefaultPrivileges(d) => default_acl::alter(ctx, d),
         Statement::CreateSchema { schema, elements } => schema::create_with(ctx, schema, elements),
-        Statement::CreateIndex(c) => {
-            if c.concurrently && in_block {
-                return Err(super::transaction::refuse_block("CREATE INDEX CONCURRENTLY"));
-            }
-            index::create(ctx, c)
-        }
+        Statement::CreateIndex(c) => index::create(ctx, c),
         Statement::CreateFunction(c) => function::create(ctx, c),
         Statement::CreateTrigger(c) => trigger::create(ctx, c),
         Statement::RenameTrigger { name, table, to } => trigger::rename(ctx, name, table, to),
-        Statement::Vacuum(v) => {
-            if v.vacuum && in_block {
-                return Err(super::transaction::refuse_block("VACUUM"));
-            }
-            maintenance::vacuum(ctx, v)
-        }
+        Statement::Vacuum(v) => maintenance::vacuum(ctx, v),
         Statement::Reindex { kind, name, .. } => index::reindex(ctx, kind, name.as_ref()),
         Statement::Checkpoint => {
             ctx.txn.database().checkpoint()?;
@@ -65,16 +58,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             Ok(done("SET CONSTRAINTS"))
         }
         Statement::AlterSequence(s) => sequence::alter(ctx, s),
-        Statement::AlterRelation(a) => {
-            let concurrent = |action: &AlterAction| {
-                matches!(action, AlterAction::Detach(_, DetachKind::Concurrently))
-            };
-            if in_block && a.actions.iter().any(concurrent) {
-                let what = "ALTER TABLE ... DETACH CONCURRENTLY";
-                return Err(super::transaction::refuse_block(what));
-            }
-            alter::run(ctx, a)
-        }
+        Statement::AlterRelation(a) => alter::run(ctx, a),
         Statement::CreateDomain(d) => domain::create(ctx, d),
         Statement::Comment { on, text } => comment::on(ctx, on, text.as_deref()),
         Statement::AlterDomain(a) => domain::alter(ctx, a),
@@ -186,6 +170,20 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
         Ast::NOTIFY { .. } => Err(PgError::unsupported("NOTIFY")),
         Ast::CreateDatabase { .. } => Err(PgError::unsupported("CREATE DATABASE")),
         other => Err(PgError::unsupported(first_words(other))),
+    }
+}
+
+/// What a statement is called that must be a transaction of its own.
+pub(crate) fn alone(stmt: &Statement) -> Option<&'static str> {
+    let detaches =
+        |action: &AlterAction| matches!(action, AlterAction::Detach(_, DetachKind::Concurrently));
+    match stmt {
+        Statement::Vacuum(v) if v.vacuum => Some("VACUUM"),
+        Statement::CreateIndex(c) if c.concurrently => Some("CREATE INDEX CONCURRENTLY"),
+        Statement::AlterRelation(a) if a.actions.iter().any(detaches) => {
+            Some("ALTER TABLE ... DETACH CONCURRENTLY")
+        }
+        _ => None,
     }
 }
 

@@ -412,6 +412,7 @@ pub(super) fn call(me: &mut Interpreter<'_>, sql: &Sql) -> Result<Option<Called>
 
 fn run_planned(me: &mut Interpreter<'_>, sql: &Sql, planned: &Planned) -> Result<u64> {
     planned.statement.check_in_function()?;
+    me.allow(&planned.statement)?;
     let values = params(me, planned)?;
     me.renew();
     let mut rows = 0;
@@ -456,6 +457,7 @@ pub(super) fn execute(me: &mut Interpreter<'_>, query: &Query) -> Result<(u64, b
                 let statement = inner::prepare_with_types(&me.ctx, &one, &types)
                     .map_err(|e| inside(e, &one))?;
                 statement.check_in_function()?;
+                me.allow(&statement).map_err(|e| inside(e, &one))?;
                 count = inner::rows(&me.ctx, &statement, given.clone(), &mut |_| Ok(true))
                     .map_err(|e| e.context(format!("SQL statement \"{one}\"")))?;
             }
@@ -482,6 +484,7 @@ pub(super) fn open(
             (statement, values.into_iter().map(|(d, _)| d).collect())
         }
     };
+    me.allow(&statement)?;
     me.renew();
     inner::open_cursor(&me.ctx, &statement, values, scroll)
 }
@@ -511,6 +514,7 @@ pub(super) fn for_each<'i>(
             (statement, values.into_iter().map(|(d, _)| d).collect())
         }
     };
+    me.allow(&statement)?;
     me.renew();
     let names: Arc<[String]> = statement.columns().iter().map(|c| c.name.clone()).collect();
     let types: Arc<[PgType]> = statement.columns().iter().map(|c| c.ty).collect();

@@ -1,8 +1,8 @@
 //! PL/pgSQL: functions, procedures and DO blocks.
 //!
 //! A body is parsed once per function and version of the catalog; each piece of SQL in it is
-//! planned at its first run and kept with the function. Every statement runs with a snapshot of
-//! its own, as in a PostgreSQL volatile function.
+//! planned at its first run and kept with the function. Every statement of a volatile function runs with a
+//! snapshot of its own; those of the others run with their caller's.
 
 mod ast;
 mod cast;
@@ -21,7 +21,7 @@ mod types;
 
 use std::sync::Arc;
 
-use vicinity_storage::catalog::model::{ArgMode, Argument, Function as Declared};
+use vicinity_storage::catalog::model::{ArgMode, Argument, Function as Declared, Volatility};
 use vicinity_types::record::Record;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
@@ -52,6 +52,8 @@ pub struct Function {
     returns_set: bool,
     /// Of a trigger's function.
     trigger: Option<trigger::Slots>,
+    /// Its statements see what the one that calls it sees.
+    stable: bool,
     /// Nothing but assignments, conditions and statements: no loops, nothing made up at run time.
     plain: bool,
 }
@@ -125,6 +127,7 @@ pub fn compile_checking(ctx: &ExecContext, declared: &Declared, checks: bool) ->
         found,
         returns: returns(ctx, declared),
         returns_set: declared.returns_set,
+        stable: declared.volatility != Volatility::Volatile,
     })
 }
 
@@ -294,6 +297,7 @@ fn run<'a>(
     let mut interpreter = Interpreter {
         outs: &function.outs,
         transactions,
+        stable: function.stable,
         ..Interpreter::new(ctx, frame, function.returns, &function.signature)
     };
     let flow = interpreter.block(&function.body)?;

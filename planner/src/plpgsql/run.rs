@@ -53,6 +53,8 @@ pub(super) struct Interpreter<'a> {
     pub(super) transactions: Option<&'a Transactions>,
     /// The error on its way says where it was.
     pub(super) located: bool,
+    /// It sees what the statement sees that calls it, and changes nothing: a STABLE or IMMUTABLE function.
+    pub(super) stable: bool,
 }
 
 /// The value of a function before it returns one: of type `void` there is one, an empty text.
@@ -81,6 +83,7 @@ impl<'a> Interpreter<'a> {
             name,
             transactions: None,
             located: false,
+            stable: false,
         }
     }
 }
@@ -91,6 +94,7 @@ impl Interpreter<'_> {
             return self.block_body(block);
         }
         let savepoint = self.ctx.txn.savepoint();
+        let advisory = self.ctx.session.advisory_taken();
         let portals = self.ctx.session.portals().mark();
         let deferred = self.ctx.session.mark_deferred();
         if let Some(transactions) = self.transactions {
@@ -112,9 +116,13 @@ impl Interpreter<'_> {
                     self.ctx.txn.release(savepoint);
                     return Err(error);
                 };
+                if error.code() == SqlState::QUERY_CANCELED {
+                    self.ctx.session.forget_deadline();
+                }
                 self.ctx.session.portals().rollback_to(portals);
                 self.ctx.session.restore_deferred(&deferred);
                 self.ctx.txn.rollback_to(&savepoint)?;
+                self.ctx.engine.advisory.rollback_to(&self.ctx.session, advisory);
                 self.ctx.txn.release(savepoint);
                 self.renew();
                 self.located = false;
@@ -169,7 +177,20 @@ impl Interpreter<'_> {
 
     /// Statements see what the transaction did before them.
     pub(super) fn renew(&mut self) {
-        self.ctx.advance();
+        if !self.stable {
+            self.ctx.advance();
+        }
+    }
+
+    /// An error for a statement that the function must not run.
+    pub(super) fn allow(&self, statement: &crate::inner::Statement) -> Result<()> {
+        match statement.changing().filter(|_| self.stable) {
+            Some(what) => Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("{what} is not allowed in a non-volatile function"),
+            )),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn statements(&mut self, body: &[Statement]) -> Result<Flow> {

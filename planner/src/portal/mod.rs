@@ -74,6 +74,8 @@ pub struct Portal {
     /// The client knows that COPY has begun.
     pub copying: bool,
     about: Option<Box<About>>,
+    /// The plan of a cursor.
+    plan: Option<Arc<QueryPlan>>,
     /// It outlived its transaction.
     held: bool,
 }
@@ -94,7 +96,7 @@ impl Portal {
         formats: Box<[i16]>,
     ) -> Portal {
         let run = Run::Bound(params);
-        Portal { prepared, formats, run, copying: false, about: None, held: false }
+        Portal { prepared, formats, run, copying: false, about: None, plan: None, held: false }
     }
 
     /// A cursor over a query, before its first row. Ids behind the plan's columns are not shown.
@@ -117,6 +119,7 @@ impl Portal {
         columns.truncate(columns.len().saturating_sub(ids.columns()));
         let locks = plan.is_locking();
         let cursor = plan.open(ctx.clone(), params)?;
+        let plan = Some(plan);
         let binary: Box<[i16]> = if options.binary { Box::new([1]) } else { Box::new([]) };
         Ok(Portal {
             prepared: None,
@@ -124,8 +127,20 @@ impl Portal {
             run: Run::Walk(Walk::new(cursor, columns, back, Ids { of: ids, table, locks })),
             copying: false,
             about: Some(Box::new(about)),
+            plan,
             held: false,
         })
+    }
+
+    /// Whether it is open and reads a relation.
+    pub(crate) fn reads(&self, relation: Oid) -> bool {
+        let begun = matches!(self.run, Run::Walk(_) | Run::Execution(Execution::Rows { .. }));
+        if self.held || !begun {
+            return false;
+        }
+        let of_bind = || self.prepared.as_ref().and_then(|p| p.uses());
+        let uses = self.plan.as_ref().map(|plan| plan.uses()).or_else(of_bind);
+        uses.is_some_and(|uses| uses.list().iter().any(|u| u.relation == relation))
     }
 
     /// The columns of its rows; `None` if it gives none.

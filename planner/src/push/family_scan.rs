@@ -140,6 +140,11 @@ impl Pruner {
         Pruner { scan: scan.clone(), params: params.to_vec(), levels: Mutex::default() }
     }
 
+    /// The table that the query names.
+    pub(crate) fn named(&self) -> Oid {
+        self.scan.whole.source.relation().oid
+    }
+
     fn level(&self, ctx: &ExecContext, table: &Arc<Relation>) -> Result<Arc<Level>> {
         if let Some(level) = self.levels.lock().get(&table.oid) {
             return Ok(level.clone());

@@ -7,6 +7,7 @@
 pub mod access;
 pub(crate) mod computed;
 mod family;
+pub(crate) mod family_locks;
 pub(crate) mod family_scan;
 mod joined;
 pub(crate) mod key_filter;

@@ -183,8 +183,10 @@ impl Session {
         let settings = self.state.settings().mark();
         let portals = self.state.portals().mark();
         let deferred = self.state.mark_deferred();
+        let advisory = self.state.advisory_taken();
         let storage = txn.savepoint();
-        self.savepoints.push(NamedSavepoint { name, storage, settings, portals, deferred });
+        let made = NamedSavepoint { name, storage, settings, portals, deferred, advisory };
+        self.savepoints.push(made);
         Ok(())
     }
 
@@ -203,6 +205,7 @@ impl Session {
             return Err(PgError::internal("no transaction"));
         };
         txn.rollback_to(&savepoint.storage)?;
+        self.engine.advisory.rollback_to(&self.state, savepoint.advisory);
         let mark = savepoint.settings;
         self.state.portals().rollback_to(savepoint.portals);
         self.state.restore_deferred(&savepoint.deferred);

@@ -48,6 +48,7 @@ impl Surroundings<'_> {
         self.end_advisory();
         let checked = held.and_then(|()| self.before_commit(txn));
         self.state.forget_deferred();
+        self.state.forget_new_labels();
         match checked.and_then(|()| txn.commit()) {
             Ok(ticket) => {
                 self.state.commit_settings();
@@ -64,6 +65,7 @@ impl Surroundings<'_> {
     pub(super) fn abort(&self, txn: Option<&Transaction>) {
         self.state.portals().end();
         self.state.forget_deferred();
+        self.state.forget_new_labels();
         self.end_advisory();
         if let Some(txn) = txn {
             txn.rollback();
@@ -74,6 +76,7 @@ impl Surroundings<'_> {
     /// Advisory locks of the transaction go with it.
     pub(super) fn end_advisory(&self) {
         if self.state.locks_advisory.load(Ordering::Relaxed) {
+            self.state.advisory.lock().clear();
             self.engine.advisory.end_transaction(self.state.pid());
         }
     }

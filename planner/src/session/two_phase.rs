@@ -73,9 +73,11 @@ impl Surroundings<'_> {
         let outcome = self.try_prepare(txn, name);
         self.state.portals().end();
         self.state.forget_deferred();
+        self.state.forget_new_labels();
         match outcome {
             Ok(()) => {
                 let xid = txn.xid().unwrap_or(0);
+                self.state.advisory.lock().clear();
                 self.engine.advisory.hand_over(self.state.pid(), Advisory::of_prepared(xid));
                 self.state.commit_settings();
                 Ok(())

@@ -30,10 +30,12 @@ impl Transaction {
     /// Creates or replaces an object. A table with a storage id that is new (or 0: one is given) gets
     /// an empty row storage, with its indexes; an index gets an empty structure, to be filled by
     /// `Database::build_index` unless the table never had a row. Replacing a table, or
-    /// anything that hangs on it, waits for its writers; a new name waits for who gives it, too.
+    /// anything that hangs on it, waits for its writers; a new name waits for who gives it, too, and what it needs for
+    /// who drops that.
     pub fn put(&self, object: Object) -> Result<()> {
         let object = self.prepare(object);
         self.lock_for(&object, false)?;
+        self.share_needed(self.catalog().get(&Key::of(&object)).as_ref(), &object)?;
         let waited = self.lock_names(&object)?;
         self.assign_xid()?;
         let mut guard = self.inner.lock();
@@ -100,6 +102,12 @@ impl Transaction {
             ));
         };
         self.lock_for(&object, true)?;
+        if let Key::Schema(oid) = key {
+            self.lock_object(ObjectKind::Schema, oid)?;
+        }
+        if let Key::Role(oid) = key {
+            self.lock_object(ObjectKind::Role, oid)?;
+        }
         self.assign_xid()?;
         let mut guard = self.inner.lock();
         let inner = &mut *guard;

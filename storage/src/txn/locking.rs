@@ -41,7 +41,8 @@ impl Transaction {
         if same { Ok(()) } else { Err(self.changed_meanwhile(table)) }
     }
 
-    pub(super) fn changed_meanwhile(&self, table: Oid) -> PgError {
+    /// The error (40001) of a statement that knows a table as it no longer is.
+    pub fn changed_meanwhile(&self, table: Oid) -> PgError {
         let catalog = self.catalog();
         let name = catalog.relation(table).map_or_else(String::new, |r| format!(" \"{}\"", r.name));
         PgError::new(

@@ -5,6 +5,7 @@ mod ddl;
 mod locking;
 pub(crate) mod locks;
 pub(crate) mod log;
+mod object_lock;
 pub(crate) mod prepared;
 pub(crate) mod relation_lock;
 mod sequence;

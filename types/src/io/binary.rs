@@ -219,7 +219,9 @@ fn read_other(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
         return read_array(elem, bytes, io);
     }
     match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => crate::enums::parse(&labels, &name, utf8(bytes)?),
+        Some((TypeShape::Enum(labels), name)) => {
+            crate::enums::parse(&labels, &name, utf8(bytes)?, io)
+        }
         Some((TypeShape::Composite(fields), _)) => {
             let types: Vec<Oid> = fields.iter().map(|f| f.ty).collect();
             read_record(ty, &types, bytes, io)

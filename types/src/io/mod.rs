@@ -107,7 +107,7 @@ fn text_other(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         return array::parse(elem, typmod, text, io);
     }
     match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => enums::parse(&labels, &name, text),
+        Some((TypeShape::Enum(labels), name)) => enums::parse(&labels, &name, text, io),
         Some((TypeShape::Composite(fields), _)) => record::parse(ty, &fields, text, io),
         Some((TypeShape::Domain { base, typmod }, _)) => text_in(base, typmod, text, io),
         Some((TypeShape::Array { elem }, _)) => array::parse(elem, typmod, text, io),

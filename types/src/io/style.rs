@@ -140,6 +140,10 @@ pub trait TypeNames: Send + Sync {
             _ => None,
         }
     }
+    /// Whether a label was added to its type by the transaction of now.
+    fn is_new_label(&self, _label: Oid) -> bool {
+        false
+    }
     /// What `'now'` means, in microseconds since 2000-01-01 UTC: the start of the transaction.
     fn now(&self) -> i64 {
         crate::datetime::clock()

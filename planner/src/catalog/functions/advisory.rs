@@ -56,13 +56,25 @@ fn lock(ctx: &ExecContext, args: &[Datum], shared: bool, transaction: bool) -> R
     ctx.session.locks_advisory.store(true, Ordering::Relaxed);
     let (pid, how) = (ctx.session.pid(), How { shared, transaction });
     ctx.engine.advisory.lock(pid, key(args), how, &ctx.txn)?;
+    note(ctx, key(args), how);
     Ok(Datum::text(""))
 }
 
 fn try_lock(ctx: &ExecContext, args: &[Datum], shared: bool, transaction: bool) -> Result<Datum> {
     ctx.session.locks_advisory.store(true, Ordering::Relaxed);
     let how = How { shared, transaction };
-    ctx.engine.advisory.try_lock(ctx.session.pid(), key(args), how).map(Datum::Bool)
+    let taken = ctx.engine.advisory.try_lock(ctx.session.pid(), key(args), how)?;
+    if taken {
+        note(ctx, key(args), how);
+    }
+    Ok(Datum::Bool(taken))
+}
+
+/// A lock of the transaction goes with the savepoint it was taken behind.
+fn note(ctx: &ExecContext, key: Key, how: How) {
+    if how.transaction {
+        ctx.session.advisory.lock().push((key, how.shared));
+    }
 }
 
 fn unlock(ctx: &ExecContext, args: &[Datum], shared: bool) -> Result<Datum> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Constraint, ConstraintKind, TriggerConstraint};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -58,6 +59,21 @@ impl Deferred {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether something that waits is about rows of a table.
+    pub(crate) fn concerns(&self, catalog: &Catalog, table: Oid) -> bool {
+        self.waiting.iter().any(|waiting| {
+            match &**waiting {
+            Waiting::Refers(c, _) => catalog.constraint(*c).is_some_and(|(t, _)| t.oid == table),
+            Waiting::Lost(c, _) => catalog.constraint(*c).is_some_and(|(_, found)| {
+                matches!(&found.kind, ConstraintKind::ForeignKey(f) if f.table == table)
+            }),
+            Waiting::Trigger(c, ..) => catalog
+                .triggers_of(table)
+                .any(|t| t.constraint.as_ref().is_some_and(|have| have.oid == *c)),
+        }
+        })
     }
 
     /// Whether nothing waits or was said.

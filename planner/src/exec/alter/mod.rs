@@ -21,7 +21,7 @@ pub(crate) use self::column::drop_column;
 pub(crate) use self::constraint::drop_constraint;
 use super::ddl::index::reread;
 use super::ddl::role;
-use super::ddl::{depend, inherit, owned, partition, parts};
+use super::ddl::{depend, in_use, inherit, owned, partition, parts};
 use super::name;
 use super::outcome::{Outcome, done};
 use crate::context::ExecContext;
@@ -102,9 +102,28 @@ pub(crate) fn run(ctx: &ExecContext, a: &AlterRelation) -> Result<Outcome> {
     check_kind(&found, a.kind)?;
     for action in &a.actions {
         let relation = reread(ctx, found.oid)?;
+        check_use(ctx, &relation, action, a.only)?;
         act(ctx, &relation, action, a.only)?;
     }
     Ok(done(tag))
+}
+
+/// What only gives it another name may be done to a table in use.
+fn check_use(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -> Result<()> {
+    use AlterTableOperation::{RenameColumn, RenameConstraint, RenameTable};
+    let renames = match action {
+        AlterAction::SetSchema(_) => true,
+        AlterAction::Sql(op) => {
+            matches!(**op, RenameColumn { .. } | RenameConstraint { .. } | RenameTable { .. })
+        }
+        _ => false,
+    };
+    if renames || r.table().is_none() {
+        return Ok(());
+    }
+    let family = crate::partition::descendants(&ctx.txn.catalog(), r);
+    let mut all = family.iter().take(if only { 1 } else { usize::MAX });
+    all.try_for_each(|r| in_use::check(ctx, r, "ALTER TABLE"))
 }
 
 /// ALTER TABLE takes any relation; the others only their own.

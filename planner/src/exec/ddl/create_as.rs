@@ -19,7 +19,8 @@ pub(crate) struct Source {
 /// Plans the query.
 pub(crate) fn plan(ctx: &ExecContext, source: &Query) -> Result<Source> {
     let bound = query::bind(ctx, source)?;
-    let plan = query::plan(ctx, &bound)?;
+    // What it waited for may have changed.
+    let plan = query::plan(&ctx.next_statement(), &bound)?;
     Ok(Source { bound, plan })
 }
 
@@ -36,7 +37,8 @@ pub(crate) fn create(
     if table::exists(ctx, schema, &own, t.if_not_exists)? {
         return Ok(done("CREATE TABLE AS"));
     }
-    fill(ctx, t, &plan(ctx, source)?, unlogged, no_data)
+    let source = plan(ctx, source)?;
+    fill(&ctx.next_statement(), t, &source, unlogged, no_data)
 }
 
 /// Makes the table and puts the query's rows into it.

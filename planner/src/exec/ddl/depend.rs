@@ -11,6 +11,7 @@ use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Notice, Oid, PgError, Result, SqlState};
 
 use super::dependents::{Edge, Finder};
+use super::in_use;
 use crate::catalog::definition::function_name;
 use crate::context::ExecContext;
 use crate::names;
@@ -306,7 +307,12 @@ fn drop_one(ctx: &ExecContext, node: Node) -> Result<()> {
     let drop = |kind, oid| ctx.txn.drop_object(kind, oid);
     match node {
         Node::Relation(oid) => match catalog.relation(oid) {
-            Some(_) => drop(ObjectKind::Relation, oid),
+            Some(relation) => {
+                if relation.table().is_some() {
+                    in_use::check(ctx, relation, "DROP TABLE")?;
+                }
+                drop(ObjectKind::Relation, oid)
+            }
             None => Ok(()),
         },
         Node::Function(oid) if catalog.function(oid).is_some() => drop(ObjectKind::Function, oid),

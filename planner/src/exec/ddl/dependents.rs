@@ -315,7 +315,7 @@ fn column_dependents(ctx: &ExecContext, table: Oid, number: i16, out: &mut Vec<E
 
 /// Whether a view's query reads a column; one that cannot be told of does.
 fn query_reads(ctx: &ExecContext, query: &str, table: Oid, number: i16) -> bool {
-    let bound = viewtext::parsed(query).map(|q| query::bind(&ctx.next_statement(), &q));
+    let bound = viewtext::parsed(query).map(|q| query::meaning(&ctx.next_statement(), &q));
     !matches!(bound, Some(Ok(bound)) if !bound.reads(table, number))
 }
 

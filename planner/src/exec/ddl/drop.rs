@@ -1,6 +1,7 @@
 //! DROP of everything that is dropped by name.
 
 use sqlparser::ast::{self, DropBehavior, FunctionDesc, ObjectName, ObjectType};
+use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{RelationKind, fixed};
 use vicinity_types::{PgError, Result, SqlState};
 
@@ -128,7 +129,14 @@ fn find_schema(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result
                 ),
             ))
         }
-        Some(oid) => Ok(Some(Node::Schema(oid))),
+        Some(oid) => {
+            ctx.txn.lock_object(ObjectKind::Schema, oid)?;
+            // Who had it may have dropped it, or given it another name.
+            match ctx.txn.catalog().schema(oid).is_some_and(|s| s.name == own) {
+                true => Ok(Some(Node::Schema(oid))),
+                false => find_schema(ctx, given, if_exists),
+            }
+        }
         None if if_exists => {
             let text = format!("schema \"{own}\" does not exist");
             name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, text);

@@ -14,8 +14,8 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 use super::super::name;
 use super::super::outcome::{Outcome, done};
 use super::super::stored::{self, Place};
-use super::index_key;
 use super::opclass::{self, Method};
+use super::{in_use, index_key};
 use crate::context::ExecContext;
 use crate::sql::CreateIndex;
 
@@ -126,6 +126,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateIndex) -> Result<Outcome> {
             format!("This operation is not supported for {kind}s.").replace("indexs", "indexes"),
         ));
     };
+    in_use::check(ctx, &table, "CREATE INDEX")?;
     let method = opclass::method(ctx, &c.method.as_ref().map_or("btree".to_owned(), name::ident))?;
     check_abilities(&method, c)?;
     if let Some(own) = &c.name {

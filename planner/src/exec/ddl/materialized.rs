@@ -37,7 +37,7 @@ pub(crate) fn create(ctx: &ExecContext, v: &ast::CreateView, no_data: bool) -> R
     if no_data {
         return Ok(done("CREATE MATERIALIZED VIEW"));
     }
-    let count = fill(ctx, oid, &bound)?;
+    let count = fill(&ctx.next_statement(), oid, &bound)?;
     Ok(Tag::counted("SELECT", count).into())
 }
 

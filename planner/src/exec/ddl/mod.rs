@@ -12,6 +12,7 @@ pub(crate) mod extension;
 pub(crate) mod foreign_key;
 pub(crate) mod function;
 pub(crate) mod grant;
+pub(crate) mod in_use;
 pub(crate) mod index;
 pub(crate) mod index_key;
 pub(crate) mod inherit;

@@ -254,6 +254,10 @@ fn rename(ctx: &ExecContext, role: &Role, to: &Ident) -> Result<()> {
 pub(crate) fn drop(ctx: &ExecContext, given: &[ObjectName], if_exists: bool) -> Result<Outcome> {
     for g in given {
         let own = name::last(g);
+        if let Ok(oid) = oid_of(ctx, &own) {
+            // Whoever gives it something now is heard first.
+            ctx.txn.lock_object(ObjectKind::Role, oid)?;
+        }
         let catalog = ctx.txn.catalog();
         let Some(role) = catalog.role_named(&own) else {
             if !if_exists {

@@ -63,7 +63,7 @@ impl<'c> Kept<'c> {
     fn bound_uses(&self, ctx: &ExecContext) -> Option<Uses> {
         let layout = match &self.reading {
             Reading::Query => {
-                let bound = query::bind(ctx, &viewtext::parsed(self.text)?).ok()?;
+                let bound = query::meaning(ctx, &viewtext::parsed(self.text)?).ok()?;
                 return Some(bound.uses().clone());
             }
             Reading::Alone => Layout::default(),

@@ -177,6 +177,7 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
             let place =
                 place_between(before.last().map(|l| l.place), after.first().map(|l| l.place));
             let made = [new_label(ctx, place, &label)?];
+            made.iter().for_each(|label| ctx.session.add_new_label(label.oid));
             *labels = [before, &made, after].concat().into();
         }
         AlterTypeOperation::RenameValue(rename) => {

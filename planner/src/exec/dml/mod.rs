@@ -35,6 +35,7 @@ use super::triggers::Triggers;
 use crate::bind::Binder;
 use crate::context::ExecContext;
 use crate::parts::Parts;
+use crate::query::QueryPlan;
 use crate::rows::{Collect, Discard, OutputColumn, RowSink};
 use crate::uses::{Use, Uses};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
@@ -56,6 +57,8 @@ pub struct DmlPlan {
     parts: Parts,
     /// What it asks of relations.
     uses: Uses,
+    /// Whether it reads tables through those they inherit from.
+    families: bool,
 }
 
 enum Kind {
@@ -112,6 +115,22 @@ impl DmlPlan {
         let tag = run(self, ctx, params, &mut sink)?;
         let columns = columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
         Ok(Outcome { tag, rows: Some(Rows { columns, rows: sink.rows }) })
+    }
+
+    /// The queries that find its rows, and those beside it.
+    pub(crate) fn queries(&self) -> impl Iterator<Item = &QueryPlan> {
+        let (own, sources) = match &self.kind {
+            Kind::Insert(i) => (None, i.queries()),
+            Kind::Change(c) => (Some(c.query()), &[][..]),
+            Kind::Merge(m) => (Some(m.plan()), &[][..]),
+        };
+        own.into_iter().chain(sources.iter().map(|(plan, _)| plan)).chain(self.parts.read())
+    }
+
+    /// Whether they read tables through those they inherit from.
+    #[inline]
+    pub(crate) fn has_families(&self) -> bool {
+        self.families
     }
 
     /// What runs once before or beside it.
@@ -177,7 +196,10 @@ pub fn prepare(ctx: &ExecContext, mut binder: Binder<'_>, stmt: &Ast) -> Result<
     binder.uses().set_written(table);
     binder.uses().add(read);
     let uses = std::mem::take(binder.uses()).judged(&ctx.catalog, &ctx.session);
-    Ok(DmlPlan { short: plan.short && parts.is_empty(), parts, uses, ..plan })
+    let short = plan.short && parts.is_empty();
+    let plan = DmlPlan { short, parts, uses, ..plan };
+    let families = plan.queries().any(QueryPlan::has_families);
+    Ok(DmlPlan { families, ..plan })
 }
 
 /// Runs a write; RETURNING's rows go to `sink`. Gives its tag with the number of rows.

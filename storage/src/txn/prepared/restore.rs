@@ -9,15 +9,16 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::locks::{LockKey, LockMode};
 use super::super::log::{Op, Ops, TxnLog};
+use super::super::object_lock::needed_now;
 use super::super::undo::Undo;
 use super::super::{Change1, Inner, Touched, Transaction};
 use super::effect::{self, Effect};
 use super::file::Image;
 use super::{PreparedInfo, Registry, Stage};
-use crate::catalog::Catalog;
 use crate::catalog::change::{Change, Key, LoggedChange};
 use crate::catalog::model::{IndexDef, RelationKind, TableDef};
 use crate::catalog::names::{Name, new_names};
+use crate::catalog::{Catalog, ObjectKind};
 use crate::database::Database;
 use crate::mvcc::place::SnapshotPlace;
 use crate::mvcc::rows::Rows;
@@ -64,7 +65,11 @@ impl Transaction {
             let id = clock.serializable.resume(clock, self.place.slot, image.xid, watched);
             self.watched.store(id, Ordering::Relaxed);
         }
-        for name in self.take_back_changes(&image.changes)? {
+        let (names, objects) = self.take_back_changes(&image.changes)?;
+        for (kind, oid) in objects {
+            self.share_object(kind, oid)?;
+        }
+        for name in names {
             self.try_lock(LockKey::Name(name.hashed()), LockMode::Exclusive)?
                 .map_err(|_| damaged("a name is given twice"))?;
         }
@@ -79,11 +84,12 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes its changes of the catalog, and what stands behind them; the names they give.
-    fn take_back_changes(&self, changes: &[u8]) -> Result<Vec<Name>> {
+    /// Makes its changes of the catalog, and what stands behind them; the names they give, and what must not go.
+    fn take_back_changes(&self, changes: &[u8]) -> Result<(Vec<Name>, Vec<(ObjectKind, Oid)>)> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let (mut relations, mut states, mut names) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut objects = Vec::new();
         for change in decode_changes(changes)? {
             let (key, after) = match change {
                 LoggedChange::Put(object) => (Key::of(&object), Some(object)),
@@ -99,6 +105,7 @@ impl Transaction {
             let before = self.catalog_locked(inner).get(&key);
             if let Some(object) = &after {
                 names.extend(new_names(before.as_ref(), object));
+                objects.extend(needed_now(before.as_ref(), object));
             }
             self.change(inner, Change { key, before, after })?;
         }
@@ -120,7 +127,7 @@ impl Transaction {
             self.put_sequence(inner, oid, Sequence::standing_at(oid, def, state, None));
         }
         self.place.db.oids_in_use(catalog.max_oid());
-        Ok(names)
+        Ok((names, objects))
     }
 
     fn take_back_table(

@@ -270,10 +270,16 @@ fn prepare(ctx: &ExecContext, binder: &mut Binder<'_>, p: &Parts<'_>) -> Result<
         short,
         parts: super::Parts::default(),
         uses: super::Uses::default(),
+        families: false,
     })
 }
 
 impl Change {
+    /// What finds its rows.
+    pub(super) fn query(&self) -> &QueryPlan {
+        &self.plan
+    }
+
     /// One that is done to rows found elsewhere, by a query like `plan`.
     pub(super) fn new(
         leaf: Arc<Leaf>,

@@ -138,6 +138,7 @@ pub(super) fn prepare(
         short,
         parts: super::Parts::default(),
         uses: super::Uses::default(),
+        families: false,
     })
 }
 
@@ -167,6 +168,14 @@ fn leaves(
 }
 
 impl Insert {
+    /// What its rows come from, where those are queries.
+    pub(super) fn queries(&self) -> &[(QueryPlan, Vec<(usize, Node)>)] {
+        match &self.source {
+            Source::Queries(queries) => queries,
+            Source::Rows(_) => &[],
+        }
+    }
+
     /// An INSERT whose rows come from outside, with values for the columns `given`.
     pub(super) fn of_given(
         ctx: &ExecContext,

@@ -248,6 +248,7 @@ pub(in super::super) fn prepare(
         short: false,
         parts: Parts::default(),
         uses: Uses::default(),
+        families: false,
     })
 }
 
