@@ -7,6 +7,7 @@
 //! - [`options`]: the `WITH (...)` options of the vector access methods, PASE's names, errors and notices.
 
 mod apart;
+mod aside;
 pub mod btree;
 pub mod centroids;
 pub mod hnsw;
@@ -18,6 +19,7 @@ pub mod spatial;
 pub mod vector;
 
 pub use apart::Apart;
+pub use aside::{count_step, step_aside};
 pub use btree::{Btree, BtreeCursor};
 pub use centroids::Centroids;
 pub use hnsw::{Hnsw, HnswOptions};

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use vicinity_types::{PgError, Result, SqlState};
 
+use crate::aside::step_aside;
+
 /// What a build is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -93,8 +95,9 @@ impl Progress {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// An error once the build was cancelled.
+    /// An error once the build was cancelled. Builds that ask step aside.
     pub fn check(&self) -> Result<()> {
+        step_aside();
         if self.is_cancelled() {
             return Err(PgError::new(
                 SqlState::QUERY_CANCELED,

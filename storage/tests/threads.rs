@@ -98,6 +98,7 @@ fn an_index_built_beside_writers_has_every_row() {
     make_table(&db);
     let stop = AtomicBool::new(false);
     const BY_V: u32 = 20_002;
+    const MOST: i32 = 30_000;
     std::thread::scope(|scope| {
         for n in 0..3 {
             let (db, stop) = (&db, &stop);
@@ -107,10 +108,13 @@ fn an_index_built_beside_writers_has_every_row() {
                 while !stop.load(Ordering::Relaxed) {
                     let txn = begin(db);
                     let t = table(db);
-                    t.insert(&txn, &row(next, random.random_range(0..1000))).unwrap();
-                    next += 1;
-                    let s = txn.snapshot();
                     let base = i32::try_from(n).unwrap() * 1_000_000;
+                    // Every build reads all of the table: it does not grow for ever.
+                    if next < base + MOST {
+                        t.insert(&txn, &row(next, random.random_range(0..1000))).unwrap();
+                        next += 1;
+                    }
+                    let s = txn.snapshot();
                     let id = random.random_range(base..next);
                     if let Some(r) = find(&t, id, s) {
                         let w = if random.random_bool(0.3) {
@@ -148,6 +152,72 @@ fn an_index_built_beside_writers_has_every_row() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn nobody_waits_behind_a_build_that_waits_for_an_older_writer() {
+    let db = memory();
+    make_table(&db);
+    const BY_V: u32 = 20_002;
+    let older = begin(&db);
+    table(&db).insert(&older, &row(1, 1)).unwrap();
+    std::thread::scope(|scope| {
+        let built = scope.spawn(|| {
+            let txn = begin(&db);
+            txn.put(index_object(BY_V, "t_v", T, IndexMethod::Btree, &[2], false, &[])).unwrap();
+            db.build_index(&txn, BY_V, &Arc::new(Progress::new())).unwrap();
+            txn.commit().unwrap();
+        });
+        while db.progress().is_empty() {
+            std::thread::yield_now();
+        }
+        for id in 2..5 {
+            let txn = begin(&db);
+            table(&db).insert(&txn, &row(id, id)).unwrap();
+            txn.commit().unwrap();
+        }
+        assert!(!built.is_finished(), "it waits for who wrote before it");
+        table(&db).insert(&older, &row(5, 5)).unwrap();
+        older.commit().unwrap();
+        built.join().unwrap();
+    });
+    let (txn, t) = (begin(&db), table(&db));
+    let access = Access::Btree { index: BY_V, range: KeyRange::all(), reverse: false };
+    let rows: Vec<_> = (1..6).map(|id| (id, id)).collect();
+    assert_eq!(scan(&t, access, txn.snapshot()), rows);
+}
+
+#[test]
+fn a_build_has_its_turn_where_somebody_always_writes() {
+    let db = memory();
+    make_table(&db);
+    const BY_V: u32 = 20_002;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for n in 0..3 {
+            let (db, stop) = (&db, &stop);
+            scope.spawn(move || {
+                for id in (0..).map(|id| 3 * id + n) {
+                    let txn = begin(db);
+                    table(db).insert(&txn, &row(id, id)).unwrap();
+                    std::thread::sleep(Duration::from_millis(30));
+                    txn.commit().unwrap();
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let txn = begin(&db);
+        txn.put(index_object(BY_V, "t_v", T, IndexMethod::Btree, &[2], false, &[])).unwrap();
+        db.build_index(&txn, BY_V, &Arc::new(Progress::new())).unwrap();
+        txn.commit().unwrap();
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (txn, t) = (begin(&db), table(&db));
+    let access = Access::Btree { index: BY_V, range: KeyRange::all(), reverse: false };
+    assert_eq!(scan(&t, access, txn.snapshot()), all(&t, txn.snapshot()));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::inner::{Children, Fence, Inner};
 use super::leaf::{Leaf, build};
 use super::{Btree, CHILDREN, LEAF_BYTES, LEAF_ENTRIES, LEAF_FEW, too_big};
 use crate::RowId;
+use crate::aside::count_step;
 
 /// One step from the root down: where the node hangs, the node, and the child taken.
 #[derive(Clone, Copy)]
@@ -247,6 +248,7 @@ pub(super) fn bulk_load<K: AsRef<[u8]>>(entries: impl IntoIterator<Item = (K, Ro
     let (mut bytes, mut count) = (0, 0);
     let mut late = Vec::new();
     for (key, row) in entries {
+        count_step();
         if let Some(last) = run.last() {
             if (last.0.as_ref(), last.1) >= (key.as_ref(), row) {
                 late.push((key, row));

@@ -39,7 +39,7 @@ use crate::vector::{
     CandidateStream, Coder, Learning, RowVectors, SearchParams, Survey, VectorIndex, VectorSource,
     check_dim,
 };
-use crate::{Phase, Progress, RowId};
+use crate::{Phase, Progress, RowId, step_aside};
 use beam::Beam;
 use graph::{DEAD, Graph};
 use landmarks::Landmarks;
@@ -131,10 +131,14 @@ impl Hnsw {
         progress.start(Phase::Linking, order.len() as u64);
         let marks = Landmarks::target(order.len());
         let (first, others) = order.split_at(marks.min(order.len()));
-        first.iter().for_each(|id| index.link(&core, *id, usize::MAX));
+        let link = |id: &u32, marks: usize| {
+            index.link(&core, *id, marks);
+            step_aside();
+        };
+        first.iter().for_each(|id| link(id, usize::MAX));
         others.par_chunks(256).try_for_each(|ids| {
             progress.check()?;
-            ids.iter().for_each(|id| index.link(&core, *id, 0));
+            ids.iter().for_each(|id| link(id, 0));
             progress.advance(ids.len() as u64);
             Ok(())
         })?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use vicinity_types::Result;
 
 use super::table::Table;
-use crate::Progress;
+use crate::{Progress, step_aside};
 
 /// Most iterations of Lloyd's.
 const ITERATIONS: usize = 12;
@@ -119,6 +119,7 @@ fn means(sample: &[f32], dim: usize, k: usize, nearest: &[(u32, f32)], old: &[f3
     }
     let mut out = vec![0f32; k * dim];
     let mean = |(c, (out, members)): (usize, (&mut [f32], &Vec<u32>))| {
+        step_aside();
         let mut sum = vec![0f64; dim];
         for i in members {
             let v = &sample[*i as usize * dim..][..dim];

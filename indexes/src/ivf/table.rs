@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::kmeans::SMALL;
+use crate::aside::step_aside;
 use crate::vector::{LANES, ROWS, kernels};
 
 /// Centroids in blocks of [`LANES`], dimension by dimension, and the halves of their squared norms.
@@ -103,10 +104,12 @@ impl Table {
             self.nearest(vectors, &mut out);
             return out;
         }
-        vectors
-            .par_chunks(AT_ONCE * self.dim)
-            .zip(out.par_chunks_mut(AT_ONCE))
-            .for_each(|(v, o)| self.nearest(v, o));
+        vectors.par_chunks(AT_ONCE * self.dim).zip(out.par_chunks_mut(AT_ONCE)).for_each(
+            |(v, o)| {
+                self.nearest(v, o);
+                step_aside();
+            },
+        );
         out
     }
 

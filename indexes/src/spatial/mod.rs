@@ -42,7 +42,7 @@ use crossbeam_epoch::{self as epoch, Guard};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::{Apart, Btree, RowId};
+use crate::{Apart, Btree, RowId, count_step, step_aside};
 use cell::{Link, Seen};
 use leaf::{CAPACITY, Leaf, Put};
 pub use nearest::{Batch, Found, Nearest};
@@ -138,6 +138,7 @@ impl<const D: usize> Spatial<D> {
         let odd = Btree::new();
         let mut kept = 0;
         entries.retain(|e| {
+            count_step();
             let finite = e.at.iter().all(|v| v.is_finite());
             if !finite {
                 odd.insert(&odd_key(&e.at), e.row);
@@ -146,7 +147,7 @@ impl<const D: usize> Spatial<D> {
             finite
         });
         Spatial {
-            root: Link::new(shape::built(&mut entries)),
+            root: Link::new(shape::built(&mut entries, step_aside)),
             shape: Mutex::default(),
             len: Apart(AtomicUsize::new(kept)),
             odd: Arc::new(odd),

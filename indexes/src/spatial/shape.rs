@@ -10,30 +10,40 @@ use super::{Cut, Entry, Inner, Node, Spatial};
 const FILL: usize = CAPACITY * 3 / 4;
 /// Branches larger than this are built by several threads.
 const PARALLEL: usize = 1 << 14;
+/// Entries of one piece of work.
+const ASIDE: usize = 1 << 12;
 
-/// The tree of these entries.
-pub(super) fn built<const D: usize>(entries: &mut [Entry<D>]) -> Node<D> {
+/// For work that others wait for.
+fn in_one_go() {}
+
+/// The tree of these entries. Between pieces of the work `aside` is called.
+pub(super) fn built<const D: usize>(entries: &mut [Entry<D>], aside: fn()) -> Node<D> {
     if entries.len() <= FILL {
         return Node::Leaf(Leaf::new(entries));
     }
-    let (cut, at) = halves(entries);
+    let (cut, at) = halves(entries, aside);
     let parallel = entries.len() > PARALLEL;
     let (first, second) = entries.split_at_mut(at);
     let (first, second) = if parallel {
-        rayon::join(|| built(first), || built(second))
+        rayon::join(|| built(first, aside), || built(second, aside))
     } else {
-        (built(first), built(second))
+        (built(first, aside), built(second, aside))
     };
     Node::Inner(Box::new(Inner { cut, below: [Link::new(first), Link::new(second)] }))
 }
 
 /// Cuts entries near the middle of their widest axis and puts those of the first half first; neither half is empty.
-fn halves<const D: usize>(entries: &mut [Entry<D>]) -> (Cut, usize) {
+fn halves<const D: usize>(entries: &mut [Entry<D>], aside: fn()) -> (Cut, usize) {
     let mut low = [f64::INFINITY; D];
     let mut high = [f64::NEG_INFINITY; D];
-    for e in entries.iter() {
-        for ((l, h), v) in low.iter_mut().zip(&mut high).zip(e.at) {
-            (*l, *h) = (l.min(v), h.max(v));
+    for some in entries.chunks(ASIDE) {
+        for e in some {
+            for ((l, h), v) in low.iter_mut().zip(&mut high).zip(e.at) {
+                (*l, *h) = (l.min(v), h.max(v));
+            }
+        }
+        if some.len() == ASIDE {
+            aside();
         }
     }
     let spread = |axis: &usize| match (low.get(*axis), high.get(*axis)) {
@@ -47,7 +57,14 @@ fn halves<const D: usize>(entries: &mut [Entry<D>]) -> (Cut, usize) {
         return (Cut::Row(e.row), middle);
     };
     let value = |e: &Entry<D>| e.at.get(axis).copied().unwrap_or(0.0);
-    let (_, e, _) = entries.select_nth_unstable_by(middle, |a, b| value(a).total_cmp(&value(b)));
+    let mut compared = 0;
+    let (_, e, _) = entries.select_nth_unstable_by(middle, |a, b| {
+        compared += 1;
+        if compared % (4 * ASIDE) == 0 {
+            aside();
+        }
+        value(a).total_cmp(&value(b))
+    });
     let mut cut = value(e);
     if low.get(axis).is_some_and(|l| cut <= *l) {
         // More than half are the least: what is greater goes into the second half.
@@ -121,7 +138,7 @@ impl<const D: usize> Spatial<D> {
             }
             *replaced = true;
         }
-        link.put(built(&mut entries), guard);
+        link.put(built(&mut entries, in_one_go), guard);
         let deep = 8 + 2 * log2(self.len() / (CAPACITY / 4));
         if path.len() > deep {
             self.balance(&path, guard);
@@ -142,7 +159,7 @@ impl<const D: usize> Spatial<D> {
             Seen::Leaf(_) => &[],
         };
         // What is taken out stays readable, links and all, as long as the guard.
-        link.put(built(&mut entries), guard);
+        link.put(built(&mut entries, in_one_go), guard);
         below.iter().for_each(|l| l.retire_all(guard));
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
+use vicinity_indexes::step_aside;
 use vicinity_types::{PgError, Result, SqlState};
 
 use crate::disk::{Disk, DiskFile};
@@ -49,6 +50,7 @@ impl Writer {
             *place = byte;
         }
         self.file.write_at(self.at, &self.block)?;
+        step_aside();
         self.at += self.block.len() as u64;
         self.block.clear();
         Ok(())

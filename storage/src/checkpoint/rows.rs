@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
+use vicinity_indexes::step_aside;
 use vicinity_types::{PgError, Result};
 
 use super::PART;
@@ -103,6 +104,7 @@ impl Source<'_> {
         for row in part * PART..((part + 1) * PART).min(rows.end()) {
             if row % STEP == 0 {
                 guard.repin();
+                step_aside();
             }
             let head = rows.head(row, &guard)?;
             let Some(v) = self.snapshot.visible(head, self.clock, &guard) else { continue };

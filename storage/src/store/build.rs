@@ -1,14 +1,16 @@
 //! Building an index over a table that goes on being written.
 //!
-//! 1. Wait for the transactions that have written to the table, and in that moment set the index to
-//!    *building* and take a snapshot: every version is now either in the snapshot (or our own), or
-//!    its writer will leave word in the pending list.
+//! 1. Wait for the transactions that have written to the table, letting others begin to write while that takes long, and
+//!    in that moment set the index to *building* and take a snapshot: every version is now either in the snapshot (or our
+//!    own), or its writer will leave word in the pending list.
 //! 2. Build from the snapshot.
 //! 3. Add the older versions that older snapshots still see.
-//! 4. Put the pending changes in; the last few while writers wait a moment.
+//! 4. Put the pending changes in ([`catch_up`]).
 //!
 //! The catalog says the index is valid only from our commit on: a crash before leaves no half-built
 //! index.
+
+mod catch_up;
 
 use std::collections::HashMap as StdHashMap;
 use std::sync::Arc;
@@ -18,7 +20,9 @@ use parking_lot::Mutex;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 use vicinity_indexes::options::MethodOptions;
-use vicinity_indexes::{Btree, Hnsw, Ivfflat, Phase, Progress, VectorIndex, VectorSource};
+use vicinity_indexes::{
+    Btree, Hnsw, Ivfflat, Phase, Progress, VectorIndex, VectorSource, count_step, step_aside,
+};
 use vicinity_types::{Oid, PgError, Result};
 
 use super::index::{Body, Entry, IndexStore, Keyed, Pending};
@@ -100,7 +104,11 @@ impl Database {
         }
         let rebuilt = index.ready();
         let before = txn.savepoint();
-        txn.lock_relation(store.table, RelationLock::Share)?;
+        if rebuilt {
+            txn.lock_relation(store.table, RelationLock::Share)?;
+        } else {
+            txn.lock_relation_in_passing(store.table, RelationLock::Share)?;
+        }
         let place = OwnPlace::take(&self.core.clock)?;
         let building = if rebuilt { Arc::new(index.blank()) } else { index };
         let pending = Arc::new(Mutex::new(Vec::new()));
@@ -204,7 +212,12 @@ impl Source<'_> {
             Ok(places)
         });
         let parts: Vec<Vec<(RowId, Place)>> = parts.collect::<Result<_>>()?;
-        self.index.spatial_body(parts.concat())
+        let mut places = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        for part in parts {
+            places.extend(part);
+            step_aside();
+        }
+        self.index.spatial_body(places)
     }
 
     fn make(&self, txn: &Transaction, table: &Table) -> Result<Body> {
@@ -255,20 +268,7 @@ impl Source<'_> {
         body: Body,
     ) -> Result<()> {
         self.add_older(&body)?;
-        for _ in 0..100 {
-            let some = std::mem::take(&mut *pending.lock());
-            if some.len() < 64 {
-                pending.lock().splice(0..0, some);
-                break;
-            }
-            self.put_pending(txn, table, &body, some)?;
-            self.progress.check()?;
-        }
-        let _alone = self.store.gate.write();
-        let last = std::mem::take(&mut *pending.lock());
-        self.put_pending(txn, table, &body, last)?;
-        self.index.set_body(body);
-        Ok(())
+        self.catch_up(txn, table, pending, body)
     }
 
     /// Entries of versions that only snapshots older than ours see, or nobody: whoever takes a version away takes its
@@ -278,6 +278,7 @@ impl Source<'_> {
         for row in 0..self.end {
             if row % STEP == 0 {
                 guard.repin();
+                step_aside();
             }
             let Some(head) = self.store.rows.head(row, &guard)? else { continue };
             let shown = self.snapshot.visible(Some(head), self.clock, &guard);
@@ -302,67 +303,6 @@ impl Source<'_> {
             }
         }
         Ok(())
-    }
-
-    fn put_pending(
-        &self,
-        txn: &Transaction,
-        table: &Table,
-        body: &Body,
-        pending: Vec<Pending>,
-    ) -> Result<()> {
-        for change in pending {
-            match change {
-                Pending::Add(row, entry) => {
-                    if self.index.unique
-                        && let Some(bytes) = self.taken(body, row, &entry)?
-                    {
-                        return Err(table.cannot_be_unique(txn, self.index.oid, &bytes));
-                    }
-                    add(body, row, &entry)?;
-                }
-                Pending::Remove(row, entry) => match (body, &entry) {
-                    (Body::Btree(b), Entry::Key(k)) => {
-                        b.remove(k, row);
-                    }
-                    (Body::Vector(v), Entry::Vector(x)) => {
-                        v.remove(row, x);
-                    }
-                    (body, Entry::Place(place)) => place.remove(body, row),
-                    _ => {}
-                },
-            }
-        }
-        Ok(())
-    }
-
-    /// The tuple of another living row with the key a writer added meanwhile.
-    fn taken(&self, body: &Body, me: RowId, entry: &Entry) -> Result<Option<Vec<u8>>> {
-        let (Body::Btree(btree), Entry::Key(key)) = (body, entry) else { return Ok(None) };
-        let guard = pin();
-        let mut theirs = Vec::new();
-        // A row that is gone or has moved on since does not count, nor do NULLs.
-        let mut with_key = |row: RowId| -> Result<_> {
-            let head = self.store.rows.head(row, &guard)?;
-            let Some(head) = head.filter(|head| !head.is_tombstone()) else { return Ok(None) };
-            let counts = match self.index.key(&self.layout, head.bytes(), &mut theirs)? {
-                Keyed::Absent => false,
-                Keyed::WithNull => self.index.nulls_not_distinct,
-                Keyed::Whole => true,
-            };
-            Ok((counts && theirs == *key).then_some(head))
-        };
-        if with_key(me)?.is_none() {
-            return Ok(None);
-        }
-        let mut found = Ok(None);
-        btree.get(key, |row| {
-            if row != me {
-                found = with_key(row).map(|head| head.map(|head| head.bytes().to_vec()));
-            }
-            matches!(found, Ok(None))
-        });
-        found
     }
 }
 
@@ -409,8 +349,10 @@ impl Keys {
 
     fn sort(&mut self) {
         let bytes = &self.bytes;
-        self.entries
-            .par_sort_unstable_by(|a, b| a.key(bytes).cmp(b.key(bytes)).then(a.row.cmp(&b.row)));
+        self.entries.par_sort_unstable_by(|a, b| {
+            count_step();
+            a.key(bytes).cmp(b.key(bytes)).then(a.row.cmp(&b.row))
+        });
     }
 
     /// A row whose key another has too.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vicinity_indexes::spatial::Entry;
-use vicinity_indexes::{Boxes, Points};
+use vicinity_indexes::{Boxes, Points, count_step};
 use vicinity_types::geo::Point;
 use vicinity_types::{Datum, Kind, PgError, Result, raw};
 
@@ -123,9 +123,12 @@ pub(crate) fn prefetch(body: &Body, places: impl Iterator<Item = Place>) {
 /// The index of these rows and places, whose values are all of one kind.
 pub(crate) fn built(kind: Kind, places: Vec<(RowId, Place)>) -> Body {
     if kind == Kind::Point {
-        let entry = |(row, place)| match place {
-            Place::Point(at) => Some(Entry { at, row }),
-            Place::Box(_) => None,
+        let entry = |(row, place)| {
+            count_step();
+            match place {
+                Place::Point(at) => Some(Entry { at, row }),
+                Place::Box(_) => None,
+            }
         };
         return Body::Points(Arc::new(Points::build(
             places.into_iter().filter_map(entry).collect(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
+use vicinity_indexes::step_aside;
 use vicinity_types::Result;
 
 use super::Store;
@@ -92,6 +93,7 @@ impl Store {
         if !later.is_empty() {
             self.garbage.lock().extend(later);
         }
+        step_aside();
         more
     }
 

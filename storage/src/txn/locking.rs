@@ -16,6 +16,8 @@ use crate::mvcc::Xid;
 
 /// How long a sleeper goes without looking whether its statement was cancelled.
 const TICK: Duration = Duration::from_millis(10);
+/// Who asks for a lock in passing stands in its queue no longer than this.
+const LONGEST: Duration = Duration::from_secs(1);
 
 impl Transaction {
     /// Takes a lock on a relation to the end of the transaction (or to ROLLBACK TO), waiting for it:
@@ -25,7 +27,7 @@ impl Transaction {
         if mode.is_weak() && self.place.held.take(&self.place.db.core.relations, relation, mode) {
             return Ok(());
         }
-        self.lock_relation_in_table(relation, mode, true).map(drop)
+        self.lock_relation_in_table(relation, mode, None).map(drop)
     }
 
     /// Locks a table that the running statement writes to without having named it: a partition, the table of a foreign
@@ -56,18 +58,41 @@ impl Transaction {
         if mode.is_weak() && self.place.held.take(&self.place.db.core.relations, relation, mode) {
             return Ok(true);
         }
-        self.lock_relation_in_table(relation, mode, false)
+        self.lock_relation_in_table(relation, mode, Some(Duration::ZERO))
+    }
+
+    /// The same with nobody waiting behind us for long. Who asks for a lock that conflicts stands in the queue behind
+    /// us as long as others keep us waiting. So we leave it after a moment, and come again when those have ended; each
+    /// time for longer, if there is always somebody.
+    pub(crate) fn lock_relation_in_passing(&self, relation: Oid, mode: RelationLock) -> Result<()> {
+        let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
+        let began = Instant::now();
+        let mut patience = TICK;
+        while !self.lock_relation_in_table(relation, mode, Some(patience))? {
+            let older = locks.in_the_way(held, relation, mode);
+            loop {
+                let mut left = locks.in_the_way(held, relation, mode);
+                left.retain(|owner| older.contains(owner));
+                if left.is_empty() {
+                    break;
+                }
+                let wanted = Wanted::Relation(relation, mode);
+                self.sleep(began, wanted, &left, || locks.sleep(TICK))?;
+            }
+            patience = LONGEST.min(patience * 2);
+        }
+        Ok(())
     }
 
     fn lock_relation_in_table(
         &self,
         relation: Oid,
         mode: RelationLock,
-        wait: bool,
+        patience: Option<Duration>,
     ) -> Result<bool> {
         let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
         locks.announce(relation, mode);
-        let outcome = self.wait_in_queue(relation, mode, wait);
+        let outcome = self.wait_in_queue(relation, mode, patience);
         match outcome {
             Ok(Some(true)) => {
                 held.set_elsewhere(true);
@@ -81,15 +106,22 @@ impl Transaction {
         Ok(outcome?.is_some())
     }
 
-    /// Whether the lock is new; `None` if it cannot be had without waiting.
-    fn wait_in_queue(&self, relation: Oid, mode: RelationLock, wait: bool) -> Result<Option<bool>> {
+    /// Whether the lock is new; `None` if it cannot be had with so much patience.
+    fn wait_in_queue(
+        &self,
+        relation: Oid,
+        mode: RelationLock,
+        patience: Option<Duration>,
+    ) -> Result<Option<bool>> {
         let (locks, held) = (&self.place.db.core.relations, &*self.place.held);
         let began = Instant::now();
         let mut jump = false;
         loop {
             let (by, queued) = match locks.attempt(held, relation, mode, jump) {
                 Attempt::Granted(new) => return Ok(Some(new)),
-                Attempt::Blocked { .. } if !wait => return Ok(None),
+                Attempt::Blocked { .. } if patience.is_some_and(|p| began.elapsed() >= p) => {
+                    return Ok(None);
+                }
                 Attempt::Blocked { by, queued } => (by, queued),
             };
             match self.sleep(began, Wanted::Relation(relation, mode), &by, || locks.sleep(TICK)) {

@@ -325,6 +325,8 @@ pub(crate) struct RelationLocks {
     strong: Box<[AtomicU32]>,
     shards: [Shard; SHARDS],
     places: Mutex<HashMap<u32, Arc<Held>>>,
+    /// The last transactions of places that were given back: who gets one goes on counting.
+    left: Mutex<HashMap<u32, Owner>>,
     sleepers: AtomicU32,
     gate: Mutex<()>,
     released: Condvar,
@@ -336,6 +338,7 @@ impl RelationLocks {
             strong: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
             shards: std::array::from_fn(|_| Mutex::default()),
             places: Mutex::default(),
+            left: Mutex::default(),
             sleepers: AtomicU32::new(0),
             gate: Mutex::new(()),
             released: Condvar::new(),
@@ -356,12 +359,16 @@ impl RelationLocks {
     /// finds that one's count.
     pub(crate) fn open_place(&self, place: u32) -> Arc<Held> {
         let held = Arc::new(Held::default());
+        let last = self.left.lock().remove(&place);
+        held.owner.store(last.unwrap_or(0), Ordering::Relaxed);
         self.places.lock().insert(place, held.clone());
         held
     }
 
     pub(crate) fn close_place(&self, place: u32) {
-        self.places.lock().remove(&place);
+        if let Some(held) = self.places.lock().remove(&place) {
+            self.left.lock().insert(place, held.owner());
+        }
     }
 
     /// Announces a strong lock: from now on nobody takes a conflicting weak one the short way.
@@ -430,6 +437,22 @@ impl RelationLocks {
             entry.queue.push(Request { owner, pid, mode });
         }
         Attempt::Blocked { by, queued }
+    }
+
+    /// Transactions that have locks which stand in the way of one.
+    pub(crate) fn in_the_way(&self, held: &Held, relation: Oid, mode: RelationLock) -> Blockers {
+        let owner = held.owner.load(Ordering::Relaxed);
+        let mut by = Blockers::new();
+        if let Some(shard) = self.shard(relation)
+            && let Some(entry) = shard.lock().get(&relation)
+        {
+            let others = entry.holders.iter().filter(|h| h.owner != owner);
+            by.extend(others.filter(|h| h.modes.conflict(mode)).map(|h| h.owner));
+        }
+        if mode.is_strong() {
+            self.weak_blockers(held, relation, mode, &mut by);
+        }
+        by
     }
 
     /// Transactions whose weak locks stand in the way.
