@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use vicinity_storage::disk::Disk;
 use vicinity_storage::disk::sim::{Fault, SimDisk};
-use vicinity_storage::{Access, Database, Isolation, Options, Snapshot, Walk, pin};
+use vicinity_storage::{Access, Database, Isolation, KeyRange, Options, Snapshot, Walk, pin};
 use vicinity_types::SqlState;
 
 const LIMIT: u64 = 256 << 10;
@@ -261,10 +261,8 @@ fn a_full_disk_keeps_rows_in_memory() {
     assert_eq!(walk(&db, begin(&db).snapshot()), same());
 }
 
-#[test]
-fn a_damaged_file_is_an_error_of_who_reads_it() {
-    let disk = SimDisk::new();
-    let db = loaded(&disk, 1000);
+/// Damages every block there is, or makes it whole again.
+fn damage(disk: &SimDisk) {
     for name in disk.list("cold").unwrap() {
         disk.tamper(&format!("cold/{name}"), |bytes| {
             for at in (100..bytes.len()).step_by(4096) {
@@ -272,6 +270,53 @@ fn a_damaged_file_is_an_error_of_who_reads_it() {
             }
         });
     }
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_taken_back() {
+    for heals in [false, true] {
+        let disk = SimDisk::new();
+        let db = open_small(&disk);
+        make_table(&db);
+        let (txn, t) = (begin(&db), table(&db));
+        let nothing = txn.savepoint();
+        for id in 0..ROWS {
+            t.insert(&txn, &row(id, id)).unwrap();
+            if id % 1000 == 0 {
+                db.sweep_step().unwrap();
+            }
+        }
+        db.sweep_step().unwrap();
+        damage(&disk);
+        txn.rollback_to(&nothing).unwrap();
+        if heals {
+            damage(&disk);
+        }
+        drop(txn);
+        assert!(walk(&db, begin(&db).snapshot()).is_empty());
+        // Their keys are free.
+        let expected: BTreeMap<i32, i32> = (0..ROWS).step_by(97).map(|id| (id, 1)).collect();
+        let txn = begin(&db);
+        for (id, v) in &expected {
+            t.insert(&txn, &row(*id, *v)).unwrap();
+        }
+        finish(&db, txn);
+        assert_eq!(walk(&db, begin(&db).snapshot()), expected);
+        let s = begin(&db).snapshot();
+        let range = KeyRange::all();
+        let by_key = scan(&t, Access::Btree { index: PK, range, reverse: false }, s);
+        assert_eq!(by_key.into_iter().collect::<BTreeMap<_, _>>(), expected);
+        db.shutdown().unwrap();
+        let again = open_small(&disk.killed());
+        assert_eq!(walk(&again, begin(&again).snapshot()), expected);
+    }
+}
+
+#[test]
+fn a_damaged_file_is_an_error_of_who_reads_it() {
+    let disk = SimDisk::new();
+    let db = loaded(&disk, 1000);
+    damage(&disk);
     let (t, s) = (table(&db), begin(&db).snapshot());
     let mut failed = 0;
     for r in (0..t.row_end()).step_by(1009) {

@@ -467,6 +467,16 @@ impl RowLock<'_> {
         Ok(older.is_null())
     }
 
+    /// Empties the slot of a row that lies in a file, without reading it.
+    pub(crate) fn forget(&self, guard: &Guard) {
+        let Some(slot) = self.rows.slot(self.row) else { return };
+        if let Some(at) = Address::of(slot.load(Ordering::Acquire).addr()) {
+            slot.store(ptr::null_mut(), Ordering::Release);
+            // Of how many bytes it was is not known.
+            self.rows.release_cold(at, 0, guard);
+        }
+    }
+
     /// Drops everything older than `keep`. The caller knows that no snapshot needs it.
     pub(crate) fn prune(&self, keep: VersionRef<'_>, guard: &Guard) {
         let mut size = 0;
