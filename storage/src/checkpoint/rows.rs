@@ -103,6 +103,8 @@ impl Source<'_> {
         let mut guard = pin();
         for row in part * PART..((part + 1) * PART).min(rows.end()) {
             if row % STEP == 0 {
+                // Blocks of cold rows that were read.
+                guard.flush();
                 guard.repin();
                 step_aside();
             }
