@@ -255,6 +255,36 @@ fn two_that_wait_for_each_other_get_an_error() {
 }
 
 #[test]
+fn who_only_stands_in_a_queue_is_passed() {
+    use vicinity_storage::RelationLock::{AccessExclusive, AccessShare};
+    let db = memory();
+    let (a, b) = (30_000, 30_001);
+    let waiting = |n| {
+        while db.locks().iter().filter(|lock| !lock.granted).count() < n {
+            std::thread::yield_now();
+        }
+    };
+    let first = begin(&db);
+    first.lock_relation(a, AccessShare).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| begin(&db).lock_relation(a, AccessExclusive));
+        waiting(1);
+        let third = scope.spawn(|| {
+            let txn = begin(&db);
+            txn.lock_relation(b, AccessShare)?;
+            txn.lock_relation(a, AccessShare)
+        });
+        waiting(2);
+        // It waits for the third, that for the second because of the queue alone, and that for the first.
+        first.lock_relation(b, AccessExclusive).unwrap();
+        third.join().unwrap().unwrap();
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_duplicate_waits_for_the_first_writer() {
     let db = memory();
     make_table(&db);

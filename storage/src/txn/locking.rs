@@ -77,7 +77,7 @@ impl Transaction {
                     break;
                 }
                 let wanted = Wanted::Relation(relation, mode);
-                self.sleep(began, wanted, &left, || locks.sleep(TICK))?;
+                self.sleep(began, wanted, (&left, false), || locks.sleep(TICK))?;
             }
             patience = LONGEST.min(patience * 2);
         }
@@ -124,11 +124,8 @@ impl Transaction {
                 }
                 Attempt::Blocked { by, queued } => (by, queued),
             };
-            match self.sleep(began, Wanted::Relation(relation, mode), &by, || locks.sleep(TICK)) {
-                // Who only stands before us in the queue need not be waited for.
-                Err(e) if queued && e.code() == SqlState::DEADLOCK_DETECTED => jump = true,
-                slept => slept?,
-            }
+            let wanted = Wanted::Relation(relation, mode);
+            jump |= self.sleep(began, wanted, (&by, queued), || locks.sleep(TICK))?;
         }
     }
 
@@ -177,7 +174,8 @@ impl Transaction {
         let look_again = Instant::now() + Duration::from_millis(100);
         while clock.is_running(blocker) && Instant::now() < look_again {
             let by = Blockers::from_elem(owner, 1);
-            self.sleep(began, Wanted::Transaction(blocker), &by, || clock.wait_end(blocker, TICK))?;
+            let wanted = Wanted::Transaction(blocker);
+            self.sleep(began, wanted, (&by, false), || clock.wait_end(blocker, TICK))?;
         }
         Ok(())
     }
@@ -190,20 +188,30 @@ impl Transaction {
         pids: &[i32],
     ) -> Result<()> {
         let by = self.place.db.core.waits.of_processes(pids);
-        self.sleep(began, Wanted::Advisory(lock), &by, || std::thread::sleep(TICK))
+        let wanted = Wanted::Advisory(lock);
+        self.sleep(began, wanted, (&by, false), || std::thread::sleep(TICK)).map(drop)
     }
 
-    /// One nap of a wait that began a while ago. An error if the wait would be for ever (40P01),
-    /// takes too long (55P03) or was cancelled (57014).
-    fn sleep(&self, began: Instant, wanted: Wanted, by: &Blockers, nap: impl Fn()) -> Result<()> {
+    /// One nap of a wait that began a while ago, for some who may only be `queued` before us: whether these need not be
+    /// waited for any more. An error if the wait would be for ever (40P01), takes too long (55P03) or was cancelled
+    /// (57014).
+    fn sleep(
+        &self,
+        began: Instant,
+        wanted: Wanted,
+        (by, queued): (&Blockers, bool),
+        nap: impl Fn(),
+    ) -> Result<bool> {
         let (pid, timeout, interrupt) = {
             let c = self.control.lock();
             (c.pid, c.lock_timeout, c.interrupt.clone())
         };
         let waits = &self.place.db.core.waits;
-        waits.enter(Waiter { owner: self.owner, pid, wanted }, by)?;
+        if waits.enter(Waiter { owner: self.owner, pid, wanted, queued }, by)? {
+            return Ok(true);
+        }
         blocking(&nap);
-        waits.leave(self.owner);
+        let passes = waits.leave(self.owner);
         interrupt.map_or(Ok(()), |check| check())?;
         if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
             return Err(PgError::new(
@@ -211,6 +219,6 @@ impl Transaction {
                 "canceling statement due to lock timeout",
             ));
         }
-        Ok(())
+        Ok(passes)
     }
 }

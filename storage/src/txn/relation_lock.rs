@@ -25,7 +25,10 @@
 //!
 //! Who waits in the table stands in a queue: a later request waits behind an earlier one it conflicts
 //! with, so that a stream of readers does not starve a DROP TABLE. It does not if the earlier waits
-//! for locks of the later one's own transaction, or if waiting behind it would be a deadlock.
+//! for locks of the later one's own transaction, or if waiting behind it would be a deadlock: whoever finds a circle lets
+//! somebody pass who only stands in a queue, before it takes it for a deadlock ([`Waits::enter`]).
+//!
+//! [`Waits::enter`]: super::waits::Waits::enter
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};

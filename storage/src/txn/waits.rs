@@ -46,11 +46,23 @@ pub(crate) struct Waiter {
     pub(crate) owner: Owner,
     pub(crate) pid: i32,
     pub(crate) wanted: Wanted,
+    /// Nobody has what it wants: it waits for those who stand before it in the queue.
+    pub(crate) queued: bool,
 }
 
 struct Edges {
     who: Waiter,
     blockers: Blockers,
+    /// It need not wait for those any more.
+    passes: bool,
+}
+
+impl Edges {
+    fn pass(&mut self) {
+        self.passes = true;
+        self.who.queued = false;
+        self.blockers.clear();
+    }
 }
 
 /// Everybody who waits.
@@ -58,16 +70,23 @@ struct Edges {
 pub(crate) struct Waits(Mutex<HashMap<Owner, Edges>>);
 
 impl Waits {
-    /// Notes who waits for whom, unless that closes a circle (40P01).
-    pub(crate) fn enter(&self, who: Waiter, blockers: &Blockers) -> Result<()> {
+    /// Notes who waits for whom. Where that closes a circle, somebody in it who only stands in a queue passes those
+    /// before him: true if that is who asks, and does not wait then. 40P01 if there is nobody.
+    pub(crate) fn enter(&self, who: Waiter, blockers: &Blockers) -> Result<bool> {
         let mut waits = self.0.lock();
-        let mut circle = vec![who];
-        let mut seen = HashSet::new();
-        if leads_to(&waits, who.owner, blockers, &mut seen, &mut circle) {
-            return Err(deadlock(&circle));
+        loop {
+            let mut circle = vec![who];
+            if !leads_to(&waits, who.owner, blockers, &mut HashSet::new(), &mut circle) {
+                break;
+            }
+            match circle.iter().find(|w| w.queued) {
+                Some(first) if first.owner == who.owner => return Ok(true),
+                Some(first) => waits.get_mut(&first.owner).into_iter().for_each(Edges::pass),
+                None => return Err(deadlock(&circle)),
+            }
         }
-        waits.insert(who.owner, Edges { who, blockers: blockers.clone() });
-        Ok(())
+        waits.insert(who.owner, Edges { who, blockers: blockers.clone(), passes: false });
+        Ok(false)
     }
 
     /// Those of some processes' transactions that wait: the others keep nobody for ever.
@@ -76,9 +95,9 @@ impl Waits {
         waits.values().filter(|e| pids.contains(&e.who.pid)).map(|e| e.who.owner).collect()
     }
 
-    /// The waiting is over.
-    pub(crate) fn leave(&self, owner: Owner) {
-        self.0.lock().remove(&owner);
+    /// The waiting is over. Whether it need not wait any more for those who stand before it in the queue.
+    pub(crate) fn leave(&self, owner: Owner) -> bool {
+        self.0.lock().remove(&owner).is_some_and(|edges| edges.passes)
     }
 
     /// Who waits for the ends of which transactions.
