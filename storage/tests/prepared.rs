@@ -477,6 +477,37 @@ fn unlogged_rows_wait_for_a_clean_stop() {
 }
 
 #[test]
+fn unlogged_rows_that_a_crash_took_do_not_come_again() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let txn = begin(&db);
+    let cols = [("id", oid::INT4), ("v", oid::INT4)];
+    txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
+    txn.put(index_object(PK, "t_pkey", T, IndexMethod::Btree, &[1], true, &[])).unwrap();
+    db.build_index(&txn, PK, &Arc::new(Progress::new())).unwrap();
+    for id in 1..4 {
+        table(&db).insert(&txn, &row(id, id)).unwrap();
+    }
+    finish(&db, txn);
+    let txn = begin(&db);
+    update(&txn, 1, row(1, 10)).unwrap();
+    update(&txn, 3, row(3, 30)).unwrap();
+    txn.prepare_transaction(&how("p")).unwrap();
+    let disk = disk.crash(1);
+    let db = open(&disk);
+    // It has the place of the first.
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(7, 7)).unwrap();
+    finish(&db, txn);
+    db.shutdown().unwrap();
+    let db = open(&disk.killed());
+    assert_eq!(names(&db), ["p"]);
+    assert_eq!(seen(&db), [(7, 7)]);
+    commit(&db, "p").unwrap();
+    assert_eq!(seen(&db), [(7, 7)]);
+}
+
+#[test]
 fn a_serializable_one_stays_in_the_way() {
     for crashes in [false, true] {
         let disk = SimDisk::new();

@@ -44,6 +44,7 @@ pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
     if stores.is_empty() {
         return Ok(());
     }
+    db.prepared.forget_unlogged(db)?;
     let failed = |e: io::Error| io_error("keep unlogged tables", &e);
     let write = || {
         let mut writer = Writer::create(db.disk.as_ref()).map_err(failed)?;

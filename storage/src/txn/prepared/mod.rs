@@ -36,6 +36,7 @@ mod effect;
 pub(crate) mod file;
 mod restore;
 mod suspend;
+mod unlogged;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -101,6 +102,8 @@ enum Stage {
 struct Entry {
     info: PreparedInfo,
     stage: Stage,
+    /// A start found no rows of unlogged tables, nor its own.
+    bereft: bool,
 }
 
 /// Commit records whose files may come again after a crash.
@@ -161,7 +164,7 @@ impl Registry {
             extra: how.extra.clone(),
             place,
         };
-        all.insert(name.clone(), Entry { info, stage: Stage::Preparing });
+        all.insert(name.clone(), Entry { info, stage: Stage::Preparing, bereft: false });
         Ok(())
     }
 
@@ -173,8 +176,8 @@ impl Registry {
     }
 
     /// A start has found it.
-    fn add(&self, info: PreparedInfo, suspended: Suspended) -> Result<()> {
-        let entry = Entry { info, stage: Stage::Prepared(Box::new(suspended)) };
+    fn add(&self, info: PreparedInfo, suspended: Suspended, bereft: bool) -> Result<()> {
+        let entry = Entry { info, stage: Stage::Prepared(Box::new(suspended)), bereft };
         match self.all.lock().insert(entry.info.name.clone(), entry) {
             None => Ok(()),
             Some(_) => Err(PgError::new(

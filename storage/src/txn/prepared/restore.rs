@@ -49,7 +49,7 @@ pub(crate) fn restore(db: &Arc<Database>, image: Image, unlogged: bool) -> Resul
     let txn = Transaction::begin(place, image.isolation, false);
     txn.take_back(&image, unlogged)?;
     db.prepared.protect(image.xid, &txn.inner.lock().changes);
-    db.prepared.add(info, txn.suspend())
+    db.prepared.add(info, txn.suspend(), !unlogged)
 }
 
 impl Transaction {
@@ -74,7 +74,9 @@ impl Transaction {
                 .map_err(|_| damaged("a name is given twice"))?;
         }
         self.take_back_rows(image, unlogged)?;
-        for (store, row, mode) in &image.rows {
+        let db = &self.place.db;
+        let is_lost = |storage| !unlogged && db.store(storage).is_some_and(|s| !s.logged());
+        for (store, row, mode) in image.rows.iter().filter(|(storage, ..)| !is_lost(*storage)) {
             self.try_lock(LockKey::Row(*store, *row), *mode)?
                 .map_err(|_| damaged("a row is locked twice"))?;
         }
