@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vicinity_indexes::spatial::Region;
 use vicinity_storage::{Access, Database, Isolation, KeyRange, Snapshot, Table, pin};
 use vicinity_types::geo::hypotenuse;
-use vicinity_types::{Datum, Oid};
+use vicinity_types::{Datum, Oid, SqlState};
 
-use crate::model::{State, TableState};
+use crate::model::{Effect, State, TableState};
 use crate::tables::{Content, Kind};
 
 /// What is wrong, if anything is.
@@ -42,8 +43,18 @@ pub fn check(db: &Arc<Database>, state: &State, salt: u32) -> Verdict {
 /// Whether no sequence gives a value again, with nobody using them.
 pub fn same_sequences(db: &Arc<Database>, state: &State) -> Verdict {
     let txn = db.begin(Isolation::RepeatableRead, true).map_err(|e| e.to_string())?;
+    txn.set_lock_timeout(Some(Duration::ZERO));
+    let prepared = || state.prepared.values().flatten().filter_map(Effect::sequence);
     for (oid, want) in &state.sequences {
-        let at = txn.use_sequence(*oid).map_err(|e| e.to_string())?.state();
+        let at = match txn.use_sequence(*oid) {
+            // A prepared transaction sets it, or drops it.
+            Err(e) if e.code() == SqlState::LOCK_NOT_AVAILABLE => {
+                ensure!(prepared().any(|changed| changed == *oid), "sequence {oid} is locked");
+                continue;
+            }
+            sequence => sequence.map_err(|e| e.to_string())?.state(),
+        };
+        ensure!(!prepared().any(|changed| changed == *oid), "sequence {oid} is not locked");
         let next = at.last + i64::from(at.called);
         ensure!(next >= want.least, "sequence {oid}: the next value is {next}, known {want:?}");
     }

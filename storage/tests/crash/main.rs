@@ -15,6 +15,7 @@ mod common;
 
 mod check;
 mod model;
+mod prepared;
 mod tables;
 mod tamper;
 mod work;
@@ -94,4 +95,9 @@ fn a_gap_between_commits_is_noticed() {
 #[test]
 fn a_sequence_that_goes_back_is_noticed() {
     is_found(Mutation::ForgottenSequence);
+}
+
+#[test]
+fn a_prepared_transaction_that_is_lost_is_noticed() {
+    is_found(Mutation::LostPrepared);
 }

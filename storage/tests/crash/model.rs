@@ -1,6 +1,6 @@
 //! What must be there: the effects of committed transactions, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vicinity_storage::Lsn;
 use vicinity_types::Oid;
@@ -25,10 +25,12 @@ pub struct SequenceState {
 pub struct State {
     pub tables: BTreeMap<Oid, TableState>,
     pub sequences: BTreeMap<Oid, SequenceState>,
+    /// Prepared transactions by name, and what they will have done.
+    pub prepared: BTreeMap<String, Vec<Effect>>,
 }
 
 /// What a transaction does, step by step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Create(Oid, bool),
     Drop(Oid),
@@ -39,10 +41,15 @@ pub enum Effect {
     /// A sequence's next value, set by the transaction.
     Sequence(Oid, i64),
     DropSequence(Oid),
+    /// A transaction was prepared that does this.
+    Prepare(String, Vec<Effect>),
+    /// It is not prepared any more.
+    End(String),
 }
 
 impl Effect {
-    fn sequence(&self) -> Option<Oid> {
+    /// The sequence it sets or drops.
+    pub fn sequence(&self) -> Option<Oid> {
         match self {
             Effect::Sequence(oid, _) | Effect::DropSequence(oid) => Some(*oid),
             _ => None,
@@ -88,6 +95,10 @@ impl State {
                 self.sequences.insert(*oid, SequenceState { least: *next, most: *next });
             }
             Effect::DropSequence(oid) => drop(self.sequences.remove(oid)),
+            Effect::Prepare(name, effects) => {
+                self.prepared.insert(name.clone(), effects.clone());
+            }
+            Effect::End(name) => drop(self.prepared.remove(name)),
         }
     }
 
@@ -118,7 +129,25 @@ impl State {
 
     /// Rows of unlogged tables do not survive a crash.
     pub fn forget_unlogged(&mut self) {
-        self.tables.values_mut().filter(|t| t.unlogged).for_each(|t| t.rows.clear());
+        let unlogged = self.tables.iter_mut().filter(|(_, t)| t.unlogged);
+        let mut gone: BTreeSet<Oid> = BTreeSet::new();
+        for (oid, table) in unlogged {
+            table.rows.clear();
+            gone.insert(*oid);
+        }
+        for effects in self.prepared.values_mut() {
+            gone.extend(effects.iter().filter_map(|e| match e {
+                Effect::Create(oid, true) => Some(*oid),
+                _ => None,
+            }));
+            effects.retain(|e| !matches!(e, Effect::Set(oid, ..) if gone.contains(oid)));
+        }
+    }
+
+    /// The state when a prepared transaction is taken to have been rolled back.
+    pub fn without(&self, name: &str) -> Option<State> {
+        let mut state = self.clone();
+        state.prepared.remove(name).map(|_| state)
     }
 }
 

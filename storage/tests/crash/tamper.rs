@@ -20,6 +20,8 @@ pub enum Mutation {
     MissingCommit,
     /// Sequences do not log ahead.
     ForgottenSequence,
+    /// The file of a prepared transaction is missing.
+    LostPrepared,
 }
 
 const SEGMENT_HEADER: usize = 24;
@@ -112,6 +114,11 @@ pub fn apply(mutation: Mutation, disk: &SimDisk) {
             let lost = of(CHUNK).map(|(_, p)| p.xid).find(|xid| !committed.contains(xid));
             if let (Some(xid), Some(path)) = (lost, segments.last()) {
                 disk.tamper(path, |bytes| commit_behind(bytes, xid));
+            }
+        }
+        Mutation::LostPrepared => {
+            if let Some(name) = disk.list("prepared").unwrap().first() {
+                disk.remove(&format!("prepared/{name}")).unwrap();
             }
         }
         Mutation::None | Mutation::LyingSync | Mutation::EarlyAcknowledgement => {}

@@ -36,7 +36,7 @@ impl World {
             self.begin()?;
         }
         let i = self.random.random_range(0..self.open.len());
-        let what = self.random.random_range(0..200);
+        let what = self.random.random_range(0..210);
         self.note(what);
         match what {
             0..12 if self.open.len() < 4 => self.begin(),
@@ -81,7 +81,10 @@ impl World {
                 Ok(())
             }
             198..199 => self.sweep(),
-            _ => self.flush(),
+            199..200 => self.flush(),
+            200..204 => self.prepare(i),
+            204..208 => self.commit_prepared(),
+            _ => self.rollback_prepared(),
         }
     }
 
@@ -313,7 +316,7 @@ impl World {
     }
 
     /// What goes wrong there need not end the log.
-    fn beside_the_log<T>(&mut self, done: Result<T>) -> Verdict {
+    pub fn beside_the_log<T>(&mut self, done: Result<T>) -> Verdict {
         let Err(e) = done else { return Ok(()) };
         let down = self.down;
         let tolerated = self.tolerate(&e);
@@ -455,7 +458,7 @@ impl World {
     }
 }
 
-fn open_table(txn: &Transaction, oid: Oid) -> Result<Arc<Table>> {
+pub fn open_table(txn: &Transaction, oid: Oid) -> Result<Arc<Table>> {
     txn.database().table(oid, &txn.catalog())
 }
 

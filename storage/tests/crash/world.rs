@@ -12,6 +12,7 @@ use vicinity_types::{Oid, PgError};
 
 use crate::check::{Verdict, check, ensure, same_sequences};
 use crate::model::{Effect, Entry, State, possible};
+use crate::prepared::same_prepared;
 use crate::tables::Kind;
 use crate::tamper::{self, Mutation};
 
@@ -39,11 +40,13 @@ pub struct World {
     pub db: Arc<Database>,
     pub open: Vec<Open>,
     /// What was there when the database was opened.
-    base: State,
+    pub base: State,
     /// What happened since.
     pub entries: Vec<Entry>,
     /// What is committed now.
     pub live: State,
+    /// Prepared transactions whose ROLLBACK PREPARED failed: a crash may roll them back.
+    pub doubtful: BTreeSet<String>,
     pub kinds: BTreeMap<Oid, Kind>,
     pub next_oid: Oid,
     /// Most bytes of filling in a row.
@@ -86,6 +89,7 @@ impl World {
             base: State::default(),
             entries: Vec::new(),
             live: State::default(),
+            doubtful: BTreeSet::new(),
             kinds: BTreeMap::new(),
             next_oid: 20_000,
             most_pad,
@@ -216,6 +220,10 @@ impl World {
         }
         // The whole of it last: it is what is there most often where anything is possible.
         states.extend(kept);
+        for name in std::mem::take(&mut self.doubtful) {
+            let gone: Vec<State> = states.iter().filter_map(|s| s.without(&name)).collect();
+            states.splice(0..0, gone);
+        }
         self.compare(states).map_err(|e| format!("{end:?}: {e}"))
     }
 
@@ -264,7 +272,8 @@ impl World {
         let count = states.len();
         for state in states {
             let same = check(&self.db, &state, salt);
-            match same.and_then(|()| same_sequences(&self.db, &state)) {
+            let same = same.and_then(|()| same_sequences(&self.db, &state));
+            match same.and_then(|()| same_prepared(&self.db, &state)) {
                 Ok(()) => {
                     self.base = state;
                     self.live = self.base.clone();
