@@ -172,14 +172,16 @@ impl Shortest8 {
     // Called in loops over rows.
     #[inline(always)]
     pub(super) fn plain(&mut self, v: f64) -> Option<Plain<'_>> {
-        let size = v.abs();
-        let whole = v as i64;
-        // -0 is the one whole number with a sign that an integer does not have.
-        if whole as f64 == v && size < 1e15 && (whole != 0 || v.is_sign_positive()) {
-            return Some(Plain::Whole(whole));
+        if !(1e-4..1e15).contains(&v.abs()) {
+            // -0 is the one whole number with a sign that an integer does not have.
+            return (v == 0.0 && v.is_sign_positive()).then_some(Plain::Whole(0));
         }
         // zmij marks whole numbers; others it writes as here.
-        (1e-4..1e15).contains(&size).then(|| Plain::Text(self.0.format_finite(v)))
+        Some(if v.trunc() == v {
+            Plain::Whole(v as i64)
+        } else {
+            Plain::Text(self.0.format_finite(v))
+        })
     }
 }
 
