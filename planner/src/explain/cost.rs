@@ -4,7 +4,9 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use vicinity_types::oid;
 
 use super::tree::PlanNode;
+use crate::bind::quantified;
 use crate::call::{PgType, callable_of};
+use crate::push::KeyValues;
 
 const RANDOM_PAGE: f64 = 4.0;
 const TUPLE: f64 = 0.01;
@@ -107,6 +109,18 @@ pub(super) fn distinct(rows: f64, unique: bool) -> f64 {
     if unique { rows } else { rows.min(DISTINCT) }
 }
 
+/// The same of `x = ANY (array)` and `x <> ALL (array)`.
+fn among_elements(condition: &Expr) -> Option<f64> {
+    let (callable, [_, array]) = callable_of(condition)? else { return None };
+    let (compared, any) = quantified(&**callable)?;
+    let some = (EQUAL * KeyValues::Elements(array.clone()).count() as f64).min(1.0);
+    match (compared.operator()?.name, any) {
+        ("=", true) => Some(some),
+        ("<>", false) => Some(1.0 - some),
+        _ => None,
+    }
+}
+
 /// The share of rows a condition lets through, without statistics.
 pub(super) fn selectivity(condition: &Expr) -> f64 {
     match condition {
@@ -130,6 +144,7 @@ pub(super) fn selectivity(condition: &Expr) -> f64 {
             _ => RANGE,
         },
         Expr::Column(_) => 0.5,
+        other if let Some(share) = among_elements(other) => share,
         other => match callable_of(other).and_then(|(c, _)| c.operator()).map(|o| o.name) {
             Some("=" | "~~" | "~~*" | "~" | "~*") => EQUAL,
             Some("<>" | "!~~" | "!~~*" | "!~" | "!~*") => 1.0 - EQUAL,

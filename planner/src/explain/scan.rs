@@ -138,7 +138,7 @@ impl Builder<'_> {
                 if let Some(text) = self.scan_condition(at, &name.alias, &conditions) {
                     node.text("Index Cond", text);
                 }
-                let values: f64 = equal.iter().map(|e| e.len() as f64).product();
+                let values: f64 = equal.iter().map(|e| e.count() as f64).product();
                 let whole = index.index().is_some_and(|d| d.unique && d.keys.len() == equal.len());
                 let rows = match (whole, equal.len(), low, high) {
                     (true, ..) => values,

@@ -10,8 +10,9 @@ use vicinity_types::{Kind, Result};
 
 use super::computed::Computed;
 use super::spatial::SpatialFit;
-use super::spec::{AccessSpec, KeyBound};
-use crate::call::{GroupKey, callable_of};
+use super::spec::{AccessSpec, KeyBound, KeyValues};
+use crate::bind::quantified;
+use crate::call::{Callable, GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
 use crate::nearness::Nearness;
@@ -56,7 +57,7 @@ pub fn is_row_free(expr: &Expr) -> bool {
 
 /// A conjunct an index column can answer.
 enum Match {
-    Equal(Vec<Expr>),
+    Equal(KeyValues),
     Low(KeyBound),
     High(KeyBound),
     Both(KeyBound, KeyBound),
@@ -112,17 +113,34 @@ impl KeyOver<'_> {
     }
 }
 
+/// Whether an index finds what an operator of these types compares.
+fn comparable(callable: &dyn Callable) -> bool {
+    let [l, r] = callable.args() else { return false };
+    let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
+    l.kind == r.kind || (whole(l.kind) && whole(r.kind))
+}
+
+/// The array that what a key is over is to be an element of.
+fn element_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Expr> {
+    let (callable, [value, array]) = callable_of(expr)? else { return None };
+    let (compared, any) = quantified(&**callable)?;
+    let found = any
+        && super::comparison(compared) == Some(Operator::Eq)
+        && comparable(compared)
+        && key.is(source, value)
+        && is_row_free(array);
+    found.then(|| array.clone())
+}
+
 /// A comparison with what a key is over: operator, value; turned round if the key was right.
 fn comparison(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<(Operator, Expr)> {
     let (left, op, right) = match expr {
         Expr::BinaryExpr(b) => ((*b.left).clone(), b.op, (*b.right).clone()),
         other => {
             let (callable, args) = callable_of(other)?;
-            let op = super::comparison(callable)?;
+            let op = super::comparison(&**callable)?;
             let [left, right] = args else { return None };
-            let [l, r] = callable.args() else { return None };
-            let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
-            if l.kind != r.kind && !(whole(l.kind) && whole(r.kind)) {
+            if !comparable(&**callable) {
                 return None;
             }
             (left.clone(), op, right.clone())
@@ -140,7 +158,8 @@ fn comparison(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<(
 fn match_key(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Match> {
     match expr {
         Expr::InList(list) if !list.negated && list.list.iter().all(is_row_free) => {
-            return key.is(source, &list.expr).then(|| Match::Equal(list.list.clone()));
+            let values = || Match::Equal(KeyValues::Listed(list.list.clone()));
+            return key.is(source, &list.expr).then(values);
         }
         Expr::Between(b) if !b.negated && is_row_free(&b.low) && is_row_free(&b.high) => {
             let bound = |e: &Expr| KeyBound { value: e.clone(), inclusive: true };
@@ -148,13 +167,18 @@ fn match_key(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Ma
         }
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
             let mut values = Vec::new();
-            return any_of(source, expr, key, &mut values).then_some(Match::Equal(values));
+            return any_of(source, expr, key, &mut values)
+                .then_some(Match::Equal(KeyValues::Listed(values)));
         }
-        _ => {}
+        other => {
+            if let Some(array) = element_of(source, other, key) {
+                return Some(Match::Equal(KeyValues::Elements(array)));
+            }
+        }
     }
     let (op, value) = comparison(source, expr, key)?;
     Some(match op {
-        Operator::Eq => Match::Equal(vec![value]),
+        Operator::Eq => Match::Equal(KeyValues::Listed(vec![value])),
         Operator::Gt => Match::Low(KeyBound { value, inclusive: false }),
         Operator::GtEq => Match::Low(KeyBound { value, inclusive: true }),
         Operator::Lt => Match::High(KeyBound { value, inclusive: false }),
@@ -181,7 +205,7 @@ fn any_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>, values: &mut Ve
 
 /// What a btree can do for a filter.
 pub(super) struct Fit {
-    pub(super) equal: Vec<Vec<Expr>>,
+    pub(super) equal: Vec<KeyValues>,
     pub(super) low: Option<KeyBound>,
     pub(super) high: Option<KeyBound>,
     /// Which conjuncts it answers.
@@ -204,13 +228,13 @@ pub(super) fn fit(
             found.filter_map(|(i, e)| Some((i, match_key(source, e, key)?))).collect();
         // A single value beats a list: only the last column may have one.
         matches.sort_by_key(|(_, m)| match m {
-            Match::Equal(values) => values.len(),
+            Match::Equal(values) => values.count(),
             _ => usize::MAX,
         });
         for (i, found) in matches {
             match found {
                 Match::Equal(values) => {
-                    let list = values.len() != 1;
+                    let list = !values.is_one();
                     fit.single &= !list;
                     fit.equal.push(values);
                     fit.used.push(i);

@@ -10,7 +10,7 @@ use vicinity_storage::catalog::model::IndexDef;
 use super::access::{Fit, KeyOver, conjuncts, fit, is_row_free, stored};
 use super::comparison;
 use super::computed::Computed;
-use super::spec::KeyBound;
+use super::spec::{KeyBound, KeyValues};
 use crate::bind::{held, quantified};
 use crate::call::{PgType, callable_of};
 use crate::df::source::StorageSource;
@@ -122,7 +122,7 @@ impl Reader<'_> {
             self.take(part, &mut compared, &mut out);
         }
         let Fit { equal, low, high, .. } = fit(self.source, self.key, self.computed, &compared);
-        out.equal = equal.into_iter().filter_map(|mut values| values.pop()).collect();
+        out.equal = equal.into_iter().filter_map(KeyValues::into_one).collect();
         (out.low, out.high) = (low, high);
         let tested = |at: &usize| {
             let test = |e: &Expr| self.tested(e) == Some(*at);
@@ -209,7 +209,7 @@ impl Reader<'_> {
         if l.kind == r.kind || !is_family(l.kind, r.kind) {
             return None;
         }
-        let op = comparison(callable)?;
+        let op = comparison(&**callable)?;
         let zone = asks_zone(l.kind, r.kind);
         let value = |e: &Expr, ty: PgType| match self.column(e) {
             Some(_) => e.clone(),

@@ -15,17 +15,15 @@ pub mod lower;
 pub mod spatial;
 pub mod spec;
 
-use std::sync::Arc;
-
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, Operator};
 
 use crate::call::Callable;
 pub use lower::lower;
-pub use spec::{AccessSpec, KeyBound, ScanNode, ScanSource, ScanSpec};
+pub use spec::{AccessSpec, KeyBound, KeyValues, ScanNode, ScanSource, ScanSpec};
 
 /// The order or equality that a btree operator stands for.
-fn comparison(callable: &Arc<dyn Callable>) -> Option<Operator> {
+fn comparison(callable: &dyn Callable) -> Option<Operator> {
     Some(match callable.operator()?.name {
         "=" => Operator::Eq,
         "<" => Operator::Lt,

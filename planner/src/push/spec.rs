@@ -8,10 +8,10 @@ use std::sync::Arc;
 use datafusion::common::{DFSchemaRef, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 use vicinity_storage::catalog::model::Relation;
-use vicinity_types::{Kind, Oid};
+use vicinity_types::{Datum, Kind, Oid};
 
 use super::spatial::SpatialFit;
-use crate::call::PgType;
+use crate::call::{PgType, scalar_to_datum};
 use crate::df::source::{SourceColumn, StorageSource, VirtualSource};
 use crate::measure::Place;
 
@@ -59,6 +59,50 @@ pub struct KeyBound {
     pub inclusive: bool,
 }
 
+/// What a column of an index is equal to. Values are free of columns.
+#[derive(Clone)]
+pub enum KeyValues {
+    /// One of these: a single one, or the items of IN.
+    Listed(Vec<Expr>),
+    /// Any element of this array (`= ANY`).
+    Elements(Expr),
+}
+
+impl KeyValues {
+    /// Whether it is a single value.
+    pub fn is_one(&self) -> bool {
+        matches!(self, KeyValues::Listed(values) if values.len() == 1)
+    }
+
+    /// The value, if it is a single one.
+    pub fn into_one(self) -> Option<Expr> {
+        match self {
+            KeyValues::Listed(mut values) if values.len() == 1 => values.pop(),
+            _ => None,
+        }
+    }
+
+    /// How many values; of an array so many as PostgreSQL takes one to have.
+    pub fn count(&self) -> usize {
+        match self {
+            KeyValues::Listed(values) => values.len(),
+            KeyValues::Elements(array) => elements(array).unwrap_or(10),
+        }
+    }
+}
+
+/// How many elements an array has, if it says so.
+fn elements(array: &Expr) -> Option<usize> {
+    match array {
+        Expr::Alias(a) => elements(&a.expr),
+        Expr::Literal(value, _) => match scalar_to_datum(Kind::Array, value) {
+            Ok(Datum::Array(array)) => Some(array.len()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// How a table is gone through.
 #[derive(Clone)]
 pub enum AccessSpec {
@@ -68,8 +112,8 @@ pub enum AccessSpec {
     Btree {
         /// The index.
         index: Arc<Relation>,
-        /// Values of the leading columns. The last may be a list (`IN`).
-        equal: Vec<Vec<Expr>>,
+        /// Values of the leading columns. The last may have several.
+        equal: Vec<KeyValues>,
         /// Bounds of the next column.
         low: Option<KeyBound>,
         /// Upper bound, in value order.

@@ -16,7 +16,7 @@ use super::place::SpatialPlan;
 use super::sort::SortNode;
 use crate::context::ExecContext;
 use crate::df::source::{Origin, VirtualSource};
-use crate::push::{AccessSpec, ScanSource, ScanSpec};
+use crate::push::{AccessSpec, KeyValues, ScanSource, ScanSpec};
 
 /// Where rows come from.
 pub enum Origins {
@@ -32,13 +32,41 @@ struct BoundNode {
     inclusive: bool,
 }
 
+/// What a key column is equal to.
+enum KeyNodes {
+    One(Node),
+    Listed(Vec<Node>),
+    Elements(Node),
+}
+
+impl KeyNodes {
+    fn nodes(&self) -> &[Node] {
+        match self {
+            KeyNodes::One(node) | KeyNodes::Elements(node) => std::slice::from_ref(node),
+            KeyNodes::Listed(nodes) => nodes,
+        }
+    }
+
+    /// The values.
+    fn values(&self, frame: &Frame<'_>) -> Result<Vec<Datum>> {
+        match self {
+            KeyNodes::One(node) => Ok(vec![node.eval(frame)?]),
+            KeyNodes::Listed(nodes) => nodes.iter().map(|node| node.eval(frame)).collect(),
+            KeyNodes::Elements(node) => Ok(match node.eval(frame)? {
+                Datum::Array(array) => array.iter().collect(),
+                _ => Vec::new(),
+            }),
+        }
+    }
+}
+
 enum AccessPlan {
     Seq,
     Btree {
         index: Oid,
         keys: Vec<IndexKey>,
         kinds: Vec<Kind>,
-        equal: Vec<Vec<Node>>,
+        equal: Vec<KeyNodes>,
         low: Option<BoundNode>,
         high: Option<BoundNode>,
         reverse: bool,
@@ -60,7 +88,7 @@ impl AccessPlan {
             return false;
         };
         equal.len() == keys.len()
-            && equal.iter().all(|e| e.len() == 1)
+            && equal.iter().all(|e| matches!(e, KeyNodes::One(_)))
             && table
                 .indexes()
                 .iter()
@@ -125,7 +153,7 @@ impl CompiledScan {
             AccessPlan::Seq | AccessPlan::Spatial(_) => false,
             AccessPlan::Vector { query, .. } => query.runs_statements(),
             AccessPlan::Btree { equal, low, high, .. } => {
-                equal.iter().flatten().any(Node::runs_statements)
+                equal.iter().flat_map(KeyNodes::nodes).any(Node::runs_statements)
                     || [low, high].into_iter().flatten().any(|b| b.value.runs_statements())
             }
         };
@@ -144,7 +172,7 @@ impl CompiledScan {
             return Err(PgError::internal("a lookup without a key"));
         };
         let mut values: SmallVec<[Datum; 2]> = SmallVec::new();
-        for (node, kind) in equal.iter().flatten().zip(kinds) {
+        for (node, kind) in equal.iter().flat_map(KeyNodes::nodes).zip(kinds) {
             match to_key(node.eval(frame)?, *kind) {
                 Ok(Datum::Null) | Err(_) => return Ok(None),
                 Ok(value) => values.push(value),
@@ -247,9 +275,7 @@ fn access_plan(
                 .collect();
             let mut nodes = Vec::with_capacity(equal.len());
             for (values, kind) in equal.iter().zip(&kinds) {
-                nodes.push(
-                    values.iter().map(|v| key_node(compiler, v, *kind)).collect::<Result<_>>()?,
-                );
+                nodes.push(key_nodes(compiler, values, *kind)?);
             }
             let next = kinds.get(equal.len()).copied().unwrap_or(Kind::Text);
             let mut bound = |b: &Option<crate::push::KeyBound>| -> Result<Option<BoundNode>> {
@@ -272,6 +298,19 @@ fn access_plan(
                 reverse: *reverse,
             }
         }
+    })
+}
+
+fn key_nodes(compiler: &mut Compiler, values: &KeyValues, kind: Kind) -> Result<KeyNodes> {
+    Ok(match values {
+        KeyValues::Listed(values) => match values.as_slice() {
+            [value] => KeyNodes::One(key_node(compiler, value, kind)?),
+            values => {
+                let nodes = values.iter().map(|v| key_node(compiler, v, kind));
+                KeyNodes::Listed(nodes.collect::<Result<_>>()?)
+            }
+        },
+        KeyValues::Elements(array) => KeyNodes::Elements(compiler.compile(array, Kind::Array)?),
     })
 }
 
@@ -315,7 +354,7 @@ fn to_key(value: Datum, kind: Kind) -> Result<Datum, std::cmp::Ordering> {
 struct Values<'a> {
     keys: &'a [IndexKey],
     kinds: &'a [Kind],
-    equal: &'a [Vec<Node>],
+    equal: &'a [KeyNodes],
     low: &'a Option<BoundNode>,
     high: &'a Option<BoundNode>,
 }
@@ -326,20 +365,15 @@ impl Values<'_> {
         let mut fixed: Vec<Datum> = Vec::with_capacity(self.equal.len());
         let mut list: Option<Vec<Datum>> = None;
         for (nodes, kind) in self.equal.iter().zip(self.kinds) {
-            if let [node] = nodes.as_slice() {
+            if let KeyNodes::One(node) = nodes {
                 match to_key(node.eval(frame)?, *kind) {
                     Ok(Datum::Null) | Err(_) => return Ok(()),
                     Ok(value) => fixed.push(value),
                 }
                 continue;
             }
-            let mut values = Vec::with_capacity(nodes.len());
-            for node in nodes {
-                match to_key(node.eval(frame)?, *kind) {
-                    Ok(Datum::Null) | Err(_) => {}
-                    Ok(value) => values.push(value),
-                }
-            }
+            let keys = nodes.values(frame)?.into_iter().filter_map(|v| to_key(v, *kind).ok());
+            let mut values: Vec<Datum> = keys.filter(|key| !key.is_null()).collect();
             values.sort_by(vicinity_types::compare);
             values.dedup_by(|a, b| vicinity_types::equal(a, b));
             if self.keys.get(fixed.len()).is_some_and(|k| k.descending) {
