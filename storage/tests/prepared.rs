@@ -485,6 +485,8 @@ fn unlogged_rows_that_a_crash_took_do_not_come_again() {
     txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
     txn.put(index_object(PK, "t_pkey", T, IndexMethod::Btree, &[1], true, &[])).unwrap();
     db.build_index(&txn, PK, &Arc::new(Progress::new())).unwrap();
+    finish(&db, txn);
+    let txn = begin(&db);
     for id in 1..4 {
         table(&db).insert(&txn, &row(id, id)).unwrap();
     }
