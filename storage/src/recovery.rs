@@ -64,8 +64,16 @@ struct Outline {
     void: StdHashMap<Xid, Vec<(u64, u64)>>,
     max_xid: Xid,
     max_oid: Oid,
-    /// Transactions that were prepared, and whether the log has seen them commit.
-    prepared: StdHashMap<Xid, bool>,
+    /// Transactions that were prepared.
+    prepared: StdHashMap<Xid, Prepared>,
+}
+
+/// What the log has of a transaction that was prepared.
+#[derive(Default)]
+struct Prepared {
+    committed: bool,
+    /// Where its stream ends. A COMMIT PREPARED that failed sent some of it, and may have said that it is void.
+    position: u64,
 }
 
 /// What the second pass fills.
@@ -87,7 +95,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let segments = reader::segments_from(disk.as_ref(), manifest.replay)?;
     let mut prepared = file::read(disk.as_ref())?;
     let mut outline = Outline::behind(&manifest);
-    outline.prepared = prepared.iter().map(|p| (p.xid, false)).collect();
+    outline.prepared = prepared.iter().map(|p| (p.xid, Prepared::default())).collect();
     let read = |until, f: &mut dyn FnMut(Lsn, Record<'_>) -> Result<()>| {
         reader::read(disk.as_ref(), &segments, (manifest.replay, until), f)
     };
@@ -96,7 +104,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         return Err(record::corrupt("it ends before the last checkpoint"));
     }
     forget_committed(disk.as_ref(), &mut prepared, &outline)?;
-    for image in &prepared {
+    for image in &mut prepared {
         outline.note_prepared(image)?;
     }
     let next_segment = cut(disk.as_ref(), &extent)?;
@@ -118,7 +126,7 @@ fn forget_committed(
     prepared: &mut Vec<file::Image>,
     outline: &Outline,
 ) -> Result<()> {
-    let committed = |xid: Xid| outline.prepared.get(&xid).is_some_and(|committed| *committed);
+    let committed = |xid: Xid| outline.prepared.get(&xid).is_some_and(|seen| seen.committed);
     for image in prepared.extract_if(.., |image| committed(image.xid)) {
         file::remove_of(disk, image.xid)?;
     }
@@ -238,14 +246,17 @@ impl Outline {
     /// Takes a record in that ends at `at`.
     fn note(&mut self, at: Lsn, record: &Record<'_>) -> Result<()> {
         match record {
-            Record::Chunk { xid, .. } => self.max_xid = self.max_xid.max(*xid),
+            Record::Chunk { xid, base, ops } => {
+                self.max_xid = self.max_xid.max(*xid);
+                self.note_position(*xid, base + ops.len() as u64);
+            }
             Record::Commit { xid, changes, .. } => {
                 self.max_xid = self.max_xid.max(*xid);
                 if at > self.cut {
                     self.committed.insert(*xid);
                 }
-                if let Some(committed) = self.prepared.get_mut(xid) {
-                    *committed = true;
+                if let Some(seen) = self.prepared.get_mut(xid) {
+                    seen.committed = true;
                 }
                 for change in record::decode_changes(changes)? {
                     self.max_oid = self.max_oid.max(change.oid());
@@ -253,15 +264,24 @@ impl Outline {
             }
             Record::Void { xid, from, to } => {
                 self.void.entry(*xid).or_default().push((*from, *to));
+                self.note_position(*xid, *to);
             }
             Record::Sequence { oid, .. } => self.max_oid = self.max_oid.max(*oid),
         }
         Ok(())
     }
 
-    /// Takes a transaction in that is still prepared.
-    fn note_prepared(&mut self, image: &file::Image) -> Result<()> {
+    fn note_position(&mut self, xid: Xid, position: u64) {
+        if let Some(seen) = self.prepared.get_mut(&xid) {
+            seen.position = seen.position.max(position);
+        }
+    }
+
+    /// Takes a transaction in that is still prepared. Its stream goes on behind all that the log has of it.
+    fn note_prepared(&mut self, image: &mut file::Image) -> Result<()> {
         self.max_xid = self.max_xid.max(image.xid);
+        let seen = self.prepared.get(&image.xid).map_or(0, |seen| seen.position);
+        image.position = image.position.max(seen);
         for change in record::decode_changes(&image.changes)? {
             self.max_oid = self.max_oid.max(change.oid());
         }

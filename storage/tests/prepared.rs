@@ -449,6 +449,31 @@ fn truncated_tables_wait_too() {
 }
 
 #[test]
+fn a_commit_that_failed_for_want_of_room_takes_nothing_from_a_later_one() {
+    const ROWS: i32 = 30_000;
+    let disk = SimDisk::new();
+    let db = filled(&disk);
+    let (txn, t) = (begin(&db), table(&db));
+    for id in 100..100 + ROWS {
+        t.insert(&txn, &row(id, id)).unwrap();
+    }
+    txn.prepare_transaction(&how("p")).unwrap();
+    // Some of what it says fits, and not all.
+    for _ in 0..3 {
+        disk.set_room(Some(300_000));
+        assert_eq!(code(commit(&db, "p").unwrap_err()), "53100");
+    }
+    disk.set_room(None);
+    db.wal().wait_durable(db.wal().end()).unwrap();
+    let disk = disk.killed();
+    let db = open(&disk);
+    commit(&db, "p").unwrap();
+    assert_eq!(seen(&db).len(), BEFORE.len() + ROWS as usize);
+    let db = open(&disk.crash(1));
+    assert_eq!(seen(&db).len(), BEFORE.len() + ROWS as usize);
+}
+
+#[test]
 fn unlogged_rows_wait_for_a_clean_stop() {
     for clean in [false, true] {
         let disk = SimDisk::new();
