@@ -474,6 +474,28 @@ fn a_commit_that_failed_for_want_of_room_takes_nothing_from_a_later_one() {
 }
 
 #[test]
+fn a_table_made_and_dropped_has_its_rows_to_itself() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let cols = [("id", oid::INT4), ("v", oid::INT4)];
+    let txn = begin(&db);
+    txn.put(table_object(30_000, "own", Persistence::Permanent, &cols)).unwrap();
+    let own = db.table(30_000, &txn.catalog()).unwrap();
+    own.insert(&txn, &row(1, 1)).unwrap();
+    txn.drop_object(vicinity_storage::ObjectKind::Relation, 30_000).unwrap();
+    txn.prepare_transaction(&how("p")).unwrap();
+    let disk = disk.crash(1);
+    let db = open(&disk);
+    make_table(&db);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(7, 7)).unwrap();
+    finish(&db, txn);
+    commit(&db, "p").unwrap();
+    assert_eq!(seen(&db), [(7, 7)]);
+    assert_eq!(seen(&open(&disk.crash(2))), [(7, 7)]);
+}
+
+#[test]
 fn unlogged_rows_wait_for_a_clean_stop() {
     for clean in [false, true] {
         let disk = SimDisk::new();

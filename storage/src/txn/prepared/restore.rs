@@ -16,7 +16,7 @@ use super::effect::{self, Effect};
 use super::file::Image;
 use super::{PreparedInfo, Registry, Stage};
 use crate::catalog::change::{Change, Key, LoggedChange};
-use crate::catalog::model::{IndexDef, RelationKind, TableDef};
+use crate::catalog::model::{IndexDef, Object, RelationKind, TableDef};
 use crate::catalog::names::{Name, new_names};
 use crate::catalog::{Catalog, ObjectKind};
 use crate::database::Database;
@@ -104,6 +104,12 @@ impl Transaction {
             if let Key::Relation(oid) = key {
                 relations.insert(oid);
             }
+            if let Some(Object::Relation(relation)) = &after
+                && let Some(table) = relation.table()
+            {
+                // Also of those that it dropped, or gave other rows to: its commit will name them.
+                self.place.db.storage_in_use(table.storage);
+            }
             let before = self.catalog_locked(inner).get(&key);
             if let Some(object) = &after {
                 names.extend(new_names(before.as_ref(), object));
@@ -140,7 +146,6 @@ impl Transaction {
         catalog: &Catalog,
     ) -> Result<()> {
         let layout = Layout::of(def, catalog);
-        self.place.db.storage_in_use(def.storage);
         if let Some(store) = self.place.db.store(def.storage) {
             return store.set_layout(layout);
         }
