@@ -474,6 +474,22 @@ fn a_commit_that_failed_for_want_of_room_takes_nothing_from_a_later_one() {
 }
 
 #[test]
+fn sequences_that_were_set_and_dropped_are_no_matter() {
+    let disk = SimDisk::new();
+    let db = filled(&disk);
+    let txn = begin(&db);
+    txn.put(sequence_object(30_000)).unwrap();
+    finish(&db, txn);
+    let txn = begin(&db);
+    txn.restart_sequence(30_000, 5).unwrap();
+    txn.drop_object(vicinity_storage::ObjectKind::Relation, 30_000).unwrap();
+    txn.prepare_transaction(&how("p")).unwrap();
+    let db = open(&disk.crash(1));
+    commit(&db, "p").unwrap();
+    assert!(db.catalog().relation(30_000).is_none());
+}
+
+#[test]
 fn a_table_made_and_dropped_has_its_rows_to_itself() {
     let disk = SimDisk::new();
     let db = open(&disk);

@@ -130,8 +130,8 @@ impl Transaction {
             }
         }
         for (oid, state) in states {
-            let def = catalog.relation(oid).and_then(|r| r.sequence());
-            let def = def.ok_or_else(|| damaged("a sequence is missing"))?;
+            // It may have been dropped afterwards.
+            let Some(def) = catalog.relation(oid).and_then(|r| r.sequence()) else { continue };
             self.put_sequence(inner, oid, Sequence::standing_at(oid, def, state, None));
         }
         self.place.db.oids_in_use(catalog.max_oid());
