@@ -180,8 +180,10 @@ impl World {
     }
 
     /// Many rows, often long ones: parts of the transaction go to the log before it ends.
+    /// Some end at a key that is there already, and all of it is taken back.
     fn bulk(&mut self, i: usize) -> Verdict {
         let Some(oid) = self.any_table(i) else { return Ok(()) };
+        let fails = self.random.random_bool(0.3);
         let count = self.random.random_range(1..25);
         let rows: Vec<(i32, Content)> = (0..count)
             .map(|_| {
@@ -192,12 +194,15 @@ impl World {
         self.statement(i, |txn, effects| {
             let t = open_table(txn, oid)?;
             txn.snapshot();
-            for (id, content) in rows {
-                if let Insert::Inserted(_) = t.insert_unless_conflict(txn, &content.row(id), &[])? {
-                    effects.push(Effect::Set(oid, id, Some(content)));
+            for (id, content) in &rows {
+                if let Insert::Inserted(_) = t.insert_unless_conflict(txn, &content.row(*id), &[])? {
+                    effects.push(Effect::Set(oid, *id, Some(*content)));
                 }
             }
-            Ok(())
+            match rows.last().filter(|_| fails) {
+                Some((id, content)) => t.insert(txn, &content.row(*id)).map(|_| ()),
+                None => Ok(()),
+            }
         })
     }
 
