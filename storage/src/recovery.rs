@@ -103,11 +103,12 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     if extent.end < manifest.cut {
         return Err(record::corrupt("it ends before the last checkpoint"));
     }
+    let next_segment = cut(disk.as_ref(), &extent)?;
+    // Only now do the commits last that were read of.
     forget_committed(disk.as_ref(), &mut prepared, &outline)?;
     for image in &mut prepared {
         outline.note_prepared(image)?;
     }
-    let next_segment = cut(disk.as_ref(), &extent)?;
     let limit = options.memory_limit;
     let cold = (limit > 0).then(|| Cold::new(disk, limit)).transpose()?;
     let mut state = State::of(disk.as_ref(), &manifest, &outline, cold)?;

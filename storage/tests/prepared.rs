@@ -246,6 +246,39 @@ fn a_crash_while_it_commits() {
     }
 }
 
+/// A killed server's commit record may have been read by the next one, and not last.
+#[test]
+fn a_crash_while_a_start_reads_of_its_commit() {
+    let check = |db: &Arc<Database>| {
+        if names(db).is_empty() {
+            assert_eq!(seen(db), AFTER);
+            is_free(db);
+        } else {
+            is_prepared(db);
+        }
+    };
+    for commit_step in 0.. {
+        let disk = SimDisk::new();
+        let db = prepared(&disk);
+        disk.fault_after(commit_step, Fault::Stop);
+        let done = commit(&db, "p").is_ok();
+        for start_step in 0.. {
+            let disk = disk.killed();
+            disk.fault_after(start_step, Fault::Stop);
+            let started = Database::open_on(Arc::new(disk.clone()), common::options()).is_ok();
+            (0..3).for_each(|seed| check(&open(&disk.crash(seed))));
+            if !disk.faults_happened() {
+                assert!(started);
+                break;
+            }
+        }
+        if !disk.faults_happened() {
+            assert!(done);
+            return;
+        }
+    }
+}
+
 #[test]
 fn a_crash_while_it_is_rolled_back() {
     for make in [prepared, found] {
@@ -570,6 +603,29 @@ fn unlogged_rows_that_a_crash_took_do_not_come_again() {
     assert_eq!(seen(&db), [(7, 7)]);
     commit(&db, "p").unwrap();
     assert_eq!(seen(&db), [(7, 7)]);
+}
+
+#[test]
+fn a_stop_without_room_leaves_it_as_it_is() {
+    let disk = SimDisk::new();
+    let db = open(&disk);
+    let txn = begin(&db);
+    let cols = [("id", oid::INT4), ("v", oid::INT4)];
+    txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
+    finish(&db, txn);
+    let txn = begin(&db);
+    table(&db).insert(&txn, &row(1, 1)).unwrap();
+    txn.prepare_transaction(&how("p")).unwrap();
+    // The rows are gone: its file is written again where others' are to be kept.
+    let disk = disk.crash(1);
+    let db = open(&disk);
+    disk.set_room(Some(0));
+    assert_eq!(code(db.shutdown().unwrap_err()), "53100");
+    disk.set_room(None);
+    let db = open(&disk.killed());
+    assert_eq!(names(&db), ["p"]);
+    commit(&db, "p").unwrap();
+    assert_eq!(seen(&db), []);
 }
 
 #[test]

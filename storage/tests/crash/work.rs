@@ -194,13 +194,13 @@ impl World {
         self.statement(i, |txn, effects| {
             let t = open_table(txn, oid)?;
             txn.snapshot();
-            for (id, content) in &rows {
-                if let Insert::Inserted(_) = t.insert_unless_conflict(txn, &content.row(*id), &[])? {
-                    effects.push(Effect::Set(oid, *id, Some(*content)));
+            for &(id, content) in &rows {
+                if let Insert::Inserted(_) = t.insert_unless_conflict(txn, &content.row(id), &[])? {
+                    effects.push(Effect::Set(oid, id, Some(content)));
                 }
             }
             match rows.last().filter(|_| fails) {
-                Some((id, content)) => t.insert(txn, &content.row(*id)).map(|_| ()),
+                Some((id, content)) => t.insert(txn, &content.row(*id)).map(drop),
                 None => Ok(()),
             }
         })

@@ -212,12 +212,19 @@ impl Image {
 
     /// Writes the file. It lasts, or there is none: `Err(true)` says that this is not known.
     pub(super) fn write(&self, disk: &dyn Disk) -> Result<(), (PgError, bool)> {
+        self.rewrite(disk).map_err(|e| {
+            let gone = remove(disk, &path(self.xid)).and_then(|()| disk.sync_dir(DIR));
+            (e, gone.is_err())
+        })
+    }
+
+    /// Writes the file over the one that is there. On error it is the one or the other.
+    pub(super) fn rewrite(&self, disk: &dyn Disk) -> Result<()> {
         let path = path(self.xid);
         replace(disk, DIR, &path, &self.encode()).map_err(|e| {
-            let known = remove(disk, &format!("{path}.new"))
-                .and_then(|()| remove(disk, &path))
-                .and_then(|()| disk.sync_dir(DIR));
-            (io_error("write the file of a prepared transaction", &e), known.is_err())
+            // The next start removes what is left of it.
+            let _ = remove(disk, &format!("{path}.new"));
+            io_error("write the file of a prepared transaction", &e)
         })
     }
 }

@@ -48,7 +48,7 @@ impl Registry {
         let is_gone = |storage| db.store(storage).is_some_and(|store| !store.logged());
         for image in file::read(disk)? {
             if bereft.contains(&image.xid) {
-                image.without(is_gone)?.write(disk).map_err(|(e, _)| e)?;
+                image.without(is_gone)?.rewrite(disk)?;
             }
         }
         Ok(())
