@@ -30,7 +30,7 @@ struct Hold {
 
 impl Key {
     /// As reports of deadlocks name it.
-    fn shown(self, how: How) -> AdvisoryLock {
+    fn shown(self, shared: bool) -> AdvisoryLock {
         let (key, two) = match self {
             Key::One(key) => {
                 let bits = key.cast_unsigned();
@@ -38,7 +38,7 @@ impl Key {
             }
             Key::Two(a, b) => ((a.cast_unsigned(), b.cast_unsigned()), true),
         };
-        AdvisoryLock { key, two, shared: how.shared }
+        AdvisoryLock { key, two, shared }
     }
 }
 
@@ -56,8 +56,19 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub struct Advisory {
     held: Mutex<HashMap<Key, Vec<Hold>>>,
-    /// Process ids of those who wait.
-    waiting: Mutex<Vec<i32>>,
+    /// Those who wait.
+    waiting: Mutex<Vec<Listed>>,
+}
+
+/// A lock that a process has, or waits for, as `pg_locks` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    /// The process; a prepared transaction's is below zero.
+    pub pid: i32,
+    /// What is locked.
+    pub lock: AdvisoryLock,
+    /// Whether it has it.
+    pub granted: bool,
 }
 
 /// How to lock.
@@ -100,16 +111,17 @@ impl Advisory {
         if self.try_lock(pid, key, how)? {
             return Ok(());
         }
-        self.waiting.lock().push(pid);
+        self.waiting.lock().push(Listed { pid, lock: key.shown(how.shared), granted: false });
         let began = Instant::now();
         let outcome = loop {
-            let waited = txn.wait_for_processes(began, key.shown(how), &self.before(pid, key, how));
+            let waited =
+                txn.wait_for_processes(began, key.shown(how.shared), &self.before(pid, key, how));
             match waited.and_then(|()| self.try_lock(pid, key, how)) {
                 Ok(false) => {}
                 done => break done.map(drop),
             }
         };
-        self.waiting.lock().retain(|waiter| *waiter != pid);
+        self.waiting.lock().retain(|waiter| waiter.pid != pid);
         outcome
     }
 
@@ -122,7 +134,17 @@ impl Advisory {
 
     /// Whether a process waits for a lock.
     pub fn is_waiting(&self, pid: i32) -> bool {
-        self.waiting.lock().contains(&pid)
+        self.waiting.lock().iter().any(|waiter| waiter.pid == pid)
+    }
+
+    /// Every lock that somebody has or waits for.
+    pub fn list(&self) -> Vec<Listed> {
+        let mut out = self.waiting.lock().clone();
+        for (key, holds) in self.held.lock().iter() {
+            let of = |h: &Hold| Listed { pid: h.pid, lock: key.shown(h.shared), granted: true };
+            out.extend(holds.iter().map(of));
+        }
+        out
     }
 
     /// Gives one of the session's locks back; `false` if it has none.

@@ -1,6 +1,6 @@
 //! Activity and statistics: sessions, table counters, index build progress.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{Relation, fixed};
@@ -10,6 +10,7 @@ use vicinity_types::{Datum, Oid, Result, oid};
 use super::row::{Rows, array, flag, id, int4, int8, optional_text, text};
 use super::{RowsFn, VirtualTable};
 use crate::activity::Doing;
+use crate::advisory::Listed;
 use crate::authority;
 use crate::context::ExecContext;
 
@@ -35,7 +36,7 @@ pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
 
 fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
-    let mut virtuals = std::collections::BTreeMap::new();
+    let mut virtuals = BTreeMap::new();
     // Prepared transactions are in no session.
     let prepared = ctx.engine.db.prepared_transactions().into_iter();
     let prepared: HashSet<u32> = prepared.map(|p| p.place).collect();
@@ -87,6 +88,7 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
             ("fastpath", flag(false)),
         ]);
     }
+    advisory_locks(ctx, &virtuals, &mut rows);
     for ((place, number), pid) in virtuals {
         let own = format!("{place}/{number}");
         rows.push([
@@ -100,6 +102,27 @@ fn locks(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
         ]);
     }
     rows.done()
+}
+
+/// Advisory locks; `virtuals` are the transactions of processes.
+fn advisory_locks(ctx: &ExecContext, virtuals: &BTreeMap<(u32, u32), i32>, rows: &mut Rows<'_>) {
+    for Listed { pid, lock, granted } in ctx.engine.advisory.list() {
+        let transaction = virtuals.iter().find(|(_, of)| **of == pid);
+        let transaction = transaction.map(|((place, number), _)| format!("{place}/{number}"));
+        let (class, object) = lock.key;
+        rows.push([
+            ("locktype", text("advisory")),
+            ("database", id(fixed::DATABASE)),
+            ("classid", id(class)),
+            ("objid", id(object)),
+            ("objsubid", Datum::Int2(if lock.two { 2 } else { 1 })),
+            ("virtualtransaction", optional_text(transaction.as_deref())),
+            ("pid", if pid > 0 { int4(pid) } else { Datum::Null }),
+            ("mode", text(if lock.shared { "ShareLock" } else { "ExclusiveLock" })),
+            ("granted", flag(granted)),
+            ("fastpath", flag(false)),
+        ]);
+    }
 }
 
 fn prepared(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {

@@ -19,8 +19,12 @@ pub trait IndexExpressions: Send + Sync {
 
     /// Puts the values of the key expressions into `out`, in their order; false if the predicate is
     /// not true, and the row has no entry. `row` has all of the table's columns; those not in
-    /// [`IndexExpressions::columns`] are NULL.
-    fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>) -> Result<bool>;
+    /// [`IndexExpressions::columns`] are NULL. `alone`: the caller keeps others from nothing meanwhile, so that
+    /// a statement's functions may wait in its transaction.
+    fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>, alone: bool) -> Result<bool>;
+
+    /// Whether they call users' functions, which may wait for anything.
+    fn may_wait(&self) -> bool;
 }
 
 /// Makes them.

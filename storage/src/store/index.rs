@@ -298,19 +298,31 @@ impl IndexStore {
         self.stripes.get(at).map(Mutex::lock)
     }
 
+    /// Whether what it computes of a row may wait for anything.
+    #[inline]
+    pub(crate) fn may_wait(&self) -> bool {
+        self.computed && self.expressions.get().is_some_and(|e| e.may_wait())
+    }
+
     /// Writes a row's key.
     #[inline]
     pub(crate) fn key(&self, layout: &Layout, bytes: &[u8], out: &mut Vec<u8>) -> Result<Keyed> {
-        self.key_of(&Stored { layout, bytes }, out)
+        self.write_key(&Stored { layout, bytes }, out, false)
     }
 
-    /// Writes the key of a row, which need not be stored yet.
+    /// Writes the key of a row, which need not be stored yet, for a statement that has nothing locked that others
+    /// cannot see.
     #[inline]
     pub(crate) fn key_of(&self, row: &impl Columns, out: &mut Vec<u8>) -> Result<Keyed> {
+        self.write_key(row, out, true)
+    }
+
+    #[inline]
+    fn write_key(&self, row: &impl Columns, out: &mut Vec<u8>, alone: bool) -> Result<Keyed> {
         out.clear();
         let mut null = false;
         let mut computed = Vec::new();
-        if self.computed && !self.compute(row, &mut computed)? {
+        if self.computed && !self.compute(row, &mut computed, alone)? {
             return Ok(Keyed::Absent);
         }
         let mut computed = computed.into_iter();
@@ -326,17 +338,17 @@ impl IndexStore {
     }
 
     /// Runs the expressions over a row; false if the predicate is not true.
-    fn compute(&self, row: &impl Columns, out: &mut Vec<Datum>) -> Result<bool> {
+    fn compute(&self, row: &impl Columns, out: &mut Vec<Datum>, alone: bool) -> Result<bool> {
         let expressions =
             self.expressions.get().ok_or_else(|| PgError::internal("index has no expressions"))?;
-        row.with_values(expressions.columns(), |values| expressions.evaluate(values, out))
+        row.with_values(expressions.columns(), |values| expressions.evaluate(values, out, alone))
     }
 
     /// The values of a row's key, for messages.
     pub(crate) fn key_values(&self, layout: &Layout, bytes: &[u8]) -> Result<Vec<Datum>> {
         let mut computed = Vec::new();
         if self.computed {
-            self.compute(&Stored { layout, bytes }, &mut computed)?;
+            self.compute(&Stored { layout, bytes }, &mut computed, false)?;
         }
         let mut computed = computed.into_iter();
         let value = |k: &KeyColumn| match k.source {
@@ -406,9 +418,14 @@ impl IndexStore {
     /// A row's place; `None` where it is NULL, or the index is of a part that the row is not in.
     #[inline]
     pub(crate) fn place(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Place>> {
+        self.find_place(layout, bytes, false)
+    }
+
+    #[inline]
+    fn find_place(&self, layout: &Layout, bytes: &[u8], alone: bool) -> Result<Option<Place>> {
         let Some(key) = self.keys.first() else { return Ok(None) };
         let mut computed = Vec::new();
-        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed)? {
+        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed, alone)? {
             return Ok(None);
         }
         match key.source {
@@ -426,7 +443,7 @@ impl IndexStore {
     pub(crate) fn value(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Datum>> {
         let Some(key) = self.keys.first() else { return Ok(None) };
         let mut computed = Vec::new();
-        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed)? {
+        if self.computed && !self.compute(&Stored { layout, bytes }, &mut computed, false)? {
             return Ok(None);
         }
         match key.source {
@@ -455,16 +472,25 @@ impl IndexStore {
 
     /// A row's entry, owned; `None` where there is none.
     pub(crate) fn entry(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Entry>> {
+        self.make_entry(layout, bytes, false)
+    }
+
+    /// The same for a statement that has nothing locked that others cannot see.
+    pub(crate) fn entry_of(&self, layout: &Layout, bytes: &[u8]) -> Result<Option<Entry>> {
+        self.make_entry(layout, bytes, true)
+    }
+
+    fn make_entry(&self, layout: &Layout, bytes: &[u8], alone: bool) -> Result<Option<Entry>> {
         if self.is_vector() {
             let mut scratch = Vec::new();
             let v = self.vector(layout, bytes, &mut scratch, <[f32]>::to_vec)?;
             return Ok(v.map(Entry::Vector));
         }
         if self.is_spatial() {
-            return Ok(self.place(layout, bytes)?.map(Entry::Place));
+            return Ok(self.find_place(layout, bytes, alone)?.map(Entry::Place));
         }
         let mut out = Vec::new();
-        let keyed = self.key(layout, bytes, &mut out)?;
+        let keyed = self.write_key(&Stored { layout, bytes }, &mut out, alone)?;
         Ok((keyed != Keyed::Absent).then_some(Entry::Key(out)))
     }
 
@@ -499,6 +525,17 @@ impl IndexStore {
             }
         }
         Ok(())
+    }
+
+    /// Adds an entry that is known already.
+    pub(crate) fn add_entry(&self, row: RowId, entry: Entry) {
+        match (&**self.body.load(), entry) {
+            (Body::Building(pending), entry) => pending.lock().push(Pending::Add(row, entry)),
+            (_, Entry::Key(key)) => self.add_key(&key, row),
+            (body, Entry::Place(place)) => place.add(body, row),
+            // Vectors are columns: nothing is computed of them.
+            (_, Entry::Vector(_)) => {}
+        }
     }
 
     /// Adds an entry of a btree whose key is known already.

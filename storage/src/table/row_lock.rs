@@ -4,6 +4,7 @@ use crossbeam_epoch::Guard;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::Table;
+use super::error::{concurrent_delete, concurrent_update};
 use super::write::{Obstacle, Write};
 use crate::mvcc::clock::Stamp;
 use crate::mvcc::version::VersionRef;
@@ -91,6 +92,28 @@ impl Table {
         mode: LockMode,
         wait: LockWait,
     ) -> Result<LockOutcome> {
+        self.take_row_lock(txn, snapshot, row, (mode, wait), false)
+    }
+
+    /// The same for who is about to change the row, and will wait.
+    pub fn lock_row_to_write(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        row: RowId,
+        mode: LockMode,
+    ) -> Result<LockOutcome> {
+        self.take_row_lock(txn, snapshot, row, (mode, LockWait::Block), true)
+    }
+
+    fn take_row_lock(
+        &self,
+        txn: &Transaction,
+        snapshot: &Snapshot,
+        row: RowId,
+        (mode, wait): (LockMode, LockWait),
+        to_write: bool,
+    ) -> Result<LockOutcome> {
         let xid = txn.assign_xid()?;
         let key = LockKey::Row(self.store.id, row);
         loop {
@@ -124,6 +147,9 @@ impl Table {
                 Obstacle::Answer(Write::Concurrent) => return Ok(LockOutcome::Concurrent),
                 Obstacle::Answer(_) => return Ok(LockOutcome::Gone),
                 Obstacle::Again => std::thread::yield_now(),
+                // To who does no more than lock it, a row that is gone is one that was changed.
+                Obstacle::Behind { gone: true } if to_write => return Err(concurrent_delete()),
+                Obstacle::Behind { .. } => return Err(concurrent_update()),
                 Obstacle::Wait(_) if wait == LockWait::Skip => return Ok(LockOutcome::Skipped),
                 Obstacle::Wait(_) if wait == LockWait::NoWait => {
                     let name = &self.relation().name;

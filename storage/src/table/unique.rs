@@ -12,6 +12,7 @@ use super::write::Keys;
 use crate::mvcc::clock::Stamp;
 use crate::mvcc::version::VersionRef;
 use crate::mvcc::{RowId, Xid, pin};
+use crate::store::columns::Stored;
 use crate::store::index::{Body, IndexStore, Keyed};
 use crate::txn::{Transaction, Writer};
 
@@ -36,7 +37,13 @@ impl Table {
         keys: &mut Keys,
         gate: &mut Option<RwLockReadGuard<'a, ()>>,
     ) -> Result<Option<RowId>> {
-        match index.key(&self.layout, tuple, &mut keys.own)? {
+        let keyed = if index.may_wait() {
+            let row = Stored { layout: &self.layout, bytes: tuple };
+            self.without_gate(gate, || index.key_of(&row, &mut keys.own))?
+        } else {
+            index.key(&self.layout, tuple, &mut keys.own)?
+        };
+        match keyed {
             Keyed::Absent => return Ok(None),
             Keyed::WithNull if !index.nulls_not_distinct => {
                 index.add_key(&keys.own, row);
@@ -61,6 +68,38 @@ impl Table {
                 Some(Conflict::Again) => std::thread::yield_now(),
             }
         }
+    }
+
+    /// Adds a linked row's entry to an index that is not unique.
+    pub(super) fn add_plain<'a>(
+        &'a self,
+        index: &IndexStore,
+        row: RowId,
+        tuple: &[u8],
+        keys: &mut Keys,
+        gate: &mut Option<RwLockReadGuard<'a, ()>>,
+    ) -> Result<()> {
+        if !index.may_wait() {
+            return index.add(&self.layout, tuple, row, &mut keys.own);
+        }
+        let entry = self.without_gate(gate, || index.entry_of(&self.layout, tuple))?;
+        if let Some(entry) = entry {
+            index.add_entry(row, entry);
+        }
+        Ok(())
+    }
+
+    /// What users' functions do may take any time, and wait for somebody who waits for the gate. Nobody begins to build
+    /// an index meanwhile: that is kept out by the lock on the table.
+    fn without_gate<'a, T>(
+        &'a self,
+        gate: &mut Option<RwLockReadGuard<'a, ()>>,
+        f: impl FnOnce() -> T,
+    ) -> T {
+        gate.take();
+        let result = f();
+        *gate = Some(self.store.gate.read());
+        result
     }
 
     /// A living row that has the key of these values in one of the unique indexes asked about. Waits for
@@ -107,7 +146,10 @@ impl Table {
         btree.get(own, |row| {
             if me != Some(row) {
                 let head = self.store.rows.head(row, &guard);
-                found = head.map(|head| self.stands(index, row, head?, xid, own, theirs));
+                found = head.and_then(|head| match head {
+                    Some(head) => self.stands(index, row, head, xid, own, theirs),
+                    None => Ok(None),
+                });
             }
             matches!(found, Ok(None))
         });
@@ -123,16 +165,16 @@ impl Table {
         xid: Xid,
         own: &[u8],
         theirs: &mut Vec<u8>,
-    ) -> Option<Conflict> {
-        match self.core.clock.resolve(head) {
+    ) -> Result<Option<Conflict>> {
+        Ok(match self.core.clock.resolve(head) {
             Stamp::Running(x) if x != xid => Some(Conflict::Wait(x)),
             Stamp::Aborted => Some(Conflict::Again),
             _ if head.is_tombstone() => None,
             _ => {
-                let keyed = index.key(&self.layout, head.bytes(), theirs);
-                let same = keyed.is_ok_and(|k| k != Keyed::Absent) && theirs == own;
+                let keyed = index.key(&self.layout, head.bytes(), theirs)?;
+                let same = keyed != Keyed::Absent && theirs == own;
                 same.then_some(Conflict::Row(row))
             }
-        }
+        })
     }
 }

@@ -50,6 +50,10 @@ pub(super) enum Obstacle {
     Wait(Xid),
     /// The head is a version that is just being taken back: look again.
     Again,
+    /// Another transaction committed a newer version, or that the row is gone, behind a snapshot that lasts.
+    Behind {
+        gone: bool,
+    },
 }
 
 #[derive(Default)]
@@ -137,7 +141,7 @@ impl Table {
         let indexes = self.store.indexes();
         for index in indexes.iter() {
             if !index.unique {
-                index.add(&self.layout, &s.tuple, row, &mut s.keys.own)?;
+                self.add_plain(index, row, &s.tuple, &mut s.keys, &mut gate)?;
                 continue;
             }
             let other = self.add_unique(txn, w, index, row, &s.tuple, &mut s.keys, &mut gate)?;
@@ -230,6 +234,8 @@ impl Table {
                     txn.wait_for(xid).map_err(|e| self.while_doing(e, what, row))?;
                 }
                 Obstacle::Again => std::thread::yield_now(),
+                Obstacle::Behind { gone: true } => return Err(concurrent_delete()),
+                Obstacle::Behind { gone: false } => return Err(concurrent_update()),
             }
         }
     }
@@ -273,7 +279,7 @@ impl Table {
                 let newer = ts > snapshot.ts;
                 if newer && txn.isolation().is_snapshot() {
                     let gone = head.is_tombstone() && !head.is_moved();
-                    return Err(if gone { concurrent_delete() } else { concurrent_update() });
+                    return Ok(Err(Obstacle::Behind { gone }));
                 }
                 if newer && head.is_moved() {
                     return Err(concurrent_move());
@@ -343,7 +349,7 @@ impl Table {
         for index in changed.clone() {
             some = true;
             if !index.unique {
-                let added = index.add(&self.layout, &s.tuple, row, &mut s.keys.own);
+                let added = self.add_plain(index, row, &s.tuple, &mut s.keys, gate);
                 outcome = outcome.and(added);
             }
         }

@@ -71,7 +71,8 @@ pub(crate) struct Waits(Mutex<HashMap<Owner, Edges>>);
 
 impl Waits {
     /// Notes who waits for whom. Where that closes a circle, somebody in it who only stands in a queue passes those
-    /// before him: true if that is who asks, and does not wait then. 40P01 if there is nobody.
+    /// before him: of several the last before who asks, as in PostgreSQL. True if that is who asks, and does not wait
+    /// then. 40P01 if there is nobody.
     pub(crate) fn enter(&self, who: Waiter, blockers: &Blockers) -> Result<bool> {
         let mut waits = self.0.lock();
         loop {
@@ -79,9 +80,9 @@ impl Waits {
             if !leads_to(&waits, who.owner, blockers, &mut HashSet::new(), &mut circle) {
                 break;
             }
-            match circle.iter().find(|w| w.queued) {
-                Some(first) if first.owner == who.owner => return Ok(true),
-                Some(first) => waits.get_mut(&first.owner).into_iter().for_each(Edges::pass),
+            match circle.iter().rev().find(|w| w.queued) {
+                Some(one) if one.owner == who.owner => return Ok(true),
+                Some(one) => waits.get_mut(&one.owner).into_iter().for_each(Edges::pass),
                 None => return Err(deadlock(&circle)),
             }
         }

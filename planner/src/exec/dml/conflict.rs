@@ -7,7 +7,7 @@ use datafusion::logical_expr::Expr as Plan;
 use sqlparser::ast::{self, ConflictTarget, OnConflictAction};
 use vicinity_storage::catalog::model::{ConstraintKind, Relation};
 use vicinity_storage::{
-    LockMode, LockOutcome, LockWait, RowId, Snapshot, Table, Write, concurrent_update, pin,
+    LockMode, LockOutcome, RowId, Snapshot, Table, Write, concurrent_update, pin,
 };
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
@@ -320,7 +320,8 @@ impl Conflict {
             &parts
         };
         loop {
-            let row = match table.insert_unless_conflict(&ctx.txn, values, arbiters)? {
+            let insert = || table.insert_unless_conflict(&ctx.txn, values, arbiters);
+            let row = match leaf.rules.writing(ctx, insert)? {
                 Insert::Inserted(row) => return Ok(Some(Written { row, old: None })),
                 Insert::Conflict(row) => row,
             };
@@ -386,7 +387,7 @@ impl Update {
         snapshot: &Snapshot,
     ) -> Result<Option<Write>> {
         let mode = LockMode::NoKeyExclusive;
-        Ok(match table.lock_row(&ctx.txn, snapshot, row, mode, LockWait::Block)? {
+        Ok(match table.lock_row_to_write(&ctx.txn, snapshot, row, mode)? {
             LockOutcome::Locked if table.sees_newest(&ctx.txn, row, snapshot)? => None,
             LockOutcome::Locked => Some(Write::AlreadyMine),
             LockOutcome::Concurrent => Some(Write::Concurrent),
@@ -436,7 +437,9 @@ impl Update {
         if !leaf.rules.holds(ctx, &new)? {
             return Err(would_move());
         }
-        match leaf.table()?.update(&ctx.txn, snapshot, row, &new)? {
+        let table = leaf.table()?;
+        let update = || table.update(&ctx.txn, snapshot, row, &new);
+        match leaf.rules.writing(ctx, update)? {
             Write::Done => Ok(Applied::Written { old, new }),
             other => Ok(Applied::Changed(other)),
         }

@@ -1,6 +1,7 @@
 //! What indexes compute: their expressions and predicates, compiled for storage, which calls them
 //! wherever a row's entry is needed, also where no statement runs.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use arc_swap::ArcSwap;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::Expr;
 use vicinity_storage::catalog::model::{IndexDef, Relation};
-use vicinity_storage::{Catalog, ExpressionCompiler, IndexExpressions, Isolation};
+use vicinity_storage::{Catalog, ExpressionCompiler, IndexExpressions, Isolation, Transaction};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result};
 
 use super::super::stored::{self, Place};
@@ -38,8 +39,8 @@ impl Compiler {
     }
 }
 
-/// The surroundings of an index expression: a session of nobody with the rights of the table's owner,
-/// nobody's transaction.
+/// The surroundings of an index expression where no statement runs: a session of nobody with the rights of the table's
+/// owner, nobody's transaction.
 struct Surroundings {
     session: Arc<SessionState>,
     catalog: Arc<Catalog>,
@@ -53,11 +54,35 @@ impl Surroundings {
     }
 
     fn context(&self, engine: &Arc<Engine>) -> Result<ExecContext> {
-        let txn = Arc::new(engine.db.begin(Isolation::ReadCommitted, true)?);
-        txn.set_lock_timeout(Some(LOCK_TIMEOUT));
+        let txn = nobodys(engine)?;
         let engine = engine.clone().into();
         Ok(ExecContext::new(engine, self.session.clone(), self.catalog.clone(), txn))
     }
+}
+
+/// A transaction of nobody.
+fn nobodys(engine: &Arc<Engine>) -> Result<Arc<Transaction>> {
+    let txn = Arc::new(engine.db.begin(Isolation::ReadCommitted, true)?);
+    txn.set_lock_timeout(Some(LOCK_TIMEOUT));
+    Ok(txn)
+}
+
+thread_local! {
+    /// The statements that write on this thread, to tables whose indexes call users' functions.
+    static WRITING: RefCell<Vec<ExecContext>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a statement's write: what indexes compute meanwhile runs in its session.
+pub(super) fn in_statement<T>(ctx: &ExecContext, write: impl FnOnce() -> T) -> T {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            WRITING.with_borrow_mut(|statements| statements.pop());
+        }
+    }
+    WRITING.with_borrow_mut(|statements| statements.push(ctx.clone()));
+    let _leave = Leave;
+    write()
 }
 
 fn running(engine: &Weak<Engine>) -> Result<Arc<Engine>> {
@@ -156,10 +181,22 @@ impl IndexExpressions for Compiled {
         &self.columns
     }
 
-    fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>) -> Result<bool> {
+    fn may_wait(&self) -> bool {
+        self.now.load().run_statements()
+    }
+
+    fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>, alone: bool) -> Result<bool> {
         let engine = running(&self.engine)?;
         let now = self.now(&engine);
-        let ctx = now.around.context(&engine)?;
+        let ctx = match WRITING.with_borrow(|statements| statements.last().cloned()) {
+            Some(ctx) if alone => ctx,
+            // What waits here could wait for its own statement.
+            Some(ctx) => {
+                let txn = nobodys(&engine)?;
+                ExecContext { snapshot: txn.snapshot(), txn, ..ctx }
+            }
+            None => now.around.context(&engine)?,
+        };
         if let Some(predicate) = &now.predicate
             && !matches!(predicate.eval(&ctx, row)?, Datum::Bool(true))
         {

@@ -314,6 +314,12 @@ impl Rules {
             || self.generated.iter().any(|(_, node)| node.runs_statements())
     }
 
+    /// Runs a statement's write to the table.
+    #[inline]
+    pub(super) fn writing<T>(&self, ctx: &ExecContext, write: impl FnOnce() -> T) -> T {
+        if self.indexes_call { index_expressions::in_statement(ctx, write) } else { write() }
+    }
+
     /// Whether a row may be in the table, as far as partitions go: all above it would put it there.
     pub(crate) fn holds(&self, ctx: &ExecContext, values: &[Datum]) -> Result<bool> {
         if self.relation.table().is_none_or(|t| t.bound.is_none()) {

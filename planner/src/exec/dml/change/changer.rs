@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::Relation;
-use vicinity_storage::{
-    LockMode, LockOutcome, LockWait, RowId, Snapshot, Table, Transaction, Write, pin,
-};
+use vicinity_storage::{LockMode, LockOutcome, RowId, Snapshot, Table, Transaction, Write, pin};
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState};
 
 use super::super::layout::extend;
@@ -237,7 +235,9 @@ impl<'a> Changer<'a> {
             return self.moved(change, at, snapshot, &old, new, found);
         }
         leaf.rules.apply(self.ctx, &mut new)?;
-        let write = leaf.table()?.update(&self.ctx.txn, snapshot, at.row, &new)?;
+        let table = leaf.table()?;
+        let update = || table.update(&self.ctx.txn, snapshot, at.row, &new);
+        let write = leaf.rules.writing(self.ctx, update)?;
         if write == Write::Done {
             self.wrote(
                 change,
@@ -267,7 +267,7 @@ impl<'a> Changer<'a> {
             return Ok(None);
         }
         let (table, txn) = (at.leaf.table()?, &self.ctx.txn);
-        Ok(match table.lock_row(txn, snapshot, at.row, mode, LockWait::Block)? {
+        Ok(match table.lock_row_to_write(txn, snapshot, at.row, mode)? {
             LockOutcome::Locked | LockOutcome::Skipped => None,
             LockOutcome::Concurrent => Some(Write::Concurrent),
             LockOutcome::Gone => Some(Write::Gone),

@@ -177,7 +177,11 @@ impl<'a> Inserter<'a> {
             leaf.rules.check_partition(self.ctx, &values)?;
         }
         let written = match &plan.conflict {
-            None => Some(Written { row: leaf.table()?.insert(&self.ctx.txn, &values)?, old: None }),
+            None => {
+                let table = leaf.table()?;
+                let insert = || table.insert(&self.ctx.txn, &values);
+                Some(Written { row: leaf.rules.writing(self.ctx, insert)?, old: None })
+            }
             Some(conflict) => conflict.run(self.ctx, self.params, leaf, &mut values)?,
         };
         self.conflicts += u64::from(!matches!(written, Some(Written { old: None, .. })));
