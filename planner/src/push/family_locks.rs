@@ -1,10 +1,7 @@
 //! The locks of tables that are read through one they inherit from: those that the statement's values leave.
 
-use std::sync::Arc;
-
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
-use vicinity_storage::Catalog;
 use vicinity_types::{Datum, Kind, Oid, Result, SqlState};
 
 use super::family_scan::{Known, Pruner, family_of};
@@ -80,16 +77,7 @@ impl FamilyLocks {
         uses: &Uses,
     ) -> Result<()> {
         self.each(ctx, params, &mut |named, table| {
-            ctx.txn.lock_relation(table, uses.lock_of(named))?;
-            let now = ctx.txn.catalog();
-            let relation = |catalog: &Catalog| catalog.relation(table).map(Arc::as_ptr);
-            let triggers = |catalog: &Catalog| -> Vec<_> {
-                catalog.triggers_of(table).map(Arc::as_ptr).collect()
-            };
-            let same = now.version() == ctx.catalog.version()
-                || relation(&ctx.catalog) == relation(&now)
-                    && triggers(&ctx.catalog) == triggers(&now);
-            if same { Ok(()) } else { Err(ctx.txn.changed_meanwhile(table)) }
+            ctx.txn.lock_unchanged(table, uses.lock_of(named), &ctx.catalog)
         })
     }
 

@@ -30,21 +30,23 @@ impl Transaction {
         self.lock_relation_in_table(relation, mode, None).map(drop)
     }
 
-    /// Locks a table that the running statement writes to without having named it: a partition, the table of a foreign
-    /// key. The statement knows it as it was: 40001 if it has changed in the meantime.
-    pub(super) fn lock_unchanged(&self, table: Oid) -> Result<()> {
-        let before = self.catalog();
-        self.lock_relation(table, RelationLock::RowExclusive)?;
+    /// Locks a table that the running statement has not named (a partition, the table of a foreign key) and knows as it
+    /// is in a catalog: 40001 if it has changed in the meantime.
+    pub fn lock_unchanged(&self, table: Oid, mode: RelationLock, known: &Catalog) -> Result<()> {
+        self.lock_relation(table, mode)?;
         let now = self.catalog();
+        if now.version() == known.version() {
+            return Ok(());
+        }
         let relation = |catalog: &Catalog| catalog.relation(table).map(Arc::as_ptr);
         let triggers =
             |catalog: &Catalog| -> Vec<_> { catalog.triggers_of(table).map(Arc::as_ptr).collect() };
-        let same = relation(&before) == relation(&now) && triggers(&before) == triggers(&now);
+        let same = relation(known) == relation(&now) && triggers(known) == triggers(&now);
         if same { Ok(()) } else { Err(self.changed_meanwhile(table)) }
     }
 
     /// The error (40001) of a statement that knows a table as it no longer is.
-    pub fn changed_meanwhile(&self, table: Oid) -> PgError {
+    pub(super) fn changed_meanwhile(&self, table: Oid) -> PgError {
         let catalog = self.catalog();
         let name = catalog.relation(table).map_or_else(String::new, |r| format!(" \"{}\"", r.name));
         PgError::new(

@@ -414,7 +414,7 @@ impl Transaction {
         // The statement has locked it, as a rule.
         if !self.place.held.take(locks, table, RelationLock::RowExclusive) {
             drop(inner);
-            self.lock_unchanged(table)?;
+            self.lock_unchanged(table, RelationLock::RowExclusive, &self.catalog())?;
             inner = self.inner.lock();
         }
         if store.is_retired() {
