@@ -67,7 +67,7 @@ pub(crate) use inspect::Owner;
 pub(crate) use operator::written_row;
 pub use params::{Conflict, ParamTypes, Variables};
 pub use scope::{Item, Scope, ScopeColumn};
-pub(crate) use special::{held, is_held, quantified};
+pub(crate) use special::{Quantified, held, is_held};
 pub(crate) use store::Part;
 pub use subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
 pub(crate) use typename::bit_length;

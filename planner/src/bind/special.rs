@@ -9,7 +9,7 @@ use vicinity_storage::Catalog;
 use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
-use crate::call::{Callable, PgType, Typed, Volatility, call_expr};
+use crate::call::{Callable, PgType, Typed, Volatility, call_expr, callable_of};
 use crate::context::ExecContext;
 
 type Run = Box<dyn Fn(&ExecContext, &[Datum]) -> Result<Datum> + Send + Sync>;
@@ -220,8 +220,7 @@ pub(super) fn array_coerce(
     elem_oid: u32,
     name: String,
 ) -> Typed {
-    let detail =
-        crate::call::callable_of(&elem.expr).map(|(c, _)| c.identity()).unwrap_or_default();
+    let detail = callable_of(&elem.expr).map(|(c, _)| c.identity()).unwrap_or_default();
     let chain = chain_of(&elem.expr);
     Special::new("array_coerce", vec![value.ty], target, move |ctx, args| {
         let Datum::Array(array) = first(args) else { return Ok(Datum::Null) };
@@ -248,7 +247,7 @@ pub(super) fn array_coerce(
 fn chain_of(expr: &Expr) -> Vec<Arc<dyn Callable>> {
     let mut chain = Vec::new();
     let mut at = expr;
-    while let Some((call, args)) = crate::call::callable_of(at) {
+    while let Some((call, args)) = callable_of(at) {
         chain.push(call.clone());
         let Some(inner) = args.first() else { break };
         at = inner;
@@ -508,10 +507,24 @@ pub(super) fn array_op(
     Special { quantifies, ..comparison }.over(vec![left.expr, array.expr])
 }
 
-/// What `x op ANY (array)` compares by, and whether it is ANY and not ALL.
-pub(crate) fn quantified(callable: &dyn Callable) -> Option<(&dyn Callable, bool)> {
-    let special = callable.as_any().downcast_ref::<Special>()?;
-    special.quantifies.as_ref().map(|(call, any)| (&**call, *any))
+/// `value op ANY (array)`, or ALL.
+pub(crate) struct Quantified<'e> {
+    pub(crate) value: &'e Expr,
+    pub(crate) array: &'e Expr,
+    /// What compares the value with each element.
+    pub(crate) comparison: &'e dyn Callable,
+    /// ANY and not ALL.
+    pub(crate) any: bool,
+}
+
+impl Quantified<'_> {
+    /// The parts of such an expression.
+    pub(crate) fn of(expr: &Expr) -> Option<Quantified<'_>> {
+        let (callable, [value, array]) = callable_of(expr)? else { return None };
+        let special = callable.as_any().downcast_ref::<Special>()?;
+        let (comparison, any) = special.quantifies.as_ref()?;
+        Some(Quantified { value, array, comparison: &**comparison, any: *any })
+    }
 }
 
 const HELD: &str = "held";

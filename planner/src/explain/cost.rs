@@ -4,9 +4,9 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use vicinity_types::oid;
 
 use super::tree::PlanNode;
-use crate::bind::quantified;
+use crate::bind::Quantified;
 use crate::call::{PgType, callable_of};
-use crate::push::KeyValues;
+use crate::push::element_count;
 
 const RANDOM_PAGE: f64 = 4.0;
 const TUPLE: f64 = 0.01;
@@ -111,10 +111,9 @@ pub(super) fn distinct(rows: f64, unique: bool) -> f64 {
 
 /// The same of `x = ANY (array)` and `x <> ALL (array)`.
 fn among_elements(condition: &Expr) -> Option<f64> {
-    let (callable, [_, array]) = callable_of(condition)? else { return None };
-    let (compared, any) = quantified(&**callable)?;
-    let some = (EQUAL * KeyValues::Elements(array.clone()).count() as f64).min(1.0);
-    match (compared.operator()?.name, any) {
+    let Quantified { array, comparison, any, .. } = Quantified::of(condition)?;
+    let some = (EQUAL * element_count(array) as f64).min(1.0);
+    match (comparison.operator()?.name, any) {
         ("=", true) => Some(some),
         ("<>", false) => Some(1.0 - some),
         _ => None,

@@ -11,7 +11,7 @@ use vicinity_types::{Kind, Result};
 use super::computed::Computed;
 use super::spatial::SpatialFit;
 use super::spec::{AccessSpec, KeyBound, KeyValues};
-use crate::bind::quantified;
+use crate::bind::Quantified;
 use crate::call::{Callable, GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
@@ -122,11 +122,10 @@ fn comparable(callable: &dyn Callable) -> bool {
 
 /// The array that what a key is over is to be an element of.
 fn element_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<Expr> {
-    let (callable, [value, array]) = callable_of(expr)? else { return None };
-    let (compared, any) = quantified(&**callable)?;
+    let Quantified { value, array, comparison, any } = Quantified::of(expr)?;
     let found = any
-        && super::comparison(compared) == Some(Operator::Eq)
-        && comparable(compared)
+        && super::comparison(comparison) == Some(Operator::Eq)
+        && comparable(comparison)
         && key.is(source, value)
         && is_row_free(array);
     found.then(|| array.clone())

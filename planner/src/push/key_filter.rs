@@ -11,7 +11,7 @@ use super::access::{Fit, KeyOver, conjuncts, fit, is_row_free, stored};
 use super::comparison;
 use super::computed::Computed;
 use super::spec::{KeyBound, KeyValues};
-use crate::bind::{held, quantified};
+use crate::bind::{Quantified, held};
 use crate::call::{PgType, callable_of};
 use crate::df::source::StorageSource;
 use crate::partition::{asks_zone, is_family};
@@ -183,10 +183,9 @@ impl Reader<'_> {
 
     /// The array one value of which the first column is, or none of them.
     fn array(&self, part: &Expr) -> Option<(Expr, bool)> {
-        let (callable, [left, array]) = callable_of(part)? else { return None };
-        let (comparison, any) = quantified(&**callable)?;
+        let Quantified { value, array, comparison, any } = Quantified::of(part)?;
         let wanted = if any { "=" } else { "<>" };
-        let is = comparison.operator()?.name == wanted && self.column(left) == Some(0);
+        let is = comparison.operator()?.name == wanted && self.column(value) == Some(0);
         (is && is_row_free(array)).then(|| (array.clone(), any))
     }
 

@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Expr, Operator};
 
 use crate::call::Callable;
 pub use lower::lower;
-pub use spec::{AccessSpec, KeyBound, KeyValues, ScanNode, ScanSource, ScanSpec};
+pub use spec::{AccessSpec, KeyBound, KeyValues, ScanNode, ScanSource, ScanSpec, element_count};
 
 /// The order or equality that a btree operator stands for.
 fn comparison(callable: &dyn Callable) -> Option<Operator> {

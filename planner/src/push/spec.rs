@@ -82,13 +82,18 @@ impl KeyValues {
         }
     }
 
-    /// How many values; of an array so many as PostgreSQL takes one to have.
+    /// How many values.
     pub fn count(&self) -> usize {
         match self {
             KeyValues::Listed(values) => values.len(),
-            KeyValues::Elements(array) => elements(array).unwrap_or(10),
+            KeyValues::Elements(array) => element_count(array),
         }
     }
+}
+
+/// How many elements an array has, or so many as PostgreSQL takes one to have.
+pub fn element_count(array: &Expr) -> usize {
+    elements(array).unwrap_or(10)
 }
 
 /// How many elements an array has, if it says so.
