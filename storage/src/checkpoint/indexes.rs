@@ -33,7 +33,7 @@ use super::blocks::{Reader, Writer, damaged};
 use super::manifest::IndexFile;
 use crate::catalog::model::Persistence;
 use crate::disk::Disk;
-use crate::mvcc::pin;
+use crate::mvcc::{pin, rest_at};
 use crate::store::index::{Body, IndexStore};
 use crate::store::{Layout, Store};
 use crate::wal::reader::io_error;
@@ -51,8 +51,6 @@ const DUE_SHARE: u64 = 16;
 const QUICK: u64 = 10;
 /// Rows compared with an image by one thread at a time.
 const PART: u64 = 1 << 14;
-/// Rows between two looks at the epoch.
-const STEP: u64 = 512;
 
 /// A file, and what it is of.
 #[derive(Clone)]
@@ -236,9 +234,7 @@ fn entries_of_rows(store: &Store, index: &IndexStore, rows: u64) -> Result<u64> 
         let mut count = 0;
         let mut guard = pin();
         for row in part * PART..((part + 1) * PART).min(store.rows.end()) {
-            if row % STEP == 0 {
-                guard.repin();
-            }
+            rest_at(row, &mut guard);
             let head = store.rows.head(row, &guard)?.filter(|head| !head.is_tombstone());
             count += u64::from(head.is_some_and(|v| layout.raw(v.bytes(), column).is_some()));
         }
@@ -381,9 +377,7 @@ impl Rows<'_> {
         let mut scratch = Vec::new();
         let mut guard = pin();
         for row in ids {
-            if row % STEP == 0 {
-                guard.repin();
-            }
+            rest_at(row, &mut guard);
             if let Some(v) = self.store.rows.head(row, &guard)? {
                 self.index
                     .vector(&self.layout, v.bytes(), &mut scratch, |v| f(row, v))?

@@ -15,7 +15,6 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use vicinity_indexes::step_aside;
 use vicinity_types::{PgError, Result};
 
 use super::PART;
@@ -25,15 +24,13 @@ use crate::disk::Disk;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::rows::Rows;
 use crate::mvcc::version::NewVersion;
-use crate::mvcc::{RowId, Snapshot, pin};
+use crate::mvcc::{RowId, Snapshot, pin, rest_at};
 use crate::store::Store;
 use crate::txn::log::{put_varint, take_varint};
 use crate::wal::reader::io_error;
 
 const MAGIC: &[u8; 8] = b"VICROW\x01\x00";
 const HEADER: usize = 40;
-/// Rows between two looks at the epoch.
-const STEP: u64 = 512;
 
 /// The timestamp of what is read from a file.
 const READ: u64 = 0;
@@ -102,12 +99,7 @@ impl Source<'_> {
         let rows = &self.store.rows;
         let mut guard = pin();
         for row in part * PART..((part + 1) * PART).min(rows.end()) {
-            if row % STEP == 0 {
-                // Blocks of cold rows that were read.
-                guard.flush();
-                guard.repin();
-                step_aside();
-            }
+            rest_at(row, &mut guard);
             let head = rows.head(row, &guard)?;
             let Some(v) = self.snapshot.visible(head, self.clock, &guard) else { continue };
             if let Stamp::Committed(ts) = self.clock.resolve(v) {

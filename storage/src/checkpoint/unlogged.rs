@@ -10,7 +10,6 @@
 use std::io;
 use std::sync::Arc;
 
-use vicinity_indexes::step_aside;
 use vicinity_types::Result;
 
 use crate::catalog::model::Persistence;
@@ -18,7 +17,7 @@ use crate::database::Database;
 use crate::disk::{Disk, DiskFile};
 use crate::mvcc::clock::Clock;
 use crate::mvcc::rows::Rows;
-use crate::mvcc::{RowId, Snapshot, pin};
+use crate::mvcc::{RowId, Snapshot, pin, rest_at};
 use crate::recovery::{State, put_row};
 use crate::store::Store;
 use crate::txn::log::{put_varint, take_varint};
@@ -34,8 +33,6 @@ const HEADER: usize = MAGIC.len() + 8 + 4;
 const PIECE: usize = 256 << 10;
 /// The longest varint.
 const VARINT: usize = 10;
-/// Rows between two looks at the epoch.
-const STEP: u64 = 512;
 
 /// At a clean stop: the rows of unlogged tables, in one file that the next start takes and removes.
 pub(crate) fn keep_unlogged(db: &Database) -> Result<()> {
@@ -86,12 +83,7 @@ impl Writer {
         let mut guard = pin();
         let (mut rows, mut count) = (Vec::new(), 0);
         for row in 0..store.rows.end() {
-            if row % STEP == 0 {
-                // Blocks of cold rows that were read.
-                guard.flush();
-                guard.repin();
-                step_aside();
-            }
+            rest_at(row, &mut guard);
             let head = store.rows.head(row, &guard)?;
             let Some(v) = snapshot.visible(head, clock, &guard) else { continue };
             put_varint(&mut rows, row);

@@ -36,6 +36,7 @@ pub(crate) mod rows;
 pub(crate) mod version;
 
 use crossbeam_epoch::Guard;
+use vicinity_indexes::step_aside;
 
 use clock::{Clock, Stamp};
 use version::{UNCOMMITTED, VersionRef};
@@ -49,6 +50,21 @@ pub type Xid = u64;
 /// await, and not for long.
 pub fn pin() -> Guard {
     crossbeam_epoch::pin()
+}
+
+/// Rows that long work reads between two rests.
+const STEP: u64 = 512;
+
+/// Long work comes to a row: every so many of them it lets go of what its guard has kept (versions, blocks of cold rows
+/// that were read), and steps aside; whether it did.
+pub(crate) fn rest_at(row: RowId, guard: &mut Guard) -> bool {
+    let rests = row.is_multiple_of(STEP);
+    if rests {
+        guard.flush();
+        guard.repin();
+        step_aside();
+    }
+    rests
 }
 
 /// What a statement sees.

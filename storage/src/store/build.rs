@@ -32,7 +32,7 @@ use crate::catalog::model::{IndexDef, Object, Relation, RelationKind};
 use crate::database::Database;
 use crate::mvcc::clock::{Clock, Stamp};
 use crate::mvcc::place::OwnPlace;
-use crate::mvcc::{RowId, Snapshot, pin};
+use crate::mvcc::{RowId, Snapshot, pin, rest_at};
 use crate::table::Table;
 use crate::txn::Transaction;
 use crate::txn::relation_lock::RelationLock;
@@ -57,7 +57,7 @@ pub struct BuildInfo {
     pub progress: Arc<Progress>,
 }
 
-/// Rows between two looks at the epoch and the cancel flag.
+/// Rows between two reports of progress.
 const STEP: u64 = 512;
 /// Rows read by one thread at a time.
 const PART: u64 = 1 << 16;
@@ -186,8 +186,7 @@ impl Source<'_> {
     ) -> Result<()> {
         let mut guard = pin();
         for row in ids {
-            if row % STEP == 0 {
-                guard.repin();
+            if rest_at(row, &mut guard) {
                 self.progress.check()?;
             }
             let head = self.store.rows.head(row, &guard)?;
@@ -276,10 +275,7 @@ impl Source<'_> {
     fn add_older(&self, body: &Body) -> Result<()> {
         let mut guard = pin();
         for row in 0..self.end {
-            if row % STEP == 0 {
-                guard.repin();
-                step_aside();
-            }
+            rest_at(row, &mut guard);
             let Some(head) = self.store.rows.head(row, &guard)? else { continue };
             let shown = self.snapshot.visible(Some(head), self.clock, &guard);
             let mut at = Some(head);
