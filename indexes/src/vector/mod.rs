@@ -81,7 +81,7 @@ pub trait CandidateStream: Send {
     fn pages(&self) -> u64;
 }
 
-/// What counts as a page where bytes are read one after the other.
+/// What counts as a page where bytes are read one after the other; clients take sizes to come in such.
 pub const PAGE: u64 = 8192;
 
 /// A vector index. All calls may run at once from many threads.

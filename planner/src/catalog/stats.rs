@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{Relation, fixed};
-use vicinity_storage::{LockInfo, LockTarget};
+use vicinity_storage::{LockInfo, LockTarget, PAGE};
 use vicinity_types::{Datum, Oid, Result, oid};
 
 use super::row::{Rows, array, flag, id, int4, int8, optional_text, text};
@@ -13,9 +13,6 @@ use crate::activity::Doing;
 use crate::advisory::Listed;
 use crate::authority;
 use crate::context::ExecContext;
-
-/// The bytes of a buffer.
-const BLOCK: u64 = 8192;
 
 pub(super) fn rows_of(name: &str) -> Option<RowsFn> {
     Some(match name {
@@ -230,7 +227,7 @@ fn checkpoints(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
         ("checkpoints_req", int8(figures.requested)),
         ("checkpoint_write_time", Datum::Float8(figures.time.as_secs_f64() * 1000.0)),
         ("checkpoint_sync_time", Datum::Float8(0.0)),
-        ("buffers_checkpoint", int8(figures.written.div_ceil(BLOCK))),
+        ("buffers_checkpoint", int8(figures.written.div_ceil(PAGE))),
         ("buffers_clean", int8(0)),
         ("maxwritten_clean", int8(0)),
         ("buffers_backend", int8(0)),

@@ -1,5 +1,6 @@
 //! Sizes of relations and of the database.
 
+use vicinity_storage::PAGE;
 use vicinity_types::{Datum, Oid, Result};
 
 use super::{CatalogFn, oid_at, text_at};
@@ -16,9 +17,6 @@ pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
         _ => return None,
     })
 }
-
-/// What clients take to be the unit that sizes come in.
-const PAGE: u64 = 8192;
 
 /// Bytes of a table's rows or of one index, in whole pages.
 fn bytes(ctx: &ExecContext, oid: Oid) -> Result<u64> {
