@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
-use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Oid, PgError, Result, oid};
 use vicinity_wire::backend::Session;
 use vicinity_wire::startup::Startup;
 use vicinity_wire::{
@@ -35,10 +35,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let Err(e) = serve(args.listen, args.workers, |at| println!("canned answers on {at}"));
     Err(failed(e))
-}
-
-fn failed(e: io::Error) -> PgError {
-    PgError::new(SqlState::IO_ERROR, e.to_string())
 }
 
 /// Serves on a free port of this machine as long as the process lives.

@@ -14,8 +14,9 @@ use vicinity_storage::catalog::model::IndexMethod;
 use vicinity_storage::{Access, Database, Isolation, Options, Progress, pin};
 use vicinity_types::array::Array;
 use vicinity_types::geo::Point;
-use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Oid, PgError, Result, oid};
 
+use crate::couriers::failed;
 use crate::storage_rows::{index, table};
 
 /// Options of `bench restart`.
@@ -54,10 +55,6 @@ const COURIERS: Oid = 20_100;
 const HNSW: Oid = VECTORS + 2;
 const IVFFLAT: Oid = VECTORS + 3;
 const POSITIONS: Oid = COURIERS + 2;
-
-fn failed(what: impl std::fmt::Display) -> PgError {
-    PgError::new(SqlState::IO_ERROR, what.to_string())
-}
 
 /// Runs the bench.
 pub fn run(args: &Args) -> Result<()> {

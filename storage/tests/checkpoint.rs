@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use common::*;
 use parking_lot::Mutex;
@@ -39,7 +40,8 @@ fn the_log_before_a_checkpoint_goes() {
     assert!(segments(&disk) > 2);
     let done = db.checkpoint().unwrap();
     assert_eq!(done.number, 1);
-    assert!(done.written > 0 && done.segments > 0);
+    assert!(done.written > 0 && done.segments > 0 && done.syncing > Duration::ZERO);
+    assert_eq!(db.checkpoint_figures().syncing, done.syncing);
     assert_eq!(segments(&disk), 1);
     add(&db, 10_000..10_010, 1);
     let before = seen(&db);

@@ -64,7 +64,7 @@ pub(crate) fn parse(labels: &[Label], name: &str, text: &str, io: &Io<'_>) -> Re
 /// A label that may not stay: an index that holds it could not be made sense of.
 pub fn unsafe_use(label: &str, name: &str) -> PgError {
     PgError::new(
-        SqlState(*b"55P04"),
+        SqlState::UNSAFE_NEW_ENUM_VALUE_USAGE,
         format!("unsafe use of new value \"{label}\" of enum type {name}"),
     )
     .hint("New enum values must be committed before they can be used.")

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vicinity_storage::catalog::model::{Relation, fixed};
 use vicinity_storage::{LockInfo, LockTarget, PAGE};
@@ -225,8 +226,8 @@ fn checkpoints(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
     rows.push([
         ("checkpoints_timed", int8(figures.timed)),
         ("checkpoints_req", int8(figures.requested)),
-        ("checkpoint_write_time", Datum::Float8(figures.time.as_secs_f64() * 1000.0)),
-        ("checkpoint_sync_time", Datum::Float8(0.0)),
+        ("checkpoint_write_time", milliseconds(figures.writing)),
+        ("checkpoint_sync_time", milliseconds(figures.syncing)),
         ("buffers_checkpoint", int8(figures.written.div_ceil(PAGE))),
         ("buffers_clean", int8(0)),
         ("maxwritten_clean", int8(0)),
@@ -238,7 +239,11 @@ fn checkpoints(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
     rows.done()
 }
 
-/// `pg_stat_wal`: each write lasts when it is done.
+fn milliseconds(time: Duration) -> Datum {
+    Datum::Float8(time.as_secs_f64() * 1000.0)
+}
+
+/// `pg_stat_wal`: each write lasts when it is done. How long that took nobody measures (`track_wal_io_timing` is off).
 fn log(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     let figures = ctx.engine.db.wal().figures();

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use vicinity_indexes::step_aside;
 use vicinity_types::{PgError, Result, SqlState};
@@ -13,6 +15,36 @@ use crate::wal::record::take;
 const BLOCK_HEADER: usize = 8;
 /// A block is written when it is this long.
 const BLOCK: usize = 256 << 10;
+
+/// How a checkpoint makes its files last.
+pub(super) struct Syncs {
+    wanted: bool,
+    nanoseconds: AtomicU64,
+}
+
+impl Syncs {
+    /// None are made if they are not `wanted`.
+    pub(super) fn new(wanted: bool) -> Syncs {
+        Syncs { wanted, nanoseconds: AtomicU64::new(0) }
+    }
+
+    /// Makes one.
+    pub(super) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if !self.wanted {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let outcome = sync();
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(took, Ordering::Relaxed);
+        outcome
+    }
+
+    /// How long they took.
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+}
 
 /// Puts bytes into blocks.
 pub(super) struct Writer {
@@ -56,12 +88,10 @@ impl Writer {
         Ok(())
     }
 
-    /// The file's length. It lasts if `sync`, but for its name.
-    pub(super) fn end(mut self, sync: bool) -> io::Result<u64> {
+    /// The file's length. It lasts, but for its name, if files do.
+    pub(super) fn end(mut self, syncs: &Syncs) -> io::Result<u64> {
         self.flush_block()?;
-        if sync {
-            self.file.sync()?;
-        }
+        syncs.run(|| self.file.sync())?;
         Ok(self.at)
     }
 }

@@ -29,7 +29,7 @@ use vicinity_indexes::options::MethodOptions;
 use vicinity_indexes::{Boxes, Btree, Hnsw, Ivfflat, Points, RowId, RowVectors, VectorIndex};
 use vicinity_types::{Kind, Oid, Result, SqlState};
 
-use super::blocks::{Reader, Writer, damaged};
+use super::blocks::{Reader, Syncs, Writer, damaged};
 use super::manifest::IndexFile;
 use crate::catalog::model::Persistence;
 use crate::disk::Disk;
@@ -74,8 +74,8 @@ pub(super) struct Moment<'a> {
     pub(super) disk: &'a dyn Disk,
     /// The checkpoint.
     pub(super) number: u64,
-    /// Whether files are synced.
-    pub(super) sync: bool,
+    /// How they are made to last.
+    pub(super) syncs: &'a Syncs,
     /// Indexes of fewer entries have none.
     pub(super) least: u64,
     /// Whether a commit touched a storage since the last one.
@@ -284,7 +284,7 @@ fn write(
             Body::Unbuilt | Body::Building(_) => return Ok(None),
         };
         if let Some(entries) = entries.map_err(failed)? {
-            let bytes = out.end(moment.sync).map_err(failed)?;
+            let bytes = out.end(moment.syncs).map_err(failed)?;
             let file = IndexFile { bytes, ..file };
             return Ok(Some((Image { file, of }, entries as u64)));
         }

@@ -88,6 +88,7 @@ use crate::disk::Disk;
 use crate::store::Store;
 use crate::wal::reader::{self, io_error};
 use crate::wal::{self, Lsn};
+use blocks::Syncs;
 use cut::Cut;
 use indexes::{Images, Moment};
 use manifest::{Manifest, Part};
@@ -113,6 +114,8 @@ pub struct CheckpointInfo {
     pub kept: usize,
     /// Segments of the log removed.
     pub segments: usize,
+    /// How long making its files last took.
+    pub syncing: Duration,
 }
 
 /// All checkpoints since the database was opened.
@@ -122,8 +125,10 @@ pub struct CheckpointFigures {
     pub timed: u64,
     /// All others: asked for, or made because the log had grown.
     pub requested: u64,
-    /// How long they took.
-    pub time: Duration,
+    /// How long they took, but for making their files last.
+    pub writing: Duration,
+    /// How long that took.
+    pub syncing: Duration,
     /// Bytes of image files written.
     pub written: u64,
 }
@@ -200,7 +205,8 @@ impl Database {
         }
         let mut figures = self.checkpoints.figures.lock();
         *(if timed { &mut figures.timed } else { &mut figures.requested }) += 1;
-        figures.time += began.elapsed();
+        figures.writing += began.elapsed().saturating_sub(info.syncing);
+        figures.syncing += info.syncing;
         figures.written += info.written;
     }
 
@@ -230,7 +236,8 @@ impl Database {
             return Ok(CheckpointInfo::default());
         }
         state.number += 1;
-        let run = Run { db: self, disk: self.disk.as_ref(), number: state.number, ending };
+        let syncs = Syncs::new(self.options.sync);
+        let run = Run { db: self, disk: self.disk.as_ref(), number: state.number, ending, syncs };
         let changed = cut.changed.clone();
         let outcome = run.make(&mut state, cut, sequences);
         if outcome.is_err() {
@@ -252,6 +259,7 @@ struct Run<'a> {
     disk: &'a dyn Disk,
     number: u64,
     ending: bool,
+    syncs: Syncs,
 }
 
 impl Run<'_> {
@@ -290,7 +298,8 @@ impl Run<'_> {
         tracing::info!(
             "checkpoint {number}: {written} bytes written, {kept} files kept, {segments} segments of the log removed"
         );
-        Ok(CheckpointInfo { number, replay, written, kept, segments })
+        let syncing = self.syncs.time();
+        Ok(CheckpointInfo { number, replay, written, kept, segments, syncing })
     }
 
     /// Writes the files of an image; they last, and so does the log up to where it knows of it.
@@ -317,15 +326,17 @@ impl Run<'_> {
         let moment = Moment {
             disk: self.disk,
             number: self.number,
-            sync: self.db.options.sync,
+            syncs: &self.syncs,
             least: self.db.options.index_image_entries,
             is_changed: &|store| cut.is_changed(store),
             rows: &|store| parts.get(&store.id).map_or(0, Parts::rows),
             is_still: &|| self.ending && cut.is_present(self.db),
         };
         let images = state.indexes.update(&kept, &moment, made)?;
-        if !made.is_empty() && self.db.options.sync {
-            self.disk.sync_dir(DIR).map_err(|e| io_error("sync the directory of images", &e))?;
+        if !made.is_empty() {
+            self.syncs
+                .run(|| self.disk.sync_dir(DIR))
+                .map_err(|e| io_error("sync the directory of images", &e))?;
         }
         self.db.wal.wait_durable(self.db.wal.end())?;
         let mut listed: Vec<Part> = parts.values().flat_map(Parts::files).collect();
@@ -367,7 +378,7 @@ impl Run<'_> {
             }
             let file = Part { storage: store.id, part, file: self.number, bytes: 0, rows: 0 };
             made.push(file.path());
-            let file = source.write(self.disk, file, self.db.options.sync)?;
+            let file = source.write(self.disk, file, &self.syncs)?;
             now.push(rows::Image { file, ts: source.snapshot.ts });
         }
         Ok(now)

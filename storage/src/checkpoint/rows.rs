@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use vicinity_types::{PgError, Result};
 
 use super::PART;
-use super::blocks::{self, Reader, Writer};
+use super::blocks::{self, Reader, Syncs, Writer};
 use super::manifest::Part;
 use crate::disk::Disk;
 use crate::mvcc::clock::{Clock, Stamp};
@@ -120,8 +120,8 @@ impl Source<'_> {
         found
     }
 
-    /// Writes a part's file; it lasts if `sync`, but for its name.
-    pub(super) fn write(&self, disk: &dyn Disk, part: Part, sync: bool) -> Result<Part> {
+    /// Writes a part's file; it lasts, but for its name, if files do.
+    pub(super) fn write(&self, disk: &dyn Disk, part: Part, syncs: &Syncs) -> Result<Part> {
         let path = part.path();
         let failed = |e: std::io::Error| io_error(&format!("write \"{path}\""), &e);
         let mut out = Writer::create(disk, &path, &header(&part)).map_err(failed)?;
@@ -135,7 +135,7 @@ impl Source<'_> {
             rows += 1;
             Ok(())
         })?;
-        let bytes = out.end(sync).map_err(failed)?;
+        let bytes = out.end(syncs).map_err(failed)?;
         Ok(Part { bytes, rows, ..part })
     }
 }

@@ -102,11 +102,10 @@ impl Transaction {
             ));
         };
         self.lock_for(&object, true)?;
-        if let Key::Schema(oid) = key {
-            self.lock_object(ObjectKind::Schema, oid)?;
-        }
-        if let Key::Role(oid) = key {
-            self.lock_object(ObjectKind::Role, oid)?;
+        match key {
+            Key::Schema(oid) => self.lock_object(ObjectKind::Schema, oid)?,
+            Key::Role(oid) => self.lock_object(ObjectKind::Role, oid)?,
+            _ => {}
         }
         self.assign_xid()?;
         let mut guard = self.inner.lock();

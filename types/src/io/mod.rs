@@ -50,7 +50,8 @@ pub fn text_in(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
 fn text_value(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
     Ok(match ty {
         oid::BOOL => Datum::Bool(
-            scalar::parse_bool(text).ok_or_else(|| PgError::invalid_input("boolean", text))?,
+            scalar::parse_bool(text.trim_matches(is_space))
+                .ok_or_else(|| PgError::invalid_input("boolean", text))?,
         ),
         oid::INT2 => Datum::Int2(scalar::parse_int(text, "smallint")?),
         oid::INT4 => Datum::Int4(scalar::parse_int(text, "integer")?),

@@ -9,7 +9,7 @@ use crate::oid;
 
 /// Reads a boolean: any unambiguous start of true, false, yes, no, on, off; 1 or 0.
 pub fn parse_bool(text: &str) -> Option<bool> {
-    let word = text.trim_matches(is_space).to_ascii_lowercase();
+    let word = text.to_ascii_lowercase();
     let starts = |full: &str, least: usize| word.len() >= least && full.starts_with(&word);
     match word.as_str() {
         "1" => Some(true),

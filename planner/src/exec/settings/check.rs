@@ -1,9 +1,10 @@
 //! Settings whose text must make sense: zones, date styles, encodings, search paths.
 
+use vicinity_types::io::scalar::parse_bool;
 use vicinity_types::io::{ByteaOutput, DateFormat, DateOrder, DateStyle, IntervalStyle};
 use vicinity_types::{PgError, Result, SqlState, Zone};
 
-use super::value::{invalid_value, parse_bool};
+use super::value::invalid_value;
 
 /// Checks a text setting and gives its canonical form. `previous` is the value in force.
 pub(super) fn checked(name: &'static str, value: String, previous: &str) -> Result<String> {

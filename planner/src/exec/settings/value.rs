@@ -1,5 +1,6 @@
 //! Reading and printing setting values: units, ranges, words, in PostgreSQL's words where it goes wrong.
 
+use vicinity_types::io::scalar::parse_bool;
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::table::{Setting, SettingKind};
@@ -80,19 +81,6 @@ fn out_of_range(setting: &Setting, name: &str, value: &str) -> PgError {
     invalid(format!(
         "{value}{unit} is outside the valid range for parameter \"{name}\" ({min} .. {max})"
     ))
-}
-
-/// `on`, `off`, `true`, `false`, `yes`, `no`, `1`, `0` and their unique beginnings.
-pub(super) fn parse_bool(value: &str) -> Option<bool> {
-    let value = value.to_ascii_lowercase();
-    let begins = |word: &str, least: usize| value.len() >= least && word.starts_with(&value);
-    if begins("true", 1) || begins("yes", 1) || value == "on" || value == "1" {
-        Some(true)
-    } else if begins("false", 1) || begins("no", 1) || begins("off", 2) || value == "0" {
-        Some(false)
-    } else {
-        None
-    }
 }
 
 /// Words an enum takes besides those it lists.
