@@ -20,6 +20,8 @@ use vicinity_wire::{
     Threads, Values, encode,
 };
 
+use crate::couriers::failed;
+
 /// `bench ceiling`
 #[derive(clap::Args)]
 pub struct Args {

@@ -1,5 +1,6 @@
 //! Advisory locks: numbers that applications lock, which mean nothing to the server.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -184,7 +185,20 @@ impl Advisory {
         }
     }
 
-    /// The session's transaction ends.
+    /// A session's transaction has ended: its locks go, or have an heir.
+    #[inline]
+    pub fn leave(&self, session: &SessionState, heir: Option<i32>) {
+        if !session.locks_advisory.load(Ordering::Relaxed) {
+            return;
+        }
+        session.advisory.lock().clear();
+        match heir {
+            Some(heir) => self.hand_over(session.pid(), heir),
+            None => self.end_transaction(session.pid()),
+        }
+    }
+
+    /// A prepared transaction has ended.
     pub fn end_transaction(&self, pid: i32) {
         self.release(pid, |hold| hold.transaction = 0);
     }
@@ -224,7 +238,7 @@ impl Advisory {
     }
 
     /// The locks of a session's transaction are somebody else's from now on.
-    pub fn hand_over(&self, pid: i32, to: i32) {
+    fn hand_over(&self, pid: i32, to: i32) {
         let mut held = self.held.lock();
         let own = |h: &&mut Hold| h.pid == pid && h.transaction > 0;
         held.values_mut().flatten().filter(own).for_each(|hold| hold.pid = to);

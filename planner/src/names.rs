@@ -375,7 +375,7 @@ impl TypeNames for SessionNames<'_> {
     }
 
     fn is_new_label(&self, label: Oid) -> bool {
-        self.session.is_new_label(label)
+        self.session.deferred().is_new_label(label)
     }
 
     fn now(&self) -> i64 {

@@ -86,9 +86,6 @@ pub struct SessionState {
     pub activity: Activity,
     /// It has asked for an advisory lock.
     pub locks_advisory: AtomicBool,
-    /// Labels that the transaction has added to enums, and whether there are any.
-    new_labels: Mutex<Vec<Oid>>,
-    has_new_labels: AtomicBool,
     /// Advisory locks of the transaction in the order taken, with whether they are shared.
     pub(crate) advisory: Mutex<Vec<(advisory::Key, bool)>>,
     statements: Mutex<NamedStatements>,
@@ -100,7 +97,7 @@ pub struct SessionState {
     epoch: Instant,
     /// The session's temporary schema, 0 before it has one.
     temp_schema: AtomicU32,
-    /// Checks and triggers that wait for the commit.
+    /// Checks and triggers that wait for the commit, and what may not be used before it.
     deferred: Mutex<Arc<Deferred>>,
     /// Temporary tables with ON COMMIT DROP or DELETE ROWS.
     on_commit: Mutex<Vec<Oid>>,
@@ -144,8 +141,6 @@ impl SessionState {
             wake: Mutex::default(),
             activity: Activity::default(),
             locks_advisory: AtomicBool::default(),
-            new_labels: Mutex::default(),
-            has_new_labels: AtomicBool::default(),
             advisory: Mutex::default(),
             statements: Mutex::default(),
             portals: Mutex::default(),
@@ -623,25 +618,6 @@ impl SessionState {
     /// Whether some do.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.lock().is_empty()
-    }
-
-    /// A label was added to an enum.
-    pub(crate) fn add_new_label(&self, label: Oid) {
-        self.new_labels.lock().push(label);
-        self.has_new_labels.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a label is one of those.
-    pub(crate) fn is_new_label(&self, label: Oid) -> bool {
-        self.has_new_labels.load(Ordering::Relaxed) && self.new_labels.lock().contains(&label)
-    }
-
-    /// The transaction has ended.
-    pub(crate) fn forget_new_labels(&self) {
-        if self.has_new_labels.load(Ordering::Relaxed) {
-            self.has_new_labels.store(false, Ordering::Relaxed);
-            self.new_labels.lock().clear();
-        }
     }
 
     /// How many advisory locks the transaction has taken, to go back to.

@@ -45,17 +45,17 @@ impl Surroundings<'_> {
     pub(super) fn commit(&self, txn: &Arc<Transaction>) -> Result<Option<Lsn>> {
         txn.set_synchronous(self.state.is_synchronous());
         let held = self.end_portals();
-        self.end_advisory();
         let checked = held.and_then(|()| self.before_commit(txn));
         self.state.forget_deferred();
-        self.state.forget_new_labels();
-        match checked.and_then(|()| txn.commit()) {
+        let committed = checked.and_then(|()| txn.commit()).inspect_err(|_| txn.rollback());
+        // Whoever waited for one is to see what was done under it.
+        self.engine.advisory.leave(self.state, None);
+        match committed {
             Ok(ticket) => {
                 self.state.commit_settings();
                 Ok(ticket.lsn)
             }
             Err(e) => {
-                txn.rollback();
                 self.state.rollback_settings();
                 Err(e)
             }
@@ -65,20 +65,11 @@ impl Surroundings<'_> {
     pub(super) fn abort(&self, txn: Option<&Transaction>) {
         self.state.portals().end();
         self.state.forget_deferred();
-        self.state.forget_new_labels();
-        self.end_advisory();
         if let Some(txn) = txn {
             txn.rollback();
         }
+        self.engine.advisory.leave(self.state, None);
         self.state.rollback_settings();
-    }
-
-    /// Advisory locks of the transaction go with it.
-    pub(super) fn end_advisory(&self) {
-        if self.state.locks_advisory.load(Ordering::Relaxed) {
-            self.state.advisory.lock().clear();
-            self.engine.advisory.end_transaction(self.state.pid());
-        }
     }
 
     /// Cursors WITH HOLD read what the transaction lets them see; all others end.

@@ -73,18 +73,16 @@ impl Surroundings<'_> {
         let outcome = self.try_prepare(txn, name);
         self.state.portals().end();
         self.state.forget_deferred();
-        self.state.forget_new_labels();
         match outcome {
             Ok(()) => {
-                let xid = txn.xid().unwrap_or(0);
-                self.state.advisory.lock().clear();
-                self.engine.advisory.hand_over(self.state.pid(), Advisory::of_prepared(xid));
+                let heir = Advisory::of_prepared(txn.xid().unwrap_or(0));
+                self.engine.advisory.leave(self.state, Some(heir));
                 self.state.commit_settings();
                 Ok(())
             }
             Err(e) => {
-                self.end_advisory();
                 txn.rollback();
+                self.engine.advisory.leave(self.state, None);
                 self.state.rollback_settings();
                 Err(e)
             }

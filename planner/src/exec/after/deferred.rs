@@ -47,12 +47,14 @@ impl Waiting {
     }
 }
 
-/// What waits in a session's transaction, and what SET CONSTRAINTS said.
+/// What waits for the commit of a session's transaction, and what SET CONSTRAINTS said.
 #[derive(Clone, Default)]
 pub(crate) struct Deferred {
     waiting: Vec<Arc<Waiting>>,
     all: Option<bool>,
     named: Vec<(Oid, bool)>,
+    /// Labels that were added to enums: nobody uses them before the commit.
+    labels: Vec<Oid>,
 }
 
 impl Deferred {
@@ -76,9 +78,22 @@ impl Deferred {
         })
     }
 
+    /// A label was added to an enum.
+    pub(crate) fn add_label(&mut self, label: Oid) {
+        self.labels.push(label);
+    }
+
+    /// Whether a label is one of those.
+    pub(crate) fn is_new_label(&self, label: Oid) -> bool {
+        self.labels.contains(&label)
+    }
+
     /// Whether nothing waits or was said.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.waiting.is_empty() && self.all.is_none() && self.named.is_empty()
+        self.waiting.is_empty()
+            && self.all.is_none()
+            && self.named.is_empty()
+            && self.labels.is_empty()
     }
 }
 

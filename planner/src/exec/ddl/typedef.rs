@@ -176,9 +176,9 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterType) -> Result<Outcome> {
             let (before, after) = labels.split_at(at);
             let place =
                 place_between(before.last().map(|l| l.place), after.first().map(|l| l.place));
-            let made = [new_label(ctx, place, &label)?];
-            made.iter().for_each(|label| ctx.session.add_new_label(label.oid));
-            *labels = [before, &made, after].concat().into();
+            let made = new_label(ctx, place, &label)?;
+            Arc::make_mut(&mut *ctx.session.deferred()).add_label(made.oid);
+            *labels = [before, &[made], after].concat().into();
         }
         AlterTypeOperation::RenameValue(rename) => {
             let TypeKind::Enum { labels } = &mut next.kind else { return Err(not_enum(&shown)) };
