@@ -380,6 +380,7 @@ pub fn rows(
             Ok(0)
         }
         Kind::Utility => {
+            utility::check_place(&statement.parsed.stmt, true, false)?;
             locking::hold(&ctx.session, &ctx.txn, &statement.parsed.stmt)?;
             let outcome = utility::run(&ctx.next_statement(), &statement.parsed.stmt, true)?;
             for row in outcome.rows.map(|r| r.rows).unwrap_or_default() {

@@ -437,6 +437,9 @@ impl Session {
         match &prepared.kind {
             Kind::Transaction => return self.transaction_control(&prepared.parsed.stmt),
             Kind::Session => return self.session_statement(&prepared.parsed, params),
+            Kind::Utility => {
+                utility::check_place(&prepared.parsed.stmt, self.in_block(), in_pipeline)?;
+            }
             _ => {}
         }
         let (ctx, again) = self.locked_context(prepared, &params)?;
@@ -484,10 +487,6 @@ impl Session {
             }
             _ => {
                 let stmt = &prepared.parsed.stmt;
-                if let Some(what) = utility::alone(stmt).filter(|_| in_pipeline && !self.in_block())
-                {
-                    return Err(transaction::refuse_pipeline(what));
-                }
                 let done = match stmt.as_ref() {
                     Statement::Do { .. } => {
                         self.ending_transactions(&ctx, |t| utility::run_do(&ctx, stmt, t))?
@@ -558,8 +557,8 @@ impl Session {
                 self.engine.advisory.rollback_to(&self.state, savepoint.advisory);
             }
             None => {
-                self.surroundings().end_advisory();
                 txn.rollback();
+                self.engine.advisory.leave(&self.state, None);
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::ddl::{
     object, owned, role, schema, sequence, session_defaults, table, trigger, typedef, view,
 };
 use super::outcome::{Outcome, done};
-use super::{after, alter, cursor, maintenance, name, read_only, rights, set};
+use super::{after, alter, cursor, maintenance, name, read_only, rights, set, transaction};
 use crate::context::ExecContext;
 use crate::session::Transactions;
 use crate::sql::{AlterAction, DetachKind, Statement};
@@ -16,9 +16,6 @@ use crate::sql::{AlterAction, DetachKind, Statement};
 /// Runs a statement that is neither a query nor a write nor the session's own business (transaction
 /// control, prepared statements, cursors). `in_block` is whether a transaction block is open.
 pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcome> {
-    if let Some(what) = alone(stmt).filter(|_| in_block) {
-        return Err(super::transaction::refuse_block(what));
-    }
     read_only::check(ctx, stmt)?;
     rights::check(ctx, stmt)?;
     match stmt {
@@ -156,12 +153,7 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
             comment::run(ctx, object_type, object_name, text.as_deref())
         }
         Ast::Truncate(t) => maintenance::truncate(ctx, t),
-        Ast::Lock(l) => {
-            if !in_block {
-                return Err(super::transaction::needs_block("LOCK TABLE"));
-            }
-            maintenance::lock(ctx, l)
-        }
+        Ast::Lock(l) => maintenance::lock(ctx, l),
         Ast::Set(s) => set::set(ctx, s, in_block),
         Ast::Reset(r) => set::reset(ctx, &r.reset),
         Ast::ShowVariable { variable } => set::show(&ctx.session, variable),
@@ -173,8 +165,21 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
     }
 }
 
+/// An error for a statement that must be a transaction of its own and is none, or must be a part of one. It is asked
+/// before the statement waits for anything.
+pub(crate) fn check_place(stmt: &Statement, in_block: bool, in_pipeline: bool) -> Result<()> {
+    match (stmt, alone(stmt)) {
+        (_, Some(what)) if in_block => Err(transaction::refuse_block(what)),
+        (_, Some(what)) if in_pipeline => Err(transaction::refuse_pipeline(what)),
+        (Statement::Sql(stmt), _) if !in_block && matches!(**stmt, Ast::Lock(_)) => {
+            Err(transaction::needs_block("LOCK TABLE"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a statement is called that must be a transaction of its own.
-pub(crate) fn alone(stmt: &Statement) -> Option<&'static str> {
+fn alone(stmt: &Statement) -> Option<&'static str> {
     let detaches =
         |action: &AlterAction| matches!(action, AlterAction::Detach(_, DetachKind::Concurrently));
     match stmt {
