@@ -97,6 +97,12 @@ impl Statement {
         }
     }
 
+    /// Whether it is a query that reads a relation.
+    pub(crate) fn reads(&self, relation: Oid) -> bool {
+        let Kind::Query(plan) = &self.kind else { return false };
+        plan.uses().list().iter().any(|u| u.relation == relation)
+    }
+
     /// Locks the relations it uses; `false` if their definitions are no longer those it was planned
     /// for.
     pub fn hold(&self, ctx: &ExecContext) -> Result<bool> {

@@ -17,6 +17,7 @@ use crate::advisory;
 use crate::authority;
 use crate::exec::after::Deferred;
 use crate::exec::settings::Settings;
+use crate::inner;
 use crate::names;
 use crate::news::News;
 use crate::portal::Portals;
@@ -90,6 +91,8 @@ pub struct SessionState {
     pub(crate) advisory: Mutex<Vec<(advisory::Key, bool)>>,
     statements: Mutex<NamedStatements>,
     portals: Mutex<Portals>,
+    /// Queries of functions whose rows are being gone through.
+    queries: Mutex<Vec<Arc<inner::Statement>>>,
     cancel: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
     /// When the running statement times out: microseconds after `epoch`, 0 for never.
@@ -144,6 +147,7 @@ impl SessionState {
             advisory: Mutex::default(),
             statements: Mutex::default(),
             portals: Mutex::default(),
+            queries: Mutex::default(),
             cancel: Arc::default(),
             terminate: Arc::default(),
             deadline: AtomicI64::new(0),
@@ -620,6 +624,17 @@ impl SessionState {
         !self.deferred.lock().is_empty()
     }
 
+    /// A function goes through the rows of a query, until what this gives is dropped.
+    pub(crate) fn open_query(&self, query: Arc<inner::Statement>) -> OpenQuery<'_> {
+        self.queries.lock().push(query.clone());
+        OpenQuery { session: self, query }
+    }
+
+    /// Whether such a query reads one of these relations.
+    pub(crate) fn is_queried(&self, relations: &[Oid]) -> bool {
+        self.queries.lock().iter().any(|q| relations.iter().any(|oid| q.reads(*oid)))
+    }
+
     /// How many advisory locks the transaction has taken, to go back to.
     pub(crate) fn advisory_taken(&self) -> usize {
         if self.locks_advisory.load(Ordering::Relaxed) { self.advisory.lock().len() } else { 0 }
@@ -694,6 +709,21 @@ impl Drop for Acting<'_> {
         if let Some((user, path)) = self.before.take() {
             self.session.current_user.store(user);
             self.session.path.store(path);
+        }
+    }
+}
+
+/// A query of a function that is open.
+pub(crate) struct OpenQuery<'s> {
+    session: &'s SessionState,
+    query: Arc<inner::Statement>,
+}
+
+impl Drop for OpenQuery<'_> {
+    fn drop(&mut self) {
+        let mut queries = self.session.queries.lock();
+        if let Some(at) = queries.iter().rposition(|q| Arc::ptr_eq(q, &self.query)) {
+            queries.remove(at);
         }
     }
 }

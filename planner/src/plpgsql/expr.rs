@@ -519,6 +519,7 @@ pub(super) fn for_each<'i>(
     let names: Arc<[String]> = statement.columns().iter().map(|c| c.name.clone()).collect();
     let types: Arc<[PgType]> = statement.columns().iter().map(|c| c.ty).collect();
     let ctx = me.ctx.clone();
+    let _open = ctx.session.open_query(statement.clone());
     inner::rows(&ctx, &statement, values, &mut |values| {
         let (names, types) = (names.clone(), types.clone());
         f(me, Row { type_oid: oid::RECORD, names, types, values })

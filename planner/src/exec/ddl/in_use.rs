@@ -1,4 +1,4 @@
-//! Relations that the session itself uses: no definition changes under an open cursor, or under what waits for the end
+//! Relations that the session itself uses: no definition changes under an open cursor or loop, or under what waits for the end
 //! of the transaction.
 
 use vicinity_storage::catalog::model::Relation;
@@ -6,7 +6,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use crate::context::ExecContext;
 
-/// An error (55006) if an open cursor reads a relation, or a trigger or a foreign key has yet to look at its rows.
+/// An error (55006) if an open cursor or loop reads a relation, or a trigger or a foreign key has yet to look at its rows.
 /// `what`: the statement.
 pub(crate) fn check(ctx: &ExecContext, relation: &Relation, what: &str) -> Result<()> {
     let refuse = |why: &str| {
@@ -14,16 +14,14 @@ pub(crate) fn check(ctx: &ExecContext, relation: &Relation, what: &str) -> Resul
         Err(PgError::new(SqlState::OBJECT_IN_USE, text))
     };
     let table = relation.index().map_or(relation.oid, |i| i.table);
+    let family = above(ctx, table);
+    // Those that run now cannot be looked at: they run this statement.
+    let reads = |portal: &crate::portal::Handle| {
+        portal.try_lock().is_some_and(|p| family.iter().any(|oid| p.reads(*oid)))
+    };
     let open = ctx.session.portals().all();
-    if !open.is_empty() {
-        let family = above(ctx, table);
-        // Those that run now cannot be looked at: they run this statement.
-        let reads = |portal: &crate::portal::Handle| {
-            portal.try_lock().is_some_and(|p| family.iter().any(|oid| p.reads(*oid)))
-        };
-        if open.iter().any(|(_, portal)| reads(portal)) {
-            return refuse("it is being used by active queries in this session");
-        }
+    if open.iter().any(|(_, portal)| reads(portal)) || ctx.session.is_queried(&family) {
+        return refuse("it is being used by active queries in this session");
     }
     if ctx.session.deferred().concerns(&ctx.txn.catalog(), table) {
         return refuse("it has pending trigger events");
