@@ -5,10 +5,13 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Datum, Oid, Result, oid};
 
+use super::relations::default_oid;
 use super::row::{Rows, ch, id, int4};
 use super::{VirtualTable, class_oid, definition};
 use crate::authority::class;
 use crate::context::ExecContext;
+use crate::exec::ddl::depend::Node;
+use crate::exec::ddl::dependents::named_by_texts;
 use crate::exec::held_constraint;
 
 /// An object: its catalog, its id, a column or 0.
@@ -40,6 +43,37 @@ impl Edges<'_> {
         if ty >= oid::FIRST_USER {
             self.push(from, (class::TYPE, ty, 0), 'n');
         }
+    }
+
+    /// What a text hangs on that is kept for an object.
+    fn of_text(&mut self, node: Node, named: Node) {
+        let from = match node {
+            Node::Relation(oid) if self.has_rule(oid) => (self.rewrite, oid),
+            Node::Relation(oid) => (class::RELATION, oid),
+            Node::Default(table, number) | Node::Column(table, number) => {
+                (class_oid("pg_attrdef"), default_oid(table, number))
+            }
+            Node::Constraint(_, oid) | Node::DomainCheck(_, oid) => (self.constraint, oid),
+            Node::Trigger(oid) => (class_oid("pg_trigger"), oid),
+            Node::Function(oid) => (class::FUNCTION, oid),
+            Node::Type(oid) => (class::TYPE, oid),
+            Node::Schema(_) | Node::Extension(_) => return,
+        };
+        let to = match named {
+            Node::Function(oid) => (class::FUNCTION, oid, 0),
+            Node::Type(oid) => (class::TYPE, oid, 0),
+            _ => return,
+        };
+        self.push((from.0, from.1, 0), to, 'n');
+    }
+
+    /// Whether a relation is a view, plain or materialized.
+    fn has_rule(&self, oid: Oid) -> bool {
+        self.ctx.catalog.relation(oid).is_some_and(|r| match &r.kind {
+            RelationKind::View(_) => true,
+            RelationKind::Table(t) => t.materialized.is_some(),
+            _ => false,
+        })
     }
 
     fn within(&mut self, from: Object, schema: Oid) {
@@ -173,6 +207,9 @@ pub(super) fn pg_depend(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<V
         for ty in f.args.iter().map(|a| a.type_oid).chain([f.returns]) {
             edges.of_type(own, ty);
         }
+    }
+    for (node, named) in named_by_texts(ctx) {
+        edges.of_text(node, named);
     }
     for t in ctx.catalog.triggers() {
         let own = (class_oid("pg_trigger"), t.oid, 0);

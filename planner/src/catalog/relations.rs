@@ -392,10 +392,14 @@ fn attribute_row(
     ]
 }
 
+/// The id of the `pg_attrdef` row of a column. It has no object of its own here: the id is made from the table's and the
+/// column's, in the upper half of the id space where no object is ever created.
+pub(super) fn default_oid(relation: Oid, number: i16) -> Oid {
+    let offset = u32::try_from(number).unwrap_or(0);
+    0x8000_0000 | (relation.wrapping_mul(1601).wrapping_add(offset))
+}
+
 /// Every column with a default or a generation expression, with the id of its `pg_attrdef` row.
-///
-/// The row has no object of its own here; its id is made from the table's and the column's, in the
-/// upper half of the id space where no object is ever created.
 pub(super) fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
     let mut found = Vec::new();
     for relation in ctx.catalog.relations() {
@@ -407,8 +411,7 @@ pub(super) fn defaults(ctx: &ExecContext) -> Vec<(Oid, Oid, i16, String)> {
         for (number, column) in (1_i16..).zip(columns) {
             let text = column.default.as_ref().or(column.generated.as_ref());
             if let (Some(text), false) = (text, column.dropped) {
-                let offset = u32::try_from(number).unwrap_or(0);
-                let own = 0x8000_0000 | (relation.oid.wrapping_mul(1601).wrapping_add(offset));
+                let own = default_oid(relation.oid, number);
                 found.push((own, relation.oid, number, text.clone()));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{
     ConstraintKind, IndexDef, IndexMethod, Relation, RelationKind,
@@ -100,8 +101,7 @@ impl<'a> Finder<'a> {
                 let triggers = catalog.triggers().filter(|t| t.function == oid);
                 out.extend(triggers.map(|t| Edge::told(Node::Trigger(t.oid))));
                 if let Some(function) = catalog.function(oid) {
-                    let called = format!("{}(", names::quote(&function.name));
-                    self.naming(oid, &called, &mut out);
+                    self.naming(oid, &called(&function.name), &mut out);
                 }
             }
             Node::Schema(oid) => of_schema(catalog, oid, &mut out),
@@ -124,6 +124,30 @@ impl<'a> Finder<'a> {
         }
         out
     }
+}
+
+/// What the texts of the catalog name of functions and types, behind what goes with the text.
+pub(crate) fn named_by_texts(ctx: &ExecContext) -> Vec<(Node, Node)> {
+    let catalog = &ctx.catalog;
+    let functions = catalog.functions().map(|f| (Node::Function(f.oid), f.oid, called(&f.name)));
+    let types = catalog.types().map(|ty| (Node::Type(ty.oid), ty.oid, names::quote(&ty.name)));
+    let objects: Vec<(Node, Oid, String)> = functions.chain(types).collect();
+    let mut out = Vec::new();
+    for text in texts::kept(catalog) {
+        for (node, oid, word) in &objects {
+            if text.node != *node && text.names(ctx, *oid, word) {
+                out.push((text.node, *node));
+            }
+        }
+    }
+    let mut met = HashSet::new();
+    out.retain(|edge| met.insert(*edge));
+    out
+}
+
+/// How a text begins that calls a function.
+fn called(function: &str) -> String {
+    format!("{}(", names::quote(function))
 }
 
 fn of_type(catalog: &Catalog, ty: Oid, out: &mut Vec<Edge>) {
