@@ -24,6 +24,7 @@ fn refused(stmt: &Statement) -> Option<&'static str> {
         Statement::CreateRole(_) => "CREATE ROLE",
         Statement::AlterRole(_) => "ALTER ROLE",
         Statement::AlterDatabase { .. } => "ALTER DATABASE",
+        Statement::DropRoutine(_) => "DROP ROUTINE",
         Statement::DropOwned { .. } => "DROP OWNED",
         Statement::ReassignOwned { .. } => "REASSIGN OWNED",
         Statement::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",

@@ -26,6 +26,9 @@ pub(crate) fn check(ctx: &ExecContext, stmt: &Statement) -> Result<()> {
         Statement::AlterDatabase { name, .. } => {
             Err(forbidden(format!("must be owner of database {}", name::ident(name))))
         }
+        Statement::DropRoutine(d) => {
+            d.func_desc.iter().try_for_each(|f| asker.owns_functions(&f.name))
+        }
         Statement::CreateSchema { .. } => asker.create_in_database(),
         Statement::AlterRelation(a) => asker.owns(&a.name),
         Statement::CreateIndex(c) => asker.owns(&c.table),

@@ -31,6 +31,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::AlterDatabase { name, alter } => {
             session_defaults::alter_database(ctx, name, alter)
         }
+        Statement::DropRoutine(d) => drop::functions(ctx, None, d),
         Statement::DropOwned { roles, cascade } => owned::drop(ctx, roles, *cascade),
         Statement::ReassignOwned { roles, to } => owned::reassign(ctx, roles, to),
         Statement::DefaultPrivileges(d) => default_acl::alter(ctx, d),
@@ -141,11 +142,14 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
             ctx,
             &drop::Drop { kind: object_type, if_exists: *if_exists, names, cascade: *cascade },
         ),
-        Ast::DropFunction(d) => {
-            drop::functions(ctx, false, d.if_exists, &d.func_desc, d.drop_behavior.as_ref())
-        }
+        Ast::DropFunction(d) => drop::functions(ctx, Some(false), d),
         Ast::DropProcedure { if_exists, proc_desc, drop_behavior } => {
-            drop::functions(ctx, true, *if_exists, proc_desc, drop_behavior.as_ref())
+            let given = ast::DropFunction {
+                if_exists: *if_exists,
+                func_desc: proc_desc.clone(),
+                drop_behavior: *drop_behavior,
+            };
+            drop::functions(ctx, Some(true), &given)
         }
         Ast::DropTrigger(t) => drop::trigger(ctx, t),
         Ast::DropDomain(d) => drop::domain(ctx, d),

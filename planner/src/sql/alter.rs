@@ -388,6 +388,22 @@ pub(super) fn function_desc(p: &mut Parser) -> Result<ast::FunctionDesc, ParserE
     }
 }
 
+/// `DROP ROUTINE`, whose words are read: it goes on as DROP FUNCTION does.
+pub(super) fn drop_routine(p: &mut Parser) -> Result<Statement, ParserError> {
+    let span = p.peek_token_ref().span;
+    let word = |w: &str| TokenWithSpan { token: Token::make_word(w, None), span };
+    let mut tokens = vec![word("DROP"), word("FUNCTION")];
+    while p.peek_token_ref().token != Token::EOF {
+        tokens.push(p.next_token());
+    }
+    let mut p = inner(tokens);
+    let ast::Statement::DropFunction(drop) = p.parse_statement()? else {
+        return p.expected("a routine", p.peek_token());
+    };
+    end(&mut p)?;
+    Ok(Statement::DropRoutine(drop))
+}
+
 /// Whether `ALTER TYPE name` goes on with something every object can be told.
 pub(super) fn is_object_action(p: &Parser) -> bool {
     (0..8).any(|i| {

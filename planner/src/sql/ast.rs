@@ -40,6 +40,8 @@ pub enum Statement {
         /// How.
         alter: AlterDatabase,
     },
+    /// `DROP ROUTINE`
+    DropRoutine(ast::DropFunction),
     /// `DROP OWNED BY`
     DropOwned {
         /// Whose.

@@ -335,7 +335,7 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
     }
 }
 
-/// Statements about roles and what they have.
+/// Statements about roles and what they have, and about routines of any kind.
 fn of_roles(p: &mut Parser) -> Option<Result<Statement, ParserError>> {
     use alter::take_words;
     for (kind, user) in [("role", false), ("group", false), ("user", true)] {
@@ -355,6 +355,9 @@ fn of_roles(p: &mut Parser) -> Option<Result<Statement, ParserError>> {
     if other::is_word(p, "drop") && word_at(p, 1, "owned") {
         p.next_token();
         return Some(role::parse_owned(p, true));
+    }
+    if take_words(p, &["drop", "routine"]) {
+        return Some(alter::drop_routine(p));
     }
     take_words(p, &["reassign"]).then(|| role::parse_owned(p, false))
 }

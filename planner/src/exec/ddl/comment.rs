@@ -61,7 +61,7 @@ pub(crate) fn on(ctx: &ExecContext, on: &CommentOn, text: Option<&str>) -> Resul
             })?
         }
         CommentOn::Function { desc, procedure } => {
-            (1255, function::find_described(ctx, desc, *procedure)?, 0)
+            (1255, function::find_described(ctx, desc, Some(*procedure))?, 0)
         }
         CommentOn::MaterializedView(given) => {
             let found = name::relation(ctx, given)?;

@@ -1,6 +1,6 @@
 //! DROP of everything that is dropped by name.
 
-use sqlparser::ast::{self, DropBehavior, FunctionDesc, ObjectName, ObjectType};
+use sqlparser::ast::{self, DropBehavior, ObjectName, ObjectType};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{RelationKind, fixed};
 use vicinity_types::{PgError, Result, SqlState};
@@ -186,26 +186,32 @@ fn cascades(behavior: Option<&DropBehavior>) -> bool {
     matches!(behavior, Some(DropBehavior::Cascade))
 }
 
-/// Runs DROP FUNCTION and DROP PROCEDURE.
+/// Runs DROP FUNCTION and DROP PROCEDURE, or DROP ROUTINE, which takes either.
 pub(crate) fn functions(
     ctx: &ExecContext,
-    procedure: bool,
-    if_exists: bool,
-    given: &[FunctionDesc],
-    behavior: Option<&DropBehavior>,
+    procedure: Option<bool>,
+    d: &ast::DropFunction,
 ) -> Result<Outcome> {
+    let (kind, tag) = match procedure {
+        Some(false) => ("function", "DROP FUNCTION"),
+        Some(true) => ("procedure", "DROP PROCEDURE"),
+        None => ("routine", "DROP ROUTINE"),
+    };
     let mut roots = Vec::new();
-    for desc in given {
+    for desc in &d.func_desc {
         match function::find_described(ctx, desc, procedure) {
             Ok(oid) => roots.push(Node::Function(oid)),
-            Err(e) if if_exists && e.code() == SqlState::UNDEFINED_FUNCTION => {
-                name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, e.message().to_owned());
+            Err(e) if d.if_exists && e.code() == SqlState::UNDEFINED_FUNCTION => {
+                let types = function::described_types(ctx, desc)?.unwrap_or_default();
+                let (own, args) = (name::shown(&desc.name), function::shown_types(ctx, &types));
+                let text = format!("{kind} {own}({args}) does not exist");
+                name::skipping(ctx, SqlState::SUCCESSFUL_COMPLETION, text);
             }
             Err(e) => return Err(e),
         }
     }
-    depend::drop_all(ctx, &roots, cascades(behavior))?;
-    Ok(done(if procedure { "DROP PROCEDURE" } else { "DROP FUNCTION" }))
+    depend::drop_all(ctx, &roots, cascades(d.drop_behavior.as_ref()))?;
+    Ok(done(tag))
 }
 
 /// Runs DROP TRIGGER.

@@ -402,11 +402,14 @@ pub(crate) fn find_named(
             SqlState::UNDEFINED_FUNCTION,
             format!("could not find a {kind} named \"{}\"", name::shown(given)),
         )),
-        _ => Err(PgError::new(
-            SqlState::AMBIGUOUS_FUNCTION,
-            format!("{kind} name \"{}\" is not unique", name::shown(given)),
-        )
-        .hint(format!("Specify the argument list to select the {kind} unambiguously."))),
+        _ => {
+            let kind = if procedure.is_none() { "routine" } else { kind };
+            Err(PgError::new(
+                SqlState::AMBIGUOUS_FUNCTION,
+                format!("{kind} name \"{}\" is not unique", name::shown(given)),
+            )
+            .hint(format!("Specify the argument list to select the {kind} unambiguously.")))
+        }
     }
 }
 
@@ -425,21 +428,25 @@ fn other_kind(
     ))
 }
 
-fn shown_types(ctx: &ExecContext, types: &[Oid]) -> String {
+pub(crate) fn shown_types(ctx: &ExecContext, types: &[Oid]) -> String {
     let shown: Vec<String> = types.iter().map(|t| ctx.type_name(*t, -1)).collect();
     shown.join(", ")
 }
 
-/// The function of `DROP FUNCTION name(args)`.
-pub(crate) fn find_described(ctx: &ExecContext, d: &FunctionDesc, procedure: bool) -> Result<Oid> {
-    let args = match &d.args {
-        None => None,
-        Some(args) => {
-            let inputs =
-                args.iter().filter(|a| !matches!(a.mode, Some(sqlparser::ast::ArgMode::Out)));
-            let types = inputs.map(|a| types::resolve_type(ctx, &a.data_type).map(|t| t.oid));
-            Some(types.collect::<Result<Vec<_>>>()?)
-        }
-    };
-    find_named(ctx, &d.name, args.as_deref(), Some(procedure))
+/// The input types of `DROP FUNCTION name(args)`, if it has a list of them.
+pub(crate) fn described_types(ctx: &ExecContext, d: &FunctionDesc) -> Result<Option<Vec<Oid>>> {
+    let Some(args) = &d.args else { return Ok(None) };
+    let inputs = args.iter().filter(|a| !matches!(a.mode, Some(sqlparser::ast::ArgMode::Out)));
+    let types = inputs.map(|a| types::resolve_type(ctx, &a.data_type).map(|t| t.oid));
+    types.collect::<Result<Vec<_>>>().map(Some)
+}
+
+/// The function of `DROP FUNCTION name(args)`: a procedure, none, or either.
+pub(crate) fn find_described(
+    ctx: &ExecContext,
+    d: &FunctionDesc,
+    procedure: Option<bool>,
+) -> Result<Oid> {
+    let args = described_types(ctx, d)?;
+    find_named(ctx, &d.name, args.as_deref(), procedure)
 }

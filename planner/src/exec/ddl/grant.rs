@@ -150,8 +150,7 @@ fn targets(ctx: &ExecContext, on: &GrantOn) -> Result<Vec<Found>> {
                     .as_ref()
                     .map(|types| types.iter().cloned().map(OperateFunctionArg::unnamed).collect());
                 let desc = FunctionDesc { name: n.clone(), args };
-                let oid = function::find_described(ctx, &desc, false)
-                    .or_else(|e| function::find_described(ctx, &desc, true).map_err(|_| e))?;
+                let oid = function::find_described(ctx, &desc, None)?;
                 let found = catalog.function(oid).ok_or_else(|| PgError::internal("function"))?;
                 Ok((Target::function(found), None))
             })

@@ -20,7 +20,7 @@ use crate::sql::{AlterObject, ObjectAction};
 pub(crate) fn alter(ctx: &ExecContext, a: &AlterObject) -> Result<Outcome> {
     if a.function {
         let desc = FunctionDesc { name: a.name.clone(), args: a.args.clone() };
-        let oid = function::find_described(ctx, &desc, a.procedure)?;
+        let oid = function::find_described(ctx, &desc, Some(a.procedure))?;
         let found = ctx.txn.catalog().function(oid).cloned();
         let found = found.ok_or_else(|| PgError::internal("function is gone"))?;
         let mut next: Function = (*found).clone();
