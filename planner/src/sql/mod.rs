@@ -11,6 +11,7 @@ pub(crate) mod constraint;
 mod copy;
 mod cursor;
 mod depth;
+mod descendants;
 mod dialect;
 mod escaped;
 mod explain;
