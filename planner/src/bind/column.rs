@@ -5,6 +5,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use sqlparser::ast::{self, Ident};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::row::Fields;
 use super::scope::{Item, Scope, ScopeColumn};
 use super::{Binder, Conflict, Outer, fold, position};
 use crate::call::{PgType, Typed, placeholder};
@@ -32,6 +33,9 @@ impl Binder<'_> {
         if let Some((number, ty)) = variable {
             return Ok(Typed::new(placeholder(number, ty), ty));
         }
+        if let Some(field) = self.field_of_variable(&parts) {
+            return Ok(field);
+        }
         // whole rows and functions' values come after columns, variables included
         for level in (0..self.levels.len()).rev() {
             let Some(scope) = self.levels.get(level).map(|l| &l.scope) else { continue };
@@ -49,6 +53,24 @@ impl Binder<'_> {
     fn variable(&self, parts: &[String]) -> Option<(usize, PgType)> {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         self.variables?.lookup(&parts)
+    }
+
+    /// A variable whose value is a row.
+    fn row_variable(&self, parts: &[String]) -> Option<(Typed, Fields)> {
+        let (number, ty) = self.variable(parts)?;
+        let row = Typed::new(placeholder(number, ty), ty);
+        let fields = self.row_fields(&row);
+        (!fields.is_empty()).then_some((row, fields))
+    }
+
+    /// `v.a` of such a variable.
+    fn field_of_variable(&mut self, parts: &[String]) -> Option<Typed> {
+        let (own, variable) = parts.split_last().filter(|(_, variable)| !variable.is_empty())?;
+        let (row, fields) = self.row_variable(variable)?;
+        let at = fields.iter().position(|(name, _)| name == own)?;
+        let (name, ty) = fields.into_iter().nth(at)?;
+        self.note_field(row.ty.oid, at);
+        Some(super::special::field_select(row, at, name, ty))
     }
 
     /// A column of a level: as it is in the innermost, as a parameter in the others.
@@ -219,6 +241,12 @@ impl Binder<'_> {
         {
             let value = |(name, number, ty)| (name, Typed::new(placeholder(number, ty), ty), 0, 0);
             return Ok(fields.into_iter().map(value).collect());
+        }
+        if self.item(&parts).is_none()
+            && let Some((row, fields)) = self.row_variable(&parts)
+        {
+            let columns = self.spread_row(&row, fields).into_iter();
+            return Ok(columns.map(|(name, value)| (name, value, 0, 0)).collect());
         }
         let (level, item) = self.item(&parts).ok_or_else(|| {
             self.missing_from(parts.last().map_or("", String::as_str)).or_at(place)

@@ -119,6 +119,17 @@ impl Binder<'_> {
         }
     }
 
+    /// A row's fields, each selected from it.
+    pub(super) fn spread_row(&mut self, row: &Typed, fields: Fields) -> Vec<(String, Typed)> {
+        let mut out = Vec::with_capacity(fields.len());
+        for (at, (name, ty)) in fields.into_iter().enumerate() {
+            self.note_field(row.ty.oid, at);
+            let value = super::special::field_select(row.clone(), at, name.clone(), ty);
+            out.push((name, value));
+        }
+        out
+    }
+
     /// Notes that a field of a composite type is looked at.
     pub(super) fn note_field(&mut self, ty: Oid, at: usize) {
         let relation = self.types.catalog.relation_of_type(self.types.base(ty));

@@ -236,11 +236,8 @@ impl Binder<'_> {
             )
             .or_at(place));
         }
-        for (i, (name, ty)) in fields.into_iter().enumerate() {
-            self.note_field(row.ty.oid, i);
-            let value = super::special::field_select(row.clone(), i, name.clone(), ty);
-            list.push(Target { name, value, table: 0, attr: 0 });
-        }
+        let fields = self.spread_row(&row, fields).into_iter();
+        list.extend(fields.map(|(name, value)| Target { name, value, table: 0, attr: 0 }));
         Ok(())
     }
 
