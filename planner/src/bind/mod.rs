@@ -17,6 +17,7 @@ mod grouping;
 mod hashed;
 mod inspect;
 mod join;
+mod limit;
 mod literal;
 mod lock;
 mod operator;

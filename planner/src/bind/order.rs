@@ -7,6 +7,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, OrderByExpr};
 use vicinity_types::{PgError, Result, SqlState};
 
+use super::limit::Limits;
 use super::{Binder, Bound, fold};
 use crate::call::{GroupKey, PgType, Typed, call_expr, internal};
 
@@ -84,11 +85,13 @@ pub(super) fn order_item<'e>(
 }
 
 impl Binder<'_> {
-    /// ORDER BY of a set operation or VALUES: output columns only.
-    pub(super) fn order_output(&mut self, bound: Bound, order: &[OrderByExpr]) -> Result<Bound> {
-        if order.is_empty() {
-            return Ok(bound);
-        }
+    /// ORDER BY and LIMIT of a set operation or VALUES: output columns only.
+    pub(super) fn order_output(
+        &mut self,
+        bound: Bound,
+        order: &[OrderByExpr],
+        limits: Limits,
+    ) -> Result<Bound> {
         let names: Vec<String> = bound.columns.iter().map(|c| c.name.clone()).collect();
         let outputs = Self::outputs(&bound);
         let mut keys = Vec::new();
@@ -107,10 +110,12 @@ impl Binder<'_> {
                 .or_at(place));
             };
             if let Some(value) = outputs.get(i) {
-                keys.push(sort(value.clone(), &item.options));
+                keys.push((value.clone(), item.options));
             }
         }
-        let plan = sorted(bound.plan, keys)?;
+        let plan = limits.ranked(bound.plan, &keys)?;
+        let sorts = keys.into_iter().map(|(value, options)| sort(value, &options)).collect();
+        let plan = limits.cut(sorted(plan, sorts)?)?;
         Ok(Bound { plan, columns: bound.columns })
     }
 

@@ -1,10 +1,11 @@
 //! Queries: WITH, the body, ORDER BY, LIMIT.
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{self, LimitClause, OrderByKind, SetExpr};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use sqlparser::ast::{self, OrderByKind, SetExpr};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::limit::Limits;
 use super::lock::Locking;
 use super::{Binder, Bound, Level, OutputColumn};
 use crate::call::{PgType, Typed, internal};
@@ -83,8 +84,7 @@ impl Binder<'_> {
                     });
                 }
                 let bound = self.body(body, targets)?;
-                let bound = self.order_output(bound, &order)?;
-                self.limited(bound, limits)
+                self.order_output(bound, &order, limits)
             }
         }
     }
@@ -112,129 +112,9 @@ impl Binder<'_> {
     ) -> Result<Bound> {
         let ctes = self.level().ctes.clone();
         self.levels.push(Level { ctes, keep_unknown, ..Level::default() });
-        let bound = self.select(select, &[], None, targets);
+        let bound = self.select(select, &[], Limits::default(), targets);
         self.levels.pop();
         bound
-    }
-
-    /// LIMIT and OFFSET: `(skip, fetch)`.
-    fn limits(&mut self, query: &ast::Query) -> Result<Option<(Option<Expr>, Option<Expr>)>> {
-        let (mut limit, mut offset) = (None, None);
-        match &query.limit_clause {
-            Some(LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
-                if !limit_by.is_empty() {
-                    return Err(PgError::unsupported("LIMIT BY"));
-                }
-                limit = l.as_ref();
-                offset = o.as_ref().map(|o| &o.value);
-            }
-            Some(LimitClause::OffsetCommaLimit { .. }) => {
-                return Err(PgError::new(
-                    SqlState::SYNTAX_ERROR,
-                    "LIMIT #,# syntax is not supported",
-                )
-                .hint("Use separate LIMIT and OFFSET clauses."));
-            }
-            None => {}
-        }
-        let one = ast::Expr::Value(ast::Value::Number("1".to_owned(), false).into());
-        if let Some(fetch) = &query.fetch {
-            if fetch.percent || fetch.with_ties {
-                return Err(PgError::unsupported("FETCH FIRST with PERCENT or TIES"));
-            }
-            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
-        }
-        let fetch = limit.map(|l| self.limit(l, "LIMIT")).transpose()?.flatten();
-        let skip = offset.map(|o| self.limit(o, "OFFSET")).transpose()?.flatten();
-        Ok((fetch.is_some() || skip.is_some()).then_some((skip, fetch)))
-    }
-
-    /// An expression in which names mean nothing.
-    pub(super) fn without_columns(&mut self, expr: &ast::Expr, clause: &str) -> Result<Typed> {
-        let place = self.place(expr);
-        let scope = std::mem::take(&mut self.level().scope);
-        let why = self.level().no_aggregates.replace("LIMIT");
-        let bound = self.expr(expr);
-        let level = self.level();
-        level.scope = scope;
-        level.no_aggregates = why;
-        bound.map_err(|e| {
-            if e.code() == SqlState::UNDEFINED_COLUMN {
-                PgError::new(
-                    SqlState::INVALID_COLUMN_REFERENCE,
-                    format!("argument of {clause} must not contain variables"),
-                )
-                .or_at(place)
-            } else {
-                e
-            }
-        })
-    }
-
-    /// A value as a bigint.
-    pub(super) fn whole_number(
-        &mut self,
-        value: Typed,
-        clause: &str,
-        place: Option<usize>,
-    ) -> Result<Typed> {
-        let source = value.ty.oid;
-        self.coerce(value, PgType::new(oid::INT8), Context::Assignment, place).map_err(|e| match e
-            .code()
-        {
-            SqlState::CANNOT_COERCE => PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "argument of {clause} must be type bigint, not type {}",
-                    self.types.name(source)
-                ),
-            )
-            .or_at(place),
-            _ => e,
-        })
-    }
-
-    fn limit(&mut self, expr: &ast::Expr, clause: &str) -> Result<Option<Expr>> {
-        let bound = self.without_columns(expr, clause)?;
-        let value = self.whole_number(bound, clause, self.place(expr))?;
-        if let Expr::Literal(ScalarValue::Int64(v), _) = &value.expr {
-            match v {
-                None => return Ok(None),
-                Some(v) if *v < 0 => {
-                    let (code, text) = if clause == "LIMIT" {
-                        (SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative")
-                    } else {
-                        (
-                            SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
-                            "OFFSET must not be negative",
-                        )
-                    };
-                    return Err(PgError::new(code, text));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(Some(value.expr))
-    }
-
-    pub(super) fn limit_plan(
-        plan: LogicalPlan,
-        limits: Option<(Option<Expr>, Option<Expr>)>,
-    ) -> Result<LogicalPlan> {
-        let Some((skip, fetch)) = limits else { return Ok(plan) };
-        LogicalPlanBuilder::from(plan)
-            .limit_by_expr(skip, fetch)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(internal)
-    }
-
-    fn limited(
-        &mut self,
-        bound: Bound,
-        limits: Option<(Option<Expr>, Option<Expr>)>,
-    ) -> Result<Bound> {
-        let plan = Self::limit_plan(bound.plan, limits)?;
-        Ok(Bound { plan, columns: bound.columns })
     }
 
     /// VALUES

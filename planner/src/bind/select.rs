@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use datafusion::common::Column;
-use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast::{self, Distinct, OrderByExpr, SelectItem};
 use vicinity_functions::lacks;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::from::no_string;
+use super::limit::Limits;
 use super::order::{OrderItem, column_of, first_of_group, key, order_item, sort, sorted};
 use super::{Binder, Bound, OutputColumn, fold};
 use crate::call::{PgType, Typed, internal};
@@ -35,8 +35,6 @@ pub(super) struct OrderKey {
     pub options: ast::OrderByOptions,
     pub place: Option<usize>,
 }
-
-type Limits = Option<(Option<Expr>, Option<Expr>)>;
 
 impl Binder<'_> {
     pub(super) fn select(
@@ -380,15 +378,16 @@ impl Binder<'_> {
         if !is_distinct && sets.is_empty() {
             // sorted and cut before the list is computed: what is cut off is never computed
             let plan = with_volatile_keys(plan, &mut keys, &mut named)?;
-            let sorts = keys.into_iter().map(|k| sort(k.value, &k.options)).collect();
-            let plan = self.locked(sorted(plan, sorts)?)?;
-            let plan = Self::limit_plan(plan, limits)?;
+            let keys: Vec<_> = keys.into_iter().map(|k| (k.value, k.options)).collect();
+            let plan = limits.ranked(plan, &keys)?;
+            let sorts = keys.into_iter().map(|(value, options)| sort(value, &options)).collect();
+            let plan = limits.cut(self.locked(sorted(plan, sorts)?)?)?;
             let plan = project(plan, named)?;
             return Ok(Bound { plan, columns });
         }
         let plan = super::srf::projected(self.locked(plan)?, sets)?;
         let mut exprs = named;
-        let mut sorts: Vec<Sort> = Vec::new();
+        let mut ordered: Vec<(Typed, ast::OrderByOptions)> = Vec::new();
         let extra = exprs.len();
         for (i, k) in keys.iter().enumerate() {
             let column = match k.output {
@@ -409,9 +408,10 @@ impl Binder<'_> {
                 }
             };
             if let Some(column) = column {
-                sorts.push(sort(column, &k.options));
+                ordered.push((column, k.options));
             }
         }
+        let by = || ordered.iter().map(|(value, options)| sort(value.clone(), options)).collect();
         let mut on_columns = Vec::new();
         for (i, value) in on.into_iter().enumerate() {
             let name = format!("__on{i}");
@@ -426,8 +426,8 @@ impl Binder<'_> {
                 list.iter().try_for_each(|target| self.groupable(target.value.ty))?;
                 let bound = Bound { plan, columns };
                 let bound = Self::distinct_rows(bound)?;
-                let plan = sorted(bound.plan, sorts)?;
-                let plan = Self::limit_plan(plan, limits)?;
+                let plan = limits.ranked(bound.plan, &ordered)?;
+                let plan = limits.cut(sorted(plan, by())?)?;
                 return Ok(Bound { plan, columns: bound.columns });
             }
             Some(Distinct::On(_)) => {
@@ -439,12 +439,12 @@ impl Binder<'_> {
                     .collect();
                 let keys = on_columns.into_iter().enumerate();
                 let keys = keys.map(|(i, c)| key(c).alias(format!("__k{i}"))).collect();
-                first_of_group(LogicalPlanBuilder::from(plan), keys, &outputs, sorts.clone())?
+                first_of_group(LogicalPlanBuilder::from(plan), keys, &outputs, by())?
             }
             _ => plan,
         };
-        let plan = sorted(plan, sorts)?;
-        let mut plan = Self::limit_plan(plan, limits)?;
+        let plan = limits.ranked(plan, &ordered)?;
+        let mut plan = limits.cut(sorted(plan, by())?)?;
         if junk {
             let visible = names.iter().map(|n| Expr::Column(Column::new_unqualified(n))).collect();
             plan = project(plan, visible)?;

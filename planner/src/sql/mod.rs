@@ -15,6 +15,7 @@ mod descendants;
 mod dialect;
 mod escaped;
 mod explain;
+mod fetch;
 pub(crate) mod from;
 mod function;
 mod grant;
@@ -218,7 +219,8 @@ fn check_colons(statement: &[TokenWithSpan]) -> Result<()> {
 
 /// Puts what sqlparser's grammar lacks into words it knows.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens = merge::rewrite(part::rewrite(tokens));
+    let tokens = fetch::rewrite(tokens);
+    let tokens = descendants::rewrite(merge::rewrite(part::rewrite(tokens)));
     carried::rewrite(from::rewrite(locks::rewrite(star::rewrite(words::rewrite(tokens)))))
 }
 

@@ -191,7 +191,7 @@ impl Layout<'_> {
 
     /// A query with what goes around its body. The names are its columns', if someone else knows.
     fn query(&self, query: &Query, columns: Option<&[String]>) -> Option<String> {
-        if !query.locks.is_empty() || query.fetch.is_some() {
+        if !query.locks.is_empty() {
             return None;
         }
         self.binder.borrow_mut().enter(Some(query)).ok()?;
@@ -318,17 +318,34 @@ impl Layout<'_> {
                 out.push_str(&self.output_order(order, &names)?);
             }
         }
+        let (mut limit, mut offset) = (None, None);
         match &query.limit_clause {
             None => {}
-            Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
-                if let Some(offset) = offset {
-                    out.push_str(&format!("{} OFFSET {}", self.line(0), offset.value));
-                }
-                if let Some(limit) = limit {
-                    out.push_str(&format!("{} LIMIT {limit}", self.line(0)));
-                }
+            Some(LimitClause::LimitOffset { limit: l, offset: o, limit_by })
+                if limit_by.is_empty() =>
+            {
+                (limit, offset) = (l.as_ref(), o.as_ref());
             }
             Some(_) => return None,
+        }
+        let one = Expr::Value(ast::Value::Number("1".to_owned(), false).into());
+        if let Some(fetch) = &query.fetch {
+            limit = fetch.quantity.as_ref().or(limit).or(Some(&one));
+        }
+        if let Some(offset) = offset {
+            out.push_str(&format!("{} OFFSET {}", self.line(0), offset.value));
+        }
+        let ties = query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties);
+        match limit {
+            Some(n) if ties => {
+                let n = match unnested(n) {
+                    value @ Expr::Value(_) => value.to_string(),
+                    other => format!("({other})"),
+                };
+                out.push_str(&format!("{} FETCH FIRST ({n}) ROWS WITH TIES", self.line(0)));
+            }
+            Some(n) => out.push_str(&format!("{} LIMIT {n}", self.line(0))),
+            None => {}
         }
         Some(out)
     }
@@ -370,4 +387,12 @@ pub(crate) fn kept(
     qualify: &dyn Fn(&ObjectName) -> Option<ObjectName>,
 ) -> String {
     stored(ctx, query, columns, canon::query(query, qualify)).trim().to_owned()
+}
+
+/// What stands in an expression's own parentheses.
+fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
 }
