@@ -20,7 +20,7 @@ use vicinity_wire::{
     Threads, Values, encode,
 };
 
-use crate::couriers::failed;
+use crate::failed;
 
 /// `bench ceiling`
 #[derive(clap::Args)]

@@ -1,7 +1,7 @@
 //! Connections to a server that runs.
 
 use tokio_postgres::{Client, NoTls};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::{PgError, Result};
 
 /// Where it is.
 #[derive(clap::Args, Clone, Debug)]
@@ -24,8 +24,7 @@ impl Place {
 }
 
 pub(crate) fn failed(e: tokio_postgres::Error) -> PgError {
-    let text = e.as_db_error().map_or_else(|| e.to_string(), |d| d.message().to_owned());
-    PgError::new(SqlState::IO_ERROR, text)
+    crate::failed(e.as_db_error().map_or_else(|| e.to_string(), |d| d.message().to_owned()))
 }
 
 /// Runs to its end what talks to servers.

@@ -14,3 +14,10 @@ pub mod soak;
 pub mod spatial;
 pub mod storage_rows;
 pub mod tail;
+
+use vicinity_types::{PgError, SqlState};
+
+/// Why a bench cannot go on.
+fn failed(what: impl std::fmt::Display) -> PgError {
+    PgError::new(SqlState::IO_ERROR, what.to_string())
+}

@@ -16,7 +16,7 @@ use vicinity_types::array::Array;
 use vicinity_types::geo::Point;
 use vicinity_types::{Datum, Oid, PgError, Result, oid};
 
-use crate::couriers::failed;
+use crate::failed;
 use crate::storage_rows::{index, table};
 
 /// Options of `bench restart`.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use vicinity_types::Result;
 
 use crate::client::Place;
-use crate::couriers::failed;
 use crate::couriers::scripts::{Script, Shape};
 use crate::couriers::side::{How, Side};
+use crate::failed;
 use crate::process::Listener;
 
 /// Upserts for an hour: what becomes of memory and disk.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vicinity_types::Result;
 
-use super::failed;
+use crate::failed;
 
 /// Microseconds at the beginning of a run that do not count: statements are planned for the first time.
 const BEGIN: u64 = 1_000_000;

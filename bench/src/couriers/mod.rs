@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use scripts::{ALL, Script, Shape};
 use side::{How, Run, Side};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_types::Result;
 
 use crate::process::resident;
-use crate::{ceiling, data};
+use crate::{ceiling, data, failed};
 
 /// PostgreSQL and Vicinity side by side.
 #[derive(clap::Args, Debug)]
@@ -61,10 +61,6 @@ pub struct Args {
     pipeline: Option<u32>,
     /// Which scripts; `name@clients` says its connections, `a+b` runs two at once. All of them by default.
     scripts: Vec<String>,
-}
-
-pub(crate) fn failed(what: impl std::fmt::Display) -> PgError {
-    PgError::new(SqlState::IO_ERROR, what.to_string())
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {

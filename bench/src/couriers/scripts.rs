@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use vicinity_types::Result;
 
-use super::failed;
 use crate::data::At;
+use crate::failed;
 
 /// What is run by default: each alone, the trigger with many connections too, and the document's mixture.
 pub(super) const ALL: [&str; 9] =

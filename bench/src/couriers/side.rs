@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use vicinity_types::Result;
 
-use super::failed;
 use super::latency::Latencies;
 use super::scripts::Script;
 use crate::data::At;
+use crate::failed;
 use crate::process::{self, Listener};
 
 /// Ten seconds are usual before pages that are free go back to the system.

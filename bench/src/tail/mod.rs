@@ -17,9 +17,10 @@ use vicinity_types::Result;
 use self::beside::{ALL, Beside};
 use crate::client::{Place, block_on};
 use crate::couriers::latency::Latencies;
+use crate::couriers::median;
 use crate::couriers::scripts::{Script, Shape};
 use crate::couriers::side::{How, Side};
-use crate::couriers::{failed, median};
+use crate::failed;
 
 /// Latencies of couriers' scripts beside checkpoints, version clean-up and index builds.
 #[derive(clap::Args, Debug)]
