@@ -175,7 +175,7 @@ impl Binder<'_> {
             inputs.extend(items.iter().map(|i| i.ty.oid));
             if let Ok(common) = require_common(&self.types, &inputs, "IN") {
                 let ty = self.ty(common);
-                if plain_equality(common) {
+                if is_plain(common) {
                     let value = self.coerce(value, ty, Context::Implicit, place)?;
                     let places: Vec<_> = list.iter().map(|e| self.place(e)).collect();
                     let items = self.coerce_all(items, ty, &places)?;
@@ -542,8 +542,8 @@ fn is_listed(item: &Expr) -> bool {
     }
 }
 
-/// Types whose equality is Arrow's.
-pub(super) fn plain_equality(ty: u32) -> bool {
+/// Types whose equality and order are Arrow's.
+pub(super) fn is_plain(ty: u32) -> bool {
     matches!(
         ty,
         oid::BOOL

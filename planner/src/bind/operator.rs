@@ -8,6 +8,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned, UnaryOperator};
 use vicinity_functions::Operator;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::expr::is_plain;
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of};
 use crate::nearness::Nearness;
@@ -334,27 +335,7 @@ fn native_comparison(op: &Operator, left: &Typed, right: &Typed) -> Option<Typed
         ">=" => Native::GtEq,
         _ => return None,
     };
-    let plain = |ty: u32| {
-        matches!(
-            ty,
-            oid::BOOL
-                | oid::INT2
-                | oid::INT4
-                | oid::INT8
-                | oid::FLOAT4
-                | oid::FLOAT8
-                | oid::TEXT
-                | oid::NAME
-                | oid::CHAR
-                | oid::DATE
-                | oid::TIME
-                | oid::TIMESTAMP
-                | oid::TIMESTAMPTZ
-                | oid::UUID
-                | oid::OID
-        )
-    };
-    if !plain(op.left) || !plain(op.right) {
+    if !is_plain(op.left) || !is_plain(op.right) {
         return None;
     }
     let (l, r) = if left.ty.kind == right.ty.kind {

@@ -332,7 +332,7 @@ fn member(call: &dyn Callable, any: bool, left: &Datum, memo: &Memo) -> Option<D
 
 /// Types whose equality is equality of keys.
 fn hashable(ty: u32) -> bool {
-    super::expr::plain_equality(ty) || ty == oid::NUMERIC
+    super::expr::is_plain(ty) || ty == oid::NUMERIC
 }
 
 fn quantified(

@@ -1,11 +1,28 @@
-//! What operators of ours have in common: how they are shown, and their inputs replaced.
+//! What operators of ours have in common: how they and their expressions are shown, and their inputs replaced.
 
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::physical_plan::PhysicalExpr;
 
 /// The only input; an error of DataFusion's if there is none.
 pub(super) fn only<T>(inputs: Vec<T>) -> Result<T> {
     let missing = || DataFusionError::Internal("one child expected".to_owned());
     inputs.into_iter().next().ok_or_else(missing)
+}
+
+/// Shows an operator's expressions to `f` until that has seen enough.
+pub(super) fn each_expression<'e>(
+    expressions: impl IntoIterator<Item = &'e Arc<dyn PhysicalExpr>>,
+    f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+) -> Result<TreeNodeRecursion> {
+    for expression in expressions {
+        if f(expression)? == TreeNodeRecursion::Stop {
+            return Ok(TreeNodeRecursion::Stop);
+        }
+    }
+    Ok(TreeNodeRecursion::Continue)
 }
 
 /// DataFusion's two ways to replace an operator's inputs, both by its `over`.

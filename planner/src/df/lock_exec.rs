@@ -93,12 +93,7 @@ impl ExecutionPlan for LockRowsExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
     ) -> DfResult<TreeNodeRecursion> {
-        for target in &self.work.targets {
-            if f(&target.id)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        super::children::each_expression(self.work.targets.iter().map(|t| &t.id), f)
     }
 
     super::children::replaced_by_over!();

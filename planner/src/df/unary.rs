@@ -85,12 +85,7 @@ impl ExecutionPlan for ProjectSetExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
     ) -> DfResult<TreeNodeRecursion> {
-        for arg in self.calls.iter().flat_map(|c| &c.args) {
-            if f(arg)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        super::children::each_expression(self.calls.iter().flat_map(|c| &c.args), f)
     }
 
     super::children::replaced_by_over!();

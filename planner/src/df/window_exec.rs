@@ -106,12 +106,8 @@ impl ExecutionPlan for WindowExec {
             .calls
             .iter()
             .flat_map(|c| c.args.iter().chain(&c.filter).chain(&c.start).chain(&c.end));
-        for value in work.partition.iter().chain(work.order.iter().map(|(v, _)| v)).chain(calls) {
-            if f(&value.expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
+        let keys = work.partition.iter().chain(work.order.iter().map(|(value, _)| value));
+        super::children::each_expression(keys.chain(calls).map(|value| &value.expr), f)
     }
 
     super::children::replaced_by_over!();

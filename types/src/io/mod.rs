@@ -128,7 +128,8 @@ pub(crate) fn unknown_type(ty: Oid) -> PgError {
     PgError::internal(format!("cache lookup failed for type {ty}"))
 }
 
-pub(crate) fn is_reg(ty: Oid) -> bool {
+/// `regclass` and its kin.
+pub fn is_reg(ty: Oid) -> bool {
     matches!(
         ty,
         oid::REGPROC

@@ -291,17 +291,7 @@ pub fn default_opclass(method: Oid, ty: Oid) -> Option<&'static Opclass> {
 fn class_types(ty: Oid) -> [Option<Oid>; 3] {
     let base = match ty {
         oid::VARCHAR => Some(oid::TEXT),
-        oid::REGPROC
-        | oid::REGPROCEDURE
-        | oid::REGOPER
-        | oid::REGOPERATOR
-        | oid::REGCLASS
-        | oid::REGTYPE
-        | oid::REGROLE
-        | oid::REGNAMESPACE
-        | oid::REGCONFIG
-        | oid::REGDICTIONARY
-        | oid::REGCOLLATION => Some(oid::OID),
+        ty if vicinity_types::io::is_reg(ty) => Some(oid::OID),
         _ => None,
     };
     let poly = match oid::element_of(ty) {

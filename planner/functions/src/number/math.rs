@@ -145,7 +145,8 @@ fn cos_degrees(a: f64) -> f64 {
     sign * cos_q1(a)
 }
 
-fn tan_degrees(a: f64) -> f64 {
+/// The angle of the first quadrant that has the same tangent but for its sign.
+fn tangent_quadrant(a: f64) -> (f64, f64) {
     let (mut a, mut sign) = (a % 360.0, 1.0);
     if a < 0.0 {
         (a, sign) = (-a, -sign);
@@ -156,22 +157,18 @@ fn tan_degrees(a: f64) -> f64 {
     if a > 90.0 {
         (a, sign) = (180.0 - a, -sign);
     }
+    (a, sign)
+}
+
+fn tan_degrees(a: f64) -> f64 {
+    let (a, sign) = tangent_quadrant(a);
     let scaled = (sin_q1(a) / cos_q1(a)) / (sin_q1(45.0) / cos_q1(45.0));
     // No negative zero for tand(180).
     if scaled == 0.0 { 0.0 } else { sign * scaled }
 }
 
 fn cot_degrees(a: f64) -> f64 {
-    let (mut a, mut sign) = (a % 360.0, 1.0);
-    if a < 0.0 {
-        (a, sign) = (-a, -sign);
-    }
-    if a > 180.0 {
-        (a, sign) = (360.0 - a, -sign);
-    }
-    if a > 90.0 {
-        (a, sign) = (180.0 - a, -sign);
-    }
+    let (a, sign) = tangent_quadrant(a);
     let scaled = (cos_q1(a) / sin_q1(a)) / (cos_q1(45.0) / sin_q1(45.0));
     if scaled == 0.0 { 0.0 } else { sign * scaled }
 }
