@@ -67,9 +67,15 @@ impl<S: RowSink + ?Sized> Giver<'_, S> {
             return self.leave_out();
         }
         emit(self.plan, &self.frame, row, self.sink)?;
+        Ok(self.gave())
+    }
+
+    /// Counts a row; whether more are wanted.
+    #[inline(always)]
+    fn gave(&mut self) -> bool {
         *self.given += 1;
         self.want -= 1;
-        Ok(self.want > 0)
+        self.want > 0
     }
 
     fn leave_out(&mut self) -> Result<bool> {
@@ -90,9 +96,7 @@ impl<S: RowSink + ?Sized> Giver<'_, S> {
             self.sink.datum(*ty, value)?;
         }
         self.sink.end()?;
-        *self.given += 1;
-        self.want -= 1;
-        Ok(self.want > 0)
+        Ok(self.gave())
     }
 }
 

@@ -11,6 +11,7 @@ pub mod compile;
 pub mod cursor;
 mod emit;
 pub mod family;
+mod keys;
 pub mod lock;
 mod map;
 mod merge;
