@@ -1,5 +1,6 @@
 //! Two-phase commit: what was prepared is there after any crash, with its locks, until it is ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ impl World {
         let name = format!("p{}", self.oid());
         let how = Prepare { name: name.clone(), owner: 10, most: MOST, ..Prepare::default() };
         let outcome = open.txn.prepare_transaction(&how);
-        self.happens(vec![Effect::Prepare(name, open.effects)], outcome)
+        let effects = lasting(&self.live, open.effects);
+        self.happens(vec![Effect::Prepare(name, effects)], outcome)
     }
 
     pub fn commit_prepared(&mut self) -> Verdict {
@@ -78,6 +80,21 @@ impl World {
         let at = if count == 0 { return None } else { self.random.random_range(0..count) };
         self.live.prepared.keys().nth(at).cloned()
     }
+}
+
+/// What a transaction comes to: of rows that it made and took away again others may make their own.
+fn lasting(before: &State, mut effects: Vec<Effect>) -> Vec<Effect> {
+    let mut gone = BTreeSet::new();
+    for effect in &effects {
+        match effect {
+            Effect::Set(oid, id, None) => drop(gone.insert((*oid, *id))),
+            Effect::Set(oid, id, Some(_)) => drop(gone.remove(&(*oid, *id))),
+            _ => {}
+        }
+    }
+    gone.retain(|(oid, id)| before.tables.get(oid).is_none_or(|t| !t.rows.contains_key(id)));
+    effects.retain(|e| !matches!(e, Effect::Set(oid, id, _) if gone.contains(&(*oid, *id))));
+    effects
 }
 
 /// Whether those are prepared that should be, and have what they have written to themselves.
