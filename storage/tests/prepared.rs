@@ -549,12 +549,7 @@ fn unlogged_rows_wait_for_a_clean_stop() {
     for clean in [false, true] {
         let disk = SimDisk::new();
         let db = open(&disk);
-        let txn = begin(&db);
-        let cols = [("id", oid::INT4), ("v", oid::INT4)];
-        txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
-        txn.put(index_object(PK, "t_pkey", T, IndexMethod::Btree, &[1], true, &[])).unwrap();
-        db.build_index(&txn, PK, &Arc::new(Progress::new())).unwrap();
-        finish(&db, txn);
+        make_table_of(&db, Persistence::Unlogged);
         let txn = begin(&db);
         table(&db).insert(&txn, &row(1, 1)).unwrap();
         finish(&db, txn);
@@ -576,12 +571,7 @@ fn unlogged_rows_wait_for_a_clean_stop() {
 fn unlogged_rows_that_a_crash_took_do_not_come_again() {
     let disk = SimDisk::new();
     let db = open(&disk);
-    let txn = begin(&db);
-    let cols = [("id", oid::INT4), ("v", oid::INT4)];
-    txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
-    txn.put(index_object(PK, "t_pkey", T, IndexMethod::Btree, &[1], true, &[])).unwrap();
-    db.build_index(&txn, PK, &Arc::new(Progress::new())).unwrap();
-    finish(&db, txn);
+    make_table_of(&db, Persistence::Unlogged);
     let txn = begin(&db);
     for id in 1..4 {
         table(&db).insert(&txn, &row(id, id)).unwrap();
@@ -609,10 +599,7 @@ fn unlogged_rows_that_a_crash_took_do_not_come_again() {
 fn a_stop_without_room_leaves_it_as_it_is() {
     let disk = SimDisk::new();
     let db = open(&disk);
-    let txn = begin(&db);
-    let cols = [("id", oid::INT4), ("v", oid::INT4)];
-    txn.put(table_object(T, "t", Persistence::Unlogged, &cols)).unwrap();
-    finish(&db, txn);
+    make_table_of(&db, Persistence::Unlogged);
     let txn = begin(&db);
     table(&db).insert(&txn, &row(1, 1)).unwrap();
     txn.prepare_transaction(&how("p")).unwrap();

@@ -120,9 +120,13 @@ pub const PK: Oid = 20_001;
 
 /// `create table t(id int4, v int4)` with a unique index on id.
 pub fn make_table(db: &Arc<Database>) {
+    make_table_of(db, Persistence::Permanent);
+}
+
+pub fn make_table_of(db: &Arc<Database>, persistence: Persistence) {
     let txn = begin(db);
     let cols = [("id", oid::INT4), ("v", oid::INT4)];
-    txn.put(table_object(T, "t", Persistence::Permanent, &cols)).unwrap();
+    txn.put(table_object(T, "t", persistence, &cols)).unwrap();
     txn.put(index_object(PK, "t_pkey", T, IndexMethod::Btree, &[1], true, &[])).unwrap();
     db.build_index(&txn, PK, &Arc::new(Progress::new())).unwrap();
     finish(db, txn);
