@@ -249,7 +249,7 @@ impl Outline {
         match record {
             Record::Chunk { xid, base, ops } => {
                 self.max_xid = self.max_xid.max(*xid);
-                self.note_position(*xid, base + ops.len() as u64);
+                self.note_position(*xid, base.saturating_add(ops.len() as u64));
             }
             Record::Commit { xid, changes, .. } => {
                 self.max_xid = self.max_xid.max(*xid);
