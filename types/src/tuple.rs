@@ -80,7 +80,8 @@ impl TupleDesc {
     /// Where whole rows have a column; `None` if it is of no fixed kind. Columns that are added later move nothing.
     pub fn fixed(&self, i: usize) -> Option<Fixed> {
         let column = self.columns.get(i).filter(|c| !c.varying)?;
-        Some(Fixed { offset: column.offset, width: column.width })
+        let (byte, bit) = (u32::try_from(i / 8).ok()?, 1 << (i % 8));
+        Some(Fixed { offset: column.offset, width: column.width, byte, bit })
     }
 
     /// Size of the fixed area of a row that has the first `count` columns.
@@ -197,7 +198,7 @@ impl<'a> Tuple<'a> {
         self.bytes
     }
 
-    /// The row, if it has all the table's columns and none of them is NULL.
+    /// The row, if it has all the table's columns.
     #[inline]
     pub fn whole(&self) -> Option<Whole<'a>> {
         let stored = self.stored_columns();
@@ -205,7 +206,8 @@ impl<'a> Tuple<'a> {
             return None;
         }
         let (nulls, fixed) = self.bytes.get(2..)?.split_at_checked(stored.div_ceil(8))?;
-        nulls.iter().all(|bits| *bits == 0).then_some(Whole { fixed })
+        let nulls = nulls.iter().any(|bits| *bits != 0).then_some(nulls);
+        Some(Whole { nulls, fixed })
     }
 
     /// Whether a column is NULL or newer than the row.
@@ -265,18 +267,28 @@ impl<'a> Tuple<'a> {
 pub struct Fixed {
     offset: u32,
     width: u32,
+    /// Where its bit is among those of NULLs.
+    byte: u32,
+    bit: u8,
 }
 
 /// A row with all its columns: those of fixed kinds are at the same place in each such row.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
+    /// The bits of NULLs, if one is set.
+    nulls: Option<&'a [u8]>,
     fixed: &'a [u8],
 }
 
 impl<'a> Whole<'a> {
-    /// The stored bytes at a place of the row's layout.
+    /// The stored bytes at a place of the row's layout; `None` for NULL.
     #[inline]
     pub fn at(&self, place: Fixed) -> Option<&'a [u8]> {
+        if let Some(nulls) = self.nulls
+            && nulls.get(to_usize(place.byte)).is_none_or(|bits| bits & place.bit != 0)
+        {
+            return None;
+        }
         self.fixed.get(to_usize(place.offset)..)?.get(..to_usize(place.width))
     }
 }

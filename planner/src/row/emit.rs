@@ -34,10 +34,10 @@ impl StoredColumn {
         outputs.iter().map(stored).collect()
     }
 
-    /// Its value in a row without NULLs; `None` where such rows have it in no certain place.
+    /// Its value in a row with all columns, `None` for NULL; `None` where such rows have it in no certain place.
     #[inline(always)]
-    pub fn of_whole<'a>(&self, row: &Whole<'a>) -> Option<&'a [u8]> {
-        row.at(self.fixed?)
+    pub fn of_whole<'a>(&self, row: &Whole<'a>) -> Option<Option<&'a [u8]>> {
+        self.fixed.map(|place| row.at(place))
     }
 
     /// Its value in any row.

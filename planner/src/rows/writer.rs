@@ -34,6 +34,8 @@ const MUCH: usize = 8 << 10;
 
 /// A text of bounded length behind its own length.
 const FIELD: usize = 4 + short::ROOM;
+/// What stands for NULL: a length of -1.
+const NULL: [u8; 4] = (-1i32).to_be_bytes();
 /// So many of them have room in [`LITTLE`].
 const COLUMNS: usize = 8;
 const FIELDS: usize = COLUMNS * FIELD;
@@ -93,6 +95,22 @@ fn word(value: &[u8]) -> Option<u64> {
         Some(bytes) => Some(u64::from_le_bytes(*bytes)),
         None => value.first_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes))),
     }
+}
+
+/// Writes a column as text behind its length; the length of both, `None` where the text has no bound.
+#[inline(always)]
+fn write_field(
+    ty: PgType,
+    value: Option<&[u8]>,
+    io: &Io<'_>,
+    last: &mut Last,
+    field: &mut [u8; FIELD],
+) -> Option<usize> {
+    let Some(value) = value else {
+        *field.first_chunk_mut()? = NULL;
+        return Some(NULL.len());
+    };
+    write_short(ty, value, io, last, field)
 }
 
 /// Writes a value as text behind its length; the length of both, `None` where the text has no bound.
@@ -184,7 +202,7 @@ impl<'a> RowWriter<'a> {
         let binary = !self.text && is_binary(self.formats, self.column);
         self.column += 1;
         let Some(value) = value else {
-            self.put((-1i32).to_be_bytes(), 4);
+            self.put(NULL, NULL.len());
             return Ok(());
         };
         self.long.clear();
@@ -270,7 +288,7 @@ fn write_shorts(
     for (column, last) in columns.iter().zip(last) {
         let field = room.get_mut(end..).and_then(<[u8]>::first_chunk_mut);
         let (Some(value), Some(field)) = (column.of_whole(row), field) else { break };
-        let Some(length) = write_short(column.ty, value, io, last, field) else { break };
+        let Some(length) = write_field(column.ty, value, io, last, field) else { break };
         end += length;
         written += 1;
     }
