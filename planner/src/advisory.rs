@@ -264,6 +264,14 @@ impl Advisory {
         self.release(pid, |hold| hold.session = 0);
     }
 
+    /// A session that was for one moment only has ended.
+    pub fn leave_all(&self, session: &SessionState) {
+        if session.locks_advisory.swap(false, Ordering::Relaxed) {
+            session.advisory.lock().clear();
+            self.release(session.pid(), |hold| (hold.session, hold.transaction) = (0, 0));
+        }
+    }
+
     fn release(&self, pid: i32, change: impl Fn(&mut Hold)) {
         self.held.lock().retain(|_, holds| {
             holds.iter_mut().filter(|h| h.pid == pid).for_each(&change);

@@ -11,6 +11,7 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use super::super::dml::index_expressions::in_statement;
 use super::super::name;
 use super::super::outcome::{Outcome, done};
 use super::super::stored::{self, Place};
@@ -210,7 +211,8 @@ pub(crate) fn build(ctx: &ExecContext, index: Oid) -> Result<()> {
             }
             Ok(())
         });
-        let built = ctx.engine.db.build_index(&ctx.txn, index, &progress);
+        let make = || ctx.engine.db.build_index(&ctx.txn, index, &progress);
+        let built = in_statement(ctx, make);
         over.store(true, std::sync::atomic::Ordering::Relaxed);
         watcher.thread().unpark();
         let watched = watcher.join().unwrap_or(Ok(()));

@@ -72,8 +72,8 @@ thread_local! {
     static WRITING: RefCell<Vec<ExecContext>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs a statement's write: what indexes compute meanwhile runs in its session.
-pub(super) fn in_statement<T>(ctx: &ExecContext, write: impl FnOnce() -> T) -> T {
+/// Runs a statement's write, or its build of an index: what indexes compute meanwhile runs in its session.
+pub(crate) fn in_statement<T>(ctx: &ExecContext, write: impl FnOnce() -> T) -> T {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -125,6 +125,19 @@ impl Expressions {
         columns.sort_unstable();
         columns.dedup();
         Ok(Expressions { around, columns, keys, predicate })
+    }
+
+    /// Appends the keys of a row; `false` if the predicate is not true.
+    fn evaluate(&self, ctx: &ExecContext, row: &[Datum], out: &mut Vec<Datum>) -> Result<bool> {
+        if let Some(predicate) = &self.predicate
+            && !matches!(predicate.eval(ctx, row)?, Datum::Bool(true))
+        {
+            return Ok(false);
+        }
+        for key in &self.keys {
+            out.push(key.eval(ctx, row)?);
+        }
+        Ok(true)
     }
 
     /// Whether users' functions are called.
@@ -188,24 +201,20 @@ impl IndexExpressions for Compiled {
     fn evaluate(&self, row: &[Datum], out: &mut Vec<Datum>, alone: bool) -> Result<bool> {
         let engine = running(&self.engine)?;
         let now = self.now(&engine);
-        let ctx = match WRITING.with_borrow(|statements| statements.last().cloned()) {
-            Some(ctx) if alone => ctx,
+        match WRITING.with_borrow(|statements| statements.last().cloned()) {
+            Some(ctx) if alone => now.evaluate(&ctx, row, out),
             // What waits here could wait for its own statement.
             Some(ctx) => {
                 let txn = nobodys(&engine)?;
-                ExecContext { snapshot: txn.snapshot(), txn, ..ctx }
+                now.evaluate(&ExecContext { snapshot: txn.snapshot(), txn, ..ctx }, row, out)
             }
-            None => now.around.context(&engine)?,
-        };
-        if let Some(predicate) = &now.predicate
-            && !matches!(predicate.eval(&ctx, row)?, Datum::Bool(true))
-        {
-            return Ok(false);
+            None => {
+                let ctx = now.around.context(&engine)?;
+                let evaluated = now.evaluate(&ctx, row, out);
+                engine.advisory.leave_all(&ctx.session);
+                evaluated
+            }
         }
-        for key in &now.keys {
-            out.push(key.eval(&ctx, row)?);
-        }
-        Ok(true)
     }
 }
 

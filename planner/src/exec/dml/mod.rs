@@ -11,7 +11,7 @@ mod assign;
 mod change;
 mod conflict;
 pub(crate) mod feed;
-mod index_expressions;
+pub(crate) mod index_expressions;
 mod insert;
 mod layout;
 pub(crate) mod leaf;
