@@ -5,6 +5,7 @@ use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
+use super::operator::{RowPairs, written_row, written_rows};
 use super::special::Subscripts;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
@@ -141,11 +142,35 @@ impl Binder<'_> {
     }
 
     fn distinct(&mut self, l: &ast::Expr, r: &ast::Expr, negated: bool) -> Result<Typed> {
-        let place = self.place(l);
-        let (l, r) = (self.expr(l)?, self.expr(r)?);
+        let bound = match written_rows(l, r) {
+            Ok(Some(pairs)) => self.distinct_fields(pairs, negated),
+            Ok(None) => {
+                let (left, right) = (self.expr(l)?, self.expr(r)?);
+                self.distinct_values(left, right, negated)
+            }
+            Err(e) => Err(e),
+        };
+        bound.map_err(|e| e.or_at(self.place_between(l, "is", r)))
+    }
+
+    /// Written rows are distinct where their fields are, each by its own types.
+    fn distinct_fields(&mut self, pairs: RowPairs<'_>, negated: bool) -> Result<Typed> {
+        let mut fields = Vec::with_capacity(pairs.len());
+        for (l, r) in pairs {
+            let (l, r) = (self.expr(l)?, self.expr(r)?);
+            fields.push(self.distinct_values(l, r, negated)?.expr);
+        }
+        let expr = match (fields.is_empty(), negated) {
+            (true, _) => datafusion::logical_expr::lit(negated),
+            (false, true) => super::operator::balanced(fields, Native::And),
+            (false, false) => super::operator::balanced(fields, Native::Or),
+        };
+        Ok(Typed::new(expr, PgType::new(oid::BOOL)))
+    }
+
+    fn distinct_values(&mut self, l: Typed, r: Typed, negated: bool) -> Result<Typed> {
         // the operator must exist, though only its operand types are used
-        let op = crate::resolve::operator::binary(&self.types, None, "=", l.ty.oid, r.ty.oid)
-            .map_err(|e| e.or_at(place))?;
+        let op = crate::resolve::operator::binary(&self.types, None, "=", l.ty.oid, r.ty.oid)?;
         let same = op.left == op.right && !vicinity_functions::is_polymorphic(op.left);
         let ty = if same {
             op.left
@@ -155,17 +180,16 @@ impl Binder<'_> {
         let ty = self.ty(ty);
         let l = self.coerce(l, ty, Context::Implicit, None)?;
         let r = self.coerce(r, ty, Context::Implicit, None)?;
-        let operator = if vicinity_functions::lacks_order(ty.oid) {
-            Some(self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?)
-        } else {
-            None
+        let operator = match is_plain(ty.oid) {
+            true => None,
+            false => Some(self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?),
         };
         Ok(special::distinct_from(l, r, negated, operator))
     }
 
     fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
         let place = self.place(expr);
-        let rows = matches!(expr, ast::Expr::Tuple(_));
+        let rows = written_row(expr).is_some();
         let word = if negated { "<>" } else { "=" };
         let native_op = if negated { Native::And } else { Native::Or };
         if !rows {
@@ -207,17 +231,23 @@ impl Binder<'_> {
         low: &ast::Expr,
         high: &ast::Expr,
     ) -> Result<Typed> {
-        let place = self.place(expr);
-        let value = self.expr(expr)?;
-        let (low, high) = (self.expr(low)?, self.expr(high)?);
-        let (from, to, op) = if negated {
-            ("<", ">", datafusion::logical_expr::Operator::Or)
-        } else {
-            (">=", "<=", datafusion::logical_expr::Operator::And)
+        use ast::BinaryOperator as Op;
+        let (from, to, op) = match negated {
+            true => (Op::Lt, Op::Gt, Native::Or),
+            false => (Op::GtEq, Op::LtEq, Native::And),
         };
-        let from = self.operation(None, from, value.clone(), low).map_err(|e| e.or_at(place))?;
-        let to = self.operation(None, to, value, high).map_err(|e| e.or_at(place))?;
-        let both = super::operator::balanced(vec![from.expr, to.expr], op);
+        let both = if written_row(expr).is_some() {
+            vec![self.binary(expr, &from, low)?.expr, self.binary(expr, &to, high)?.expr]
+        } else {
+            let value = self.expr(expr)?;
+            let (below, above) = (self.expr(low)?, self.expr(high)?);
+            let from = self.operation(None, &from.to_string(), value.clone(), below);
+            let to =
+                from.and_then(|f| Ok((f, self.operation(None, &to.to_string(), value, above)?)));
+            let (from, to) = to.map_err(|e| e.or_at(self.place_between(expr, "between", low)))?;
+            vec![from.expr, to.expr]
+        };
+        let both = super::operator::balanced(both, op);
         Ok(Typed::new(both, PgType::new(oid::BOOL)))
     }
 

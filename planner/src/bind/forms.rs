@@ -77,7 +77,14 @@ impl Binder<'_> {
                 }
                 let ty = self.ty(ty);
                 let values = self.coerce_all(values, ty, &places)?;
-                Ok(Some(special::greatest_least(values, ty, name == "greatest")))
+                let (name, worse) = match name.as_str() {
+                    "greatest" => ("greatest", "<"),
+                    _ => ("least", ">"),
+                };
+                let op =
+                    crate::resolve::operator::binary(&self.types, None, worse, ty.oid, ty.oid)?;
+                let worse = self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?;
+                Ok(Some(special::greatest_least(name, values, ty, worse)))
             }
             "nullif" => self.nullif(&f.args).map(Some),
             "row" => {

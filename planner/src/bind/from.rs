@@ -399,6 +399,11 @@ impl Binder<'_> {
             fields.push(field.clone());
             field
         };
+        let row_type = match calls.as_slice() {
+            [one] if !ordinality => Some(self.types.base(one.resolved.ret)),
+            _ => None,
+        }
+        .filter(|ty| self.types.fields(*ty).is_some());
         for CallInFrom { resolved, columns, .. } in calls {
             let names = columns.iter().map(|(name, ty)| add(name, *ty)).collect();
             let args: Vec<Expr> = resolved.args.iter().map(|a| a.expr.clone()).collect();
@@ -424,7 +429,7 @@ impl Binder<'_> {
             alias: visible.to_owned(),
             schema: None,
             columns: scope,
-            row_type: None,
+            row_type,
             relation: 0,
             scalar: false,
             nullable: false,

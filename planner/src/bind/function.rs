@@ -412,6 +412,12 @@ impl Binder<'_> {
         }
     }
 
+    /// Whether a built-in function's one value is a row of a composite type: `unnest` of an array of them.
+    pub(super) fn is_row_of(&self, resolved: &Resolved) -> bool {
+        let Target::Builtin(proc) = &resolved.target else { return false };
+        proc.out_columns().is_empty() && self.types.fields(resolved.ret).is_some()
+    }
+
     /// A set-returning call for ProjectSet.
     pub(super) fn set_function(
         &self,
@@ -422,9 +428,8 @@ impl Binder<'_> {
         let outputs: Vec<PgType> = columns.iter().map(|(_, ty)| *ty).collect();
         Ok(match &resolved.target {
             Target::Builtin(proc) => {
-                let composite =
-                    proc.out_columns().is_empty() && self.types.fields(resolved.ret).is_some();
-                builtin_set(proc, types, outputs, composite)?
+                let whole = matches!(outputs.as_slice(), [one] if one.oid == resolved.ret);
+                builtin_set(proc, types, outputs, self.is_row_of(resolved) && !whole)?
             }
             Target::User(function) => Arc::new(UserSet::new(function.clone(), types, outputs)),
         })

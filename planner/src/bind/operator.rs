@@ -204,25 +204,18 @@ impl Binder<'_> {
         name: &str,
         right: &ast::Expr,
     ) -> Result<Option<Typed>> {
-        let Some(left) = written_row(left) else { return Ok(None) };
-        if let ast::Expr::Subquery(query) = right {
+        if let (Some(left), ast::Expr::Subquery(query)) = (written_row(left), right) {
             return self.row_and_query(&left, name, query).map(Some);
         }
-        let Some(right) = written_row(right) else { return Ok(None) };
-        if left.len() != right.len() {
-            return Err(PgError::new(
-                SqlState::SYNTAX_ERROR,
-                "unequal number of entries in row expressions",
-            ));
-        }
-        if left.is_empty() {
+        let Some(written) = written_rows(left, right)? else { return Ok(None) };
+        if written.is_empty() {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot compare rows of zero length",
             ));
         }
-        let mut pairs = Vec::new();
-        for (l, r) in left.into_iter().zip(right) {
+        let mut pairs = Vec::with_capacity(written.len());
+        for (l, r) in written {
             pairs.push((self.expr(l)?, self.expr(r)?));
         }
         if let [(left, right)] = pairs.as_slice() {
@@ -271,15 +264,52 @@ impl Binder<'_> {
         op: &BinaryOperator,
         right: &ast::Expr,
     ) -> Option<usize> {
+        self.place_between(left, &operator_name(op).1, right)
+    }
+
+    /// Where an operator or a word stands last between two operands.
+    pub(super) fn place_between(
+        &self,
+        left: &ast::Expr,
+        name: &str,
+        right: &ast::Expr,
+    ) -> Option<usize> {
         let from = self.place(left)?;
         let to = self.place(right)?;
         let text = self.source.as_ref()?;
-        let (_, name) = operator_name(op);
         let name: Vec<char> = name.chars().collect();
+        let in_word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric() || *c == '_');
+        let is_word = in_word(name.first());
         let between = text.between(from.saturating_sub(1), to.saturating_sub(1))?;
-        let at = between.windows(name.len().max(1)).rposition(|w| w == name.as_slice())?;
+        let found = |(at, run): (usize, &[char])| {
+            let inside = in_word(at.checked_sub(1).and_then(|i| between.get(i)))
+                || in_word(between.get(at + run.len()));
+            let alike = run.iter().zip(&name).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            (alike && !(is_word && inside)).then_some(at)
+        };
+        let at = between.windows(name.len().max(1)).enumerate().rev().find_map(found)?;
         Some(from + at)
     }
+}
+
+/// The fields of two rows that stand side by side.
+pub(super) type RowPairs<'a> = Vec<(&'a ast::Expr, &'a ast::Expr)>;
+
+/// The fields of two written rows, side by side; `None` where one side is no such row.
+pub(super) fn written_rows<'a>(
+    left: &'a ast::Expr,
+    right: &'a ast::Expr,
+) -> Result<Option<RowPairs<'a>>> {
+    let (Some(left), Some(right)) = (written_row(left), written_row(right)) else {
+        return Ok(None);
+    };
+    if left.len() != right.len() {
+        return Err(PgError::new(
+            SqlState::SYNTAX_ERROR,
+            "unequal number of entries in row expressions",
+        ));
+    }
+    Ok(Some(left.into_iter().zip(right).collect()))
 }
 
 /// The fields of `(a, b)` and of `ROW(a, b)`: comparisons of such rows are of their fields.

@@ -156,7 +156,7 @@ fn cast_text(args: &[String], target: &str) -> String {
 
 /// A conversion through the types' text forms.
 pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
-    let source = value.ty;
+    let (source, target) = (value.ty, target.typmod(-1));
     Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
         let value = first(args);
         let io = ctx.io();
@@ -164,6 +164,18 @@ pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed
         vicinity_types::text_in(target.oid, -1, &text, &io)
     })
     .stable()
+    .shown(move |args| cast_text(args, &name))
+    .over(vec![value.expr])
+}
+
+/// The same value under another type that holds it otherwise: `text` as `character(n)`, `integer` as `oid`.
+pub(super) fn relabel(value: Typed, target: PgType, name: String) -> Typed {
+    let (source, target) = (value.ty, target.typmod(-1));
+    Special::new("relabel", vec![source], target, move |ctx, args| {
+        let io = ctx.io();
+        let text = vicinity_types::io::as_text(source.oid, &first(args), &io)?;
+        vicinity_types::text_in(target.oid, -1, &text, &io)
+    })
     .shown(move |args| cast_text(args, &name))
     .over(vec![value.expr])
 }
@@ -208,7 +220,9 @@ pub(super) fn apply_typmod(value: Typed, target: PgType, explicit: bool) -> Type
         vicinity_types::apply_typmod(target.oid, target.typmod, first(args), explicit)
     })
     .detail(if explicit { "e" } else { "a" })
-    .shown(move |args| cast_text(args, &vicinity_types::format_type(target.oid, target.typmod)))
+    .shown(move |args| {
+        cast_text(args, &vicinity_types::format_type(target.oid, Some(target.typmod)))
+    })
     .over(vec![value.expr])
 }
 
@@ -220,9 +234,11 @@ pub(super) fn array_coerce(
     elem_oid: u32,
     name: String,
 ) -> Typed {
+    let target = target.typmod(-1);
     let detail = callable_of(&elem.expr).map(|(c, _)| c.identity()).unwrap_or_default();
     let chain = chain_of(&elem.expr);
-    Special::new("array_coerce", vec![value.ty], target, move |ctx, args| {
+    let fixed = chain.iter().all(|call| call.volatility() == Volatility::Immutable);
+    let made = Special::new("array_coerce", vec![value.ty], target, move |ctx, args| {
         let Datum::Array(array) = first(args) else { return Ok(Datum::Null) };
         let mut values = Vec::with_capacity(array.len());
         for element in array.iter() {
@@ -237,10 +253,9 @@ pub(super) fn array_coerce(
         }
         Ok(Datum::Array(Arc::new(shaped(elem_oid, array.dims.clone(), values))))
     })
-    .stable()
     .detail(detail)
-    .shown(move |args| cast_text(args, &name))
-    .over(vec![value.expr])
+    .shown(move |args| cast_text(args, &name));
+    if fixed { made } else { made.stable() }.over(vec![value.expr])
 }
 
 /// The calls around a column, innermost first.
@@ -542,22 +557,29 @@ pub(crate) fn is_held(callable: &dyn Callable) -> bool {
     callable.as_any().downcast_ref::<Special>().is_some_and(|s| s.name == HELD)
 }
 
-/// GREATEST and LEAST over values of one type.
-pub(super) fn greatest_least(args: Vec<Typed>, ty: PgType, greatest: bool) -> Typed {
-    let name = if greatest { "greatest" } else { "least" };
+/// GREATEST and LEAST over values of one type; `worse` tells whether the first of two gives way.
+pub(super) fn greatest_least(
+    name: &'static str,
+    args: Vec<Typed>,
+    ty: PgType,
+    worse: Arc<dyn Callable>,
+) -> Typed {
     let types = args.iter().map(|a| a.ty).collect();
-    Special::new(name, types, ty, move |_, args| {
-        let values = args.iter().filter(|a| !a.is_null());
-        // The first of equal values: 1.0 and 1 are.
-        let best = values.reduce(|best, value| {
-            let order = vicinity_types::compare(value, best);
-            let better = if greatest { order.is_gt() } else { order.is_lt() };
-            if better { value } else { best }
-        });
-        Ok(best.cloned().unwrap_or(Datum::Null))
+    let word = name.to_uppercase();
+    Special::new(name, types, ty, move |ctx, args| {
+        let mut best = Datum::Null;
+        for value in args.iter().filter(|a| !a.is_null()) {
+            // The first of equal values: 1.0 and 1 are.
+            let takes = best.is_null()
+                || matches!(worse.call(ctx, &[best.clone(), value.clone()])?, Datum::Bool(true));
+            if takes {
+                best = value.clone();
+            }
+        }
+        Ok(best)
     })
     .lenient()
-    .shown(move |args| format!("{}({})", name.to_uppercase(), args.join(", ")))
+    .shown(move |args| format!("{word}({})", args.join(", ")))
     .over(args.into_iter().map(|a| a.expr).collect())
 }
 

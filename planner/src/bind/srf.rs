@@ -29,7 +29,11 @@ impl Binder<'_> {
             ));
         }
         let types: Vec<u32> = resolved.args.iter().map(|a| a.ty.oid).collect();
-        let columns = self.result_columns(&resolved.target, resolved.ret, &types);
+        let columns = match self.is_row_of(&resolved) {
+            // Its rows may be NULL as a whole.
+            true => vec![(String::new(), self.ty(resolved.ret))],
+            false => self.result_columns(&resolved.target, resolved.ret, &types),
+        };
         let function = self.set_function(&resolved, &columns)?;
         let number = self.levels.iter().map(|l| l.pending.sets.len()).sum::<usize>();
         let names: Vec<String> = (0..columns.len()).map(|i| format!("__set{number}_{i}")).collect();

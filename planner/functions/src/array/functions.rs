@@ -5,12 +5,12 @@ use std::sync::Arc;
 use vicinity_types::Datum::{self, Array as Arr, Int4, Null, Text};
 use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::io::{TypeShape, as_text};
-use vicinity_types::{Kind, Oid, PgError, Result, SqlState, compare, equal, oid};
+use vicinity_types::{Kind, Oid, PgError, Result, SqlState, compare, oid};
 
 use super::build::{Collector, one_dimensional};
 use crate::call::Signature;
 use crate::env::Env;
-use crate::order::distinguishable;
+use crate::order::{distinguishable, same};
 use crate::out::check_size;
 
 /// The element type of an array type.
@@ -156,11 +156,7 @@ fn one_dim_search(a: &Array) -> Result<()> {
 }
 
 /// NULL finds NULL here.
-fn same(a: &Datum, b: &Datum) -> bool {
-    equal(a, b)
-}
-
-fn position(a: &Array, value: &Datum, start: i32) -> Result<Option<i32>> {
+fn position(env: &dyn Env, a: &Array, value: &Datum, start: i32) -> Result<Option<i32>> {
     one_dim_search(a)?;
     // What the elements are does not matter then.
     if value.is_null() && !a.iter().any(|v| v.is_null()) {
@@ -169,23 +165,32 @@ fn position(a: &Array, value: &Datum, start: i32) -> Result<Option<i32>> {
     distinguishable(a)?;
     let lower = a.dims.first().map_or(1, |d| d.lower);
     let skip = usize::try_from(i64::from(start) - i64::from(lower)).unwrap_or(0);
-    let found = a.iter().enumerate().skip(skip).find(|(_, v)| same(v, value));
-    Ok(found.and_then(|(i, _)| i32::try_from(i).ok()).map(|i| i + lower))
+    for (i, v) in a.iter().enumerate().skip(skip) {
+        if same(env, &v, value)? {
+            return Ok(i32::try_from(i).ok().map(|i| i + lower));
+        }
+    }
+    Ok(None)
 }
 
 fn null_start() -> Result<Datum> {
     Err(PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "initial position must not be null"))
 }
 
-fn positions(a: &Array, value: &Datum) -> Result<Array> {
+fn positions(env: &dyn Env, a: &Array, value: &Datum) -> Result<Array> {
     one_dim_search(a)?;
     distinguishable(a)?;
     let lower = a.dims.first().map_or(1, |d| d.lower);
-    let found = (lower..).zip(a.iter()).filter(|(_, v)| same(v, value)).map(|(i, _)| Int4(i));
-    Ok(Array::from_datums(oid::INT4, found.collect()))
+    let mut found = Vec::new();
+    for (i, v) in (lower..).zip(a.iter()) {
+        if same(env, &v, value)? {
+            found.push(Int4(i));
+        }
+    }
+    Ok(Array::from_datums(oid::INT4, found))
 }
 
-fn remove(a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
+fn remove(env: &dyn Env, a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
     if a.dims.len() > 1 {
         return Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
@@ -193,7 +198,12 @@ fn remove(a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
         ));
     }
     distinguishable(a)?;
-    let kept: Vec<Datum> = a.iter().filter(|v| !same(v, value)).collect();
+    let mut kept = Vec::with_capacity(a.len());
+    for v in a.iter() {
+        if !same(env, &v, value)? {
+            kept.push(v);
+        }
+    }
     if kept.len() == a.len() {
         return Ok(a.clone());
     }
@@ -205,21 +215,42 @@ fn remove(a: &Arc<Array>, value: &Datum) -> Result<Arc<Array>> {
     Ok(Arc::new(shorter))
 }
 
-fn replace(a: &Array, from: &Datum, to: &Datum) -> Result<Array> {
+fn replace(env: &dyn Env, a: &Array, from: &Datum, to: &Datum) -> Result<Array> {
     distinguishable(a)?;
-    let swap = |v: Datum| if same(&v, from) { to.clone() } else { v };
-    Ok(with_elements(a.elem, a.dims.clone(), a.iter().map(swap)))
+    let swap = |v: Datum| Ok(if same(env, &v, from)? { to.clone() } else { v });
+    let swapped = a.iter().map(swap).collect::<Result<Vec<_>>>()?;
+    Ok(with_elements(a.elem, a.dims.clone(), swapped.into_iter()))
 }
 
-/// Whether every element of `b` is in `a`. A NULL is in nothing.
-fn contains(a: &Array, b: &Array) -> Result<bool> {
-    distinguishable(a)?;
-    Ok(b.iter().all(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w))))
+/// Whether a value that is not NULL is among an array's elements. A NULL is in nothing.
+fn among(env: &dyn Env, value: &Datum, a: &Array) -> Result<bool> {
+    for v in a.iter().filter(|v| !v.is_null()) {
+        if same(env, value, &v)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn overlaps(a: &Array, b: &Array) -> Result<bool> {
+/// Whether every element of `b` is in `a`.
+fn contains(env: &dyn Env, a: &Array, b: &Array) -> Result<bool> {
     distinguishable(a)?;
-    Ok(b.iter().any(|v| !v.is_null() && a.iter().any(|w| !w.is_null() && equal(&v, &w))))
+    for v in b.iter() {
+        if v.is_null() || !among(env, &v, a)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn overlaps(env: &dyn Env, a: &Array, b: &Array) -> Result<bool> {
+    distinguishable(a)?;
+    for v in b.iter().filter(|v| !v.is_null()) {
+        if among(env, &v, a)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn trim(a: &Array, n: i32) -> Result<Array> {
@@ -342,15 +373,15 @@ scalars! { pub(crate) PLAIN, env;
     "array_ndims" [Arr(a)] => if a.dims.is_empty() { None } else { i32::try_from(a.dims.len()).ok() };
     "array_dims" [Arr(a)] => dims_text(a);
     "array_cardinality" [Arr(a)] => crate::text::int4(a.len());
-    "arraycontains" [Arr(a), Arr(b)] => contains(a, b);
-    "arraycontained" [Arr(a), Arr(b)] => contains(b, a);
-    "arrayoverlap" [Arr(a), Arr(b)] => overlaps(a, b);
-    "array_position" [Arr(a), v] => position(a, v, i32::MIN), [_, _] => Null;
+    "arraycontains" [Arr(a), Arr(b)] => contains(env, a, b);
+    "arraycontained" [Arr(a), Arr(b)] => contains(env, b, a);
+    "arrayoverlap" [Arr(a), Arr(b)] => overlaps(env, a, b);
+    "array_position" [Arr(a), v] => position(env, a, v, i32::MIN), [_, _] => Null;
     "array_position_start" [_, _, Null] => null_start(),
-        [Arr(a), v, Int4(s)] => position(a, v, *s), [_, _, _] => Null;
-    "array_positions" [Arr(a), v] => positions(a, v), [_, _] => Null;
-    "array_remove" [Arr(a), v] => remove(a, v).map(Arr), [_, _] => Null;
-    "array_replace" [Arr(a), from, to] => replace(a, from, to), [_, _, _] => Null;
+        [Arr(a), v, Int4(s)] => position(env, a, v, *s), [_, _, _] => Null;
+    "array_positions" [Arr(a), v] => positions(env, a, v), [_, _] => Null;
+    "array_remove" [Arr(a), v] => remove(env, a, v).map(Arr), [_, _] => Null;
+    "array_replace" [Arr(a), from, to] => replace(env, a, from, to), [_, _, _] => Null;
     "trim_array" [Arr(a), Int4(n)] => trim(a, *n);
     "array_to_text" [Arr(a), Text(s)] => join(env, a, s, None);
     "array_to_text_null" [Arr(a), Text(s), Text(n)] => join(env, a, s, Some(n)),
