@@ -100,7 +100,7 @@ impl ExecContext {
     }
 
     /// A type's name, in full where the session's search path does not lead to it.
-    pub fn type_name(&self, ty: Oid, typmod: i32) -> String {
+    pub fn type_name(&self, ty: Oid, typmod: Option<i32>) -> String {
         crate::names::type_name_in(&self.txn.catalog(), Some(&self.session), ty, typmod)
     }
 

@@ -64,7 +64,7 @@ impl Asked {
     /// An error if a value is not one of the domain's.
     pub(crate) fn check(&self, ctx: &ExecContext, value: &Datum) -> Result<()> {
         let TypeKind::Domain { not_null, checks, .. } = &self.domain.kind else { return Ok(()) };
-        let shown = || names::type_name_in(&ctx.catalog, Some(&ctx.session), self.shown.oid, -1);
+        let shown = || names::type_name_in(&ctx.catalog, Some(&ctx.session), self.shown.oid, None);
         if *not_null && value.is_null() {
             let text = format!("domain {} does not allow null values", shown());
             return Err(self.refused(ctx, SqlState::NOT_NULL_VIOLATION, text, None));

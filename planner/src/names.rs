@@ -75,7 +75,7 @@ pub fn relation_name(catalog: &Catalog, session: &SessionState, relation: Oid) -
 }
 
 /// A type's name as `format_type` gives it, user types included.
-pub fn type_name(catalog: &Catalog, ty: Oid, typmod: i32) -> String {
+pub fn type_name(catalog: &Catalog, ty: Oid, typmod: Option<i32>) -> String {
     if oid::kind(ty).is_some() {
         return vicinity_types::format_type(ty, typmod);
     }
@@ -102,7 +102,7 @@ pub fn type_name_in(
     catalog: &Catalog,
     session: Option<&SessionState>,
     ty: Oid,
-    typmod: i32,
+    typmod: Option<i32>,
 ) -> String {
     if oid::kind(ty).is_some() {
         return vicinity_types::format_type(ty, typmod);
@@ -112,7 +112,7 @@ pub fn type_name_in(
 }
 
 /// The same for a search path.
-pub fn type_name_on(catalog: &Catalog, path: &[Oid], ty: Oid, typmod: i32) -> String {
+pub fn type_name_on(catalog: &Catalog, path: &[Oid], ty: Oid, typmod: Option<i32>) -> String {
     if oid::kind(ty).is_some() {
         return vicinity_types::format_type(ty, typmod);
     }
@@ -145,7 +145,7 @@ pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -
     match ty {
         oid::REGCLASS => relation_name(catalog, session, value),
         oid::REGTYPE => {
-            is_type(catalog, value).then(|| type_name_in(catalog, Some(session), value, -1))
+            is_type(catalog, value).then(|| type_name_in(catalog, Some(session), value, None))
         }
         oid::REGPROC => match vicinity_functions::proc_by_oid(value) {
             Some(p) => Some(p.name.to_owned()),
@@ -156,13 +156,13 @@ pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -
                 Some(p) => (p.name.to_owned(), p.args.clone()),
                 None => catalog.function(value).map(|f| (quote(&f.name), f.input_types()))?,
             };
-            let args: Vec<String> = args.iter().map(|a| type_name(catalog, *a, -1)).collect();
+            let args: Vec<String> = args.iter().map(|a| type_name(catalog, *a, None)).collect();
             Some(format!("{name}({})", args.join(",")))
         }
         oid::REGOPER => vicinity_functions::operator_by_oid(value).map(|o| o.name.to_owned()),
         oid::REGOPERATOR => vicinity_functions::operator_by_oid(value).map(|o| {
             let side =
-                |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, -1) };
+                |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, None) };
             format!("{}({},{})", o.name, side(o.left), side(o.right))
         }),
         oid::REGNAMESPACE => catalog.schema(value).map(|s| quote(&s.name)),
@@ -387,7 +387,7 @@ impl TypeNames for SessionNames<'_> {
 pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
     if let Some(elem) = catalog.element_of(ty) {
         return Some(UserType {
-            name: type_name(catalog, ty, -1),
+            name: type_name(catalog, ty, None),
             shape: TypeShape::Array { elem },
         });
     }
@@ -410,5 +410,5 @@ pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
         Some(TypeKind::Base) => return None,
         None => composite(catalog.relation_of_type(ty)?.oid)?,
     };
-    Some(UserType { name: type_name(catalog, ty, -1), shape })
+    Some(UserType { name: type_name(catalog, ty, None), shape })
 }

@@ -114,7 +114,7 @@ fn described(catalog: &Arc<Catalog>, sql: &str) -> Result<Vec<String>> {
         assert_eq!(field.data_type(), &column.ty.arrow(), "{sql}: {}", column.name);
     }
     let shown = |c: &vicinity_planner::bind::OutputColumn| {
-        format!("{} {}", c.name, type_name(catalog, c.ty.oid, c.ty.typmod))
+        format!("{} {}", c.name, type_name(catalog, c.ty.oid, Some(c.ty.typmod)))
     };
     Ok(bound.columns.iter().map(shown).collect())
 }

@@ -1,6 +1,7 @@
 //! The default btree order of each kind.
 //!
-//! NaN sorts last, text bytewise (the C collation), numeric by value, intervals by the time they
+//! NaN sorts last, text bytewise (the C collation; `character(n)` without the blanks at
+//! its end), numeric by value, intervals by the time they
 //! span, arrays and records element by element. Kinds PostgreSQL has no btree order for (geometry,
 //! pase) get some total order, so that nothing that sorts or hashes needs a special case.
 
@@ -28,6 +29,7 @@ pub fn compare(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Float8(a), Datum::Float8(b)) => float8(*a, *b),
         (Datum::Numeric(a), Datum::Numeric(b)) => a.cmp(b),
         (Datum::Text(a), Datum::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Datum::Bpchar(a), Datum::Bpchar(b)) => unpadded(a).cmp(unpadded(b)),
         (Datum::Bytea(a), Datum::Bytea(b)) => a.cmp(b),
         (Datum::TimeTz(a), Datum::TimeTz(b)) => timetz(a, b),
         (Datum::Interval(a), Datum::Interval(b)) => span(a).cmp(&span(b)),
@@ -76,6 +78,11 @@ pub fn hash(d: &Datum, state: &mut impl Hasher) {
             key.hash(state);
         }
     }
+}
+
+/// What counts of a `character(n)` where it is compared, measured or becomes `text`.
+pub fn unpadded(text: &str) -> &str {
+    text.trim_end_matches(' ')
 }
 
 /// Orders float8: numbers, then NaN; -0 equals 0.

@@ -46,8 +46,10 @@ pub enum Datum {
     Float8(f64),
     /// `numeric`
     Numeric(Arc<Numeric>),
-    /// `text`, `varchar`, `bpchar`, `name`, `"char"`, `json`, `xml`, `cstring`, `unknown`
+    /// `text`, `varchar`, `name`, `"char"`, `json`, `xml`, `cstring`, `unknown`
     Text(Arc<str>),
+    /// `character(n)`, with its padding: blanks at the end do not count where values are compared.
+    Bpchar(Arc<str>),
     /// `bytea`
     Bytea(Arc<[u8]>),
     /// `date`: days since 2000-01-01; `i32::MIN`/`MAX` are -infinity and infinity.
@@ -114,6 +116,7 @@ impl Datum {
             Datum::Float8(_) => Kind::Float8,
             Datum::Numeric(_) => Kind::Numeric,
             Datum::Text(_) => Kind::Text,
+            Datum::Bpchar(_) => Kind::Bpchar,
             Datum::Bytea(_) => Kind::Bytea,
             Datum::Date(_) => Kind::Date,
             Datum::Time(_) => Kind::Time,
@@ -181,6 +184,7 @@ pub enum Kind {
     Record,
     Enum,
     Bits,
+    Bpchar,
 }
 
 impl Kind {
@@ -203,6 +207,7 @@ impl Kind {
             Kind::Lseg | Kind::Box => 32,
             Kind::Numeric
             | Kind::Text
+            | Kind::Bpchar
             | Kind::Bytea
             | Kind::Jsonb
             | Kind::Path
@@ -215,7 +220,7 @@ impl Kind {
     }
 
     /// Every kind, in the order of their codes. Appended to, never reordered: codes are in files.
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: [Kind; 32] = [
         Kind::Bool,
         Kind::Int2,
         Kind::Int4,
@@ -247,6 +252,7 @@ impl Kind {
         Kind::Record,
         Kind::Enum,
         Kind::Bits,
+        Kind::Bpchar,
     ];
 
     /// The kind's number in stored values.

@@ -6,7 +6,7 @@
 //! is inverted, which keeps it self-delimiting.
 
 use crate::array::Array;
-use crate::compare::{canonical4, canonical8, numbers, span, timetz_utc};
+use crate::compare::{canonical4, canonical8, numbers, span, timetz_utc, unpadded};
 use crate::datum::Datum;
 use crate::record::Record;
 
@@ -45,6 +45,7 @@ fn body(value: &Datum, out: &mut Vec<u8>) {
         Datum::Float8(v) => put_f64(*v, out),
         Datum::Numeric(v) => crate::numeric::codec::encode_key(v, out),
         Datum::Text(v) => put_bytes(v.as_bytes(), out),
+        Datum::Bpchar(v) => put_bytes(unpadded(v).as_bytes(), out),
         Datum::Bytea(v) => put_bytes(v, out),
         Datum::TimeTz(v) => {
             put_i64(timetz_utc(v), out);

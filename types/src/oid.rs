@@ -301,7 +301,6 @@ pub fn kind(oid: Oid) -> Option<Kind> {
         | PG_NODE_TREE
         | UNKNOWN
         | ACLITEM
-        | BPCHAR
         | VARCHAR
         | REFCURSOR
         | CSTRING
@@ -320,6 +319,7 @@ pub fn kind(oid: Oid) -> Option<Kind> {
         | ANYCOMPATIBLE
         | ANYCOMPATIBLENONARRAY
         | TXID_SNAPSHOT => Kind::Text,
+        BPCHAR => Kind::Bpchar,
         INT8 | PG_LSN | XID8 => Kind::Int8,
         INT2 => Kind::Int2,
         INT4 => Kind::Int4,

@@ -51,7 +51,7 @@ pub fn encode(value: &Datum, out: &mut Vec<u8>) {
         Datum::Oid(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Tid(v) => out.extend_from_slice(&v.to_le_bytes()),
         Datum::Uuid(v) => out.extend_from_slice(v),
-        Datum::Text(v) => out.extend_from_slice(v.as_bytes()),
+        Datum::Text(v) | Datum::Bpchar(v) => out.extend_from_slice(v.as_bytes()),
         Datum::Bytea(v) => out.extend_from_slice(v),
         Datum::Numeric(v) => crate::numeric::codec::encode_raw(v, out),
         Datum::TimeTz(v) => {
@@ -196,6 +196,7 @@ fn decode_at(kind: Kind, bytes: &[u8], depth: usize) -> Option<Datum> {
         Kind::Tid => Datum::Tid(u64::from_le_bytes(r.take()?)),
         Kind::Enum => Datum::Enum(r.i64()?),
         Kind::Text => Datum::Text(Arc::from(std::str::from_utf8(bytes).ok()?)),
+        Kind::Bpchar => Datum::Bpchar(Arc::from(std::str::from_utf8(bytes).ok()?)),
         Kind::Bytea => Datum::Bytea(Arc::from(bytes)),
         Kind::Numeric => Datum::Numeric(Arc::new(crate::numeric::codec::decode_raw(bytes)?)),
         Kind::Jsonb => {
@@ -301,7 +302,15 @@ fn array_header(r: &mut Reader<'_>) -> Option<ArrayHeader> {
         dims.push(dim);
     }
     let packed = flags & PACKED != 0;
-    Some(ArrayHeader { elem, packed, kind: Kind::from_code(kind)?, dims, len })
+    Some(ArrayHeader { elem, packed, kind: part_kind(elem, kind)?, dims, len })
+}
+
+/// How a part of a type is held. Files of before `character(n)` was a kind of its own say text.
+fn part_kind(ty: Oid, code: u8) -> Option<Kind> {
+    match Kind::from_code(code)? {
+        Kind::Text if ty == crate::oid::BPCHAR => Some(Kind::Bpchar),
+        kind => Some(kind),
+    }
 }
 
 fn decode_array(bytes: &[u8], depth: usize) -> Option<Array> {
@@ -328,7 +337,7 @@ fn decode_record(mut r: Reader<'_>, depth: usize) -> Option<Record> {
     let mut fields = Vec::new();
     for _ in 0..count {
         let ty = r.u32()?;
-        let kind = Kind::from_code(u8::try_from(r.u32()?).ok()?)?;
+        let kind = part_kind(ty, u8::try_from(r.u32()?).ok()?)?;
         fields.push((ty, r.sized(kind, depth)?));
     }
     let names = (!names.is_empty()).then(|| Arc::from(names));

@@ -14,17 +14,22 @@ pub fn kind_of(ty: Oid) -> Kind {
 
 /// A built-in type in SQL's spelling, as PostgreSQL's `format_type`; `???` for unknown ids.
 ///
-/// A `typmod` of -1 means none.
-pub fn format_type(ty: Oid, typmod: i32) -> String {
+/// A modifier of -1 tells that there is none; without one nothing is said of it. That makes a difference to types
+/// whose SQL names alone stand for a length of 1: `bpchar` and `character`.
+pub fn format_type(ty: Oid, typmod: Option<i32>) -> String {
     if let (Some(elem), false) =
         (oid::element_of(ty), matches!(ty, oid::INT2VECTOR | oid::OIDVECTOR))
     {
         return format!("{}[]", format_type(elem, typmod));
     }
+    let unlimited = typmod.is_some_and(|n| n < 0);
+    let typmod = typmod.unwrap_or(-1);
     let length =
         || if typmod > VARHDRSZ { format!("({})", typmod - VARHDRSZ) } else { String::new() };
     let precision = || if typmod >= 0 { format!("({typmod})") } else { String::new() };
     match ty {
+        oid::BPCHAR if unlimited => "bpchar".to_owned(),
+        oid::BIT if unlimited => "\"bit\"".to_owned(),
         oid::BPCHAR => format!("character{}", length()),
         oid::VARCHAR => format!("character varying{}", length()),
         oid::BIT => format!("bit{}", precision()),

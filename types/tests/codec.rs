@@ -133,6 +133,9 @@ fn value(kind: Kind) -> BoxedStrategy<Datum> {
         Kind::Float8 => float8().prop_map(Datum::Float8).boxed(),
         Kind::Numeric => numeric().prop_map(|n| Datum::Numeric(Arc::new(n))).boxed(),
         Kind::Text => text().prop_map(Datum::text).boxed(),
+        Kind::Bpchar => (text(), 0usize..3)
+            .prop_map(|(text, blanks)| Datum::Bpchar(Arc::from(text + &" ".repeat(blanks))))
+            .boxed(),
         Kind::Bytea => vec(prop::sample::select(vec![0u8, 1, 2, 254, 255]), 0..6)
             .prop_map(|b| Datum::Bytea(Arc::from(b)))
             .boxed(),
@@ -316,7 +319,7 @@ proptest! {
             prop_assert_eq!(tuple.raw(i).is_none(), expected.is_null());
         }
         prop_assert!(tuple.raw(values.len()).is_none());
-        let is_whole = stored == values.len() && !values.iter().any(Datum::is_null);
+        let is_whole = stored == values.len();
         prop_assert_eq!(tuple.whole().is_some(), is_whole);
         for (i, kind) in desc.kinds().iter().enumerate().filter(|_| is_whole) {
             let fixed = kind.width().and_then(|_| tuple.raw(i));

@@ -19,13 +19,16 @@ fn names_are_postgresqls() {
     for line in include_str!("expect/types.txt").lines() {
         let parts: Vec<&str> = line.split('\t').collect();
         let (ty, typmod): (Oid, i32) = (parts[0].parse().unwrap(), parts[1].parse().unwrap());
-        assert_eq!(format_type(ty, typmod), parts[2], "{line}");
+        assert_eq!(format_type(ty, (typmod != -1).then_some(typmod)), parts[2], "{line}");
         assert_eq!(pg_type_name(ty).as_deref(), Some(parts[3]), "{line}");
         assert_eq!(by_pg_name(parts[3]), Some(ty), "{line}");
         if typmod == -1 {
             assert_eq!(lookup_type_name(parts[2]), Some(ty), "{line}");
         }
     }
+    assert_eq!(format_type(oid::BPCHAR, Some(-1)), "bpchar");
+    assert_eq!(format_type(oid::BPCHAR_ARRAY, Some(-1)), "bpchar[]");
+    assert_eq!(format_type(oid::BIT, Some(-1)), "\"bit\"");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn fixed(value: &Datum, ty: Oid) -> Option<usize> {
 /// What stands behind the length.
 fn content(value: &Datum) -> usize {
     match value {
-        Datum::Text(text) => text.len(),
+        Datum::Text(text) | Datum::Bpchar(text) => text.len(),
         Datum::Bytea(bytes) => bytes.len(),
         Datum::Numeric(n) => numeric(n),
         Datum::Bits(bits) => 4 + bits.len().div_ceil(8),

@@ -130,7 +130,7 @@ impl Binder<'_> {
                         .retype(target));
                 }
                 let name = self.types.name(target.oid);
-                Ok(special::coerce_via_io(value, target, name))
+                Ok(special::relabel(value, target, name))
             }
             CastPath::Function(proc) => {
                 if let Some(folded) = super::literal::widen(&value, base) {
@@ -189,7 +189,7 @@ impl Binder<'_> {
             let element = Typed::new(arg.clone(), ty);
             elements.push(self.coerce(element, self.ty(to), context, None)?);
         }
-        Ok(Some(special::array_ctor(elements, target, to, false)))
+        Ok(Some(special::array_ctor(elements, target.typmod(-1), to, false)))
     }
 
     /// A row becomes a composite type field by field; a composite is a record as it is.
@@ -269,14 +269,18 @@ impl Binder<'_> {
         if source == oid::UNKNOWN {
             return self.coerce(value, PgType::new(oid::BOOL), Context::Implicit, place);
         }
-        Err(PgError::new(
+        Err(self.wrong_argument(clause, "boolean", source).or_at(place))
+    }
+
+    /// The error (42804) of a clause's argument that is not of the type `wanted`.
+    pub(super) fn wrong_argument(&self, clause: &str, wanted: &str, given: Oid) -> PgError {
+        PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!(
-                "argument of {clause} must be type boolean, not type {}",
-                self.types.name(source)
+                "argument of {clause} must be type {wanted}, not type {}",
+                self.types.name(given)
             ),
         )
-        .or_at(place))
     }
 
     /// An unknown that nothing else decided is text.

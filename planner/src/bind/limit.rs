@@ -186,14 +186,7 @@ impl Binder<'_> {
         self.coerce(value, PgType::new(oid::INT8), Context::Assignment, place).map_err(|e| match e
             .code()
         {
-            SqlState::CANNOT_COERCE => PgError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "argument of {clause} must be type bigint, not type {}",
-                    self.types.name(source)
-                ),
-            )
-            .or_at(place),
+            SqlState::CANNOT_COERCE => self.wrong_argument(clause, "bigint", source).or_at(place),
             _ => e,
         })
     }

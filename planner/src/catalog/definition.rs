@@ -285,7 +285,7 @@ pub fn arguments(ctx: &ExecContext, f: &Function, style: ArgumentStyle) -> Strin
             text.push_str(&ident(name));
             text.push(' ');
         }
-        text.push_str(&type_name(&ctx.catalog, arg.type_oid, -1));
+        text.push_str(&type_name(&ctx.catalog, arg.type_oid, None));
         if let (Some(default), ArgumentStyle::Declaration) = (&arg.default, style) {
             text.push_str(" DEFAULT ");
             text.push_str(&stored::shown(ctx, None, default, false));
@@ -317,7 +317,7 @@ pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentSt
             text.push_str(&ident(name));
             text.push(' ');
         }
-        text.push_str(&type_name(catalog, *ty, -1));
+        text.push_str(&type_name(catalog, *ty, None));
         if mode != 'o' {
             let default = inputs.checked_sub(first_default).and_then(|d| p.defaults.get(d));
             if let (Some(default), ArgumentStyle::Declaration) = (default, style) {
@@ -358,14 +358,14 @@ pub fn builtin_result(catalog: &Catalog, p: &builtin::Proc) -> Option<String> {
 }
 
 fn table_column(catalog: &Catalog, name: &str, ty: Oid) -> String {
-    format!("{} {}", ident(name), type_name(catalog, ty, -1))
+    format!("{} {}", ident(name), type_name(catalog, ty, None))
 }
 
 fn result_text(catalog: &Catalog, table: &[String], returns: Oid, set: bool) -> String {
     if !table.is_empty() {
         return format!("TABLE({})", table.join(", "));
     }
-    let name = type_name(catalog, returns, -1);
+    let name = type_name(catalog, returns, None);
     if set { format!("SETOF {name}") } else { name }
 }
 
@@ -438,6 +438,6 @@ fn dollar_tag(body: &str, word: &str) -> String {
 
 /// `regprocedure` text: name and argument types.
 pub fn procedure_signature(catalog: &Catalog, name: &str, args: &[Oid]) -> String {
-    let types: Vec<String> = args.iter().map(|a| type_name(catalog, *a, -1)).collect();
+    let types: Vec<String> = args.iter().map(|a| type_name(catalog, *a, None)).collect();
     format!("{}({})", ident(name), types.join(","))
 }

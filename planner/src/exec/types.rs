@@ -40,7 +40,7 @@ pub(crate) fn resolve(ctx: &ExecContext, ty: &DataType) -> Result<Written> {
             return Ok(Written { ndims: elem.ndims + 1, ..elem });
         }
         let array = ctx.txn.catalog().array_of(elem.ty.oid).ok_or_else(|| {
-            let name = ctx.type_name(elem.ty.oid, -1);
+            let name = ctx.type_name(elem.ty.oid, None);
             PgError::new(
                 SqlState::UNDEFINED_OBJECT,
                 format!("could not find array type for data type {name}"),
@@ -146,7 +146,7 @@ fn invalid(text: String) -> PgError {
 pub(crate) fn typmod(ctx: &ExecContext, ty: Oid, modifiers: &[String]) -> Result<i32> {
     let numbers: Option<Vec<i32>> = modifiers.iter().map(|m| m.parse().ok()).collect();
     let refused = || {
-        let name = ctx.type_name(ty, -1);
+        let name = ctx.type_name(ty, None);
         PgError::new(
             SqlState::SYNTAX_ERROR,
             format!("type modifier is not allowed for type \"{name}\""),

@@ -278,8 +278,8 @@ impl Deparse<'_> {
 
     fn name(&self, ty: PgType) -> String {
         match oid::kind(ty.oid) {
-            Some(_) => format_type(ty.oid, ty.typmod),
-            None => self.ctx.type_name(ty.oid, ty.typmod),
+            Some(_) => format_type(ty.oid, Some(ty.typmod)),
+            None => self.ctx.type_name(ty.oid, Some(ty.typmod)),
         }
     }
 

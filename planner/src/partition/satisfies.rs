@@ -47,7 +47,7 @@ pub(crate) fn satisfies(
     }
     for (at, ((wanted, _), (given, _))) in types.iter().zip(key).enumerate() {
         if !is_held_alike(*given, *wanted) {
-            let named = |ty: Oid| ctx.type_name(ty, -1);
+            let named = |ty: Oid| ctx.type_name(ty, None);
             return wrong(format!(
                 "column {} of the partition key has type {}, but supplied value is of type {}",
                 at + 1,

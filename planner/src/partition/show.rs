@@ -102,7 +102,7 @@ fn constant(ctx: &ExecContext, (ty, typmod): (Oid, i32), value: &Datum, labelled
     if plain || !labelled {
         return body;
     }
-    format!("{body}::{}", names::type_name(&ctx.catalog, ty, typmod))
+    format!("{body}::{}", names::type_name(&ctx.catalog, ty, Some(typmod)))
 }
 
 fn decoded(ctx: &ExecContext, ty: Oid, bytes: &[u8]) -> Datum {

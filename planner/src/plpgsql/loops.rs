@@ -158,7 +158,7 @@ impl Interpreter<'_> {
                     "FOREACH expression must not be null",
                 )
             } else {
-                let name = self.ctx.type_name(ty.oid, -1);
+                let name = self.ctx.type_name(ty.oid, None);
                 PgError::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!("FOREACH expression must yield an array, not type {name}"),

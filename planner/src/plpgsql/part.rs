@@ -63,7 +63,7 @@ impl Interpreter<'_> {
             Some(Step::Field(field)) => {
                 let rest = path.get(1..).unwrap_or_default();
                 if self.ctx.catalog.relation_of_type(whole.oid).is_none() {
-                    let name = self.ctx.type_name(whole.oid, -1);
+                    let name = self.ctx.type_name(whole.oid, None);
                     let text = format!(
                         "cannot assign to field \"{field}\" because its type {name} is not a \
                          composite type"
@@ -120,7 +120,7 @@ impl Interpreter<'_> {
             return store::json(&old, &value, &keys, list);
         }
         let Some(elem) = part_type(&self.ctx.catalog, whole.oid) else {
-            return Err(cannot_subscript(self.ctx.type_name(whole.oid, -1)));
+            return Err(cannot_subscript(self.ctx.type_name(whole.oid, None)));
         };
         if sliced {
             let source = cast::assign(&self.ctx, given.0, given.1, whole)?;

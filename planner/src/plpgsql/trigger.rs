@@ -188,7 +188,7 @@ fn shaped(ctx: &ExecContext, shape: &Shape, row: Row) -> Result<Values> {
     let columns = row.types.iter().zip(shape.types.iter());
     for (i, ((from, to), value)) in (1..).zip(columns.zip(row.values)) {
         if from.oid != to.oid {
-            let name = |ty: &PgType| ctx.type_name(ty.oid, ty.typmod);
+            let name = |ty: &PgType| ctx.type_name(ty.oid, Some(ty.typmod));
             return Err(mismatch(format!(
                 "Returned type {} does not match expected type {} in column {i}.",
                 name(from),

@@ -6,7 +6,7 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
-use vicinity_types::{Kind, Result, oid};
+use vicinity_types::{Kind, Result};
 
 use super::computed::Computed;
 use super::spatial::SpatialFit;
@@ -117,9 +117,7 @@ impl KeyOver<'_> {
 fn comparable(callable: &dyn Callable) -> bool {
     let [l, r] = callable.args() else { return false };
     let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
-    // Keys have the blanks that character(n) is padded with, to which its operators give no weight.
-    let padded = l.oid == oid::BPCHAR || r.oid == oid::BPCHAR;
-    !padded && (l.kind == r.kind || (whole(l.kind) && whole(r.kind)))
+    l.kind == r.kind || (whole(l.kind) && whole(r.kind))
 }
 
 /// The array that what a key is over is to be an element of.

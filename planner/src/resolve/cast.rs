@@ -50,10 +50,8 @@ pub fn pathway(types: &Types, source: Oid, target: Oid, context: Context) -> Opt
     }
     // int2vector and oidvector are arrays to come from, not to go to
     if let (Some(from), Some(to)) = (types.catalog.element_of(source), types.element(target)) {
-        return match pathway(types, from, to, context)? {
-            CastPath::Relabel => Some(CastPath::Relabel),
-            _ => Some(CastPath::Array),
-        };
+        // Also where the elements stay as they are: an array knows what they are.
+        return pathway(types, from, to, context).map(|_| CastPath::Array);
     }
     let string = |ty: Oid| types.category(ty) == b'S';
     let through_io = (context >= Context::Assignment && string(target))

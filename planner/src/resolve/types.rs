@@ -79,7 +79,7 @@ impl Types {
 
     /// SQL's name.
     pub fn name(&self, ty: Oid) -> String {
-        names::type_name_on(&self.catalog, &self.path, ty, -1)
+        names::type_name_on(&self.catalog, &self.path, ty, None)
     }
 
     /// The type a domain is over; any other type is its own base.

@@ -152,13 +152,10 @@ fn read_varying(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
         oid::BYTEA => Datum::Bytea(Arc::from(bytes)),
         oid::NUMERIC => Datum::Numeric(Arc::new(crate::numeric::codec::binary_in(bytes)?)),
         oid::BIT | oid::VARBIT => bits(bytes)?,
-        oid::TEXT
-        | oid::VARCHAR
-        | oid::BPCHAR
-        | oid::UNKNOWN
-        | oid::CSTRING
-        | oid::XML
-        | oid::REFCURSOR => Datum::text(utf8(bytes)?),
+        oid::TEXT | oid::VARCHAR | oid::UNKNOWN | oid::CSTRING | oid::XML | oid::REFCURSOR => {
+            Datum::text(utf8(bytes)?)
+        }
+        oid::BPCHAR => Datum::Bpchar(Arc::from(utf8(bytes)?)),
         oid::NAME => {
             let text = utf8(bytes)?;
             if text.len() > string::MAX_NAME {
@@ -236,7 +233,7 @@ fn read_other(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
             SqlState::UNDEFINED_FUNCTION,
             format!(
                 "no binary input function available for type {}",
-                crate::typname::format_type(ty, -1)
+                crate::typname::format_type(ty, None)
             ),
         )),
     }
@@ -270,8 +267,8 @@ fn read_array(elem: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
             SqlState::DATATYPE_MISMATCH,
             format!(
                 "binary data has array element type {sent} ({}) instead of expected {elem} ({})",
-                crate::typname::format_type(sent, -1),
-                crate::typname::format_type(elem, -1)
+                crate::typname::format_type(sent, None),
+                crate::typname::format_type(elem, None)
             ),
         ));
     }
@@ -345,8 +342,8 @@ fn read_record(ty: Oid, types: &[Oid], bytes: &[u8], io: &Io<'_>) -> Result<Datu
                 SqlState::DATATYPE_MISMATCH,
                 format!(
                     "binary data has type {sent} ({}) instead of expected {expected} ({}) in record column {}",
-                    crate::typname::format_type(sent, -1),
-                    crate::typname::format_type(*expected, -1),
+                    crate::typname::format_type(sent, None),
+                    crate::typname::format_type(*expected, None),
                     i + 1
                 ),
             ));
@@ -374,7 +371,7 @@ pub fn write(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) {
         Datum::Text(v) if ty == oid::CHAR => {
             out.put_u8(string::char_byte(v));
         }
-        Datum::Text(v) => out.put_slice(v.as_bytes()),
+        Datum::Text(v) | Datum::Bpchar(v) => out.put_slice(v.as_bytes()),
         Datum::Bytea(v) => out.put_slice(v),
         Datum::Bits(v) => {
             out.put_u32(u32::try_from(v.len()).unwrap_or(u32::MAX));

@@ -47,7 +47,7 @@ pub fn text_out(ty: Oid, kind: Kind, raw: &[u8], io: &Io<'_>, out: &mut Vec<u8>)
         Kind::Float8 | Kind::Point if short_out(ty, kind, raw, io, out).is_some() => (),
         Kind::Float4 => float::write4(f32::from_le_bytes(fixed(raw)?), digits, out),
         Kind::Float8 => float::write8(f64::from_le_bytes(fixed(raw)?), digits, out),
-        Kind::Text | Kind::Jsonb => out.put_slice(raw),
+        Kind::Text | Kind::Bpchar | Kind::Jsonb => out.put_slice(raw),
         Kind::Point => {
             let ([x, y], []) = raw.as_chunks::<8>() else { return None };
             super::geo::write_point(f64::from_le_bytes(*x), f64::from_le_bytes(*y), digits, out);
@@ -109,7 +109,7 @@ pub fn binary_out(ty: Oid, kind: Kind, raw: &[u8], out: &mut Vec<u8>) -> Option<
             out.put_u64(u64::from_le_bytes(fixed(raw)?));
         }
         Kind::Text if ty != oid::CHAR => out.put_slice(raw),
-        Kind::Bytea | Kind::Uuid => out.put_slice(raw),
+        Kind::Bpchar | Kind::Bytea | Kind::Uuid => out.put_slice(raw),
         Kind::Jsonb => {
             out.put_u8(1);
             out.put_slice(raw);

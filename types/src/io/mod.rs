@@ -61,7 +61,6 @@ fn text_value(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         oid::NUMERIC => Datum::Numeric(Arc::new(crate::numeric::text::parse(text)?)),
         oid::TEXT
         | oid::VARCHAR
-        | oid::BPCHAR
         | oid::CSTRING
         | oid::UNKNOWN
         | oid::XML
@@ -69,6 +68,7 @@ fn text_value(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         | oid::PG_NODE_TREE
         | oid::ACLITEM
         | oid::TXID_SNAPSHOT => Datum::Text(Arc::from(string::checked(text)?)),
+        oid::BPCHAR => Datum::Bpchar(Arc::from(string::checked(text)?)),
         oid::NAME => Datum::text(string::truncate_name(string::checked(text)?)),
         oid::CHAR => Datum::text(string::parse_char(text)),
         oid::BYTEA => Datum::Bytea(Arc::from(bytea::parse(text)?)),
@@ -118,7 +118,7 @@ fn text_other(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
         )),
         None if oid::kind(ty).is_some() => Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
-            format!("cannot accept a value of type {}", format_type(ty, -1)),
+            format!("cannot accept a value of type {}", format_type(ty, None)),
         )),
         None => Err(unknown_type(ty)),
     }
@@ -175,7 +175,7 @@ pub fn text_out(ty: Oid, value: &Datum, io: &Io<'_>, out: &mut Vec<u8>) -> Resul
         Datum::Float4(v) => float::write4(*v, io.style.extra_float_digits, out),
         Datum::Float8(v) => float::write8(*v, io.style.extra_float_digits, out),
         Datum::Numeric(v) => crate::numeric::text::write(v, out),
-        Datum::Text(v) => out.put_slice(v.as_bytes()),
+        Datum::Text(v) | Datum::Bpchar(v) => out.put_slice(v.as_bytes()),
         Datum::Bytea(v) => bytea::write(v, io.style.bytea_output, out),
         Datum::Bits(v) => out.put_slice(v.text().as_bytes()),
         Datum::Uuid(v) => crate::raw::put_uuid(*v, out),
@@ -244,9 +244,7 @@ pub fn apply_typmod(ty: Oid, typmod: i32, value: Datum, explicit: bool) -> Resul
         Datum::Text(text) if ty == oid::VARCHAR => {
             Datum::Text(string::fit_varchar(text, typmod, explicit)?)
         }
-        Datum::Text(text) if ty == oid::BPCHAR => {
-            Datum::Text(string::fit_bpchar(&text, typmod, explicit)?)
-        }
+        Datum::Bpchar(text) => Datum::Bpchar(string::fit_bpchar(&text, typmod, explicit)?),
         Datum::Bits(b) if ty == oid::BIT => Datum::Bits(bits::fit_bit(b, typmod, explicit)?),
         Datum::Bits(b) => Datum::Bits(bits::fit_varbit(b, typmod, explicit)?),
         Datum::Numeric(n) => Datum::Numeric(Arc::new(crate::numeric::round::apply_typmod(

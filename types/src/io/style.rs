@@ -160,7 +160,7 @@ impl TypeNames for NoNames {
     }
 
     fn reg_in(&self, ty: Oid, text: &str) -> Result<Oid> {
-        let name = crate::typname::format_type(ty, -1);
+        let name = crate::typname::format_type(ty, None);
         Err(PgError::new(
             SqlState::UNDEFINED_OBJECT,
             format!("{} \"{text}\" does not exist", name.trim_start_matches("reg")),

@@ -1,16 +1,13 @@
 //! `min`, `max`, `bool_and`, `bool_or`, `bit_and`, `bit_or`, `bit_xor`.
 
-use std::cmp::Ordering;
-
 use vicinity_types::{Datum, Oid, Result, compare, oid};
 
 use super::{Aggregate, MakeAggregate, maker};
 use crate::env::Env;
 use crate::registry::mismatch;
-use crate::text::compare::unpadded;
 
 pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
-    let fold = |step: Step| maker(Fold { state: Datum::Null, step, ty });
+    let fold = |step: Step| maker(Fold { state: Datum::Null, step });
     match (name, ty) {
         ("max" | "min", oid::BOOL | oid::UUID | oid::BYTEA | oid::JSONB | oid::RECORD) => None,
         ("max", _) => fold(max),
@@ -25,24 +22,23 @@ pub(super) fn make(name: &str, ty: Oid) -> Option<MakeAggregate> {
 }
 
 /// Combines the state with a value; neither is NULL.
-type Step = fn(&dyn Env, Oid, &Datum, &Datum) -> Result<Datum>;
+type Step = fn(&Datum, &Datum) -> Result<Datum>;
 
 /// A state that starts as the first value.
 #[derive(Clone)]
 struct Fold {
     state: Datum,
     step: Step,
-    ty: Oid,
 }
 
 impl Aggregate for Fold {
-    fn step(&mut self, env: &dyn Env, args: &[Datum]) -> Result<()> {
+    fn step(&mut self, _: &dyn Env, args: &[Datum]) -> Result<()> {
         match args {
             [value] if !value.is_null() => {
                 self.state = if self.state.is_null() {
                     value.clone()
                 } else {
-                    (self.step)(env, self.ty, &self.state, value)?
+                    (self.step)(&self.state, value)?
                 };
                 Ok(())
             }
@@ -59,30 +55,22 @@ impl Aggregate for Fold {
     }
 }
 
-/// Order of a type: `bpchar` without padding, all else by kind.
-fn order(ty: Oid, a: &Datum, b: &Datum) -> Ordering {
-    match (a, b) {
-        (Datum::Text(a), Datum::Text(b)) if ty == oid::BPCHAR => unpadded(a).cmp(unpadded(b)),
-        _ => compare(a, b),
-    }
+fn max(state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if compare(state, value).is_gt() { state } else { value }.clone())
 }
 
-fn max(_: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(ty, state, value).is_gt() { state } else { value }.clone())
+fn min(state: &Datum, value: &Datum) -> Result<Datum> {
+    Ok(if compare(state, value).is_lt() { state } else { value }.clone())
 }
 
-fn min(_: &dyn Env, ty: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
-    Ok(if order(ty, state, value).is_lt() { state } else { value }.clone())
-}
-
-fn and(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+fn and(state: &Datum, value: &Datum) -> Result<Datum> {
     match (state, value) {
         (Datum::Bool(a), Datum::Bool(b)) => Ok(Datum::Bool(*a && *b)),
         _ => Err(mismatch(&["bool_and"], &[state.clone(), value.clone()])),
     }
 }
 
-fn or(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+fn or(state: &Datum, value: &Datum) -> Result<Datum> {
     match (state, value) {
         (Datum::Bool(a), Datum::Bool(b)) => Ok(Datum::Bool(*a || *b)),
         _ => Err(mismatch(&["bool_or"], &[state.clone(), value.clone()])),
@@ -91,7 +79,7 @@ fn or(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
 
 macro_rules! bits {
     ($name:ident, $op:tt) => {
-        fn $name(_: &dyn Env, _: Oid, state: &Datum, value: &Datum) -> Result<Datum> {
+        fn $name(state: &Datum, value: &Datum) -> Result<Datum> {
             match (state, value) {
                 (Datum::Int2(a), Datum::Int2(b)) => Ok(Datum::Int2(a $op b)),
                 (Datum::Int4(a), Datum::Int4(b)) => Ok(Datum::Int4(a $op b)),

@@ -49,7 +49,7 @@ pub(crate) fn value(env: &dyn Env, ty: Oid, value: &Datum, feeds: bool, out: &mu
             }
         }
         Datum::Text(text) if ty == oid::JSON => out.push_str(text),
-        Datum::Text(text) => string(text, out),
+        Datum::Text(text) | Datum::Bpchar(text) => string(text, out),
         Datum::Jsonb(doc) => out.push_str(&print::to_string(&doc.0)),
         Datum::Date(_) | Datum::Timestamp(_) | Datum::TimestampTz(_) => {
             string(&iso(env, ty, value), out);

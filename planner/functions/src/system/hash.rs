@@ -2,13 +2,11 @@
 //! that data partitioned by them elsewhere is found here.
 
 use vicinity_types::Datum::{
-    Bool, Bytea, Date, Enum, Float4, Float8, Int2, Int4, Int8, Interval as Iv, Oid, Text, Tid,
-    Time, TimeTz as Tz, Timestamp, TimestampTz, Uuid,
+    Bool, Bpchar, Bytea, Date, Enum, Float4, Float8, Int2, Int4, Int8, Interval as Iv, Oid, Text,
+    Tid, Time, TimeTz as Tz, Timestamp, TimestampTz, Uuid,
 };
-use vicinity_types::compare::span;
+use vicinity_types::compare::{span, unpadded};
 use vicinity_types::io::string::char_byte;
-
-use crate::text::compare::unpadded;
 
 /// The three words of the state.
 struct State {
@@ -151,7 +149,7 @@ scalars! { pub(crate) HASH, env;
     "hashenum" [Enum(place)] => int(fold(*place));
     "hashchar" [Text(t)] => int(char_code(t)), [Bool(b)] => int(u32::from(*b));
     "hashtext" | "hashname" [Text(t)] => bytes(t.as_bytes());
-    "hashbpchar" [Text(t)] => bytes(unpadded(t).as_bytes());
+    "hashbpchar" [Bpchar(t)] => bytes(unpadded(t).as_bytes());
     "hashvarlena" [Bytea(b)] => bytes(b), [Text(t)] => bytes(t.as_bytes());
     "hashfloat4" [Float4(v)] => float(f64::from(*v));
     "hashfloat8" [Float8(v)] => float(*v);
@@ -170,7 +168,7 @@ scalars! { pub(crate) HASH, env;
     "hashenumextended" [Enum(place), Int8(s)] => int_extended(fold(*place), *s);
     "hashcharextended" [Text(t), Int8(s)] => int_extended(char_code(t), *s), [Bool(b), Int8(s)] => int_extended(u32::from(*b), *s);
     "hashtextextended" | "hashnameextended" [Text(t), Int8(s)] => bytes_extended(t.as_bytes(), *s);
-    "hashbpcharextended" [Text(t), Int8(s)] => bytes_extended(unpadded(t).as_bytes(), *s);
+    "hashbpcharextended" [Bpchar(t), Int8(s)] => bytes_extended(unpadded(t).as_bytes(), *s);
     "hashvarlenaextended" [Bytea(b), Int8(s)] => bytes_extended(b, *s), [Text(t), Int8(s)] => bytes_extended(t.as_bytes(), *s);
     "hashfloat4extended" [Float4(v), Int8(s)] => float_extended(f64::from(*v), *s);
     "hashfloat8extended" [Float8(v), Int8(s)] => float_extended(*v, *s);

@@ -51,7 +51,7 @@ impl Hasher<'_> {
             let what =
                 if self.seed.is_some() { "an extended hash function" } else { "a hash function" };
             let named = self.env.io().names.reg_out(oid::REGTYPE, ty);
-            lacks(what, &named.unwrap_or_else(|| typname::format_type(ty, -1)))
+            lacks(what, &named.unwrap_or_else(|| typname::format_type(ty, None)))
         })
     }
 

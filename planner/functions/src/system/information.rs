@@ -81,7 +81,7 @@ fn interval_type(ty: u32, typmod: i32) -> Datum {
     if ty != oid::INTERVAL {
         return Datum::Null;
     }
-    let shown = vicinity_types::format_type(ty, typmod);
+    let shown = vicinity_types::format_type(ty, Some(typmod));
     let fields = shown.strip_prefix("interval").unwrap_or("");
     let letters = |c: char| !(c.is_ascii_digit() || c == '(' || c == ')');
     let plain: String = fields.chars().filter(|c| letters(*c)).collect();

@@ -109,7 +109,7 @@ fn encoding_number(name: &str) -> i32 {
 /// `oidvectortypes`: the names of types, comma separated.
 fn type_names(list: &Array) -> String {
     let name = |v: Datum| match v {
-        Oid(ty) => format_type(ty, -1),
+        Oid(ty) => format_type(ty, None),
         _ => String::new(),
     };
     list.iter().map(name).collect::<Vec<_>>().join(", ")

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use vicinity_types::Datum::{Int4, Int8, Text};
+use vicinity_types::Datum::{Bpchar, Int4, Int8, Text};
+use vicinity_types::compare::unpadded;
 use vicinity_types::io::MAX_TEXT;
 use vicinity_types::{PgError, Result, SqlState};
 
-use super::compare::unpadded;
 use super::{int4, length, offset, slice};
 use crate::number::int::int4_range;
 use crate::out::check_size;
@@ -163,8 +163,8 @@ fn ascii(text: &str) -> i32 {
 
 scalars! { pub(crate) BASIC, env;
     "textlen" [Text(a)] => int4(length(a));
-    "bpcharlen" [Text(a)] => int4(length(unpadded(a)));
-    "textoctetlen" | "bpcharoctetlen" [Text(a)] => int4(a.len());
+    "bpcharlen" [Bpchar(a)] => int4(length(unpadded(a)));
+    "textoctetlen" | "bpcharoctetlen" [Text(a) | Bpchar(a)] => int4(a.len());
     "bit_length(text)" [Text(a)] => int4(a.len()).checked_mul(8).ok_or_else(int4_range);
     "textcat" [Text(a), Text(b)] => concat(a, b);
     "nameconcatoid" [Text(a), vicinity_types::Datum::Oid(b)] => nameconcatoid(a, *b);
@@ -181,7 +181,7 @@ scalars! { pub(crate) BASIC, env;
     "ltrim" [Text(a), Text(set)] => trim(a, set, true, false);
     "ltrim1" [Text(a)] => trim(a, " ", true, false);
     "rtrim" [Text(a), Text(set)] => trim(a, set, false, true);
-    "rtrim1" [Text(a)] => trim(a, " ", false, true);
+    "rtrim1" [Text(a) | Bpchar(a)] => trim(a, " ", false, true);
     "lpad" [Text(a), Int4(n), Text(fill)] => pad(a, *n, fill, true);
     "rpad" [Text(a), Int4(n), Text(fill)] => pad(a, *n, fill, false);
     "lpad(text,integer)" [Text(a), Int4(n)] => pad(a, *n, " ", true);

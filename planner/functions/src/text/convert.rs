@@ -1,10 +1,10 @@
 //! Casts among the text types, and quoting.
 
-use vicinity_types::Datum::{self, Bool, Int4, Null, Text};
+use vicinity_types::Datum::{self, Bool, Bpchar, Int4, Null, Text};
+use vicinity_types::compare::unpadded;
 use vicinity_types::io::string::{char_byte, char_text, parse_char};
 use vicinity_types::{Oid, PgError, Result, SqlState, apply_typmod, oid};
 
-use super::compare::unpadded;
 use super::slice;
 use crate::system::keywords::keyword;
 
@@ -46,13 +46,14 @@ pub fn quote_literal(text: &str) -> String {
 
 scalars! { pub(crate) CONVERT, env;
     "text_name" [Text(a)] => name(a, 63);
-    "bpchar_name" [Text(a)] => name(unpadded(a), 63);
-    "name_text" | "name_bpchar" | "char_text" | "char_bpchar" [Text(a)] => a.clone();
+    "bpchar_name" [Bpchar(a)] => name(unpadded(a), 63);
+    "name_text" | "char_text" [Text(a)] => a.clone();
+    "name_bpchar" | "char_bpchar" [Text(a)] => Bpchar(a.clone());
     "text_char" [Text(a)] => parse_char(a);
     "chartoi4" [Text(a)] => i32::from(char_byte(a).cast_signed());
     "i4tochar" [Int4(a)] => char_of(*a);
     "varchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::VARCHAR, *m, v, *explicit);
-    "bpchar" [v @ Text(_), Int4(m), Bool(explicit)] => fit(oid::BPCHAR, *m, v, *explicit);
+    "bpchar" [v @ Bpchar(_), Int4(m), Bool(explicit)] => fit(oid::BPCHAR, *m, v, *explicit);
     "quote_ident" [Text(a)] => quote_ident(a);
     "quote_literal" [Text(a)] => quote_literal(a);
     "quote_nullable" [Text(a)] => quote_literal(a), [Null] => "NULL";

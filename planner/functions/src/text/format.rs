@@ -1,10 +1,10 @@
 //! `format`, `concat`, and what turns any value into text.
 
-use vicinity_types::Datum::{self, Null, Text};
+use vicinity_types::Datum::{self, Bpchar, Null, Text};
+use vicinity_types::compare::unpadded;
 use vicinity_types::io::as_text;
-use vicinity_types::{Oid, PgError, Result, SqlState, oid};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::compare::unpadded;
 use super::convert::{quote_ident, quote_literal};
 use super::length;
 use crate::call::Signature;
@@ -20,7 +20,7 @@ pub(crate) fn cast_text(env: &dyn Env, ty: Oid, value: &Datum) -> Result<String>
     Ok(match value {
         Datum::Bool(true) => "true".to_owned(),
         Datum::Bool(false) => "false".to_owned(),
-        Text(text) if ty == oid::BPCHAR => unpadded(text).to_owned(),
+        Bpchar(text) => unpadded(text).to_owned(),
         value => shown(env, ty, value)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use vicinity_types::Datum::{Bytea, Text};
+use vicinity_types::Datum::{Bpchar, Bytea, Text};
 use vicinity_types::{PgError, Result, SqlState};
 
 #[cold]
@@ -162,10 +162,10 @@ pub(crate) fn similar_to(pattern: &str, escape: &str) -> Result<String> {
 }
 
 scalars! { pub(crate) LIKE, env;
-    "textlike" | "namelike" [Text(a), Text(p)] => text_like(a, p);
-    "textnlike" | "namenlike" [Text(a), Text(p)] => text_like(a, p).map(|m| !m);
-    "texticlike" | "nameiclike" [Text(a), Text(p)] => ilike(a, p);
-    "texticnlike" | "nameicnlike" [Text(a), Text(p)] => ilike(a, p).map(|m| !m);
+    "textlike" | "namelike" [Text(a) | Bpchar(a), Text(p)] => text_like(a, p);
+    "textnlike" | "namenlike" [Text(a) | Bpchar(a), Text(p)] => text_like(a, p).map(|m| !m);
+    "texticlike" | "nameiclike" [Text(a) | Bpchar(a), Text(p)] => ilike(a, p);
+    "texticnlike" | "nameicnlike" [Text(a) | Bpchar(a), Text(p)] => ilike(a, p).map(|m| !m);
     "bytealike" [Bytea(a), Bytea(p)] => like(a, p, false);
     "byteanlike" [Bytea(a), Bytea(p)] => like(a, p, false).map(|m| !m);
     "like_escape" [Text(p), Text(e)] => like_escape(p, e).map(Cow::into_owned);

@@ -1,6 +1,6 @@
 //! `~` and the `regexp_*` functions.
 
-use vicinity_types::Datum::{self, Int4, Null, Text};
+use vicinity_types::Datum::{self, Bpchar, Int4, Null, Text};
 use vicinity_types::array::Array;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -229,10 +229,10 @@ fn replace_flags(text: &str, pattern: &str, replacement: &str, flags: &str) -> R
 }
 
 scalars! { pub(crate) REGEXP, env;
-    "textregexeq" | "nameregexeq" [Text(a), Text(p)] => matches(a, p, Flags::default());
-    "textregexne" | "nameregexne" [Text(a), Text(p)] => matches(a, p, Flags::default()).map(|m| !m);
-    "texticregexeq" | "nameicregexeq" [Text(a), Text(p)] => matches(a, p, Flags::ignoring_case());
-    "texticregexne" | "nameicregexne" [Text(a), Text(p)] => matches(a, p, Flags::ignoring_case()).map(|m| !m);
+    "textregexeq" | "nameregexeq" [Text(a) | Bpchar(a), Text(p)] => matches(a, p, Flags::default());
+    "textregexne" | "nameregexne" [Text(a) | Bpchar(a), Text(p)] => matches(a, p, Flags::default()).map(|m| !m);
+    "texticregexeq" | "nameicregexeq" [Text(a) | Bpchar(a), Text(p)] => matches(a, p, Flags::ignoring_case());
+    "texticregexne" | "nameicregexne" [Text(a) | Bpchar(a), Text(p)] => matches(a, p, Flags::ignoring_case()).map(|m| !m);
     "textregexsubstr" [Text(a), Text(p)] => substring(a, p);
     "substring(text,text,text)" [Text(a), Text(p), Text(e)] => like::similar_to(p, e).and_then(|p| substring(a, &p));
     "textregexreplace_noopt" [Text(a), Text(p), Text(r)] => replace(a, p, r, 1, 1, Flags::default());

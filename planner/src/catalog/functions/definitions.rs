@@ -91,8 +91,8 @@ fn format_type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         return Ok(Datum::text("-"));
     }
     let typmod = match args.get(1) {
-        Some(Datum::Int4(n)) => *n,
-        _ => -1,
+        Some(Datum::Int4(n)) => Some(*n),
+        _ => None,
     };
     Ok(Datum::text(crate::names::type_name_in(&ctx.catalog, Some(&ctx.session), *ty, typmod)))
 }
@@ -274,12 +274,12 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
             };
             format!("{kind} {}", definition::relation_name(ctx, r))
         }),
-        "pg_type" => Some(format!("type {}", definition::type_name(&ctx.catalog, object, -1))),
+        "pg_type" => Some(format!("type {}", definition::type_name(&ctx.catalog, object, None))),
         "pg_proc" => signature(ctx, object).map(|s| format!("function {s}")),
         "pg_namespace" => ctx.catalog.schema(object).map(|s| format!("schema {}", s.name)),
         "pg_extension" => ctx.catalog.extension(object).map(|e| format!("extension {}", e.name)),
         "pg_operator" => builtin::operator_by_oid(object).map(|o| {
-            let name = |ty| definition::type_name(&ctx.catalog, ty, -1);
+            let name = |ty| definition::type_name(&ctx.catalog, ty, None);
             format!("operator {}({},{})", o.name, name(o.left), name(o.right))
         }),
         "pg_am" => {

@@ -125,7 +125,7 @@ pub(super) fn storage(ctx: &ExecContext, r: &Relation, at: usize, word: &str) ->
     let ty = r.table().and_then(|t| t.columns.get(at)).map_or(0, |c| c.type_oid);
     let fixed = vicinity_functions::catalog::type_by_oid(ty).is_some_and(|t| t.len > 0);
     if fixed && letter != 'p' {
-        let shown = ctx.type_name(ty, -1);
+        let shown = ctx.type_name(ty, None);
         return Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("column data type {shown} can only have storage PLAIN"),

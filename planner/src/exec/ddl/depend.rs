@@ -80,14 +80,14 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
         Node::Function(oid) => match catalog.function(oid) {
             Some(f) => {
                 let args: Vec<String> =
-                    f.input_types().iter().map(|t| ctx.type_name(*t, -1)).collect();
+                    f.input_types().iter().map(|t| ctx.type_name(*t, None)).collect();
                 let kind = if f.procedure { "procedure" } else { "function" };
                 let own = function_name(ctx, f);
                 format!("{kind} {own}({})", args.join(","))
             }
             None => format!("function {oid}"),
         },
-        Node::Type(oid) => format!("type {}", ctx.type_name(oid, -1)),
+        Node::Type(oid) => format!("type {}", ctx.type_name(oid, None)),
         Node::Schema(oid) => {
             format!("schema {}", catalog.schema(oid).map_or("?", |s| s.name.as_str()))
         }

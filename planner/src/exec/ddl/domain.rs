@@ -58,7 +58,7 @@ pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     }
     let pseudo = vicinity_functions::type_by_oid(base.oid).is_some_and(|t| t.kind == b'p');
     if pseudo {
-        let shown = ctx.type_name(base.oid, -1);
+        let shown = ctx.type_name(base.oid, None);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("\"{shown}\" is not a valid base type for a domain"),
@@ -202,7 +202,7 @@ fn columns_of(
     out: &mut Vec<(Arc<Relation>, Column)>,
 ) -> Result<()> {
     let catalog = ctx.txn.catalog();
-    let shown = names::type_name_in(&catalog, Some(&ctx.session), ty.oid, -1);
+    let shown = names::type_name_in(&catalog, Some(&ctx.session), ty.oid, None);
     if let Some(user) = type_uses::column_of(&catalog, ty.array_oid) {
         return Err(user.keeps_type(&shown));
     }

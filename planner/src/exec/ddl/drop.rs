@@ -93,7 +93,7 @@ fn find_type(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result<O
     match found {
         Some(oid) if catalog.type_def(oid).is_some() => Ok(Some(Node::Type(oid))),
         Some(oid) => {
-            let shown = ctx.type_name(oid, -1);
+            let shown = ctx.type_name(oid, None);
             if catalog.relation_of_type(oid).is_some() {
                 return Err(PgError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

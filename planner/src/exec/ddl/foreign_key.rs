@@ -155,7 +155,7 @@ fn check_types(
         if castable || (whole(source) && whole(target)) {
             continue;
         }
-        let shown = |ty| ctx.type_name(ty, -1);
+        let shown = |ty| ctx.type_name(ty, None);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("foreign key constraint \"{own}\" cannot be implemented"),

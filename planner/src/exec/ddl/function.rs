@@ -270,7 +270,7 @@ fn result_type(ctx: &ExecContext, c: &CreateFunction, args: &[Argument]) -> Resu
         Some(Returns::Type { ty, set }) => {
             let ty = types::resolve_type(ctx, ty)?.oid;
             if let Some(implied) = implied.filter(|i| *i != ty) {
-                let shown = ctx.type_name(implied, -1);
+                let shown = ctx.type_name(implied, None);
                 return Err(invalid(format!(
                     "function result type must be {shown} because of OUT parameters"
                 )));
@@ -295,7 +295,7 @@ pub(super) fn same_signature(ctx: &ExecContext, f: &Function) -> Option<Arc<Func
 pub(super) fn taken(ctx: &ExecContext, other: &Function) -> PgError {
     let catalog = ctx.txn.catalog();
     let types = other.input_types();
-    let types: Vec<String> = types.iter().map(|t| ctx.type_name(*t, -1)).collect();
+    let types: Vec<String> = types.iter().map(|t| ctx.type_name(*t, None)).collect();
     let schema = catalog.schema(other.schema).map_or("?", |s| s.name.as_str());
     PgError::new(
         SqlState::DUPLICATE_FUNCTION,
@@ -429,7 +429,7 @@ fn other_kind(
 }
 
 pub(crate) fn shown_types(ctx: &ExecContext, types: &[Oid]) -> String {
-    let shown: Vec<String> = types.iter().map(|t| ctx.type_name(*t, -1)).collect();
+    let shown: Vec<String> = types.iter().map(|t| ctx.type_name(*t, None)).collect();
     shown.join(", ")
 }
 

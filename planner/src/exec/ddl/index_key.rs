@@ -73,7 +73,7 @@ fn source(
     let ty = if bound.ty.oid == oid::UNKNOWN { oid::TEXT } else { bound.ty.oid };
     let pseudo = vicinity_functions::type_by_oid(ty).is_some_and(|t| t.kind == b'p');
     if pseudo {
-        let shown = ctx.type_name(ty, -1);
+        let shown = ctx.type_name(ty, None);
         return Err(PgError::new(
             SqlState::INVALID_TABLE_DEFINITION,
             format!("column \"{own}\" has pseudo-type {shown}"),
@@ -130,7 +130,7 @@ pub(crate) fn keys(
         let kind = ctx.catalog.kind_of(ty);
         let placed = matches!(kind, Kind::Point | Kind::Box | Kind::Circle | Kind::Polygon);
         if method.kind == IndexMethod::Spatial && !placed {
-            let shown = ctx.type_name(ty, -1);
+            let shown = ctx.type_name(ty, None);
             let what = format!("access method \"{}\" over type {shown}", method.name);
             return Err(PgError::unsupported(what));
         }

@@ -22,7 +22,7 @@ fn check_type(ctx: &ExecContext, have: &Column, other: &Column, what: &str) -> R
     if (have.type_oid, have.typmod) == (other.type_oid, other.typmod) {
         return Ok(());
     }
-    let shown = |c: &Column| ctx.type_name(c.type_oid, c.typmod);
+    let shown = |c: &Column| ctx.type_name(c.type_oid, Some(c.typmod));
     Err(mismatch(format!("{what} \"{}\" has a type conflict", have.name)).detail(format!(
         "{} versus {}",
         shown(have),

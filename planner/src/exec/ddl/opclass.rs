@@ -44,7 +44,7 @@ pub(crate) fn default(ctx: &ExecContext, am: Oid, am_name: &str, ty: Oid) -> Res
     if let Some(class) = default_of(&catalog, am, ty) {
         return Ok(class.oid);
     }
-    let shown = ctx.type_name(ty, -1);
+    let shown = ctx.type_name(ty, None);
     Err(PgError::new(
         SqlState::UNDEFINED_OBJECT,
         format!("data type {shown} has no default operator class for access method \"{am_name}\""),
@@ -128,7 +128,7 @@ pub(crate) fn named(
         .iter()
         .any(|c| c.method == method.oid && c.name == own && available(&catalog, c.extension));
     if exists {
-        let shown = ctx.type_name(ty, -1);
+        let shown = ctx.type_name(ty, None);
         return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("operator class \"{own}\" does not accept data type {shown}"),

@@ -120,7 +120,7 @@ fn value(
         if e.code() != SqlState::DATATYPE_MISMATCH {
             return e;
         }
-        let shown = ctx.type_name(ty.oid, typmod);
+        let shown = ctx.type_name(ty.oid, Some(typmod));
         let text =
             format!("specified value cannot be cast to type {shown} for column \"{column}\"");
         wrong(SqlState::DATATYPE_MISMATCH, text)

@@ -88,7 +88,7 @@ pub(crate) fn define(
         (None, Some(b)) if b.type_oid == ty => b.max,
         _ => default_max,
     };
-    let shown = vicinity_types::format_type(ty, -1);
+    let shown = vicinity_types::format_type(ty, None);
     if max > type_max || max < type_min {
         return Err(invalid(format!(
             "MAXVALUE ({max}) is out of range for sequence data type {shown}"

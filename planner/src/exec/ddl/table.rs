@@ -313,7 +313,7 @@ pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
 fn check_storable(ctx: &ExecContext, column: &str, ty: Oid) -> Result<()> {
     let info = vicinity_functions::type_by_oid(ty);
     if ty == oid::UNKNOWN || info.is_some_and(|t| t.kind == b'p') {
-        let shown = ctx.type_name(ty, -1);
+        let shown = ctx.type_name(ty, None);
         return Err(invalid(format!("column \"{column}\" has pseudo-type {shown}")));
     }
     Ok(())

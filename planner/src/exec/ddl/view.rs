@@ -78,7 +78,7 @@ pub(crate) fn columns(
         }
         let pseudo = vicinity_functions::type_by_oid(ty.oid).is_some_and(|t| t.kind == b'p');
         if pseudo {
-            let shown = ctx.type_name(ty.oid, -1);
+            let shown = ctx.type_name(ty.oid, None);
             return Err(table::invalid(format!("column \"{own}\" has pseudo-type {shown}")));
         }
         columns.push(table::column(&own, ty));
@@ -218,7 +218,7 @@ fn check_replaced(ctx: &ExecContext, old: &[Column], new: &[Column]) -> Result<(
             .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
         }
         if (o.type_oid, o.typmod) != (n.type_oid, n.typmod) {
-            let shown = |c: &Column| ctx.type_name(c.type_oid, c.typmod);
+            let shown = |c: &Column| ctx.type_name(c.type_oid, Some(c.typmod));
             return Err(table::invalid(format!(
                 "cannot change data type of view column \"{}\" from {} to {}",
                 o.name,

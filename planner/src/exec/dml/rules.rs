@@ -190,7 +190,7 @@ pub(crate) fn conversion(
     let mut binder = binder(ctx);
     let plain = Ast::Identifier(sqlparser::ast::Ident::with_quote('"', own));
     let value = binder.expr_over(using.unwrap_or(&plain), layout.scope())?;
-    let name = ctx.type_name(ty.oid, -1);
+    let name = ctx.type_name(ty.oid, None);
     let value = binder.coerce_assign(value, ty, own).map_err(|e| {
         if e.code() != SqlState::DATATYPE_MISMATCH {
             return e;

@@ -54,11 +54,7 @@ pub(crate) trait Names {
 
     /// A type.
     fn type_name(&self, ty: PgType) -> String {
-        // Without a length it is not `character`, which has one of 1.
-        if ty.oid == oid::BPCHAR && ty.typmod < 0 {
-            return "bpchar".to_owned();
-        }
-        names::type_name_in(self.catalog(), self.path(), ty.oid, ty.typmod)
+        names::type_name_in(self.catalog(), self.path(), ty.oid, Some(ty.typmod))
     }
 
     /// A function: the name of a user's is looked up, PostgreSQL's own are found under any path.
