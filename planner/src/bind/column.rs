@@ -5,6 +5,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use sqlparser::ast::{self, Ident};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::function::Arguments;
 use super::row::Fields;
 use super::scope::{Item, Scope, ScopeColumn};
 use super::{Binder, Conflict, Outer, fold, position};
@@ -47,7 +48,28 @@ impl Binder<'_> {
                 return Ok(self.outer_value(level, whole));
             }
         }
+        if let Some(value) = self.function_of_row(&parts) {
+            return Ok(value);
+        }
         Err(self.no_such_column(&parts).or_at(place))
+    }
+
+    /// `t.f`: a function of the row, where it has no such column.
+    fn function_of_row(&mut self, parts: &[String]) -> Option<Typed> {
+        let (name, table) = parts.split_last().filter(|(_, table)| !table.is_empty())?;
+        let (level, item) = self.item(table)?;
+        let whole = self.whole_row(&item);
+        let row = self.outer_value(level, whole);
+        let value = self.function_of(name, &row)?;
+        item.columns.iter().for_each(|c| self.uses.add_column(c.table, c.attr));
+        Some(value)
+    }
+
+    /// A function of a value, written as its field.
+    pub(super) fn function_of(&mut self, name: &str, value: &Typed) -> Option<Typed> {
+        let arguments = || Arguments::plain(vec![value.clone()]);
+        let found = self.resolve(None, name, arguments()).ok()?;
+        (found.target.kind() == b'f').then(|| self.call(None, name, arguments()).ok())?
     }
 
     fn variable(&self, parts: &[String]) -> Option<(usize, PgType)> {

@@ -426,11 +426,12 @@ impl Binder<'_> {
         }
         let fields = self.row_fields(&value);
         let found = fields.iter().position(|(n, _)| *n == name);
-        match found.and_then(|i| fields.get(i).map(|(_, ty)| (i, *ty))) {
-            Some((i, ty)) => {
-                self.note_field(value.ty.oid, i);
-                Ok(special::field_select(value, i, name, ty))
-            }
+        if let Some((i, ty)) = found.and_then(|i| fields.get(i).map(|(_, ty)| (i, *ty))) {
+            self.note_field(value.ty.oid, i);
+            return Ok(special::field_select(value, i, name, ty));
+        }
+        match self.function_of(&name, &value) {
+            Some(value) => Ok(value),
             None if fields.is_empty() && value.ty.kind != Kind::Record => Err(PgError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!(
@@ -524,7 +525,7 @@ impl Binder<'_> {
             let index = self.expr(index)?;
             values.push(self.coerce(index, PgType::new(oid::TEXT), Context::Assignment, place)?);
         }
-        let args = Arguments { values, names: Vec::new(), variadic: false, star: false };
+        let args = Arguments::plain(values);
         self.call(Some("pg_catalog"), "jsonb_extract_path", args)
     }
 

@@ -12,10 +12,6 @@ use crate::call::{PgType, Typed};
 use crate::resolve::Context;
 use crate::resolve::common::require_common_at;
 
-fn plain(values: Vec<Typed>) -> Arguments {
-    Arguments { values, names: Vec::new(), variadic: false, star: false }
-}
-
 /// Where arguments begin.
 pub(super) fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
     let FunctionArguments::List(list) = args else { return Vec::new() };
@@ -24,7 +20,7 @@ pub(super) fn argument_places(args: &FunctionArguments) -> Vec<Option<usize>> {
 
 impl Binder<'_> {
     pub(super) fn builtin(&mut self, name: &str, values: Vec<Typed>) -> Result<Typed> {
-        self.call(Some("pg_catalog"), name, plain(values))
+        self.call(Some("pg_catalog"), name, Arguments::plain(values))
     }
 
     fn text(&mut self, text: &str) -> Result<Typed> {
@@ -153,7 +149,7 @@ impl Binder<'_> {
                     values.extend(self.item_values(item)?);
                 }
                 arg => {
-                    let mut one = plain(Vec::new());
+                    let mut one = Arguments::plain(Vec::new());
                     self.argument_list(std::slice::from_ref(arg), &mut one)?;
                     values.extend(one.values);
                 }

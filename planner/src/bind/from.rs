@@ -364,8 +364,7 @@ impl Binder<'_> {
         name: &str,
         args: &[ast::FunctionArg],
     ) -> Result<CallInFrom> {
-        let mut given =
-            Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
+        let mut given = Arguments::plain(Vec::new());
         self.argument_list(args, &mut given)?;
         let resolved = self.resolve(schema, name, given.without_outs())?;
         let types: Vec<_> = resolved.args.iter().map(|a| a.ty.oid).collect();

@@ -28,6 +28,11 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// Values alone.
+    pub(super) fn plain(values: Vec<Typed>) -> Arguments {
+        Arguments { values, names: Vec::new(), variadic: false, star: false }
+    }
+
     /// Parameters that the client has declared `void` stand where the function has OUT arguments, which are not given
     /// (PostgreSQL's rule for JDBC's `{call f(?, ?)}`).
     pub(super) fn without_outs(mut self) -> Arguments {
@@ -107,8 +112,7 @@ impl Binder<'_> {
 
     /// Binds arguments.
     pub(super) fn arguments(&mut self, args: &FunctionArguments) -> Result<Arguments> {
-        let mut out =
-            Arguments { values: Vec::new(), names: Vec::new(), variadic: false, star: false };
+        let mut out = Arguments::plain(Vec::new());
         let list = match args {
             FunctionArguments::None => return Ok(out),
             FunctionArguments::Subquery(query) => {

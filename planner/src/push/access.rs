@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
 use vicinity_storage::Catalog;
@@ -12,7 +13,7 @@ use super::computed::Computed;
 use super::spatial::SpatialFit;
 use super::spec::{AccessSpec, KeyBound, KeyValues};
 use crate::bind::Quantified;
-use crate::call::{Callable, GroupKey, callable_of};
+use crate::call::{Builtin, Callable, GroupKey, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
 use crate::nearness::Nearness;
@@ -98,26 +99,56 @@ impl KeyOver<'_> {
         Some(KeyOver::Column(column))
     }
 
-    /// Whether an expression is what the key is over.
+    /// Whether an expression is what the key is over, or that as a wider integer.
     pub(super) fn is(self, source: &StorageSource, expr: &Expr) -> bool {
         match self {
-            KeyOver::Column(column) => stored(source, expr).is_some_and(|(c, _)| c == column),
+            KeyOver::Column(column) => {
+                stored(source, unwidened(expr)).is_some_and(|(c, _)| c == column)
+            }
             KeyOver::Expression(own) => {
                 let bare = match callable_of(expr) {
                     Some((c, [inner])) if c.as_any().is::<GroupKey>() => inner,
                     _ => expr,
                 };
-                plain(bare).is_ok_and(|e| e == *own)
+                [bare, unwidened(bare)].into_iter().any(|e| plain(e).is_ok_and(|e| e == *own))
             }
         }
     }
 }
 
+fn is_whole(kind: Kind) -> bool {
+    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
+}
+
+/// The integer that an expression widens, to compare it with a wider one: its order is the same, and keys are sought
+/// by values of any width.
+fn unwidened(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Int32 | DataType::Int64) => {
+            &cast.expr
+        }
+        expr => match callable_of(expr) {
+            Some((call, [inner])) if widens(&**call) => inner,
+            _ => expr,
+        },
+    }
+}
+
+fn widens(call: &dyn Callable) -> bool {
+    let ([from], to) = (call.args(), call.ret()) else { return false };
+    let is_cast = |call: &Builtin| {
+        vicinity_functions::cast(from.oid, to.oid).is_some_and(|cast| cast.func == call.proc().oid)
+    };
+    is_whole(from.kind)
+        && is_whole(to.kind)
+        && from.kind.width() < to.kind.width()
+        && call.as_any().downcast_ref::<Builtin>().is_some_and(is_cast)
+}
+
 /// Whether an index finds what an operator of these types compares.
 fn comparable(callable: &dyn Callable) -> bool {
     let [l, r] = callable.args() else { return false };
-    let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
-    l.kind == r.kind || (whole(l.kind) && whole(r.kind))
+    l.kind == r.kind || (is_whole(l.kind) && is_whole(r.kind))
 }
 
 /// The array that what a key is over is to be an element of.
