@@ -17,6 +17,7 @@ pub mod exec;
 pub mod explain;
 pub mod hooks;
 pub mod inner;
+pub(crate) mod key_value;
 pub mod measure;
 pub mod names;
 pub mod nearness;

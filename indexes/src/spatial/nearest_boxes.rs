@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use crossbeam_epoch as epoch;
+use vicinity_types::geo::EPSILON;
 
 use super::cell::{Link, Seen};
 use super::{Boxes, Cut, Entry, Inner};
@@ -80,12 +81,12 @@ impl NearestBoxes {
         self.blocks
     }
 
-    /// How near what is in a box may be: a little less than the box is, for what is rounded in computing either. Never
-    /// less for an entry that comes later.
+    /// How near what is in a box may be: a little less than the box is, for what is rounded in computing either, and as
+    /// a polygon has what is within a tolerance outside of it. Never less for an entry that comes later.
     pub fn bound(&self, at: &[f64; 4]) -> f64 {
         let [x, y] = self.point.map(f64::abs);
         let distance = self.square(at).sqrt();
-        let bound = distance * (1.0 - 1e-9) - (x + y) * 1e-12;
+        let bound = distance * (1.0 - 1e-9) - (x + y) * 1e-12 - 10.0 * EPSILON;
         if bound > 0.0 { bound } else { 0.0 }
     }
 

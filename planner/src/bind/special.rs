@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use datafusion::logical_expr::Expr;
+use vicinity_functions::{proc_by_oid, type_by_oid};
 use vicinity_storage::Catalog;
 use vicinity_types::array::{Array, Dim, Elements};
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
@@ -157,15 +158,19 @@ fn cast_text(args: &[String], target: &str) -> String {
 /// A conversion through the types' text forms.
 pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
     let (source, target) = (value.ty, target.typmod(-1));
-    Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
+    let made = Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
         let value = first(args);
         let io = ctx.io();
         let text = vicinity_types::io::as_text(source.oid, &value, &io)?;
         vicinity_types::text_in(target.oid, -1, &text, &io)
-    })
-    .stable()
-    .shown(move |args| cast_text(args, &name))
-    .over(vec![value.expr])
+    });
+    let fixed =
+        [type_by_oid(source.oid).map(|t| t.output), type_by_oid(target.oid).map(|t| t.input)]
+            .into_iter()
+            .all(|proc| proc.and_then(proc_by_oid).is_some_and(|p| p.volatility == b'i'));
+    if fixed { made } else { made.stable() }
+        .shown(move |args| cast_text(args, &name))
+        .over(vec![value.expr])
 }
 
 /// The same value under another type that holds it otherwise: `text` as `character(n)`, `integer` as `oid`.

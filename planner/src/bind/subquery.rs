@@ -9,15 +9,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, lit};
 use sqlparser::ast;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::operator::{operator_name, written_row};
 use super::subplan::{LateralQuery, SubPlan, SubPlanKind, SubQuery};
-use super::{Binder, Bound};
+use super::{Binder, Bound, OutputColumn};
 use crate::call::{PgType, Typed, call_expr, internal, placeholder};
 use crate::df::SetCallable;
 use crate::resolve::Context;
@@ -141,7 +140,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn exists(&mut self, query: &ast::Query, negated: bool) -> Result<Typed> {
-        let bound = self.inner(query)?;
+        let bound = without_values(self.inner(query)?)?;
         let found = self.subplan(bound, SubPlanKind::Exists, None, PgType::new(oid::BOOL))?;
         Ok(if negated { Typed::new(Expr::Not(Box::new(found.expr)), found.ty) } else { found })
     }
@@ -376,4 +375,14 @@ impl Binder<'_> {
         .map_err(internal)?;
         Ok(found)
     }
+}
+
+/// A query of which is asked only whether it has rows: what it selects of them is not computed.
+fn without_values(bound: Bound) -> Result<Bound> {
+    let LogicalPlan::Projection(Projection { input, .. }) = bound.plan else { return Ok(bound) };
+    let one = lit(true).alias("exists");
+    let plan = Projection::try_new(vec![one], input).map_err(internal)?;
+    let ty = PgType::new(oid::BOOL);
+    let column = OutputColumn { name: "exists".to_owned(), ty, table: 0, attr: 0 };
+    Ok(Bound { plan: LogicalPlan::Projection(plan), columns: vec![column] })
 }

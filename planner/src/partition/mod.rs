@@ -11,7 +11,6 @@ mod kept;
 mod prune;
 mod satisfies;
 pub(crate) mod show;
-mod value;
 
 pub(crate) use bounds::{Bounds, access_method, key_types};
 pub(crate) use family::{ancestors, descendants, has_all_parts, is_partitioned};
@@ -19,4 +18,3 @@ pub(crate) use kept::Families;
 pub(crate) use kept::{bounds, children};
 pub(crate) use prune::{Pruning, is_written, literal};
 pub(crate) use satisfies::satisfies;
-pub(crate) use value::{asks_zone, is_family};

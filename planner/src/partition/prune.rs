@@ -11,11 +11,11 @@ use vicinity_storage::catalog::model::{
 use vicinity_types::{Datum, Kind, Oid, Result};
 
 use super::bounds::{ABOVE, Bounds, key_bytes};
-use super::value::{Value, as_key, is_family};
 use crate::bind::is_held;
 use crate::call::{callable_of, scalar_kind, scalar_to_datum};
 use crate::context::ExecContext;
 use crate::df::source::StorageSource;
+use crate::key_value::{Value, as_key, is_family};
 use crate::push::KeyBound;
 use crate::push::key_filter::{KeyFilter, is_null_key};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, SortExpr, Volatility, binary_expr};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{IndexDef, IndexMethod, Relation};
 use vicinity_types::{Kind, Result};
@@ -12,10 +12,11 @@ use vicinity_types::{Kind, Result};
 use super::computed::Computed;
 use super::spatial::SpatialFit;
 use super::spec::{AccessSpec, KeyBound, KeyValues};
-use crate::bind::Quantified;
-use crate::call::{Builtin, Callable, GroupKey, callable_of};
+use crate::bind::{Quantified, held};
+use crate::call::{Builtin, Callable, GroupKey, PgType, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
+use crate::key_value::{asks_zone, is_family};
 use crate::nearness::Nearness;
 use crate::session_state::Steering;
 
@@ -120,13 +121,12 @@ fn is_whole(kind: Kind) -> bool {
     matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
 }
 
-/// The integer that an expression widens, to compare it with a wider one: its order is the same, and keys are sought
+/// The number that an expression widens, to compare it with a wider one: its order is the same, and keys are sought
 /// by values of any width.
 fn unwidened(expr: &Expr) -> &Expr {
+    let wide = |ty: &DataType| matches!(ty, DataType::Int32 | DataType::Int64 | DataType::Float64);
     match expr {
-        Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Int32 | DataType::Int64) => {
-            &cast.expr
-        }
+        Expr::Cast(cast) if wide(cast.field.data_type()) => &cast.expr,
         expr => match callable_of(expr) {
             Some((call, [inner])) if widens(&**call) => inner,
             _ => expr,
@@ -145,10 +145,27 @@ fn widens(call: &dyn Callable) -> bool {
         && call.as_any().downcast_ref::<Builtin>().is_some_and(is_cast)
 }
 
+/// A comparison of a key with a value of another type of its family, with both as they are. It is not run: what it
+/// means is known to who looks for keys.
+pub(super) fn across(part: &Expr, is_key: impl Fn(&Expr) -> bool) -> Option<Expr> {
+    let (callable, [left, right]) = callable_of(part)? else { return None };
+    let [l, r] = *callable.args() else { return None };
+    if l.kind == r.kind || !is_family(l.kind, r.kind) {
+        return None;
+    }
+    let op = super::comparison(&**callable)?;
+    let zone = asks_zone(l.kind, r.kind);
+    let value = |e: &Expr, ty: PgType| match is_key(e) {
+        true => e.clone(),
+        false => held(e.clone(), ty, zone),
+    };
+    Some(binary_expr(value(left, l), op, value(right, r)))
+}
+
 /// Whether an index finds what an operator of these types compares.
 fn comparable(callable: &dyn Callable) -> bool {
     let [l, r] = callable.args() else { return false };
-    l.kind == r.kind || (is_whole(l.kind) && is_whole(r.kind))
+    l.kind == r.kind || is_family(l.kind, r.kind)
 }
 
 /// The array that what a key is over is to be an element of.
@@ -164,7 +181,8 @@ fn element_of(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<E
 
 /// A comparison with what a key is over: operator, value; turned round if the key was right.
 fn comparison(source: &StorageSource, expr: &Expr, key: KeyOver<'_>) -> Option<(Operator, Expr)> {
-    let (left, op, right) = match expr {
+    let across = across(expr, |e| key.is(source, e));
+    let (left, op, right) = match across.as_ref().unwrap_or(expr) {
         Expr::BinaryExpr(b) => ((*b.left).clone(), b.op, (*b.right).clone()),
         other => {
             let (callable, args) = callable_of(other)?;

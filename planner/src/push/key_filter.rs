@@ -3,18 +3,15 @@
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, binary_expr, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::IndexDef;
 
-use super::access::{Fit, KeyOver, conjuncts, fit, is_row_free, stored};
-use super::comparison;
+use super::access::{Fit, KeyOver, across, conjuncts, fit, is_row_free, stored};
 use super::computed::Computed;
 use super::spec::{KeyBound, KeyValues};
-use crate::bind::{Quantified, held};
-use crate::call::{PgType, callable_of};
+use crate::bind::Quantified;
 use crate::df::source::StorageSource;
-use crate::partition::{asks_zone, is_family};
 
 /// Conditions that all hold.
 #[derive(Default)]
@@ -199,22 +196,7 @@ impl Reader<'_> {
             };
             return Expr::BinaryExpr(BinaryExpr::new(bare(b.left), b.op, bare(b.right)));
         }
-        self.across(&part).unwrap_or(part)
-    }
-
-    fn across(&self, part: &Expr) -> Option<Expr> {
-        let (callable, [left, right]) = callable_of(part)? else { return None };
-        let [l, r] = *callable.args() else { return None };
-        if l.kind == r.kind || !is_family(l.kind, r.kind) {
-            return None;
-        }
-        let op = comparison(&**callable)?;
-        let zone = asks_zone(l.kind, r.kind);
-        let value = |e: &Expr, ty: PgType| match self.column(e) {
-            Some(_) => e.clone(),
-            None => held(e.clone(), ty, zone),
-        };
-        Some(binary_expr(value(left, l), op, value(right, r)))
+        across(&part, |e| self.column(e).is_some()).unwrap_or(part)
     }
 
     /// `x IS NOT TRUE`, or FALSE.

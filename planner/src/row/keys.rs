@@ -1,6 +1,5 @@
 //! Keys of an index as a scan finds them: values that columns are equal to, and bounds of the next one.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ops::Bound;
 
@@ -12,9 +11,9 @@ use vicinity_types::{Datum, Kind, PgError, Result};
 
 use super::compile::Compiler;
 use super::node::{Frame, Node};
-use super::number::as_i64;
 use crate::context::ExecContext;
 use crate::df::source::Origin;
+use crate::key_value::{Value, as_key, is_family};
 use crate::push::{KeyBound, KeyValues, ScanSpec};
 
 /// A bound of a key column.
@@ -102,9 +101,9 @@ impl KeyPlan {
     pub(super) fn value(&self, frame: &Frame<'_>) -> Result<Option<Vec<u8>>> {
         let mut values: SmallVec<[Datum; 2]> = SmallVec::new();
         for (node, kind) in self.equal.iter().flat_map(KeyNodes::nodes).zip(&self.kinds) {
-            match to_key(node.eval(frame)?, *kind) {
-                Ok(Datum::Null) | Err(_) => return Ok(None),
-                Ok(value) => values.push(value),
+            match to_key(frame.ctx, node.eval(frame)?, *kind)? {
+                Value::Known(value) => values.push(value),
+                _ => return Ok(None),
             }
         }
         Ok(Some(KeyRange::key(&self.keys, &values)))
@@ -116,14 +115,16 @@ impl KeyPlan {
         let mut list: Option<Vec<Datum>> = None;
         for (nodes, kind) in self.equal.iter().zip(&self.kinds) {
             if let KeyNodes::One(node) = nodes {
-                match to_key(node.eval(frame)?, *kind) {
-                    Ok(Datum::Null) | Err(_) => return Ok(()),
-                    Ok(value) => fixed.push(value),
+                match to_key(frame.ctx, node.eval(frame)?, *kind)? {
+                    Value::Known(value) => fixed.push(value),
+                    _ => return Ok(()),
                 }
                 continue;
             }
-            let keys = nodes.values(frame)?.into_iter().filter_map(|v| to_key(v, *kind).ok());
-            let mut values: Vec<Datum> = keys.filter(|key| !key.is_null()).collect();
+            let mut values = Vec::new();
+            for value in nodes.values(frame)? {
+                values.extend(to_key(frame.ctx, value, *kind)?.known());
+            }
             values.sort_by(vicinity_types::compare);
             values.dedup_by(|a, b| vicinity_types::equal(a, b));
             if self.keys.get(fixed.len()).is_some_and(|k| k.descending) {
@@ -148,12 +149,8 @@ impl KeyPlan {
             return Ok(());
         }
         let kind = self.kinds.get(fixed.len()).copied().unwrap_or(Kind::Text);
-        let Some(low) = bound(&self.low, kind, frame, Ordering::Greater)? else {
-            return Ok(());
-        };
-        let Some(high) = bound(&self.high, kind, frame, Ordering::Less)? else {
-            return Ok(());
-        };
+        let Some(low) = bound(&self.low, kind, frame, true)? else { return Ok(()) };
+        let Some(high) = bound(&self.high, kind, frame, false)? else { return Ok(()) };
         out.push_back(KeyRange::within(&self.keys, &fixed, low.as_ref(), high.as_ref()));
         Ok(())
     }
@@ -182,51 +179,45 @@ fn key_nodes(compiler: &mut Compiler, values: &KeyValues, kind: Kind) -> Result<
     })
 }
 
-/// A key's value; its own kind if it knows one (integers of another width are brought to the key's).
+/// A key's value; its own kind if it knows one (numbers of another width are brought to the key's).
 fn key_node(compiler: &mut Compiler, expr: &Expr, kind: Kind) -> Result<Node> {
     let own = match expr {
-        Expr::Literal(value, _) => match crate::call::scalar_kind(value) {
-            k @ (Kind::Int2 | Kind::Int4 | Kind::Int8) if integer(kind) => Some(k),
-            _ => None,
-        },
+        Expr::Literal(value, _) => {
+            Some(crate::call::scalar_kind(value)).filter(|own| is_family(*own, kind))
+        }
         other => compiler.kind_of(other),
     };
     compiler.compile(expr, own.unwrap_or(kind))
 }
 
-fn integer(kind: Kind) -> bool {
-    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
+/// Where a value is among keys of a kind.
+#[inline]
+fn to_key(ctx: &ExecContext, value: Datum, kind: Kind) -> Result<Value> {
+    Ok(match value.kind() {
+        None => Value::Null,
+        Some(own) if own == kind || !is_family(own, kind) => Value::Known(value),
+        Some(own) => match as_key(ctx, value, kind) {
+            Value::Unknown => return Err(PgError::internal(format!("{own:?} for a {kind:?}"))),
+            found => found,
+        },
+    })
 }
 
-/// A value as a key of a kind: itself, or the integer brought to the key's width; how it compares to
-/// every value of that kind if it does not fit.
-fn to_key(value: Datum, kind: Kind) -> Result<Datum, Ordering> {
-    if !integer(kind) || value.kind() == Some(kind) {
-        return Ok(value);
-    }
-    let Some(v) = as_i64(&value) else { return Ok(value) };
-    let outside = if v < 0 { Ordering::Less } else { Ordering::Greater };
-    match kind {
-        Kind::Int2 => i16::try_from(v).map(Datum::Int2).map_err(|_| outside),
-        Kind::Int4 => i32::try_from(v).map(Datum::Int4).map_err(|_| outside),
-        _ => Ok(Datum::Int8(v)),
-    }
-}
-
-/// A bound's value; `None` if no row can satisfy it. `empty` is the side on which a value that does
-/// not fit the key leaves nothing.
+/// A bound's value, of the low end or the high one; `None` if no row can satisfy it.
 fn bound(
     node: &Option<BoundNode>,
     kind: Kind,
     frame: &Frame<'_>,
-    empty: Ordering,
+    low: bool,
 ) -> Result<Option<Bound<Datum>>> {
     let Some(node) = node else { return Ok(Some(Bound::Unbounded)) };
-    Ok(match to_key(node.value.eval(frame)?, kind) {
-        Ok(Datum::Null) => None,
-        Ok(value) if node.inclusive => Some(Bound::Included(value)),
-        Ok(value) => Some(Bound::Excluded(value)),
-        Err(side) if side == empty => None,
-        Err(_) => Some(Bound::Unbounded),
+    Ok(match (to_key(frame.ctx, node.value.eval(frame)?, kind)?, low) {
+        (Value::Known(value), _) if node.inclusive => Some(Bound::Included(value)),
+        (Value::Known(value), _) | (Value::After(value), true) => Some(Bound::Excluded(value)),
+        (Value::After(value), false) => Some(Bound::Included(value)),
+        (Value::Null, _) | (Value::Above, true) | (Value::Below, false) => None,
+        (Value::Below, true) | (Value::Above, false) | (Value::Unknown, _) => {
+            Some(Bound::Unbounded)
+        }
     })
 }
