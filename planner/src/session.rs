@@ -329,6 +329,9 @@ impl Session {
         let Statement::Sql(stmt) = &*parsed.stmt else {
             match &*parsed.stmt {
                 Statement::Copy(_) => prepared.kind = Kind::Copy,
+                Statement::Declare(declare) => {
+                    prepared.params = plan_query(ctx, &declare.query, types)?.1;
+                }
                 Statement::Fetch(fetch) if !fetch.moves => {
                     let portal = cursor::find(ctx, &crate::exec::name::ident(&fetch.name))?;
                     prepared.columns = portal.lock().columns().map(<[_]>::to_vec);
@@ -490,6 +493,10 @@ impl Session {
                 let done = match stmt.as_ref() {
                     Statement::Do { .. } => {
                         self.ending_transactions(&ctx, |t| utility::run_do(&ctx, stmt, t))?
+                    }
+                    Statement::Declare(declare) => {
+                        let given = cursor::Given { types: &prepared.params, values: params };
+                        cursor::declare(&ctx, declare, self.in_block(), given)?
                     }
                     _ => utility::run(&ctx, stmt, self.in_block())?,
                 };

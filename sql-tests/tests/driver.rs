@@ -214,3 +214,26 @@ async fn portals_and_cursors_are_one() {
     transaction.rollback().await.unwrap();
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_are_declared_with_parameters() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    client.batch_execute("create table t as select generate_series(1,10) id").await.unwrap();
+    let txn = client.transaction().await.unwrap();
+    let text = "declare c scroll cursor for select id from t where id > $1 order by id";
+    let declare = txn.prepare(text).await.unwrap();
+    assert_eq!(declare.params(), [Type::INT4]);
+    txn.execute(&declare, &[&7i32]).await.unwrap();
+    let fetch = "fetch all from c";
+    let ids = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|r| r.get(0)).collect::<Vec<i32>>();
+    assert_eq!(ids(txn.query(fetch, &[]).await.unwrap()), [8, 9, 10]);
+    assert_eq!(ids(txn.query("fetch backward 2 from c", &[]).await.unwrap()), [10, 9]);
+    txn.execute("declare d cursor for select id from t where id = $1", &[&3i32]).await.unwrap();
+    txn.batch_execute("fetch 1 from d").await.unwrap();
+    txn.execute("update t set id = 30 where current of d", &[]).await.unwrap();
+    let e = txn.batch_execute("declare e cursor for select $1::int").await.unwrap_err();
+    assert_eq!(e.code().unwrap().code(), "42P02");
+    txn.rollback().await.unwrap();
+    server.stop().await;
+}

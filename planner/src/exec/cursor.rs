@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 use sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, Statement as Ast, TableFactor};
-use vicinity_types::{PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::outcome::{Outcome, Rows, Tag, done};
 use super::{dml, name, transaction};
@@ -19,8 +19,20 @@ fn refused(message: &str, detail: &str) -> PgError {
     PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail)
 }
 
+/// A statement's parameters: their types and values.
+#[derive(Default)]
+pub(crate) struct Given<'a> {
+    pub(crate) types: &'a [Oid],
+    pub(crate) values: Vec<Datum>,
+}
+
 /// `DECLARE`
-pub(super) fn declare(ctx: &ExecContext, d: &Declare, in_block: bool) -> Result<Outcome> {
+pub(crate) fn declare(
+    ctx: &ExecContext,
+    d: &Declare,
+    in_block: bool,
+    given: Given<'_>,
+) -> Result<Outcome> {
     if !d.hold && !in_block {
         return Err(transaction::needs_block("DECLARE CURSOR"));
     }
@@ -45,32 +57,32 @@ pub(super) fn declare(ctx: &ExecContext, d: &Declare, in_block: bool) -> Result<
     }
     let own = name::ident(&d.name);
     ctx.session.portals().check_free(&own)?;
-    let (plan, ids) = plan(ctx, &d.query)?;
+    let (plan, ids) = plan(ctx, &d.query, given.types)?;
     let about = About {
         text: d.text.clone(),
         options: CursorOptions { binary: d.binary, scroll: d.scroll, hold: d.hold },
         created: ctx.session.statement_time(),
     };
-    let portal = Portal::cursor(ctx, Arc::new(plan), Vec::new(), about, ids)?;
+    let portal = Portal::cursor(ctx, Arc::new(plan), given.values, about, ids)?;
     ctx.session.portals().insert(&own, portal)?;
     Ok(done("DECLARE CURSOR"))
 }
 
 /// A cursor's plan. Where its rows are those of one table, the row's table and id come behind its
 /// columns, so that `WHERE CURRENT OF` can find it.
-fn plan(ctx: &ExecContext, query: &ast::Query) -> Result<(QueryPlan, RowIds)> {
-    let none = |(plan, params): (QueryPlan, Vec<_>)| match params.is_empty() {
+fn plan(ctx: &ExecContext, query: &ast::Query, types: &[Oid]) -> Result<(QueryPlan, RowIds)> {
+    let known = |(plan, params): (QueryPlan, Vec<_>)| match params.len() == types.len() {
         true => Ok(plan),
         false => Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")),
     };
     if let Some((with_id, ids)) = with_row_id(query)
-        && let Ok(found) = plan_query(ctx, &with_id, &[])
+        && let Ok(found) = plan_query(ctx, &with_id, types)
         && found.0.columns.last().is_some_and(|c| c.ty.oid == oid::TID)
         && is_updatable(&found.0)
     {
-        return Ok((none(found)?, ids));
+        return Ok((known(found)?, ids));
     }
-    Ok((none(plan_query(ctx, query, &[])?)?, RowIds::None))
+    Ok((known(plan_query(ctx, query, types)?)?, RowIds::None))
 }
 
 /// Whether rows come as they are found, so that they are still there: sorted ones are not, unless they are locked.

@@ -71,7 +71,7 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
         Statement::Do { .. } => run_do(ctx, stmt, None),
         Statement::Grant(g) => grant::run(ctx, g),
         Statement::Copy(c) => super::copy::run(ctx, c),
-        Statement::Declare(d) => cursor::declare(ctx, d, in_block),
+        Statement::Declare(d) => cursor::declare(ctx, d, in_block, cursor::Given::default()),
         Statement::Fetch(f) => cursor::fetch(ctx, f),
         Statement::Close(name) => cursor::close(ctx, name.as_ref()),
     }
