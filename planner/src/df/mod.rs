@@ -5,6 +5,7 @@ mod aggregate_state;
 pub mod append;
 mod children;
 mod frame;
+mod in_turn;
 pub mod instrument;
 mod lock_exec;
 pub mod lock_rows;

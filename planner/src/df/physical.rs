@@ -115,6 +115,9 @@ fn instantiate(
         if let LogicalPlan::Join(join) = &mut plan {
             join.filter = join.filter.take().map(|f| super::watch::condition(f, ctx));
         }
+        if let LogicalPlan::Filter(filter) = &mut plan {
+            filter.predicate = super::in_turn::in_turn(std::mem::take(&mut filter.predicate));
+        }
         if let LogicalPlan::Sort(sort) = &mut plan {
             let schema = sort.input.schema().clone();
             sort.expr.iter_mut().for_each(|key| one_zero(&mut key.expr, &schema));
