@@ -121,7 +121,7 @@ fn check_heir(heir: &Relation, op: &Op, family: &HashSet<Oid>) -> Result<()> {
     if have.is_some_and(|c| foreign(c.inherited)) {
         return Err(invalid(text));
     }
-    Ok(())
+    if matches!(op, Op::AlterColumn { .. }) { check_key(heir, &own, "alter") } else { Ok(()) }
 }
 
 fn inherited_name(constraint: &Ident) -> PgError {
@@ -207,17 +207,21 @@ fn check_own(r: &Relation, op: &Op) -> Result<()> {
         _ => return Ok(()),
     };
     let Some(own) = own.map(name::ident) else { return Ok(()) };
-    let column = def.columns.iter().position(|c| !c.dropped && c.name == own);
-    let Some(at) = column else { return Ok(()) };
-    if def.columns.get(at).is_some_and(|c| c.inherited > 0) {
+    let column = def.columns.iter().find(|c| !c.dropped && c.name == own);
+    if column.is_some_and(|c| c.inherited > 0) {
         return Err(invalid(format!("cannot {word} inherited column \"{own}\"")));
     }
+    if word == "rename" { Ok(()) } else { check_key(r, &own, word) }
+}
+
+/// The rows of a table lie where a column of its partition key, or one that the key reads, put
+/// them: it stays, and keeps its type.
+fn check_key(r: &Relation, own: &str, word: &str) -> Result<()> {
+    let Ok(at) = place(r, own) else { return Ok(()) };
     let number = super::number(at);
-    let keys = def.partitioning.as_ref().map_or(&[][..], |p| &p.keys);
+    let keys = r.table().and_then(|t| t.partitioning.as_ref()).map_or(&[][..], |p| &p.keys);
     let reads = |sql: &str| super::super::rewrite::text_reads(r, sql, number);
-    let named =
-        keys.iter().any(|k| k.column == number || k.expr.as_ref().is_some_and(|e| reads(&e.sql)));
-    if named && word != "rename" {
+    if keys.iter().any(|k| k.column == number || k.expr.as_ref().is_some_and(|e| reads(&e.sql))) {
         return Err(invalid(format!(
             "cannot {word} column \"{own}\" because it is part of the partition key of relation \
              \"{}\"",
@@ -309,6 +313,7 @@ fn drop_below(ctx: &ExecContext, r: &Arc<Relation>, own: &str, op: &Op, only: bo
         let Ok(at) = place(child, own) else { return Ok(()) };
         let Some(c) = table_def(child)?.columns.get(at) else { return Ok(()) };
         if c.inherited == 1 && !c.local && !only {
+            check_key(child, own, "drop")?;
             drop_below(ctx, child, own, op, only)?;
             return operation(ctx, child, op);
         }
