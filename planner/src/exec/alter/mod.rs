@@ -12,7 +12,7 @@ mod storage;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    AlterColumnOperation as ColumnOp, AlterTableOperation, DropBehavior, RenameTableNameKind,
+    AlterColumnOperation as ColumnOp, AlterTableOperation, DropBehavior, Ident, RenameTableNameKind,
 };
 use vicinity_storage::catalog::model::{Column, Object, Relation, RelationKind, TableDef, Trigger};
 use vicinity_types::{Oid, PgError, Result, SqlState};
@@ -139,7 +139,10 @@ fn check_kind(r: &Relation, kind: AlterKind) -> Result<()> {
 
 fn act(ctx: &ExecContext, r: &Arc<Relation>, action: &AlterAction, only: bool) -> Result<()> {
     match action {
-        AlterAction::Sql(op) => family::run(ctx, r, op, only),
+        AlterAction::Sql(op) => match trigger_state(op).filter(|_| r.table().is_some()) {
+            Some((own, state)) => set_trigger(ctx, r, &name::ident(own), state, only),
+            None => family::run(ctx, r, op, only),
+        },
         AlterAction::SetSchema(to) => rename::set_schema(ctx, r, &name::ident(to)),
         AlterAction::SetOptions(given) => storage::set_options(ctx, r, given),
         AlterAction::ResetOptions(given) => storage::reset_options(ctx, r, given),
@@ -293,10 +296,6 @@ fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> 
         Op::RenameConstraint { old_name, new_name } => {
             constraint::rename(ctx, r, def, &name::ident(old_name), &name::ident(new_name))
         }
-        Op::DisableTrigger { name: own } => set_trigger(ctx, r, &name::ident(own), 'D'),
-        Op::EnableTrigger { name: own } => set_trigger(ctx, r, &name::ident(own), 'O'),
-        Op::EnableAlwaysTrigger { name: own } => set_trigger(ctx, r, &name::ident(own), 'A'),
-        Op::EnableReplicaTrigger { name: own } => set_trigger(ctx, r, &name::ident(own), 'R'),
         Op::ValidateConstraint { name: own } => {
             constraint::validate(ctx, r, def, &name::ident(own))
         }
@@ -304,27 +303,42 @@ fn operation(ctx: &ExecContext, r: &Arc<Relation>, op: &AlterTableOperation) -> 
     }
 }
 
-/// Sets when a trigger fires, with those that partitions have of it.
-fn enable(ctx: &ExecContext, t: &Trigger, state: char) -> Result<()> {
+/// The trigger that an action speaks of, and when it is to fire (`tgenabled`).
+fn trigger_state(op: &AlterTableOperation) -> Option<(&Ident, char)> {
+    use AlterTableOperation as Op;
+    match op {
+        Op::DisableTrigger { name } => Some((name, 'D')),
+        Op::EnableTrigger { name } => Some((name, 'O')),
+        Op::EnableAlwaysTrigger { name } => Some((name, 'A')),
+        Op::EnableReplicaTrigger { name } => Some((name, 'R')),
+        _ => None,
+    }
+}
+
+/// Sets when a trigger fires; those that partitions have of it follow, unless ONLY is said.
+fn enable(ctx: &ExecContext, t: &Trigger, state: char, only: bool) -> Result<()> {
     ctx.txn.put(Object::Trigger(Arc::new(Trigger { enabled: state, ..t.clone() })))?;
+    if only {
+        return Ok(());
+    }
     let catalog = ctx.txn.catalog();
     for part in
         catalog.children_of(t.table).filter(|c| c.table().is_some_and(|t| t.bound.is_some()))
     {
         for copy in catalog.triggers_of(part.oid).filter(|c| c.parent == Some(t.oid)) {
-            enable(ctx, copy, state)?;
+            enable(ctx, copy, state, only)?;
         }
     }
     Ok(())
 }
 
-fn set_trigger(ctx: &ExecContext, r: &Relation, own: &str, state: char) -> Result<()> {
+fn set_trigger(ctx: &ExecContext, r: &Relation, own: &str, state: char, only: bool) -> Result<()> {
     let catalog = ctx.txn.catalog();
     let all = matches!(own, "all" | "user");
     let mut found = false;
     for t in catalog.triggers_of(r.oid).filter(|t| all || t.name == own) {
         found = true;
-        enable(ctx, t, state)?;
+        enable(ctx, t, state, only)?;
     }
     if found || all {
         return Ok(());
