@@ -116,7 +116,9 @@ fn add(
     let made = attribute(ctx, r, &own, ty, collation)?;
     let field = made.type_oid;
     change(ctx, r.oid, |r| {
-        columns_of(r)?.push(made);
+        let columns = columns_of(r)?;
+        table::check_count(columns.len() + 1)?;
+        columns.push(made);
         Ok(())
     })?;
     rewrite_values(ctx, row_type(ctx, r)?, &|fields| fields.push((field, Datum::Null)))

@@ -38,6 +38,7 @@ pub(super) fn add(
     }
     // The column is drafted as in CREATE TABLE, with the table's columns before it.
     let at = def.columns.len();
+    table::check_count(at + 1)?;
     let (mut column, written) = table::bare_column(ctx, c)?;
     let mut constraints = Vec::new();
     let mut identity = None;

@@ -9,7 +9,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::dml::table_def;
 use super::super::{foreign, name};
-use super::table::Draft;
+use super::table::{Draft, check_count};
 use crate::context::ExecContext;
 use crate::partition;
 
@@ -39,14 +39,17 @@ pub(crate) fn columns_into(
     for parent in parents {
         for c in table_def(parent)?.columns.iter().filter(|c| !c.dropped) {
             match draft.columns.iter().position(|have| have.name == c.name) {
-                None => draft.columns.push(Column {
-                    // An identity's sequence is the parent's alone.
-                    identity: None::<Identity>,
-                    missing: None,
-                    inherited: 1,
-                    local: false,
-                    ..c.clone()
-                }),
+                None => {
+                    check_count(draft.columns.len() + 1)?;
+                    draft.columns.push(Column {
+                        // An identity's sequence is the parent's alone.
+                        identity: None::<Identity>,
+                        missing: None,
+                        inherited: 1,
+                        local: false,
+                        ..c.clone()
+                    });
+                }
                 Some(at) => {
                     let own = &c.name;
                     let text =

@@ -301,11 +301,18 @@ pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
     if draft.columns.iter().any(|c| c.name == column && (c.inherited == 0 || c.local)) {
         return duplicate(format!("column \"{column}\" specified more than once"));
     }
-    if draft.columns.len() >= MAX_COLUMNS {
-        return Err(PgError::new(
-            SqlState::TOO_MANY_COLUMNS,
-            "tables can have at most 1600 columns",
-        ));
+    // One that is merged with an inherited column takes no place of its own.
+    if draft.columns.iter().any(|c| c.name == column) {
+        return Ok(());
+    }
+    check_count(draft.columns.len() + 1)
+}
+
+/// An error if a row cannot have so many columns; those that were dropped are in it too.
+pub(crate) fn check_count(columns: usize) -> Result<()> {
+    if columns > MAX_COLUMNS {
+        let text = format!("tables can have at most {MAX_COLUMNS} columns");
+        return Err(PgError::new(SqlState::TOO_MANY_COLUMNS, text));
     }
     Ok(())
 }
