@@ -19,6 +19,7 @@ use super::constraint::{add_pending, keep_texts};
 use super::{attribute, change, change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
 use crate::names;
+use crate::partition::ancestors;
 
 pub(super) fn add(
     ctx: &ExecContext,
@@ -175,6 +176,17 @@ pub(super) fn set_not_null(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> R
     change_column(ctx, r.oid, at, |c| c.not_null = true).map(drop)
 }
 
+/// The rows of a partition are rows of its table: what is NOT NULL there is NOT NULL here.
+fn check_parent_nullable(ctx: &ExecContext, r: &Relation, own: &str) -> Result<()> {
+    let above = ancestors(&ctx.txn.catalog(), r);
+    let Some(parent) = above.first().and_then(|p| p.table()) else { return Ok(()) };
+    if parent.columns.iter().any(|c| !c.dropped && c.name == own && c.not_null) {
+        let text = format!("column \"{own}\" is marked NOT NULL in parent table");
+        return Err(table::invalid(text));
+    }
+    Ok(())
+}
+
 /// `SET DEFAULT`, and `DROP DEFAULT` without a value, of a table's column or a view's.
 pub(super) fn set_default(
     ctx: &ExecContext,
@@ -209,6 +221,12 @@ pub(super) fn alter(
     match op {
         AlterColumnOperation::SetNotNull => set_not_null(ctx, r, at),
         AlterColumnOperation::DropNotNull => {
+            if column.identity.is_some() {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("column \"{own}\" of relation \"{}\" is an identity column", r.name),
+                ));
+            }
             let in_key = def.constraints.iter().any(|c| {
                 matches!(c.kind, ConstraintKind::PrimaryKey { .. })
                     && c.columns.contains(&number(at))
@@ -216,12 +234,7 @@ pub(super) fn alter(
             if in_key {
                 return Err(table::invalid(format!("column \"{own}\" is in a primary key")));
             }
-            if column.identity.is_some() {
-                return Err(PgError::new(
-                    SqlState::SYNTAX_ERROR,
-                    format!("column \"{own}\" of relation \"{}\" is an identity column", r.name),
-                ));
-            }
+            check_parent_nullable(ctx, r, own)?;
             change_column(ctx, r.oid, at, |c| c.not_null = false).map(drop)
         }
         AlterColumnOperation::SetDefault { value } => set_default(ctx, r, own, Some(value)),
