@@ -40,6 +40,17 @@ pub(crate) fn validate(ctx: &ExecContext, (base, typmod): (Oid, i32), expr: &Ast
     compile(ctx, base, expr).map(drop)
 }
 
+/// Whether a domain, or one that it is made of, asks anything of its values
+/// (`DomainHasConstraints`).
+pub(crate) fn is_constrained(catalog: &Catalog, ty: Oid) -> bool {
+    let Some(TypeKind::Domain { base, not_null, checks, .. }) =
+        catalog.type_def(ty).map(|t| &t.kind)
+    else {
+        return false;
+    };
+    *not_null || !checks.is_empty() || is_constrained(catalog, *base)
+}
+
 impl Asked {
     /// What a domain asks itself, not what the domain it is made of asks; `None` if nothing. It may ask
     /// it of what becomes a value of `shown`.

@@ -13,6 +13,7 @@ use super::ddl::opclass;
 use super::{canon, dml, stored};
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::domain::is_constrained;
 use crate::sql;
 
 /// Rows between two looks at the cancel flag.
@@ -126,11 +127,17 @@ pub(crate) fn check_rows(ctx: &ExecContext, r: &Arc<Relation>, constraint: &str)
     })
 }
 
-/// ADD COLUMN with a default: every row gets a value.
+/// ADD COLUMN with a default, its own or its domain's: every row gets a value.
 pub(crate) fn fill_new_column(ctx: &ExecContext, r: &Arc<Relation>, at: usize) -> Result<()> {
     let ctx = &ctx.next_statement();
     let value = dml::default_of(ctx, r, at)?;
-    if let Some(constant) = value.constant(ctx)? {
+    let column = r.table().and_then(|t| t.columns.get(at));
+    // What a domain refuses is refused for a row: a table without rows takes the column.
+    let constant = match column {
+        Some(c) if is_constrained(&ctx.catalog, c.type_oid) => None,
+        _ => value.constant(ctx)?,
+    };
+    if let Some(constant) = constant {
         // One value for all rows there are: no need to touch them.
         let mut raw = Vec::new();
         if !constant.is_null() {

@@ -15,6 +15,8 @@ use super::table::{Draft, invalid};
 use super::{foreign_key, opclass};
 use crate::call::PgType;
 use crate::context::ExecContext;
+use crate::names;
+use crate::resolve::Types;
 use crate::sql::constraint::{Tail, tail};
 
 /// A constraint as written, names not yet looked up.
@@ -220,10 +222,13 @@ pub(crate) fn default_text(
     expr: &Expr,
     column: &Column,
 ) -> Result<Option<String>> {
-    if matches!(expr, Expr::Value(v) if v.value == sqlparser::ast::Value::Null) {
-        return Ok(None);
-    }
     let ctx = &ctx.next_statement();
+    if matches!(expr, Expr::Value(v) if v.value == sqlparser::ast::Value::Null) {
+        // A column without a default has its domain's.
+        let base = Types::of(ctx).base(column.type_oid);
+        let shown = || names::type_name(&ctx.catalog, base, Some(-1));
+        return Ok((base != column.type_oid).then(|| format!("NULL::{}", shown())));
+    }
     let kind = ctx.catalog.kind_of(column.type_oid);
     let ty = PgType::with_kind(column.type_oid, column.typmod, kind);
     Ok(Some(stored::default(ctx, expr, ty)))

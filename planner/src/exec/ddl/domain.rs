@@ -48,6 +48,13 @@ fn duplicate(own: &str) -> PgError {
     )
 }
 
+/// The default that a domain over another one begins with.
+fn default_of(ctx: &ExecContext, base: Oid) -> Option<String> {
+    let catalog = ctx.txn.catalog();
+    let TypeKind::Domain { default, .. } = &catalog.type_def(base)?.kind else { return None };
+    default.clone()
+}
+
 /// Runs CREATE DOMAIN.
 pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     let (schema, own) = name::target(ctx, &d.name)?;
@@ -73,7 +80,10 @@ pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
         base: base.oid,
         typmod: base.typmod,
         not_null: d.not_null,
-        default: d.default.as_ref().map(|e| stored::default(ctx, e, base)),
+        default: match &d.default {
+            Some(e) => Some(stored::default(ctx, e, base)),
+            None => default_of(ctx, base.oid),
+        },
         checks,
     };
     typedef::put(ctx, ctx.txn.new_oid(), schema, own, kind)?;

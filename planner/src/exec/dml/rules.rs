@@ -16,7 +16,7 @@ use super::leaf::Level;
 use crate::bind::{Binder, ParamTypes, Scope};
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
-use crate::domain::Asked;
+use crate::domain::is_constrained;
 use crate::partition;
 use crate::row::{Compiler, Frame, Node, RowRef};
 use crate::sql;
@@ -124,7 +124,7 @@ fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<O
     let text = match default {
         Some(text) => text.as_str(),
         // No value is a value too, which the domain may refuse.
-        None if Asked::of(&ctx.catalog, c.type_oid, c.type_oid).is_some() => "NULL",
+        None if is_constrained(&ctx.catalog, c.type_oid) => "NULL",
         None => return Ok(None),
     };
     let mut binder = binder(ctx);
