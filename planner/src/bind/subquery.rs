@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, lit};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection, lit};
 use sqlparser::ast;
 use vicinity_types::{PgError, Result, SqlState, oid};
 
@@ -379,9 +379,13 @@ impl Binder<'_> {
 
 /// A query of which is asked only whether it has rows: what it selects of them is not computed.
 fn without_values(bound: Bound) -> Result<Bound> {
-    let LogicalPlan::Projection(Projection { input, .. }) = bound.plan else { return Ok(bound) };
+    let whole = match &bound.plan {
+        LogicalPlan::Distinct(Distinct::All(input)) => input,
+        plan => plan,
+    };
+    let LogicalPlan::Projection(Projection { input, .. }) = whole else { return Ok(bound) };
     let one = lit(true).alias("exists");
-    let plan = Projection::try_new(vec![one], input).map_err(internal)?;
+    let plan = Projection::try_new(vec![one], input.clone()).map_err(internal)?;
     let ty = PgType::new(oid::BOOL);
     let column = OutputColumn { name: "exists".to_owned(), ty, table: 0, attr: 0 };
     Ok(Bound { plan: LogicalPlan::Projection(plan), columns: vec![column] })
