@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use vicinity_functions::Proc;
 use vicinity_storage::Catalog;
-use vicinity_storage::catalog::model::{Column, RelationKind, TypeKind, fixed};
+use vicinity_storage::catalog::model::{Column, Function, RelationKind, TypeKind, fixed};
 use vicinity_types::enums::Label;
 use vicinity_types::io::{Field, TypeNames, TypeShape, UserType};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
@@ -68,32 +69,15 @@ pub fn relation_name(catalog: &Catalog, session: &SessionState, relation: Oid) -
         if visible(catalog, session, r.schema, &r.name) {
             return Some(quote(&r.name));
         }
-        let schema = catalog.schema(r.schema).map_or("?", |s| s.name.as_str());
-        return Some(format!("{}.{}", quote(schema), quote(&r.name)));
+        return Some(in_schema(catalog, r.schema, &r.name));
     }
     crate::hooks::virtual_name(relation)
 }
 
-/// A type's name as `format_type` gives it, user types included.
-pub fn type_name(catalog: &Catalog, ty: Oid, typmod: Option<i32>) -> String {
-    if oid::kind(ty).is_some() {
-        return vicinity_types::format_type(ty, typmod);
-    }
-    if let Some(elem) = catalog.element_of(ty) {
-        return format!("{}[]", type_name(catalog, elem, typmod));
-    }
-    let named = match (catalog.type_def(ty), catalog.relation_of_type(ty)) {
-        (Some(t), _) => Some((t.schema, t.name.as_str())),
-        (None, Some(r)) => Some((r.schema, r.name.as_str())),
-        (None, None) => None,
-    };
-    match named {
-        Some((schema, name)) => match catalog.schema(schema).map_or("?", |s| s.name.as_str()) {
-            "public" => quote(name),
-            schema => format!("{}.{}", quote(schema), quote(name)),
-        },
-        None => "???".to_owned(),
-    }
+/// A name with its schema.
+pub fn in_schema(catalog: &Catalog, schema: Oid, name: &str) -> String {
+    let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
+    format!("{}.{}", quote(schema), quote(name))
 }
 
 /// A type's name, qualified where the session's search path needs it; without a session, wherever it
@@ -128,8 +112,93 @@ pub fn type_name_on(catalog: &Catalog, path: &[Oid], ty: Oid, typmod: Option<i32
     if found == Some(&schema) {
         return quote(name);
     }
-    let schema = catalog.schema(schema).map_or("?", |s| s.name.as_str());
-    format!("{}.{}", quote(schema), quote(name))
+    in_schema(catalog, schema, name)
+}
+
+/// The functions of a schema that have a name, with the types of their arguments.
+fn functions_in(catalog: &Catalog, schema: Oid, name: &str) -> Vec<(Oid, Vec<Oid>)> {
+    let built_in = vicinity_functions::procs_named(name)
+        .filter(|p| proc_schema(catalog, p) == Some(schema))
+        .map(|p| (p.oid, p.args.clone()));
+    let made = catalog.functions_in(schema, name).map(|f| (f.oid, f.input_types()));
+    built_in.chain(made).collect()
+}
+
+/// The functions that a bare name finds on a path: of those with the same arguments the first.
+fn functions_on(catalog: &Catalog, path: &[Oid], name: &str) -> Vec<(Oid, Vec<Oid>)> {
+    let mut found: Vec<(Oid, Vec<Oid>)> = Vec::new();
+    for (oid, args) in path.iter().flat_map(|schema| functions_in(catalog, *schema, name)) {
+        if found.iter().all(|(_, have)| *have != args) {
+            found.push((oid, args));
+        }
+    }
+    found
+}
+
+/// The schema of a built-in function; those of an extension are where that is.
+fn proc_schema(catalog: &Catalog, p: &Proc) -> Option<Oid> {
+    match p.extension {
+        Some(extension) => catalog.extension_named(extension).map(|e| e.schema),
+        None => Some(p.namespace),
+    }
+}
+
+/// A function's schema, name and the types of its arguments.
+fn function_parts(catalog: &Catalog, function: Oid) -> Option<(Oid, &str, Vec<Oid>)> {
+    match vicinity_functions::proc_by_oid(function) {
+        Some(p) => Some((proc_schema(catalog, p)?, p.name, p.args.clone())),
+        None => catalog.function(function).map(|f| (f.schema, f.name.as_str(), f.input_types())),
+    }
+}
+
+/// A function's name, qualified where the bare one with its arguments finds none, or another.
+fn name_with_args(
+    catalog: &Catalog,
+    session: &SessionState,
+    (schema, name, args): (Oid, &str, &[Oid]),
+) -> String {
+    let path = session.search_path_oids(catalog);
+    let same = |s: &Oid| functions_in(catalog, *s, name).iter().any(|(_, have)| *have == args);
+    let hidden = path.iter().take_while(|s| **s != schema).any(same);
+    if path.contains(&schema) && !hidden {
+        return quote(name);
+    }
+    in_schema(catalog, schema, name)
+}
+
+/// A user's function's name, qualified where the session's search path needs it.
+pub fn function_name(catalog: &Catalog, session: &SessionState, f: &Function) -> String {
+    name_with_args(catalog, session, (f.schema, &f.name, &f.input_types()))
+}
+
+/// The types of arguments, separated by commas.
+fn type_list(catalog: &Catalog, session: &SessionState, types: &[Oid]) -> String {
+    let shown: Vec<String> =
+        types.iter().map(|ty| type_name_in(catalog, Some(session), *ty, None)).collect();
+    shown.join(",")
+}
+
+/// A user's function as `regprocedure` prints it, also one that is not in the catalog yet.
+pub fn signature(catalog: &Catalog, session: &SessionState, f: &Function) -> String {
+    let name = function_name(catalog, session, f);
+    format!("{name}({})", type_list(catalog, session, &f.input_types()))
+}
+
+/// `regproc`: a bare name stands for one function only.
+fn regproc_out(catalog: &Catalog, session: &SessionState, function: Oid) -> Option<String> {
+    let (schema, name, _) = function_parts(catalog, function)?;
+    let found = functions_on(catalog, &session.search_path_oids(catalog), name);
+    Some(match found.as_slice() {
+        [(only, _)] if *only == function => quote(name),
+        _ => in_schema(catalog, schema, name),
+    })
+}
+
+/// `regprocedure`
+fn regprocedure_out(catalog: &Catalog, session: &SessionState, function: Oid) -> Option<String> {
+    let (schema, name, args) = function_parts(catalog, function)?;
+    let own = name_with_args(catalog, session, (schema, name, &args));
+    Some(format!("{own}({})", type_list(catalog, session, &args)))
 }
 
 /// Whether there is a type of this id.
@@ -147,22 +216,14 @@ pub fn reg_out(catalog: &Catalog, session: &SessionState, ty: Oid, value: Oid) -
         oid::REGTYPE => {
             is_type(catalog, value).then(|| type_name_in(catalog, Some(session), value, None))
         }
-        oid::REGPROC => match vicinity_functions::proc_by_oid(value) {
-            Some(p) => Some(p.name.to_owned()),
-            None => catalog.function(value).map(|f| quote(&f.name)),
-        },
-        oid::REGPROCEDURE => {
-            let (name, args) = match vicinity_functions::proc_by_oid(value) {
-                Some(p) => (p.name.to_owned(), p.args.clone()),
-                None => catalog.function(value).map(|f| (quote(&f.name), f.input_types()))?,
-            };
-            let args: Vec<String> = args.iter().map(|a| type_name(catalog, *a, None)).collect();
-            Some(format!("{name}({})", args.join(",")))
-        }
+        oid::REGPROC => regproc_out(catalog, session, value),
+        oid::REGPROCEDURE => regprocedure_out(catalog, session, value),
         oid::REGOPER => vicinity_functions::operator_by_oid(value).map(|o| o.name.to_owned()),
         oid::REGOPERATOR => vicinity_functions::operator_by_oid(value).map(|o| {
-            let side =
-                |ty: Oid| if ty == 0 { "NONE".to_owned() } else { type_name(catalog, ty, None) };
+            let side = |ty: Oid| match ty {
+                0 => "NONE".to_owned(),
+                ty => type_name_in(catalog, Some(session), ty, None),
+            };
             format!("{}({},{})", o.name, side(o.left), side(o.right))
         }),
         oid::REGNAMESPACE => catalog.schema(value).map(|s| quote(&s.name)),
@@ -320,14 +381,7 @@ fn function_oid(catalog: &Catalog, session: &SessionState, ty: Oid, text: &str) 
         _ => return Err(missing(SqlState::UNDEFINED_FUNCTION, "function", text)),
     };
     let schemas = schema.map_or_else(|| session.search_path_oids(catalog), |s| vec![s]);
-    let mut found: Vec<(Oid, Vec<Oid>)> = Vec::new();
-    for schema in schemas {
-        if schema == fixed::PG_CATALOG {
-            let named = vicinity_functions::procs_named(name).filter(|p| p.extension.is_none());
-            found.extend(named.map(|p| (p.oid, p.args.clone())));
-        }
-        found.extend(catalog.functions_in(schema, name).map(|f| (f.oid, f.input_types())));
-    }
+    let mut found = functions_on(catalog, &schemas, name);
     if let Some(args) = &args {
         found.retain(|(_, have)| have == args);
     }
@@ -386,10 +440,7 @@ impl TypeNames for SessionNames<'_> {
 /// A type that is not built in, for I/O.
 pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
     if let Some(elem) = catalog.element_of(ty) {
-        return Some(UserType {
-            name: type_name(catalog, ty, None),
-            shape: TypeShape::Array { elem },
-        });
+        return Some(UserType { shape: TypeShape::Array { elem } });
     }
     let composite = |relation: Oid| {
         let relation = catalog.relation(relation)?;
@@ -410,5 +461,5 @@ pub fn type_info(catalog: &Catalog, ty: Oid) -> Option<UserType> {
         Some(TypeKind::Base) => return None,
         None => composite(catalog.relation_of_type(ty)?.oid)?,
     };
-    Some(UserType { name: type_name(catalog, ty, None), shape })
+    Some(UserType { shape })
 }

@@ -133,7 +133,7 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
         return Ok(());
     }
     let mismatch = |detail: String| {
-        let name = crate::catalog::definition::type_name(&ctx.catalog, declared.returns, None);
+        let name = ctx.type_name(declared.returns, None);
         let text = format!("return type mismatch in function declared to return {name}");
         Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
             .detail(detail)

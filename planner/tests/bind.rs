@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use vicinity_planner::bind::{Binder, ParamTypes};
-use vicinity_planner::names::type_name;
+use vicinity_planner::names::type_name_in;
 use vicinity_planner::session_state::SessionState;
 use vicinity_planner::sql::{self, Statement};
 use vicinity_storage::catalog::model::{
@@ -114,7 +114,7 @@ fn described(catalog: &Arc<Catalog>, sql: &str) -> Result<Vec<String>> {
         assert_eq!(field.data_type(), &column.ty.arrow(), "{sql}: {}", column.name);
     }
     let shown = |c: &vicinity_planner::bind::OutputColumn| {
-        format!("{} {}", c.name, type_name(catalog, c.ty.oid, Some(c.ty.typmod)))
+        format!("{} {}", c.name, type_name_in(catalog, Some(&session), c.ty.oid, Some(c.ty.typmod)))
     };
     Ok(bound.columns.iter().map(shown).collect())
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::datum::{Datum, Oid};
 use crate::error::{PgError, Result, SqlState};
 use crate::io::Io;
+use crate::oid;
 
 /// The distance between two labels made together.
 const UNIT: i64 = 1 << 32;
@@ -47,16 +48,21 @@ pub fn place_between(before: Option<i64>, after: Option<i64>) -> Option<i64> {
     }
 }
 
-/// Reads a label.
-pub(crate) fn parse(labels: &[Label], name: &str, text: &str, io: &Io<'_>) -> Result<Datum> {
+/// The name of an enum, for messages.
+fn type_name(ty: Oid, io: &Io<'_>) -> String {
+    io.names.reg_out(oid::REGTYPE, ty).unwrap_or_else(|| ty.to_string())
+}
+
+/// Reads a label of an enum.
+pub(crate) fn parse(ty: Oid, labels: &[Label], text: &str, io: &Io<'_>) -> Result<Datum> {
     let found = labels.iter().find(|label| &*label.text == text).ok_or_else(|| {
         PgError::new(
             SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("invalid input value for enum {name}: \"{text}\""),
+            format!("invalid input value for enum {}: \"{text}\"", type_name(ty, io)),
         )
     })?;
     if io.names.is_new_label(found.oid) {
-        return Err(unsafe_use(text, name));
+        return Err(unsafe_use(text, &type_name(ty, io)));
     }
     Ok(Datum::Enum(found.place))
 }

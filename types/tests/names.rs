@@ -62,7 +62,11 @@ struct Catalog;
 
 impl TypeNames for Catalog {
     fn reg_out(&self, ty: Oid, value: Oid) -> Option<String> {
-        (ty == oid::REGCLASS && value == 20_100).then(|| "places".to_owned())
+        match (ty, value) {
+            (oid::REGCLASS, 20_100) => Some("places".to_owned()),
+            (oid::REGTYPE, MOOD) => Some("mood".to_owned()),
+            _ => None,
+        }
     }
 
     fn reg_in(&self, _ty: Oid, text: &str) -> Result<Oid> {
@@ -72,17 +76,17 @@ impl TypeNames for Catalog {
     fn type_info(&self, ty: Oid) -> Option<UserType> {
         let field = |name: &str, ty| Field { name: name.to_owned(), ty, typmod: -1 };
         let label = |place, text: &str| Label { oid: 0, place, text: Arc::from(text) };
-        let (name, shape) = match ty {
-            MOOD => ("mood", TypeShape::Enum(Arc::from([label(1, "sad"), label(2, "ok")]))),
+        let shape = match ty {
+            MOOD => TypeShape::Enum(Arc::from([label(1, "sad"), label(2, "ok")])),
             PAIR => {
                 let fields = [field("n", oid::INT4), field("t", oid::TEXT)];
-                ("pair", TypeShape::Composite(Arc::from(fields)))
+                TypeShape::Composite(Arc::from(fields))
             }
-            SMALL => ("small", TypeShape::Domain { base: oid::VARCHAR, typmod: 7 }),
-            PAIRS => ("_pair", TypeShape::Array { elem: PAIR }),
+            SMALL => TypeShape::Domain { base: oid::VARCHAR, typmod: 7 },
+            PAIRS => TypeShape::Array { elem: PAIR },
             _ => return None,
         };
-        Some(UserType { name: name.to_owned(), shape })
+        Some(UserType { shape })
     }
 }
 

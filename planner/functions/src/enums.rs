@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vicinity_types::Datum::{self, Enum, Null};
 use vicinity_types::array::Array;
 use vicinity_types::enums::{Label, unsafe_use};
-use vicinity_types::{Oid, PgError, Result, SqlState};
+use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use crate::call::Signature;
 use crate::env::Env;
@@ -30,7 +30,7 @@ fn check_label(env: &dyn Env, ty: Oid, label: &Label) -> Result<()> {
     if !io.names.is_new_label(label.oid) {
         return Ok(());
     }
-    let name = io.names.type_info(ty).map_or_else(String::new, |info| info.name);
+    let name = io.names.reg_out(oid::REGTYPE, ty).unwrap_or_default();
     Err(unsafe_use(&label.text, &name))
 }
 

@@ -16,16 +16,16 @@ use crate::exec::ddl::opclass;
 use crate::exec::stored;
 use crate::exec::viewtext::{self, Style};
 
-pub use crate::names::{quote as ident, type_name};
+pub use crate::names::quote as ident;
+
+/// A type's name, with its schema where the search path needs it.
+pub fn type_name(ctx: &ExecContext, ty: Oid) -> String {
+    crate::names::type_name_in(&ctx.catalog, Some(&ctx.session), ty, None)
+}
 
 /// A function's name, with its schema where the search path needs it.
 pub fn function_name(ctx: &ExecContext, f: &Function) -> String {
-    let path = ctx.session.search_path_oids(&ctx.catalog);
-    if path.contains(&f.schema) {
-        return ident(&f.name);
-    }
-    let schema = ctx.catalog.schema(f.schema).map_or("?", |s| s.name.as_str());
-    format!("{}.{}", ident(schema), ident(&f.name))
+    crate::names::function_name(&ctx.catalog, &ctx.session, f)
 }
 
 /// The column of a one-based number.
@@ -285,7 +285,7 @@ pub fn arguments(ctx: &ExecContext, f: &Function, style: ArgumentStyle) -> Strin
             text.push_str(&ident(name));
             text.push(' ');
         }
-        text.push_str(&type_name(&ctx.catalog, arg.type_oid, None));
+        text.push_str(&type_name(ctx, arg.type_oid));
         if let (Some(default), ArgumentStyle::Declaration) = (&arg.default, style) {
             text.push_str(" DEFAULT ");
             text.push_str(&stored::shown(ctx, None, default, false));
@@ -296,7 +296,7 @@ pub fn arguments(ctx: &ExecContext, f: &Function, style: ArgumentStyle) -> Strin
 }
 
 /// The arguments of a built-in function, in the same words.
-pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentStyle) -> String {
+pub fn builtin_arguments(ctx: &ExecContext, p: &builtin::Proc, style: ArgumentStyle) -> String {
     let types = if p.all_args.is_empty() { &p.args } else { &p.all_args };
     let first_default = p.args.len().saturating_sub(p.defaults.len());
     let mut inputs = 0_usize;
@@ -317,7 +317,7 @@ pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentSt
             text.push_str(&ident(name));
             text.push(' ');
         }
-        text.push_str(&type_name(catalog, *ty, None));
+        text.push_str(&type_name(ctx, *ty));
         if mode != 'o' {
             let default = inputs.checked_sub(first_default).and_then(|d| p.defaults.get(d));
             if let (Some(default), ArgumentStyle::Declaration) = (default, style) {
@@ -332,7 +332,7 @@ pub fn builtin_arguments(catalog: &Catalog, p: &builtin::Proc, style: ArgumentSt
 }
 
 /// `pg_get_function_result` of a user's function.
-pub fn result(catalog: &Catalog, f: &Function) -> Option<String> {
+pub fn result(ctx: &ExecContext, f: &Function) -> Option<String> {
     if f.procedure {
         return None;
     }
@@ -340,32 +340,32 @@ pub fn result(catalog: &Catalog, f: &Function) -> Option<String> {
         .args
         .iter()
         .filter(|a| a.mode == ArgMode::Table)
-        .map(|a| table_column(catalog, a.name.as_deref().unwrap_or(""), a.type_oid))
+        .map(|a| table_column(ctx, a.name.as_deref().unwrap_or(""), a.type_oid))
         .collect();
-    Some(result_text(catalog, &table, f.returns, f.returns_set))
+    Some(result_text(ctx, &table, f.returns, f.returns_set))
 }
 
 /// `pg_get_function_result` of a built-in function.
-pub fn builtin_result(catalog: &Catalog, p: &builtin::Proc) -> Option<String> {
+pub fn builtin_result(ctx: &ExecContext, p: &builtin::Proc) -> Option<String> {
     if p.kind == b'p' {
         return None;
     }
     let columns =
         p.all_args.iter().enumerate().filter(|(i, _)| p.modes.chars().nth(*i) == Some('t'));
     let table: Vec<String> =
-        columns.map(|(i, ty)| table_column(catalog, p.names.get(i).unwrap_or(&""), *ty)).collect();
-    Some(result_text(catalog, &table, p.ret, p.retset))
+        columns.map(|(i, ty)| table_column(ctx, p.names.get(i).unwrap_or(&""), *ty)).collect();
+    Some(result_text(ctx, &table, p.ret, p.retset))
 }
 
-fn table_column(catalog: &Catalog, name: &str, ty: Oid) -> String {
-    format!("{} {}", ident(name), type_name(catalog, ty, None))
+fn table_column(ctx: &ExecContext, name: &str, ty: Oid) -> String {
+    format!("{} {}", ident(name), type_name(ctx, ty))
 }
 
-fn result_text(catalog: &Catalog, table: &[String], returns: Oid, set: bool) -> String {
+fn result_text(ctx: &ExecContext, table: &[String], returns: Oid, set: bool) -> String {
     if !table.is_empty() {
         return format!("TABLE({})", table.join(", "));
     }
-    let name = type_name(catalog, returns, None);
+    let name = type_name(ctx, returns);
     if set { format!("SETOF {name}") } else { name }
 }
 
@@ -380,7 +380,7 @@ pub fn function(ctx: &ExecContext, f: &Function) -> String {
         ident(&f.name),
         arguments(ctx, f, ArgumentStyle::Declaration)
     );
-    if let Some(returns) = result(catalog, f) {
+    if let Some(returns) = result(ctx, f) {
         sql.push_str(&format!(" RETURNS {returns}\n"));
     }
     sql.push_str(&format!(" LANGUAGE {}\n", language_name(f.language)));
@@ -434,10 +434,4 @@ fn dollar_tag(body: &str, word: &str) -> String {
         word.push('x');
     }
     format!("${word}$")
-}
-
-/// `regprocedure` text: name and argument types.
-pub fn procedure_signature(catalog: &Catalog, name: &str, args: &[Oid]) -> String {
-    let types: Vec<String> = args.iter().map(|a| type_name(catalog, *a, None)).collect();
-    format!("{}({})", ident(name), types.join(","))
 }

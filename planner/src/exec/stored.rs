@@ -220,7 +220,7 @@ pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
         again.is_some() && again == bound(given)
     });
     made.unwrap_or_else(|| {
-        canon::default(given, &crate::names::type_name(&ctx.catalog, ty.oid, Some(-1)))
+        canon::default(given, &crate::names::type_name_in(&ctx.catalog, None, ty.oid, Some(-1)))
     })
 }
 

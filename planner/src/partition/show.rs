@@ -102,7 +102,8 @@ fn constant(ctx: &ExecContext, (ty, typmod): (Oid, i32), value: &Datum, labelled
     if plain || !labelled {
         return body;
     }
-    format!("{body}::{}", names::type_name(&ctx.catalog, ty, Some(typmod)))
+    let named = names::type_name_in(&ctx.catalog, Some(&ctx.session), ty, Some(typmod));
+    format!("{body}::{named}")
 }
 
 fn decoded(ctx: &ExecContext, ty: Oid, bytes: &[u8]) -> Datum {

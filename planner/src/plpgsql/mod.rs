@@ -113,11 +113,7 @@ pub fn compile_checking(ctx: &ExecContext, declared: &Declared, checks: bool) ->
     Ok(Function {
         plain: trigger::is_plain(&body),
         trigger,
-        signature: crate::catalog::definition::procedure_signature(
-            &ctx.catalog,
-            &declared.name,
-            &declared.input_types(),
-        ),
+        signature: crate::names::signature(&ctx.catalog, &ctx.session, declared),
         variables: parser.variables,
         body,
         inputs,

@@ -215,16 +215,14 @@ fn read_other(ty: Oid, bytes: &[u8], io: &Io<'_>) -> Result<Datum> {
     if let Some(elem) = oid::element_of(ty) {
         return read_array(elem, bytes, io);
     }
-    match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => {
-            crate::enums::parse(&labels, &name, utf8(bytes)?, io)
-        }
-        Some((TypeShape::Composite(fields), _)) => {
+    match io.names.type_info(ty).map(|info| info.shape) {
+        Some(TypeShape::Enum(labels)) => crate::enums::parse(ty, &labels, utf8(bytes)?, io),
+        Some(TypeShape::Composite(fields)) => {
             let types: Vec<Oid> = fields.iter().map(|f| f.ty).collect();
             read_record(ty, &types, bytes, io)
         }
-        Some((TypeShape::Domain { base, typmod }, _)) => super::binary_in(base, typmod, bytes, io),
-        Some((TypeShape::Array { elem }, _)) => read_array(elem, bytes, io),
+        Some(TypeShape::Domain { base, typmod }) => super::binary_in(base, typmod, bytes, io),
+        Some(TypeShape::Array { elem }) => read_array(elem, bytes, io),
         None if ty == oid::RECORD => {
             let text = "input of anonymous composite types is not implemented";
             Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text))

@@ -107,11 +107,11 @@ fn text_other(ty: Oid, typmod: i32, text: &str, io: &Io<'_>) -> Result<Datum> {
     if let Some(elem) = oid::element_of(ty) {
         return array::parse(elem, typmod, text, io);
     }
-    match io.names.type_info(ty).map(|info| (info.shape, info.name)) {
-        Some((TypeShape::Enum(labels), name)) => enums::parse(&labels, &name, text, io),
-        Some((TypeShape::Composite(fields), _)) => record::parse(ty, &fields, text, io),
-        Some((TypeShape::Domain { base, typmod }, _)) => text_in(base, typmod, text, io),
-        Some((TypeShape::Array { elem }, _)) => array::parse(elem, typmod, text, io),
+    match io.names.type_info(ty).map(|info| info.shape) {
+        Some(TypeShape::Enum(labels)) => enums::parse(ty, &labels, text, io),
+        Some(TypeShape::Composite(fields)) => record::parse(ty, &fields, text, io),
+        Some(TypeShape::Domain { base, typmod }) => text_in(base, typmod, text, io),
+        Some(TypeShape::Array { elem }) => array::parse(elem, typmod, text, io),
         None if ty == oid::RECORD => Err(PgError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             "input of anonymous composite types is not implemented",

@@ -86,8 +86,6 @@ impl Default for IoStyle {
 /// A type that is not built in, as the catalog describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserType {
-    /// Its name, for messages.
-    pub name: String,
     /// What it is made of.
     pub shape: TypeShape,
 }

@@ -10,7 +10,7 @@ use crate::catalog::{class_oid, lookup as system_table, lookup_oid, trigger};
 use crate::context::ExecContext;
 use crate::exec::stored;
 use crate::exec::viewtext::Style;
-use crate::partition;
+use crate::{names, partition};
 
 pub(super) fn lookup(src: &str) -> Option<CatalogFn> {
     Some(match src {
@@ -94,7 +94,7 @@ fn format_type(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         Some(Datum::Int4(n)) => Some(*n),
         _ => None,
     };
-    Ok(Datum::text(crate::names::type_name_in(&ctx.catalog, Some(&ctx.session), *ty, typmod)))
+    Ok(Datum::text(names::type_name_in(&ctx.catalog, Some(&ctx.session), *ty, typmod)))
 }
 
 fn indexdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
@@ -152,7 +152,7 @@ fn viewdef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 
 /// The same by name.
 fn viewdef_named(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
-    let oid = crate::names::reg_in(&ctx.catalog, &ctx.session, oid::REGCLASS, text_at(args, 0))?;
+    let oid = names::reg_in(&ctx.catalog, &ctx.session, oid::REGCLASS, text_at(args, 0))?;
     let relation = ctx.catalog.relation(oid);
     Ok(text_or_null(relation.and_then(|r| definition::view(ctx, r, style(args)))))
 }
@@ -183,7 +183,7 @@ fn arguments(ctx: &ExecContext, function: Oid, style: ArgumentStyle) -> Option<S
     match ctx.catalog.function(function) {
         Some(f) => Some(definition::arguments(ctx, f, style)),
         None => builtin::proc_by_oid(function)
-            .map(|p| definition::builtin_arguments(&ctx.catalog, p, style)),
+            .map(|p| definition::builtin_arguments(ctx, p, style)),
     }
 }
 
@@ -198,10 +198,8 @@ fn function_identity_arguments(ctx: &ExecContext, args: &[Datum]) -> Result<Datu
 fn function_result(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
     let function = oid_at(args, 0);
     Ok(text_or_null(match ctx.catalog.function(function) {
-        Some(f) => definition::result(&ctx.catalog, f),
-        None => {
-            builtin::proc_by_oid(function).and_then(|p| definition::builtin_result(&ctx.catalog, p))
-        }
+        Some(f) => definition::result(ctx, f),
+        None => builtin::proc_by_oid(function).and_then(|p| definition::builtin_result(ctx, p)),
     }))
 }
 
@@ -274,12 +272,13 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
             };
             format!("{kind} {}", definition::relation_name(ctx, r))
         }),
-        "pg_type" => Some(format!("type {}", definition::type_name(&ctx.catalog, object, None))),
-        "pg_proc" => signature(ctx, object).map(|s| format!("function {s}")),
+        "pg_type" => Some(format!("type {}", definition::type_name(ctx, object))),
+        "pg_proc" => names::reg_out(&ctx.catalog, &ctx.session, oid::REGPROCEDURE, object)
+            .map(|s| format!("function {s}")),
         "pg_namespace" => ctx.catalog.schema(object).map(|s| format!("schema {}", s.name)),
         "pg_extension" => ctx.catalog.extension(object).map(|e| format!("extension {}", e.name)),
         "pg_operator" => builtin::operator_by_oid(object).map(|o| {
-            let name = |ty| definition::type_name(&ctx.catalog, ty, None);
+            let name = |ty| definition::type_name(ctx, ty);
             format!("operator {}({},{})", o.name, name(o.left), name(o.right))
         }),
         "pg_am" => {
@@ -288,12 +287,4 @@ fn describe_object(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
         _ => None,
     };
     Ok(text_or_null(text))
-}
-
-fn signature(ctx: &ExecContext, function: Oid) -> Option<String> {
-    match ctx.catalog.function(function) {
-        Some(f) => Some(definition::procedure_signature(&ctx.catalog, &f.name, &f.input_types())),
-        None => builtin::proc_by_oid(function)
-            .map(|p| definition::procedure_signature(&ctx.catalog, p.name, &p.args)),
-    }
 }

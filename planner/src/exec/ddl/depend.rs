@@ -12,7 +12,6 @@ use vicinity_types::{Notice, Oid, PgError, Result, SqlState};
 
 use super::dependents::{Edge, Finder};
 use super::in_use;
-use crate::catalog::definition::function_name;
 use crate::context::ExecContext;
 use crate::names;
 
@@ -79,11 +78,8 @@ pub(crate) fn describe(ctx: &ExecContext, node: Node) -> String {
         }
         Node::Function(oid) => match catalog.function(oid) {
             Some(f) => {
-                let args: Vec<String> =
-                    f.input_types().iter().map(|t| ctx.type_name(*t, None)).collect();
                 let kind = if f.procedure { "procedure" } else { "function" };
-                let own = function_name(ctx, f);
-                format!("{kind} {own}({})", args.join(","))
+                format!("{kind} {}", names::signature(&catalog, &ctx.session, f))
             }
             None => format!("function {oid}"),
         },

@@ -71,12 +71,10 @@ pub(crate) trait Names {
     fn user_function(&self, called: &Function) -> String {
         let catalog = self.catalog();
         let now = catalog.function(called.oid).map_or(called, |f| f);
-        let own = names::quote(&now.name);
-        if self.path().is_some_and(|s| s.search_path_oids(catalog).contains(&now.schema)) {
-            return own;
+        match self.path() {
+            Some(session) => names::function_name(catalog, session, now),
+            None => names::in_schema(catalog, now.schema, &now.name),
         }
-        let schema = catalog.schema(now.schema).map_or("?", |s| s.name.as_str());
-        format!("{}.{own}", names::quote(schema))
     }
 }
 
