@@ -201,6 +201,8 @@ fn push_user_type(ctx: &ExecContext, rows: &mut Rows<'_>, t: &UserType) {
         ("typtypmod", int4(t.typmod)),
         ("typndims", int4(0)),
         ("typcollation", id(p.collation)),
+        // The same text: `pg_get_expr` takes it for the tree.
+        ("typdefaultbin", optional_text(t.default.as_ref())),
         ("typdefault", optional_text(t.default.as_ref())),
     ]);
 }
