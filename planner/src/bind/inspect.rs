@@ -10,7 +10,7 @@ use super::column::lookup;
 use super::from::CallInFrom;
 use super::function::Resolved;
 use super::{Binder, Level, Scope, fold};
-use crate::call::Typed;
+use crate::call::{PgType, Typed};
 use crate::resolve::function::Target;
 
 /// Where a column comes from.
@@ -57,6 +57,12 @@ impl Binder<'_> {
     /// Leaves the query entered last.
     pub(crate) fn leave(&mut self) {
         self.levels.pop();
+    }
+
+    /// The types of the columns that a body of the query entered last gives.
+    pub(crate) fn column_types(&mut self, body: &ast::SetExpr) -> Option<Vec<PgType>> {
+        let bound = self.body(body, &[]).ok()?;
+        Some(bound.columns.iter().map(|c| c.ty).collect())
     }
 
     /// An expression of the query entered last, aggregates and all.

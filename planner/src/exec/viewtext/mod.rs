@@ -310,7 +310,7 @@ impl Layout<'_> {
             Some(OrderByKind::All(_)) => return None,
         };
         match &*query.body {
-            SetExpr::Select(select) => out.push_str(&self.select(select, order, columns)?),
+            SetExpr::Select(select) => out.push_str(&self.select(select, order, columns, &[])?),
             body => {
                 self.heading.take();
                 out.push_str(&self.body(body, columns)?);

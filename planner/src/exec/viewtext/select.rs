@@ -6,9 +6,10 @@ use sqlparser::ast::{
 };
 
 use super::super::name;
-use super::super::written::{direction, spaced};
+use super::super::written::{direction, is_untyped, spaced};
 use super::Layout;
 use crate::bind::Binder;
+use crate::call::PgType;
 use crate::names;
 
 /// A query in parentheses that changes nothing by being one.
@@ -27,19 +28,34 @@ fn is_plain(query: &Query) -> bool {
         && query.locks.is_empty()
 }
 
+/// Whether a column's type may be that of a literal's neighbours.
+fn has_untyped(body: &SetExpr) -> bool {
+    match bare(body) {
+        SetExpr::Values(values) => values.rows.iter().any(|row| row.iter().any(is_untyped)),
+        SetExpr::Select(select) => select.projection.iter().any(|item| match item {
+            SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => is_untyped(e),
+            _ => false,
+        }),
+        SetExpr::SetOperation { left, right, .. } => {
+            let untyped = |side: &SetExpr| matches!(side, SetExpr::Select(_)) && has_untyped(side);
+            untyped(bare(left)) || untyped(bare(right))
+        }
+        _ => false,
+    }
+}
+
 impl Layout<'_> {
     pub(super) fn body(&self, body: &SetExpr, columns: Option<&[String]>) -> Option<String> {
+        let types = if has_untyped(body) { self.column_types(bare(body)) } else { Vec::new() };
         match bare(body) {
-            SetExpr::Select(select) => {
-                self.binder.borrow_mut().enter(None).ok()?;
-                self.enter_names(&select.from);
-                let text = self.select(select, &[], columns);
-                self.leave();
-                text
-            }
+            SetExpr::Select(select) => self.select_alone(select, columns, &[]),
             SetExpr::Values(values) => {
+                let writer = self.writer();
                 let row = |row: &[Expr]| {
-                    let values: Option<Vec<String>> = row.iter().map(|e| self.expr(e)).collect();
+                    let values: Option<Vec<String>> = (0..)
+                        .zip(row)
+                        .map(|(at, e): (usize, &Expr)| writer.listed(e, types.get(at)))
+                        .collect();
                     Some(format!("({})", values?.join(",")))
                 };
                 let rows: Option<Vec<String>> = values.rows.iter().map(|r| row(r)).collect();
@@ -55,13 +71,41 @@ impl Layout<'_> {
                     matches!(side, SetExpr::SetOperation { op: o, set_quantifier: q, .. }
                         if (o, matches!(q, SetQuantifier::All)) == (op, !all.is_empty()))
                 };
-                self.set_operation((op, all), (bare(left), same(bare(left))), bare(right), columns)
+                let left = (bare(left), same(bare(left)));
+                self.set_operation((op, all), left, bare(right), columns, &types)
             }
             SetExpr::Query(query) => {
                 let text = self.query(query, columns)?;
                 Some(format!("({text})"))
             }
             _ => None,
+        }
+    }
+
+    /// The types of a body's columns, where they can be told.
+    fn column_types(&self, body: &SetExpr) -> Vec<PgType> {
+        self.binder.borrow_mut().column_types(body).unwrap_or_default()
+    }
+
+    /// A SELECT that is a level of its own.
+    fn select_alone(
+        &self,
+        select: &Select,
+        columns: Option<&[String]>,
+        types: &[PgType],
+    ) -> Option<String> {
+        self.binder.borrow_mut().enter(None).ok()?;
+        self.enter_names(&select.from);
+        let text = self.select(select, &[], columns, types);
+        self.leave();
+        text
+    }
+
+    /// One side of a set operation: the other may tell what a literal in a SELECT is.
+    fn side(&self, side: &SetExpr, columns: Option<&[String]>, types: &[PgType]) -> Option<String> {
+        match side {
+            SetExpr::Select(select) => self.select_alone(select, columns, types),
+            other => self.body(other, columns),
         }
     }
 
@@ -72,6 +116,7 @@ impl Layout<'_> {
         (left, same): (&SetExpr, bool),
         right: &SetExpr,
         columns: Option<&[String]>,
+        types: &[PgType],
     ) -> Option<String> {
         let (line, base) = (self.line(0), self.base.get());
         let is_operation = |side: &SetExpr| matches!(side, SetExpr::SetOperation { .. });
@@ -79,7 +124,7 @@ impl Layout<'_> {
             let within = self.at(base + 8, || self.body(left, columns))?;
             format!("({}{within}{line}) ", self.line(8))
         } else {
-            self.body(left, columns)? + &line
+            self.side(left, columns, types)? + &line
         };
         // The names are those of the left.
         let named = self.named.replace(false);
@@ -87,7 +132,7 @@ impl Layout<'_> {
             let within = self.at(base + 8, || self.body(right, columns));
             within.map(|within| format!(" ({}{within}{line})", self.line(8)))
         } else {
-            self.body(right, columns).map(|text| line + &text)
+            self.side(right, columns, types).map(|text| line + &text)
         };
         self.named.set(named);
         Some(format!("{left}{op}{all}{}", right?))
@@ -120,6 +165,7 @@ impl Layout<'_> {
         select: &Select,
         order: &[ast::OrderByExpr],
         columns: Option<&[String]>,
+        types: &[PgType],
     ) -> Option<String> {
         if select.into.is_some() {
             return None;
@@ -142,7 +188,7 @@ impl Layout<'_> {
         }
         for (i, (e, alias)) in list.iter().enumerate() {
             let own = columns.and_then(|c| c.get(i));
-            let text = self.target(e, own.or(alias.as_ref()))?;
+            let text = self.target(e, own.or(alias.as_ref()), types.get(i))?;
             let broken = text.starts_with('\n');
             match i {
                 0 if broken => {}
@@ -189,11 +235,11 @@ impl Layout<'_> {
     }
 
     /// A column of the list, with its name unless it is a table's column of that name.
-    fn target(&self, e: &Expr, given: Option<&String>) -> Option<String> {
+    fn target(&self, e: &Expr, given: Option<&String>, ty: Option<&PgType>) -> Option<String> {
         let writer = self.writer();
         let e = writer.bared(e);
         let whole = writer.names.is_row(e);
-        let text = if whole { writer.whole_row(e)? } else { writer.expr(e)? };
+        let text = if whole { writer.whole_row(e)? } else { writer.listed(e, ty)? };
         let named = match given {
             Some(given) => given.clone(),
             None => self.binder.borrow().column_name(e),

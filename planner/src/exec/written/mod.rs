@@ -18,6 +18,7 @@ use self::call::is_value_word;
 use self::parentheses::Inside;
 use super::dml::{Layout, binder};
 use super::name;
+use crate::bind::written_row;
 use crate::call::{PgType, Typed, callable_of};
 use crate::context::ExecContext;
 use crate::names;
@@ -150,6 +151,18 @@ fn literal(e: &Expr) -> Option<&Value> {
 
 fn is_string(e: &Expr) -> bool {
     matches!(literal(e), Some(Value::SingleQuotedString(_)))
+}
+
+/// A literal that takes the type of what it stands in.
+pub(crate) fn is_untyped(e: &Expr) -> bool {
+    matches!(literal(e), Some(Value::SingleQuotedString(_) | Value::Null))
+}
+
+/// Whether an array constructor has nothing but literals in it, all as deep.
+fn is_literal_array(elements: &[Expr]) -> bool {
+    let inner = |e: &Expr| matches!(e, Expr::Array(array) if is_literal_array(&array.elem));
+    let flat = elements.iter().all(|e| literal(e).is_some());
+    !elements.is_empty() && (flat || elements.iter().all(inner))
 }
 
 /// An expression without the parentheses around it.
@@ -285,21 +298,38 @@ impl Writer<'_> {
             Expr::InSubquery { expr, subquery, negated } => {
                 self.not(*negated, self.among(expr, "=", "IN", subquery)?)
             }
-            Expr::Array(array) => {
-                let elem = self.ctx.catalog.element_of(self.bind(e)?.ty.oid)?;
-                let items: Option<Vec<String>> = array
-                    .elem
-                    .iter()
-                    .map(|i| self.given(i, PgType::new(elem), Inside::Free))
-                    .collect();
-                format!("ARRAY[{}]", items?.join(", "))
-            }
+            Expr::Array(array) => self.array(&array.elem, self.bind(e)?.ty)?,
             Expr::Function(f) => self.function(e, f)?,
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(e, operand.as_deref(), conditions, else_result.as_deref())?
             }
             _ => self.form(e)?,
         })
+    }
+
+    /// `ARRAY[...]` of a type; arrays within it are of the same one.
+    fn array(&self, elements: &[Expr], whole: PgType) -> Option<String> {
+        let elem = self.ctx.catalog.element_of(whole.oid)?;
+        let nested = elements.iter().any(|e| self.is_array(e));
+        let expected = PgType::new(if nested { whole.oid } else { elem });
+        let items: Option<Vec<String>> =
+            elements.iter().map(|e| self.given(e, expected, Inside::Free)).collect();
+        Some(format!("ARRAY[{}]", items?.join(", ")))
+    }
+
+    fn is_array(&self, e: &Expr) -> bool {
+        let array = |t: Typed| self.ctx.catalog.element_of(t.ty.oid).is_some();
+        literal(e).is_none() && self.bind(e).is_some_and(array)
+    }
+
+    /// An array of literals under a cast, which is a cast of each of them.
+    fn cast_array(&self, elements: &[Expr], elem: PgType) -> Option<String> {
+        let item = |e: &Expr| match e {
+            Expr::Array(inner) => self.cast_array(&inner.elem, elem),
+            e => self.given(e, elem, Inside::Free),
+        };
+        let items: Option<Vec<String>> = elements.iter().map(item).collect();
+        Some(format!("ARRAY[{}]", items?.join(", ")))
     }
 
     /// A table's row as a whole, where `*` would be its columns.
@@ -354,9 +384,19 @@ impl Writer<'_> {
         if matches!(within(e), Expr::Array(array) if array.elem.is_empty()) {
             return Some(format!("ARRAY[]::{}", self.type_name(ty)));
         }
+        if let Some(row) = written_row(e).and_then(|fields| self.row_as(&fields, ty.oid)) {
+            return Some(format!("{row}::{}", self.type_name(ty)));
+        }
         let own = self.bind(e)?.ty;
         if own.oid == ty.oid && own.typmod == ty.typmod {
             return self.expr(e);
+        }
+        if let Expr::Array(array) = e
+            && let Some(elem) = self.ctx.catalog.element_of(ty.oid)
+            && ty.typmod < 0
+            && is_literal_array(&array.elem)
+        {
+            return self.cast_array(&array.elem, PgType::new(elem));
         }
         let text = self.group(self.inside(e, Inside::Other)?);
         Some(format!("{text}::{}", self.type_name(ty)))
@@ -394,7 +434,20 @@ impl Writer<'_> {
 
     /// A default of a column: a string is a value of the column's type.
     pub(crate) fn default(&self, e: &Expr, ty: PgType) -> Option<String> {
-        if is_string(e) { self.typed_literal(e, ty.typmod(-1)) } else { self.expr(e) }
+        if is_string(e) {
+            return self.typed_literal(e, ty.typmod(-1));
+        }
+        let row = written_row(e).and_then(|fields| self.row_as(&fields, ty.oid));
+        row.or_else(|| self.expr(e))
+    }
+
+    /// A value in a column of VALUES or of a set operation: a literal without a type of its own is
+    /// of the column's, where that is known.
+    pub(crate) fn listed(&self, e: &Expr, column: Option<&PgType>) -> Option<String> {
+        match column {
+            Some(ty) if is_untyped(e) => self.given(e, *ty, Inside::Free),
+            _ => self.expr(e),
+        }
     }
 
     fn case(

@@ -1,7 +1,8 @@
 //! Operators, and the comparisons that are made of them.
 
 use sqlparser::ast::{self, BinaryOperator as Op, Expr};
-use vicinity_types::oid;
+use vicinity_storage::catalog::model::Column;
+use vicinity_types::{Oid, oid};
 
 use super::parentheses::{Inside, precedence};
 use super::{Writer, is_polymorphic, is_string, spaced, within};
@@ -30,7 +31,7 @@ impl Writer<'_> {
         let (inside, word) = match op {
             Op::Eq => (Inside::And, " AND "),
             Op::NotEq => (Inside::Or, " OR "),
-            _ => return Some(self.group(format!("{} {op} {}", self.row(left)?, self.row(right)?))),
+            _ => return self.compared_rows(left, op, right),
         };
         let pair = |(l, r): (&&Expr, &&Expr)| {
             let (left, right) = (Box::new((*l).clone()), Box::new((*r).clone()));
@@ -38,6 +39,44 @@ impl Writer<'_> {
         };
         let pairs: Option<Vec<String>> = left.iter().zip(right).map(pair).collect();
         Some(self.group(pairs?.join(word)))
+    }
+
+    /// `ROW(...) < ROW(...)`, each pair of fields as the operator was resolved for it.
+    fn compared_rows(&self, left: &[&Expr], op: &Op, right: &[&Expr]) -> Option<String> {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for (l, r) in left.iter().zip(right) {
+            let (own, other) = self.native(l, &op.to_string(), r)?;
+            ours.push(self.row_field(l, own)?);
+            theirs.push(self.row_field(r, other)?);
+        }
+        let (ours, theirs) = (ours.join(", "), theirs.join(", "));
+        Some(self.group(format!("ROW({ours}) {op} ROW({theirs})")))
+    }
+
+    /// A field of a row, where a type is expected.
+    fn row_field(&self, e: &Expr, expected: PgType) -> Option<String> {
+        if self.names.is_row(e) {
+            return self.whole_row(e);
+        }
+        self.given(e, expected, Inside::Free)
+    }
+
+    /// `ROW(...)` of a composite type's fields; `None` where the type is none, or has not as many.
+    pub(super) fn row_as(&self, fields: &[&Expr], ty: Oid) -> Option<String> {
+        let columns = self.ctx.catalog.relation_of_type(ty)?.columns()?;
+        let columns: Vec<_> = columns.iter().filter(|c| !c.dropped).collect();
+        if columns.len() != fields.len() {
+            return None;
+        }
+        let field = |(e, c): (&&Expr, &&Column)| {
+            if self.names.is_row(e) {
+                return self.whole_row(e);
+            }
+            let kind = self.ctx.catalog.kind_of(c.type_oid);
+            self.cast(e, PgType::with_kind(c.type_oid, c.typmod, kind))
+        };
+        let fields: Option<Vec<String>> = fields.iter().zip(&columns).map(field).collect();
+        Some(format!("ROW({})", fields?.join(", ")))
     }
 
     /// `ROW(...)`
