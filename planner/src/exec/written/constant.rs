@@ -69,18 +69,22 @@ impl Writer<'_> {
         Some(labelled(value, ty.oid))
     }
 
-    /// A `regclass` and its kin: the object's name.
+    /// A `regclass` and its kin: the object's name, in full where the text is kept.
     fn reg_literal(&self, text: &str, ty: Oid) -> Option<String> {
         let (ctx, catalog) = (self.ctx, self.names.catalog());
         let object = names::reg_in(&ctx.catalog, &ctx.session, ty, text).ok()?;
-        let in_full = self.names.path().is_none() && ty == oid::REGCLASS;
-        match catalog.relation(object).filter(|_| in_full) {
-            Some(r) => Some(crate::catalog::definition::qualified_name(catalog, r)),
-            None => Some(
-                names::reg_out(catalog, &ctx.session, ty, object)
-                    .unwrap_or_else(|| object.to_string()),
-            ),
-        }
+        let in_full = match ty {
+            _ if self.names.path().is_some() => None,
+            oid::REGCLASS => catalog.relation(object).map(|r| (r.schema, r.name.as_str())),
+            oid::REGPROC => catalog.function(object).map(|f| (f.schema, f.name.as_str())),
+            oid::REGTYPE if names::is_type(catalog, object) => {
+                return Some(names::type_name_in(catalog, None, object, None));
+            }
+            _ => None,
+        };
+        let full = in_full.map(|(schema, name)| names::in_schema(catalog, schema, name));
+        let text = full.or_else(|| names::reg_out(catalog, &ctx.session, ty, object));
+        Some(text.unwrap_or_else(|| object.to_string()))
     }
 
     /// A number without a sign, as the type it is read as writes it.
