@@ -182,8 +182,9 @@ fn functiondef(ctx: &ExecContext, args: &[Datum]) -> Result<Datum> {
 fn arguments(ctx: &ExecContext, function: Oid, style: ArgumentStyle) -> Option<String> {
     match ctx.catalog.function(function) {
         Some(f) => Some(definition::arguments(ctx, f, style)),
-        None => builtin::proc_by_oid(function)
-            .map(|p| definition::builtin_arguments(ctx, p, style)),
+        None => {
+            builtin::proc_by_oid(function).map(|p| definition::builtin_arguments(ctx, p, style))
+        }
     }
 }
 

@@ -226,8 +226,8 @@ pub(crate) fn default_text(
     if matches!(expr, Expr::Value(v) if v.value == sqlparser::ast::Value::Null) {
         // A column without a default has its domain's.
         let base = Types::of(ctx).base(column.type_oid);
-        let shown = || names::type_name(&ctx.catalog, base, Some(-1));
-        return Ok((base != column.type_oid).then(|| format!("NULL::{}", shown())));
+        let null = || format!("NULL::{}", names::type_name_in(&ctx.catalog, None, base, Some(-1)));
+        return Ok((base != column.type_oid).then(null));
     }
     let kind = ctx.catalog.kind_of(column.type_oid);
     let ty = PgType::with_kind(column.type_oid, column.typmod, kind);
