@@ -92,8 +92,8 @@ fn check_columns(tokens: &[TokenWithSpan]) -> Result<()> {
             return Ok(());
         }
         match before.token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
             _ => {}
         }
         let begins = depth == 1 && matches!(before.token, Token::LParen | Token::Comma);
