@@ -144,6 +144,13 @@ impl State {
         }
     }
 
+    /// A prepared transaction is committed.
+    pub fn commit(&mut self, name: &str) {
+        for effect in self.prepared.remove(name).unwrap_or_default() {
+            self.apply(&effect);
+        }
+    }
+
     /// The state when a prepared transaction is taken to have been rolled back.
     pub fn without(&self, name: &str) -> Option<State> {
         let mut state = self.clone();

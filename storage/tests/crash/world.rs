@@ -10,7 +10,7 @@ use vicinity_storage::disk::sim::{Fault, SimDisk};
 use vicinity_storage::{Database, Options, Savepoint, Transaction};
 use vicinity_types::{Oid, PgError};
 
-use crate::check::{Verdict, check, ensure, same_sequences};
+use crate::check::{Verdict, check, same_sequences};
 use crate::model::{Effect, Entry, State, possible};
 use crate::prepared::same_prepared;
 use crate::tables::Kind;
@@ -269,21 +269,47 @@ impl World {
     fn compare(&mut self, states: Vec<State>) -> Verdict {
         let salt = self.random.random_range(0..100_000);
         let mut whys = BTreeSet::new();
+        let mut found: Vec<State> = Vec::new();
         let count = states.len();
         for state in states {
             let same = check(&self.db, &state, salt);
             let same = same.and_then(|()| same_sequences(&self.db, &state));
             match same.and_then(|()| same_prepared(&self.db, &state)) {
-                Ok(()) => {
-                    self.base = state;
-                    self.live = self.base.clone();
-                    self.entries.clear();
-                    return Ok(());
-                }
+                Ok(()) => found.push(state),
                 Err(why) => drop(whys.insert(why)),
             }
+            // What prepared transactions will have done is not all to be seen.
+            if found.first().is_some_and(|s| s.prepared.is_empty()) {
+                break;
+            }
         }
-        ensure!(false, "none of {count} possible states is there: {whys:#?}");
+        self.entries.clear();
+        self.settle(&mut found, salt)?;
+        let Some(state) = found.into_iter().next() else {
+            return Err(format!("none of {count} possible states is there: {whys:#?}"));
+        };
+        self.base = state;
+        self.live = self.base.clone();
+        Ok(())
+    }
+
+    /// Commits the prepared transactions that the states found differ in: then it is seen which of them is there.
+    fn settle(&mut self, found: &mut Vec<State>, salt: u32) -> Verdict {
+        let Some(first) = found.first().cloned() else { return Ok(()) };
+        let differ = |name: &&String| {
+            found.iter().any(|s| s.prepared.get(*name).is_some_and(|e| *e != first.prepared[*name]))
+        };
+        let names: Vec<String> = first.prepared.keys().filter(differ).cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            match self.db.commit_prepared(&name, |_| Ok(())) {
+                Ok(()) => found.iter_mut().for_each(|s| s.commit(&name)),
+                Err(e) => self.tolerate(&e)?,
+            }
+        }
+        found.retain(|state| check(&self.db, state, salt).is_ok());
         Ok(())
     }
 }
