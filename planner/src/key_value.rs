@@ -1,6 +1,8 @@
 //! Values that a filter compares with a key, of an index or of a partitioned table: of the key's own type, or of another
 //! one of its family (`date` and `timestamp`, integers, floats).
 
+use std::ops::Bound;
+
 use vicinity_types::{Datum, Kind, Oid, compare, oid};
 
 use crate::context::ExecContext;
@@ -27,13 +29,30 @@ impl Value {
             _ => None,
         }
     }
+
+    /// The low or the high bound of the keys that a comparison with it leaves; `None` if it leaves none.
+    pub(crate) fn bound(self, inclusive: bool, low: bool) -> Option<Bound<Datum>> {
+        match (self, low) {
+            (Value::Known(value), _) if inclusive => Some(Bound::Included(value)),
+            (Value::Known(value), _) | (Value::After(value), true) => Some(Bound::Excluded(value)),
+            (Value::After(value), false) => Some(Bound::Included(value)),
+            (Value::Null, _) | (Value::Above, true) | (Value::Below, false) => None,
+            (Value::Below, true) | (Value::Above, false) | (Value::Unknown, _) => {
+                Some(Bound::Unbounded)
+            }
+        }
+    }
 }
 
 /// Whether values of two kinds are compared within one family, each held as it is.
 pub(crate) fn is_family(a: Kind, b: Kind) -> bool {
-    let whole = |k| matches!(k, Kind::Int2 | Kind::Int4 | Kind::Int8);
     let float = |k| matches!(k, Kind::Float4 | Kind::Float8);
-    whole(a) && whole(b) || float(a) && float(b) || is_time(a) && is_time(b)
+    is_whole(a) && is_whole(b) || float(a) && float(b) || is_time(a) && is_time(b)
+}
+
+/// Whether values of a kind are integers.
+pub(crate) fn is_whole(kind: Kind) -> bool {
+    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
 }
 
 fn is_time(kind: Kind) -> bool {

@@ -155,34 +155,30 @@ fn cast_text(args: &[String], target: &str) -> String {
     format!("({})::{target}", args.concat())
 }
 
-/// A conversion through the types' text forms.
-pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
-    let (source, target) = (value.ty, target.typmod(-1));
-    let made = Special::new("coerce_via_io", vec![source], target, move |ctx, args| {
-        let value = first(args);
-        let io = ctx.io();
-        let text = vicinity_types::io::as_text(source.oid, &value, &io)?;
-        vicinity_types::text_in(target.oid, -1, &text, &io)
-    });
-    let fixed =
-        [type_by_oid(source.oid).map(|t| t.output), type_by_oid(target.oid).map(|t| t.input)]
-            .into_iter()
-            .all(|proc| proc.and_then(proc_by_oid).is_some_and(|p| p.volatility == b'i'));
-    if fixed { made } else { made.stable() }
-        .shown(move |args| cast_text(args, &name))
-        .over(vec![value.expr])
-}
-
-/// The same value under another type that holds it otherwise: `text` as `character(n)`, `integer` as `oid`.
-pub(super) fn relabel(value: Typed, target: PgType, name: String) -> Typed {
-    let (source, target) = (value.ty, target.typmod(-1));
-    Special::new("relabel", vec![source], target, move |ctx, args| {
+/// A value read from its text as one of another type, without that one's modifier.
+fn through_text(name: &'static str, source: PgType, target: PgType, shown: String) -> Special {
+    let target = target.typmod(-1);
+    Special::new(name, vec![source], target, move |ctx, args| {
         let io = ctx.io();
         let text = vicinity_types::io::as_text(source.oid, &first(args), &io)?;
         vicinity_types::text_in(target.oid, -1, &text, &io)
     })
-    .shown(move |args| cast_text(args, &name))
-    .over(vec![value.expr])
+    .shown(move |args| cast_text(args, &shown))
+}
+
+/// A conversion through the types' text forms.
+pub(super) fn coerce_via_io(value: Typed, target: PgType, name: String) -> Typed {
+    let procs =
+        [type_by_oid(value.ty.oid).map(|t| t.output), type_by_oid(target.oid).map(|t| t.input)];
+    let is_fixed = |proc| proc_by_oid(proc).is_some_and(|p| p.volatility == b'i');
+    let fixed = procs.into_iter().all(|proc| proc.is_some_and(is_fixed));
+    let made = through_text("coerce_via_io", value.ty, target, name);
+    if fixed { made } else { made.stable() }.over(vec![value.expr])
+}
+
+/// The same value under another type that holds it otherwise: `text` as `character(n)`, `integer` as `oid`.
+pub(super) fn relabel(value: Typed, target: PgType, name: String) -> Typed {
+    through_text("relabel", value.ty, target, name).over(vec![value.expr])
 }
 
 /// A constant's text, read when the statement runs: what it means depends on the session.

@@ -1,6 +1,7 @@
 //! The partitions that can have rows that pass a filter.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
@@ -277,11 +278,11 @@ impl Search<'_> {
     fn end(&self, bound: &KeyBound, at: usize, low: bool) -> Result<End> {
         let kind = self.kind(at);
         let Some(given) = (self.value)(&bound.value, kind)? else { return Ok(End::Open) };
-        Ok(match (as_key(self.ctx, given, kind), low) {
-            (Value::Known(v), _) => End::At(v, bound.inclusive),
-            (Value::After(v), low) => End::At(v, !low),
-            (Value::Null, _) | (Value::Above, true) | (Value::Below, false) => End::Nothing,
-            (Value::Below, true) | (Value::Above, false) | (Value::Unknown, _) => End::Open,
+        Ok(match as_key(self.ctx, given, kind).bound(bound.inclusive, low) {
+            Some(Bound::Included(v)) => End::At(v, true),
+            Some(Bound::Excluded(v)) => End::At(v, false),
+            Some(Bound::Unbounded) => End::Open,
+            None => End::Nothing,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::bind::{Quantified, held};
 use crate::call::{Builtin, Callable, GroupKey, PgType, callable_of};
 use crate::df::source::{Origin, StorageSource};
 use crate::exec::stored::plain;
-use crate::key_value::{asks_zone, is_family};
+use crate::key_value::{asks_zone, is_family, is_whole};
 use crate::nearness::Nearness;
 use crate::session_state::Steering;
 
@@ -115,10 +115,6 @@ impl KeyOver<'_> {
             }
         }
     }
-}
-
-fn is_whole(kind: Kind) -> bool {
-    matches!(kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
 }
 
 /// The number that an expression widens, to compare it with a wider one: its order is the same, and keys are sought

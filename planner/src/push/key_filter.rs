@@ -173,7 +173,10 @@ impl Reader<'_> {
             e => match self.array(&e) {
                 Some((array, true)) => out.any_of.push(array),
                 Some((array, false)) => out.none_of.push(array),
-                None => compared.push(self.within_family(e)),
+                None => {
+                    let across = across(&e, |e| self.column(e).is_some());
+                    compared.push(across.unwrap_or(e));
+                }
             },
         }
     }
@@ -184,19 +187,6 @@ impl Reader<'_> {
         let wanted = if any { "=" } else { "<>" };
         let is = comparison.operator()?.name == wanted && self.column(value) == Some(0);
         (is && is_row_free(array)).then(|| (array.clone(), any))
-    }
-
-    /// A comparison of a column of the key with a value of another type of its family as one of the column itself. It is
-    /// not run: what it means is known to who looks for partitions.
-    fn within_family(&self, part: Expr) -> Expr {
-        if let Expr::BinaryExpr(b) = part {
-            let bare = |e: Box<Expr>| match *e {
-                Expr::Cast(cast) if self.column(&cast.expr).is_some() => cast.expr,
-                other => Box::new(other),
-            };
-            return Expr::BinaryExpr(BinaryExpr::new(bare(b.left), b.op, bare(b.right)));
-        }
-        across(&part, |e| self.column(e).is_some()).unwrap_or(part)
     }
 
     /// `x IS NOT TRUE`, or FALSE.

@@ -211,13 +211,5 @@ fn bound(
     low: bool,
 ) -> Result<Option<Bound<Datum>>> {
     let Some(node) = node else { return Ok(Some(Bound::Unbounded)) };
-    Ok(match (to_key(frame.ctx, node.value.eval(frame)?, kind)?, low) {
-        (Value::Known(value), _) if node.inclusive => Some(Bound::Included(value)),
-        (Value::Known(value), _) | (Value::After(value), true) => Some(Bound::Excluded(value)),
-        (Value::After(value), false) => Some(Bound::Included(value)),
-        (Value::Null, _) | (Value::Above, true) | (Value::Below, false) => None,
-        (Value::Below, true) | (Value::Above, false) | (Value::Unknown, _) => {
-            Some(Bound::Unbounded)
-        }
-    })
+    Ok(to_key(frame.ctx, node.value.eval(frame)?, kind)?.bound(node.inclusive, low))
 }

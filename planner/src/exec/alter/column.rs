@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, Expr, GeneratedAs};
+use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
-    Column, ConstraintKind, Identity, Object, Relation, RelationKind, TableDef, TypeKind,
+    Column, ConstraintKind, Identity, Object, Relation, RelationKind, TableDef,
 };
-use vicinity_storage::{Catalog, ObjectKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::ddl::constraint::{self, PendingKind};
@@ -20,6 +20,7 @@ use super::{attribute, change, change_column, change_table, no_column, number, p
 use crate::context::ExecContext;
 use crate::names;
 use crate::partition::ancestors;
+use crate::resolve::Types;
 
 pub(super) fn add(
     ctx: &ExecContext,
@@ -82,10 +83,11 @@ pub(super) fn add(
         constraints.iter().any(|p| matches!(p.kind, PendingKind::Key { primary: true, .. }));
     column.not_null |= primary;
     let not_null = column.not_null;
+    // A domain may have a default, and may refuse the NULL that takes the place of one.
     let computed = column.default.is_some()
         || column.generated.is_some()
         || sequence.is_some()
-        || is_domain(&ctx.txn.catalog(), column.type_oid);
+        || Types::new(&ctx.txn.catalog(), &ctx.session).domain(column.type_oid).is_some();
     let generated = column.generated.is_some();
     let mut made = change_table(ctx, r.oid, |t| {
         t.columns.push(Column { not_null: false, ..column });
@@ -110,11 +112,6 @@ pub(super) fn add(
         add_pending(ctx, &r, &def, &pending)?;
     }
     Ok(())
-}
-
-/// A domain may have a default, and may refuse the NULL that takes the place of one.
-fn is_domain(catalog: &Catalog, ty: Oid) -> bool {
-    catalog.type_def(ty).is_some_and(|t| matches!(t.kind, TypeKind::Domain { .. }))
 }
 
 /// Marks a column as dropped, with the indexes and constraints over it.
