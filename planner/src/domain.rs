@@ -7,6 +7,7 @@ use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{TypeDef, TypeKind};
 use vicinity_types::{Datum, Kind, Oid, PgError, Result, SqlState};
 
+use crate::bind::Place;
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::dml::{Layout, RowExpr, binder};
@@ -30,7 +31,7 @@ pub(crate) fn layout(base: PgType) -> Layout {
 
 fn compile(ctx: &ExecContext, base: PgType, expr: &Ast) -> Result<RowExpr> {
     let layout = layout(base);
-    let bound = binder(ctx).condition_in(expr, layout.scope(), "CHECK", "check constraints")?;
+    let bound = binder(ctx).condition_at(expr, layout.scope(), "CHECK", Place::Check)?;
     RowExpr::compile(&bound, Kind::Bool, Some(&layout))
 }
 

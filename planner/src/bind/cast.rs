@@ -243,7 +243,9 @@ impl Binder<'_> {
         if done {
             return Ok(value);
         }
-        if let Expr::Literal(scalar, _) = &value.expr {
+        if let Expr::Literal(scalar, _) = &value.expr
+            && !self.defining
+        {
             let datum = crate::call::scalar_to_datum(target.kind, scalar)?;
             let datum = if datum.is_null() {
                 datum

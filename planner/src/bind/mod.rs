@@ -23,6 +23,7 @@ mod lock;
 mod operator;
 mod order;
 mod params;
+mod place;
 mod procedure;
 mod query;
 mod recursion;
@@ -67,6 +68,7 @@ use crate::uses::Uses;
 pub(crate) use inspect::Owner;
 pub(crate) use operator::written_row;
 pub use params::{Conflict, ParamTypes, Variables};
+pub(crate) use place::Place;
 pub use scope::{Item, Scope, ScopeColumn};
 pub(crate) use special::{Quantified, held, is_held};
 pub(crate) use store::Part;
@@ -112,6 +114,8 @@ struct Level {
     no_aggregates: Option<&'static str>,
     /// Why window functions are not allowed here.
     no_windows: Option<&'static str>,
+    /// What the expression is where it is no part of a query, and may hold none.
+    own_place: Option<Place>,
     /// Inside an aggregate's arguments.
     in_aggregate: bool,
     /// Inside a window function's arguments.
@@ -179,6 +183,8 @@ pub struct Binder<'a> {
     passed: Vec<lock::Locking>,
     /// Part of a statement whose parameters' types are not all known yet.
     nested: bool,
+    /// See [`Binder::defining`].
+    defining: bool,
     /// Names every query of the statement sees.
     statement: Level,
     levels: Vec<Level>,
@@ -217,6 +223,7 @@ impl<'a> Binder<'a> {
             keeps_parts: false,
             passed: Vec::new(),
             nested: false,
+            defining: false,
             statement: Level::default(),
             levels: Vec::new(),
             outers: Vec::new(),
@@ -241,6 +248,14 @@ impl<'a> Binder<'a> {
     pub fn of(ctx: &'a ExecContext, params: ParamTypes) -> Binder<'a> {
         let binder = Binder::new(&ctx.catalog, &ctx.session, params);
         Binder { source: ctx.source.clone(), ctx: Some(ctx), keeps_parts: true, ..binder }
+    }
+
+    /// Binds for a definition: whether a constant fits a column's length is found out where the
+    /// definition is used, as PostgreSQL finds it when it plans.
+    #[must_use]
+    pub(crate) fn defining(mut self) -> Binder<'a> {
+        self.defining = true;
+        self
     }
 
     /// The text positions refer to.
@@ -354,6 +369,19 @@ impl<'a> Binder<'a> {
         self.over(scope, clause, |me| me.expr(expr))
     }
 
+    /// The same for an expression that is no part of a query: queries in it are errors too.
+    pub(crate) fn expr_at(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        place: Place,
+    ) -> Result<Typed> {
+        self.over(scope, place.plural(), |me| {
+            me.level().own_place = Some(place);
+            me.expr(expr)
+        })
+    }
+
     /// Binds something over names.
     fn over<T>(
         &mut self,
@@ -392,6 +420,19 @@ impl<'a> Binder<'a> {
     ) -> Result<Typed> {
         let at = self.place(expr);
         let bound = self.expr_in(expr, scope, place)?;
+        self.boolean(bound, clause, at)
+    }
+
+    /// A condition that is no part of a query.
+    pub(crate) fn condition_at(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        clause: &'static str,
+        place: Place,
+    ) -> Result<Typed> {
+        let at = self.place(expr);
+        let bound = self.expr_at(expr, scope, place)?;
         self.boolean(bound, clause, at)
     }
 

@@ -8,7 +8,7 @@ use vicinity_storage::catalog::model::{ArgMode, Function, Privileges};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::function::Unresolved;
-use super::{Binder, BoundQuery, Level, OutputColumn, name_parts, name_position};
+use super::{Binder, BoundQuery, Level, OutputColumn, Place, name_parts, name_position};
 use crate::authority;
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::function::Target;
@@ -27,8 +27,10 @@ impl Binder<'_> {
     /// The procedure of a CALL and its arguments, those for output among them.
     pub(crate) fn procedure(&mut self, f: &ast::Function) -> Result<BoundCall> {
         let place = name_position(&f.name);
-        let clause = Some("CALL arguments");
-        let level = Level { no_aggregates: clause, no_windows: clause, ..Level::default() };
+        let own_place = Some(Place::CallArgument);
+        let clause = own_place.map(Place::plural);
+        let level =
+            Level { no_aggregates: clause, no_windows: clause, own_place, ..Level::default() };
         self.levels.push(level);
         let resolved = self.procedure_inner(f).map_err(|e| e.or_at(place));
         self.levels.pop();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use vicinity_types::{Kind, PgError, Result, SqlState, oid};
+use vicinity_types::{Kind, PgError, Result, oid};
 
 use super::Binder;
 use super::function::Resolved;
@@ -23,10 +23,7 @@ impl Binder<'_> {
     /// A set-returning call in an expression: a column of the ProjectSet to come.
     pub(super) fn set_in_target(&mut self, resolved: Resolved) -> Result<Typed> {
         if !self.level().sets_allowed {
-            return Err(PgError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "set-returning functions are not allowed here",
-            ));
+            return Err(self.no_sets_here());
         }
         let types: Vec<u32> = resolved.args.iter().map(|a| a.ty.oid).collect();
         let columns = match self.is_row_of(&resolved) {

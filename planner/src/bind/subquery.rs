@@ -33,6 +33,7 @@ impl Binder<'_> {
     /// Binds a query one level below the present one. What is written twice over the same tables is the same query,
     /// so that a grouped one is found in the select list.
     fn inner(&mut self, query: &ast::Query) -> Result<Bound> {
+        self.check_query_allowed()?;
         let tables = self.level().scope.items.len();
         let same = |known: &&BoundOnce| known.tables == tables && known.query == *query;
         if let Some(known) = self.level().subqueries.iter().find(same) {

@@ -29,6 +29,7 @@ pub(crate) fn check(ctx: &ExecContext, stmt: &Statement) -> Result<()> {
         Statement::DropRoutine(d) => {
             d.func_desc.iter().try_for_each(|f| asker.owns_functions(&f.name))
         }
+        Statement::DropDomain { names, .. } => names.iter().try_for_each(|n| asker.drops_type(n)),
         Statement::CreateSchema { .. } => asker.create_in_database(),
         Statement::AlterRelation(a) => asker.owns(&a.name),
         Statement::CreateIndex(c) => asker.owns(&c.table),
@@ -64,7 +65,6 @@ impl Asker<'_> {
             Ast::DropProcedure { proc_desc, .. } => {
                 proc_desc.iter().try_for_each(|f| self.owns_functions(&f.name))
             }
-            Ast::DropDomain(d) => self.drops_type(&d.name),
             Ast::AlterType(a) => self.owns_type(&a.name),
             Ast::Truncate(t) => {
                 t.table_names.iter().try_for_each(|t| self.has(&t.name, Privileges::TRUNCATE))

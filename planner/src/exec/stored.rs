@@ -1,58 +1,27 @@
 //! Expressions over one table that the catalog keeps: index keys and predicates, checks, generated
 //! columns. They are bound where they are made, for their errors and for the text that is kept.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Expr;
-use sqlparser::ast::{Expr as Ast, Ident, visit_expressions};
+use sqlparser::ast::{Expr as Ast, Ident};
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{ConstraintKind, Relation, RelationKind};
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::canon;
-use super::dml::{Layout, bare_name, binder, table_def};
+use super::dml::{Layout, bare_name, binder, default_value, table_def};
 use super::written::{RowNames, table_column};
+pub(crate) use crate::bind::Place;
 use crate::bind::{Binder, ParamTypes};
 use crate::call::{PgType, Typed, callable_of, internal};
 use crate::context::ExecContext;
 use crate::session_state::SessionState;
 use crate::sql;
 
-/// Where an expression stands: its names in messages, and what it may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    IndexExpression,
-    IndexPredicate,
-    PartitionKey,
-    Generated,
-    Check,
-}
-
 impl Place {
-    /// In `aggregate functions are not allowed in ...`.
-    fn plural(self) -> &'static str {
-        match self {
-            Place::IndexExpression => "index expressions",
-            Place::IndexPredicate => "index predicates",
-            Place::PartitionKey => "partition key expressions",
-            Place::Generated => "column generation expressions",
-            Place::Check => "check constraints",
-        }
-    }
-
-    fn singular(self) -> &'static str {
-        match self {
-            Place::IndexExpression => "index expression",
-            Place::IndexPredicate => "index predicate",
-            Place::PartitionKey => "partition key expression",
-            Place::Generated => "column generation expression",
-            Place::Check => "check constraint",
-        }
-    }
-
     /// What an expression that may give another answer tomorrow is told.
     fn not_immutable(self) -> Option<&'static str> {
         match self {
@@ -64,7 +33,7 @@ impl Place {
                 Some("functions in partition key expression must be marked IMMUTABLE")
             }
             Place::Generated => Some("generation expression is not immutable"),
-            Place::Check => None,
+            _ => None,
         }
     }
 }
@@ -93,15 +62,12 @@ pub(crate) fn bind(
     expr: &Ast,
     place: Place,
 ) -> Result<Typed> {
-    refuse_subqueries(expr, place)?;
     let layout = Layout::of_table(&ctx.catalog, relation, None)?;
     let mut binder = binder(ctx);
     match place {
-        Place::IndexPredicate => binder.condition_in(expr, layout.scope(), "WHERE", place.plural()),
-        Place::Check => binder.condition_in(expr, layout.scope(), "CHECK", place.plural()),
-        Place::IndexExpression | Place::PartitionKey | Place::Generated => {
-            binder.expr_in(expr, layout.scope(), place.plural())
-        }
+        Place::IndexPredicate => binder.condition_at(expr, layout.scope(), "WHERE", place),
+        Place::Check => binder.condition_at(expr, layout.scope(), "CHECK", place),
+        _ => binder.expr_at(expr, layout.scope(), place),
     }
 }
 
@@ -118,20 +84,6 @@ pub(crate) fn read(
     let catalog = Arc::new(catalog.clone());
     let mut binder = Binder::new(&catalog, session, ParamTypes::none());
     plain(&binder.expr_over(&sql::parse_expression(text)?, layout.scope())?.expr)
-}
-
-fn refuse_subqueries(expr: &Ast, place: Place) -> Result<()> {
-    let found = visit_expressions(expr, |e| match e {
-        Ast::Subquery(_) | Ast::Exists { .. } | Ast::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    if found.is_break() {
-        return Err(PgError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!("cannot use subquery in {}", place.singular()),
-        ));
-    }
-    Ok(())
 }
 
 fn is_immutable(expr: &Expr) -> bool {
@@ -208,9 +160,8 @@ pub(crate) fn shown(
 /// A column's default as the catalog keeps it; a string is a value of the column's type.
 pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
     let bound = |e: &Ast| {
-        let mut binder = binder(ctx);
-        let value = binder.expr_over(e, Layout::default().scope()).ok()?;
-        plain(&binder.coerce_assign(value, ty, "").ok()?.expr).ok()
+        let value = default_value(&mut binder(ctx).defining(), e, ty, "").ok()?;
+        plain(&value.expr).ok()
     };
     // There is no row whose columns it could name.
     let (layout, column) = (&Layout::default(), &|_: &[Ident]| None);

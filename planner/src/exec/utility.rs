@@ -32,6 +32,9 @@ pub fn run(ctx: &ExecContext, stmt: &Statement, in_block: bool) -> Result<Outcom
             session_defaults::alter_database(ctx, name, alter)
         }
         Statement::DropRoutine(d) => drop::functions(ctx, None, d),
+        Statement::DropDomain { names, if_exists, cascade } => {
+            drop::domains(ctx, names, *if_exists, *cascade)
+        }
         Statement::DropOwned { roles, cascade } => owned::drop(ctx, roles, *cascade),
         Statement::ReassignOwned { roles, to } => owned::reassign(ctx, roles, to),
         Statement::DefaultPrivileges(d) => default_acl::alter(ctx, d),
@@ -152,7 +155,6 @@ fn sql(ctx: &ExecContext, stmt: &Ast, in_block: bool) -> Result<Outcome> {
             drop::functions(ctx, Some(true), &given)
         }
         Ast::DropTrigger(t) => drop::trigger(ctx, t),
-        Ast::DropDomain(d) => drop::domain(ctx, d),
         Ast::Comment { object_type, object_name, comment: text, .. } => {
             comment::run(ctx, object_type, object_name, text.as_deref())
         }

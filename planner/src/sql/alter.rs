@@ -388,6 +388,16 @@ pub(super) fn function_desc(p: &mut Parser) -> Result<ast::FunctionDesc, ParserE
     }
 }
 
+/// `DROP DOMAIN`, of which sqlparser reads but one name.
+pub(super) fn parse_drop_domain(p: &mut Parser) -> Result<Statement, ParserError> {
+    p.expect_keywords(&[K::DROP, K::DOMAIN])?;
+    let if_exists = p.parse_keywords(&[K::IF, K::EXISTS]);
+    let names = p.parse_comma_separated(|p| p.parse_object_name(false))?;
+    let cascade = take_word(p, "cascade");
+    let _ = !cascade && take_word(p, "restrict");
+    Ok(Statement::DropDomain { names, if_exists, cascade })
+}
+
 /// `DROP ROUTINE`, whose words are read: it goes on as DROP FUNCTION does.
 pub(super) fn drop_routine(p: &mut Parser) -> Result<Statement, ParserError> {
     let span = p.peek_token_ref().span;

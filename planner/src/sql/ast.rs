@@ -42,6 +42,15 @@ pub enum Statement {
     },
     /// `DROP ROUTINE`
     DropRoutine(ast::DropFunction),
+    /// `DROP DOMAIN`
+    DropDomain {
+        /// Which.
+        names: Vec<ObjectName>,
+        /// `IF EXISTS`
+        if_exists: bool,
+        /// `CASCADE`
+        cascade: bool,
+    },
     /// `DROP OWNED BY`
     DropOwned {
         /// Whose.

@@ -294,6 +294,7 @@ fn statement(parser: &mut Parser) -> Result<Statement, ParserError> {
         },
         (Some(K::VACUUM | K::ANALYZE), _) => other::parse_vacuum(parser),
         (Some(K::REINDEX), _) => other::parse_reindex(parser),
+        (Some(K::DROP), Some(K::DOMAIN)) => alter::parse_drop_domain(parser),
         (Some(K::ALTER), Some(K::SEQUENCE)) => other::parse_alter_sequence(parser),
         (Some(K::ALTER), Some(K::TRIGGER)) => trigger::parse_alter(parser),
         (Some(K::ALTER), Some(second)) => {

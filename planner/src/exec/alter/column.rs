@@ -30,6 +30,7 @@ pub(super) fn add(
     if_not_exists: bool,
 ) -> Result<()> {
     let own = name::ident(&c.name);
+    table::check_system_name(&own)?;
     if place(r, &own).is_ok() {
         let text = format!("column \"{own}\" of relation \"{}\" already exists", r.name);
         if if_not_exists {

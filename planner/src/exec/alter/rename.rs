@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vicinity_storage::catalog::model::{ConstraintKind, Object, Relation, RelationKind};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
+use super::super::ddl::table;
 use super::super::{name, respell, rewrite};
 use super::{change, change_table, place};
 use crate::context::ExecContext;
@@ -41,6 +42,10 @@ pub(super) fn column(ctx: &ExecContext, r: &Relation, from: &str, to: &str) -> R
         let text = format!("column \"{from}\" does not exist");
         PgError::new(SqlState::UNDEFINED_COLUMN, text)
     })?;
+    // Views and composite types have no columns but their own.
+    if r.table().is_some() {
+        table::check_system_name(to)?;
+    }
     if place(r, to).is_ok() {
         return Err(PgError::new(
             SqlState::DUPLICATE_COLUMN,

@@ -7,7 +7,7 @@ use vicinity_storage::catalog::model::{Column, DomainCheck, Object, Relation, Ty
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{canon, name, stored, types};
+use super::super::{canon, dml, name, stored, types};
 use super::{object, type_uses, typedef};
 use crate::call::PgType;
 use crate::catalog::definition::qualified_name;
@@ -55,6 +55,13 @@ fn default_of(ctx: &ExecContext, base: Oid) -> Option<String> {
     default.clone()
 }
 
+/// A default as the catalog keeps it, bound for its errors: a column that has it may be long in coming.
+fn default_text(ctx: &ExecContext, own: &str, base: PgType, expr: &Expr) -> Result<String> {
+    let ctx = &ctx.next_statement();
+    dml::validate_default(ctx, expr, base, own)?;
+    Ok(stored::default(ctx, expr, base))
+}
+
 /// Runs CREATE DOMAIN.
 pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
     let (schema, own) = name::target(ctx, &d.name)?;
@@ -81,7 +88,7 @@ pub(crate) fn create(ctx: &ExecContext, d: &CreateDomain) -> Result<Outcome> {
         typmod: base.typmod,
         not_null: d.not_null,
         default: match &d.default {
-            Some(e) => Some(stored::default(ctx, e, base)),
+            Some(e) => Some(default_text(ctx, &own, base, e)?),
             None => default_of(ctx, base.oid),
         },
         checks,
@@ -115,7 +122,8 @@ pub(crate) fn alter(ctx: &ExecContext, a: &AlterDomain) -> Result<Outcome> {
     match &a.action {
         DomainAction::Default(e) => {
             let base = PgType::with_kind(*base, *typmod, ctx.catalog.kind_of(*base));
-            *default = e.as_ref().map(|e| stored::default(ctx, e, base));
+            let text = |e| default_text(ctx, &ty.name, base, e);
+            *default = e.as_ref().map(text).transpose()?;
         }
         DomainAction::NotNull(on) => {
             if *on {

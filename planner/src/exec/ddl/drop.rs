@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{self, DropBehavior, ObjectName, ObjectType};
 use vicinity_storage::ObjectKind;
-use vicinity_storage::catalog::model::{RelationKind, fixed};
-use vicinity_types::{PgError, Result, SqlState};
+use vicinity_storage::catalog::model::{RelationKind, TypeKind, fixed};
+use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
 use super::super::outcome::{Outcome, done};
@@ -75,9 +75,17 @@ fn relations(
     wanted: &'static str,
     if_exists: bool,
 ) -> Result<Vec<Node>> {
+    each(given, |g| find_relation(ctx, g, wanted, if_exists))
+}
+
+/// What is to be dropped: once, though it may be named twice.
+fn each(
+    given: &[ObjectName],
+    find: impl Fn(&ObjectName) -> Result<Option<Node>>,
+) -> Result<Vec<Node>> {
     let mut roots = Vec::new();
     for g in given {
-        if let Some(node) = find_relation(ctx, g, wanted, if_exists)?
+        if let Some(node) = find(g)?
             && !roots.contains(&node)
         {
             roots.push(node);
@@ -86,11 +94,28 @@ fn relations(
     Ok(roots)
 }
 
-fn find_type(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result<Option<Node>> {
+fn type_named(ctx: &ExecContext, given: &ObjectName) -> Result<Option<Oid>> {
     let quoted: Vec<String> = name::parts(given).iter().map(|p| names::quote(p)).collect();
+    names::type_oid(&ctx.txn.catalog(), &ctx.session, &quoted.join("."))
+}
+
+/// A type that DROP DOMAIN may drop: what is no domain is not looked at further.
+fn find_domain(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result<Option<Node>> {
     let catalog = ctx.txn.catalog();
-    let found = names::type_oid(&catalog, &ctx.session, &quoted.join("."))?;
-    match found {
+    let is_domain =
+        |oid| catalog.type_def(oid).is_some_and(|t| matches!(t.kind, TypeKind::Domain { .. }));
+    match type_named(ctx, given)? {
+        Some(oid) if !is_domain(oid) => Err(PgError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not a domain", name::shown(given)),
+        )),
+        _ => find_type(ctx, given, if_exists),
+    }
+}
+
+fn find_type(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result<Option<Node>> {
+    let catalog = ctx.txn.catalog();
+    match type_named(ctx, given)? {
         Some(oid) if catalog.type_def(oid).is_some() => Ok(Some(Node::Type(oid))),
         Some(oid) => {
             let shown = ctx.type_name(oid, None);
@@ -166,10 +191,7 @@ pub(crate) fn run(ctx: &ExecContext, d: &Drop<'_>) -> Result<Outcome> {
         ObjectType::Sequence => {
             (relations(ctx, d.names, "sequence", d.if_exists)?, "DROP SEQUENCE")
         }
-        ObjectType::Type => {
-            let found = d.names.iter().map(|n| find_type(ctx, n, d.if_exists));
-            (found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(), "DROP TYPE")
-        }
+        ObjectType::Type => (each(d.names, |n| find_type(ctx, n, d.if_exists))?, "DROP TYPE"),
         ObjectType::Schema => {
             let found = d.names.iter().map(|n| find_schema(ctx, n, d.if_exists));
             (found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(), "DROP SCHEMA")
@@ -247,9 +269,13 @@ pub(crate) fn trigger(ctx: &ExecContext, t: &ast::DropTrigger) -> Result<Outcome
 }
 
 /// Runs DROP DOMAIN.
-pub(crate) fn domain(ctx: &ExecContext, d: &ast::DropDomain) -> Result<Outcome> {
-    if let Some(node) = find_type(ctx, &d.name, d.if_exists)? {
-        depend::drop_all(ctx, &[node], cascades(d.drop_behavior.as_ref()))?;
-    }
+pub(crate) fn domains(
+    ctx: &ExecContext,
+    given: &[ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<Outcome> {
+    let roots = each(given, |g| find_domain(ctx, g, if_exists))?;
+    depend::drop_all(ctx, &roots, cascade)?;
     Ok(done("DROP DOMAIN"))
 }

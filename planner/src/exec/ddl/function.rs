@@ -7,9 +7,11 @@ use vicinity_storage::catalog::model::{ArgMode, Argument, Function, Language, Ob
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
 use super::super::outcome::{Outcome, done};
-use super::super::{name, stored, types};
+use super::super::stored::{self, Place};
+use super::super::{dml, name, types};
 use super::default_acl;
 use crate::authority::Target;
+use crate::bind::Scope;
 use crate::context::ExecContext;
 use crate::names;
 use crate::sql::{self, CreateFunction, Returns};
@@ -224,6 +226,10 @@ fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
             ));
         }
         defaults |= a.default.is_some();
+        if let Some(default) = &a.default {
+            let now = ctx.next_statement();
+            dml::binder(&now).expr_at(default, &Scope::empty(), Place::Default)?;
+        }
         out.push(Argument {
             name: a.name.as_ref().map(name::ident),
             type_oid: ty.oid,

@@ -115,7 +115,7 @@ fn value(
     let kind = ctx.catalog.kind_of(ty);
     let ty = PgType::with_kind(ty, typmod, kind);
     let mut binder = dml::binder(ctx);
-    let bound = binder.expr_over(expr, &Scope::empty())?;
+    let bound = binder.expr_at(expr, &Scope::empty(), Place::PartitionBound)?;
     let bound = binder.coerce_assign(bound, ty, column).map_err(|e| {
         if e.code() != SqlState::DATATYPE_MISMATCH {
             return e;

@@ -293,13 +293,20 @@ pub(crate) fn check_storage_option(key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
-    let duplicate = |text| Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
+/// An error for a name that every table has a column of already.
+pub(crate) fn check_system_name(column: &str) -> Result<()> {
     if SYSTEM_COLUMNS.contains(&column) {
-        return duplicate(format!("column name \"{column}\" conflicts with a system column name"));
+        let text = format!("column name \"{column}\" conflicts with a system column name");
+        return Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
     }
+    Ok(())
+}
+
+pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
+    check_system_name(column)?;
     if draft.columns.iter().any(|c| c.name == column && (c.inherited == 0 || c.local)) {
-        return duplicate(format!("column \"{column}\" specified more than once"));
+        let text = format!("column \"{column}\" specified more than once");
+        return Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
     }
     // One that is merged with an inherited column takes no place of its own.
     if draft.columns.iter().any(|c| c.name == column) {

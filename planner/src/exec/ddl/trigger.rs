@@ -200,9 +200,6 @@ fn check_transitions(c: &CreateTrigger, table: &Relation, kind: i16) -> Result<(
 /// WHEN: only rows that there are may be looked at.
 fn check_when(when: &Expr, kind: i16, table: &Relation) -> Result<()> {
     let found = visit_expressions(when, |e| match e {
-        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-            ControlFlow::Break(unsupported("cannot use subquery in trigger WHEN condition"))
-        }
         Expr::CompoundIdentifier(parts) => refused_row(parts, kind, table),
         Expr::Identifier(own) => refused_row(std::slice::from_ref(own), kind, table),
         _ => ControlFlow::Continue(()),
@@ -325,8 +322,9 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateTrigger) -> Result<Outcome> {
     check_transitions(c, &table, kind)?;
     let when = match &c.when {
         Some(when) => {
+            let text = condition_text(&ctx.next_statement(), &table, when)?;
             check_when(when, kind, &table)?;
-            Some(condition_text(&ctx.next_statement(), &table, when)?)
+            Some(text)
         }
         None => None,
     };

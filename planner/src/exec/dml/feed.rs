@@ -12,6 +12,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 use super::insert::{Insert, Inserter};
 use super::layout::{Layout, columns, extend};
 use super::rules;
+use crate::bind::Place;
 use crate::call::{PgType, Typed};
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
@@ -41,10 +42,13 @@ impl Feed {
         let (filter, filter_cells) = match filter {
             Some(filter) => {
                 let layout = Layout::of_table(&ctx.catalog, relation, None)?;
+                let bound = rules::binder(ctx).condition_at(
+                    filter,
+                    layout.scope(),
+                    "WHERE",
+                    Place::CopyWhere,
+                )?;
                 check_filter(relation, filter)?;
-                let bound = rules::binder(ctx)
-                    .condition_over(filter, layout.scope(), "WHERE")
-                    .map_err(in_filter)?;
                 let mut compiler = Compiler::new(layout.values(), Vec::new());
                 let node = compiler.condition(&bound.expr)?;
                 (Some(node), compiler.once_cells())
@@ -105,19 +109,7 @@ fn domains(
     Ok((nodes, compiler.once_cells()))
 }
 
-/// Says of which clause an error speaks.
-fn in_filter(mut e: PgError) -> PgError {
-    for general in ["in this expression", "here"] {
-        if let Some(start) = e.message().strip_suffix(general) {
-            let message = format!("{start}in COPY FROM WHERE conditions");
-            e.report_mut().message = message;
-            break;
-        }
-    }
-    e
-}
-
-/// What a condition must not have: subqueries, and generated columns, which have no value yet.
+/// Generated columns have no value yet when a condition is asked.
 fn check_filter(relation: &Relation, filter: &Expr) -> Result<()> {
     use std::ops::ControlFlow;
     let columns = columns(relation);
@@ -125,27 +117,20 @@ fn check_filter(relation: &Relation, filter: &Expr) -> Result<()> {
         let name = match e {
             Expr::Identifier(i) => Some(i),
             Expr::CompoundIdentifier(parts) => parts.last(),
-            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-                return ControlFlow::Break(None);
-            }
             _ => None,
         };
         let name = name.map(crate::exec::name::ident);
         match columns.iter().find(|c| c.generated.is_some() && name.as_ref() == Some(&c.name)) {
-            Some(c) => ControlFlow::Break(Some(c.name.clone())),
+            Some(c) => ControlFlow::Break(c.name.clone()),
             None => ControlFlow::Continue(()),
         }
     });
     match found {
-        ControlFlow::Break(Some(name)) => Err(PgError::new(
+        ControlFlow::Break(name) => Err(PgError::new(
             SqlState::INVALID_COLUMN_REFERENCE,
             "generated columns are not supported in COPY FROM WHERE conditions",
         )
         .detail(format!("Column \"{name}\" is a generated column."))),
-        ControlFlow::Break(None) => Err(PgError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            "cannot use subquery in COPY FROM WHERE condition",
-        )),
         ControlFlow::Continue(()) => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 use super::layout::{Layout, extend, table_def};
 use super::rules::{RowExpr, Rules, binder};
 use super::target::table_of;
+use crate::bind::Place;
 use crate::context::ExecContext;
 use crate::exec::after::Queue;
 use crate::exec::triggers::{Event, Triggers};
@@ -171,7 +172,7 @@ impl Level {
                 Some(e) => {
                     let layout = Layout::of_table(&ctx.catalog, rows, None)?;
                     let expr = sql::parse_expression(&e.sql)?;
-                    let value = binder(ctx).expr_over(&expr, layout.scope())?;
+                    let value = binder(ctx).expr_at(&expr, layout.scope(), Place::PartitionKey)?;
                     let kind = ctx.catalog.kind_of(e.type_oid);
                     KeyPart::Expression(RowExpr::compile(&value, kind, Some(&layout))?)
                 }

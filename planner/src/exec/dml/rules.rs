@@ -92,31 +92,66 @@ pub(crate) fn bind_default(
     relation: &Relation,
     at: usize,
 ) -> Result<Option<Typed>> {
+    default_by(&mut binder(ctx), ctx, relation, at)
+}
+
+fn default_by(
+    binder: &mut Binder<'_>,
+    ctx: &ExecContext,
+    relation: &Relation,
+    at: usize,
+) -> Result<Option<Typed>> {
     let Some(text) = default_text(ctx, relation, at)? else {
-        return domain_default(ctx, relation, at);
+        return domain_default(binder, ctx, relation, at);
     };
     let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let expr = sql::parse_expression(&text)?;
-    let mut binder = binder(ctx);
-    let plain = |mut e: PgError| {
-        if e.code() == SqlState::UNDEFINED_COLUMN {
-            return PgError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cannot use column reference in DEFAULT expression",
-            );
-        }
-        // Positions are of the stored text, not of the statement.
-        e.report_mut().position = None;
-        let message = e.message().replace("but expression is", "but default expression is");
-        e.report_mut().message = message;
-        e
-    };
-    let value = binder.expr_over(&expr, &Scope::empty()).map_err(plain)?;
-    binder.coerce_assign(value, column_type(&ctx.catalog, c), &c.name).map_err(plain).map(Some)
+    default_value(binder, &expr, column_type(&ctx.catalog, c), &c.name).map(Some)
+}
+
+/// A default as a value of the type it is for; `own` is the column or domain.
+pub(crate) fn default_value(
+    binder: &mut Binder<'_>,
+    expr: &Ast,
+    ty: PgType,
+    own: &str,
+) -> Result<Typed> {
+    let value = binder.expr_at(expr, &Scope::empty(), Place::Default).map_err(in_default)?;
+    binder.coerce_assign(value, ty, own).map_err(in_default)
+}
+
+/// Binds the default of a domain over `base`, for its errors.
+pub(crate) fn validate_default(
+    ctx: &ExecContext,
+    expr: &Ast,
+    base: PgType,
+    own: &str,
+) -> Result<()> {
+    default_value(&mut binder(ctx).defining(), expr, base, own).map(drop)
+}
+
+/// What an error says where it is one of a default.
+fn in_default(e: PgError) -> PgError {
+    if e.code() == SqlState::UNDEFINED_COLUMN {
+        return PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot use column reference in DEFAULT expression",
+        );
+    }
+    // Positions are of the stored text, not of the statement.
+    let mut e = e.without_position();
+    let message = e.message().replace("but expression is", "but default expression is");
+    e.report_mut().message = message;
+    e
 }
 
 /// A column without default of a domain with one.
-fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<Option<Typed>> {
+fn domain_default(
+    binder: &mut Binder<'_>,
+    ctx: &ExecContext,
+    relation: &Relation,
+    at: usize,
+) -> Result<Option<Typed>> {
     use vicinity_storage::catalog::model::TypeKind;
     let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let ty = ctx.catalog.type_def(c.type_oid).map(|t| &t.kind);
@@ -127,8 +162,7 @@ fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<O
         None if is_constrained(&ctx.catalog, c.type_oid) => "NULL",
         None => return Ok(None),
     };
-    let mut binder = binder(ctx);
-    let value = binder.expr_over(&sql::parse_expression(text)?, &Scope::empty())?;
+    let value = binder.expr_at(&sql::parse_expression(text)?, &Scope::empty(), Place::Default)?;
     binder.coerce_assign(value, column_type(&ctx.catalog, c), &c.name).map(Some)
 }
 
@@ -158,7 +192,8 @@ fn bind_generated(
     let Some(c) = columns(r).get(at) else {
         return Err(PgError::internal("generated column is missing"));
     };
-    let value = binder.expr_over(&sql::parse_expression(text)?, layout.scope())?;
+    let expr = sql::parse_expression(text)?;
+    let value = binder.expr_at(&expr, layout.scope(), Place::Generated)?;
     binder.coerce_assign(value, column_type(&ctx.catalog, c), &c.name)
 }
 
@@ -170,7 +205,7 @@ pub(crate) fn check_named(ctx: &ExecContext, r: &Arc<Relation>, own: &str) -> Re
             && c.name == own
         {
             let expr = sql::parse_expression(expr)?;
-            let value = binder(ctx).condition_over(&expr, layout.scope(), "CHECK")?;
+            let value = binder(ctx).condition_at(&expr, layout.scope(), "CHECK", Place::Check)?;
             return RowExpr::compile(&value, Kind::Bool, Some(&layout));
         }
     }
@@ -189,7 +224,7 @@ pub(crate) fn conversion(
     let own = columns(r).get(at).map_or("", |c| c.name.as_str());
     let mut binder = binder(ctx);
     let plain = Ast::Identifier(sqlparser::ast::Ident::with_quote('"', own));
-    let value = binder.expr_over(using.unwrap_or(&plain), layout.scope())?;
+    let value = binder.expr_at(using.unwrap_or(&plain), layout.scope(), Place::Transform)?;
     let name = ctx.type_name(ty.oid, None);
     let value = binder.coerce_assign(value, ty, own).map_err(|e| {
         if e.code() != SqlState::DATATYPE_MISMATCH {
@@ -218,7 +253,7 @@ pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
     let ctx = &ctx.next_statement();
     let relation = Arc::new(relation.clone());
     for at in 0..columns(&relation).len() {
-        bind_default(ctx, &relation, at)?;
+        default_by(&mut binder(ctx).defining(), ctx, &relation, at)?;
     }
     for c in columns(&relation).iter().filter(|c| !c.dropped) {
         if let Some(text) = &c.generated {
@@ -281,7 +316,7 @@ impl Rules {
         for c in relation.table().map_or(&[][..], |t| &t.constraints) {
             let ConstraintKind::Check { expr } = &c.kind else { continue };
             let expr = sql::parse_expression(expr)?;
-            let value = binder(ctx).condition_over(&expr, layout.scope(), "CHECK")?;
+            let value = binder(ctx).condition_at(&expr, layout.scope(), "CHECK", Place::Check)?;
             checks.push((c.name.clone(), compiler.condition(&value.expr)?));
         }
         // PostgreSQL checks in the order of the names.

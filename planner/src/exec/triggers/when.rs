@@ -10,6 +10,7 @@ use vicinity_types::Result;
 use super::super::dml::{Layout, binder};
 use super::super::written::RowNames;
 use super::super::{canon, name};
+use crate::bind::Place;
 use crate::call::Typed;
 use crate::context::ExecContext;
 use crate::session_state::SessionState;
@@ -28,7 +29,7 @@ pub(crate) fn layout(ctx: &ExecContext, relation: &Arc<Relation>) -> Result<Layo
 /// WHEN, bound.
 pub(super) fn condition(ctx: &ExecContext, relation: &Arc<Relation>, when: &Expr) -> Result<Typed> {
     let layout = layout(ctx, relation)?;
-    binder(ctx).condition_in(when, layout.scope(), "WHEN", "trigger WHEN conditions")
+    binder(ctx).condition_at(when, layout.scope(), "WHEN", Place::TriggerWhen)
 }
 
 /// A column of either row, or the row.
