@@ -212,11 +212,22 @@ pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Da
     Ok(result)
 }
 
-/// Calls a set-returning function for all its rows.
-pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+/// Calls a set-returning function for all its rows: of its result's fields, or of the one column that is wanted of
+/// the composite type itself.
+pub fn call_set(
+    ctx: &ExecContext,
+    function: &Function,
+    columns: &[PgType],
+    args: &[Datum],
+) -> Result<Vec<Vec<Datum>>> {
+    let whole =
+        is_composite(function) && matches!(columns, [one] if one.oid == function.returns.oid);
     let mut rows = Vec::new();
     run(ctx, function, args, &mut |row| {
-        rows.push(row_of(ctx, function, row)?);
+        rows.push(match whole {
+            true => vec![composite_of(ctx, function, row)?],
+            false => row_of(ctx, function, row)?,
+        });
         Ok(true)
     })
     .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
@@ -228,13 +239,44 @@ fn given(function: &Function) -> impl Iterator<Item = PgType> {
     function.statements.last().map_or(&[][..], |s| s.columns()).iter().map(|c| c.ty)
 }
 
+/// Whether the columns are the fields of the composite type that it returns.
+fn is_composite(function: &Function) -> bool {
+    let returns = function.returns;
+    returns.kind == Kind::Record
+        && returns.oid != oid::RECORD
+        && !function.columns.is_empty()
+        && function.columns.iter().all(|c| c.oid != returns.oid)
+}
+
+/// Whether the one value of a row is the result, and the result's columns are its fields.
+fn is_whole(function: &Function) -> bool {
+    let mut types = given(function);
+    let (Some(one), None) = (types.next(), types.next()) else { return false };
+    let own = is_composite(function) && one.oid == function.returns.oid;
+    one.kind == Kind::Record && (function.columns.len() > 1 || own)
+}
+
+/// A row as one value. NULL stays NULL: it is not a row of NULLs.
+fn composite_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Datum> {
+    if is_whole(function) && row.iter().all(Datum::is_null) {
+        return Ok(Datum::Null);
+    }
+    let fields = row_of(ctx, function, row)?;
+    let types = function.columns.iter().map(|c| c.oid);
+    let row = Record::new(function.returns.oid, types.zip(fields).collect())?;
+    Ok(Datum::Record(Arc::new(row)))
+}
+
 fn row_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Vec<Datum>> {
     if function.columns.is_empty() {
         return Ok(vec![value_of(ctx, function, row)?]);
     }
     let row = match row.as_slice() {
-        [Datum::Record(r)] if function.columns.len() > 1 => {
+        [Datum::Record(r)] if is_whole(function) => {
             return Ok(r.fields.iter().map(|(_, d)| d.clone()).collect());
+        }
+        [Datum::Null] if is_whole(function) => {
+            return Ok(vec![Datum::Null; function.columns.len()]);
         }
         _ => row,
     };
@@ -252,6 +294,9 @@ fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<D
     if function.returns.kind == Kind::Record {
         if let [whole @ Datum::Record(_)] = row.as_slice() {
             return Ok(whole.clone());
+        }
+        if let ([Datum::Null], true) = (row.as_slice(), is_whole(function)) {
+            return Ok(Datum::Null);
         }
         let types: Vec<PgType> = given(function).collect();
         let fields = types.iter().map(|t| t.oid).zip(row).collect();

@@ -161,12 +161,12 @@ pub fn run_set(
     ctx: &ExecContext,
     function: &Arc<Function>,
     types: &[PgType],
-    _columns: &[PgType],
+    columns: &[PgType],
     args: &[Datum],
 ) -> Result<Rows> {
     let _acting = acting(ctx, function);
     let rows = match &*ctx.engine.functions.get(ctx, function, types)? {
-        Compiled::Sql(f) => sqlfn::call_set(ctx, f, args)?,
+        Compiled::Sql(f) => sqlfn::call_set(ctx, f, columns, args)?,
         Compiled::PlPgSql(f) => plpgsql::call_set(ctx, f, args)?,
     };
     Ok(Box::new(rows.into_iter().map(Ok)))

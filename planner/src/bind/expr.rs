@@ -5,13 +5,13 @@ use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
 use super::function::Arguments;
-use super::operator::{RowPairs, written_row, written_rows};
+use super::operator::{RowPairs, is_of_one_type, written_row, written_rows};
 use super::special::Subscripts;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
-use crate::resolve::Context;
-use crate::resolve::common::{require_common, require_common_at};
+use crate::resolve::common::{common_type, require_common, require_common_at};
 use crate::resolve::types::part_type;
+use crate::resolve::{Context, operator};
 use crate::sql::star::ALL_FIELDS;
 
 impl Binder<'_> {
@@ -169,59 +169,122 @@ impl Binder<'_> {
     }
 
     fn distinct_values(&mut self, l: Typed, r: Typed, negated: bool) -> Result<Typed> {
-        // the operator must exist, though only its operand types are used
-        let op = crate::resolve::operator::binary(&self.types, None, "=", l.ty.oid, r.ty.oid)?;
-        let same = op.left == op.right && !vicinity_functions::is_polymorphic(op.left);
-        let ty = if same {
-            op.left
+        let op = operator::binary(&self.types, None, "=", l.ty.oid, r.ty.oid)?;
+        let (left, right) = if !is_of_one_type(op) {
+            (self.ty(op.left), self.ty(op.right))
+        } else if op.left == op.right && !vicinity_functions::is_polymorphic(op.left) {
+            (self.ty(op.left), self.ty(op.left))
         } else {
-            require_common(&self.types, &[l.ty.oid, r.ty.oid], "IS DISTINCT FROM")?
+            let common = require_common(&self.types, &[l.ty.oid, r.ty.oid], "IS DISTINCT FROM")?;
+            (self.ty(common), self.ty(common))
         };
-        let ty = self.ty(ty);
-        let l = self.coerce(l, ty, Context::Implicit, None)?;
-        let r = self.coerce(r, ty, Context::Implicit, None)?;
-        let operator = match is_plain(ty.oid) {
+        let l = self.coerce(l, left, Context::Implicit, None)?;
+        let r = self.coerce(r, right, Context::Implicit, None)?;
+        let operator = match is_plain(left.oid) && is_of_one_type(op) {
             true => None,
-            false => Some(self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?),
+            false => Some(self.operator_call(op, left, right, PgType::new(oid::BOOL))?),
         };
         Ok(special::distinct_from(l, r, negated, operator))
     }
 
     fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
-        let place = self.place(expr);
-        let rows = written_row(expr).is_some();
-        let word = if negated { "<>" } else { "=" };
-        let native_op = if negated { Native::And } else { Native::Or };
-        if !rows {
-            let value = self.expr(expr)?;
-            let items = list.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>()?;
-            let mut inputs = vec![value.ty.oid];
-            inputs.extend(items.iter().map(|i| i.ty.oid));
-            if let Ok(common) = require_common(&self.types, &inputs, "IN") {
-                let ty = self.ty(common);
-                if is_plain(common) {
-                    let value = self.coerce(value, ty, Context::Implicit, place)?;
-                    let places: Vec<_> = list.iter().map(|e| self.place(e)).collect();
-                    let items = self.coerce_all(items, ty, &places)?;
-                    let items = items.into_iter().map(|i| i.expr).collect();
-                    let expr = among(value.expr, items, negated);
-                    return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
-                }
-            }
-            let mut tests = Vec::new();
-            for item in items {
-                let test = self.operation(None, word, value.clone(), item);
-                tests.push(test.map_err(|e| e.or_at(place))?.expr);
-            }
-            let expr = super::operator::balanced(tests, native_op);
-            return Ok(Typed::new(expr, PgType::new(oid::BOOL)));
+        if written_row(expr).is_none() {
+            return self.in_values(expr, list, negated);
         }
-        let mut tests = Vec::new();
         let op = if negated { ast::BinaryOperator::NotEq } else { ast::BinaryOperator::Eq };
+        let mut tests = Vec::with_capacity(list.len());
         for item in list {
             tests.push(self.binary(expr, &op, item)?.expr);
         }
-        Ok(Typed::new(super::operator::balanced(tests, native_op), PgType::new(oid::BOOL)))
+        Ok(one_of(tests, negated))
+    }
+
+    /// `value [NOT] IN (items)`. Items without columns become one type, in which the value has a say; the others are
+    /// compared each by its own.
+    fn in_values(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed> {
+        let place = self.place(expr);
+        let value = self.expr(expr)?;
+        let (mut fixed, mut places, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+        for item in list {
+            let bound = self.expr(item)?;
+            let at = self.place(item);
+            if bound.expr.any_column_refs() {
+                alone.push((bound, at));
+            } else {
+                fixed.push(bound);
+                places.push(at);
+            }
+        }
+        let mut tests = match self.listed_type(&value, &fixed) {
+            Some(ty) => {
+                let items = self.coerce_all(fixed, ty, &places)?;
+                self.in_alike(&value, items, ty, negated, place)?
+            }
+            None => {
+                alone = fixed.into_iter().zip(places).chain(alone).collect();
+                Vec::new()
+            }
+        };
+        for (item, at) in alone {
+            tests.push(self.in_one(&value, item, negated, place, at)?);
+        }
+        Ok(one_of(tests, negated))
+    }
+
+    /// The test of a value for one item of a list, each at its place.
+    fn in_one(
+        &mut self,
+        value: &Typed,
+        item: Typed,
+        negated: bool,
+        place: Option<usize>,
+        at: Option<usize>,
+    ) -> Result<Expr> {
+        let word = unequal_or_equal(negated);
+        let test = self.operation(None, word, value.clone(), item).map_err(|e| {
+            // What cannot be read is the constant, not the operator.
+            let unreadable = e.code().as_str().starts_with("22");
+            e.or_at(if unreadable { at } else { place })
+        })?;
+        Ok(test.expr)
+    }
+
+    /// The type that the items of a list become, if they can be an array.
+    fn listed_type(&self, value: &Typed, items: &[Typed]) -> Option<PgType> {
+        if items.len() < 2 {
+            return None;
+        }
+        let inputs: Vec<u32> = std::iter::once(value).chain(items).map(|v| v.ty.oid).collect();
+        let common = common_type(&self.types, &inputs).filter(|ty| *ty != oid::RECORD)?;
+        self.types.array(common).map(|_| self.ty(common))
+    }
+
+    /// The tests of a value for items of one type. A value of another type stays what it is where the two have an
+    /// operator of their own: a date need not be a timestamp to differ from one.
+    fn in_alike(
+        &mut self,
+        value: &Typed,
+        items: Vec<Typed>,
+        ty: PgType,
+        negated: bool,
+        place: Option<usize>,
+    ) -> Result<Vec<Expr>> {
+        let word = unequal_or_equal(negated);
+        let op = operator::binary(&self.types, None, word, value.ty.oid, ty.oid)
+            .map_err(|e| e.or_at(place))?;
+        if !is_of_one_type(op) {
+            let array = self.types.array(ty.oid).map(|array| self.ty(array));
+            let array = array.ok_or_else(|| PgError::internal("a list of no array type"))?;
+            let array = special::array_ctor(items, array, ty.oid, false);
+            let test = self.quantified_array(value.clone(), None, word, array, !negated);
+            return Ok(vec![test.map_err(|e| e.or_at(place))?.expr]);
+        }
+        if is_plain(ty.oid) {
+            let value = self.coerce(value.clone(), ty, Context::Implicit, place)?;
+            let items = items.into_iter().map(|i| i.expr).collect();
+            return Ok(among(value.expr, items, negated));
+        }
+        items.into_iter().map(|item| self.in_one(value, item, negated, place, None)).collect()
     }
 
     fn between(
@@ -543,12 +606,22 @@ impl Binder<'_> {
     }
 }
 
-/// `value [NOT] IN (items)`, of one type whose equality is Arrow's. Constants are looked up as a list,
-/// before any other item is compared on its own: DataFusion takes a list for constant if it gives
+/// What IN compares with, or NOT IN.
+fn unequal_or_equal(negated: bool) -> &'static str {
+    if negated { "<>" } else { "=" }
+}
+
+/// Whether one of the tests of IN holds, or all of those of NOT IN.
+fn one_of(tests: Vec<Expr>, negated: bool) -> Typed {
+    let joined = if negated { Native::And } else { Native::Or };
+    Typed::new(super::operator::balanced(tests, joined), PgType::new(oid::BOOL))
+}
+
+/// The tests of `value [NOT] IN (items)`, of one type whose equality is Arrow's. Constants are looked up as a
+/// list, before any other item is compared on its own: DataFusion takes a list for constant if it gives
 /// constants over no rows, as a CASE of columns may.
-fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Expr {
-    let (equal, joined) =
-        if negated { (Native::NotEq, Native::And) } else { (Native::Eq, Native::Or) };
+fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Vec<Expr> {
+    let equal = if negated { Native::NotEq } else { Native::Eq };
     let mut tests = Vec::new();
     let mut others = items;
     if others.iter().filter(|item| is_listed(item)).count() > 1 {
@@ -557,7 +630,7 @@ fn among(value: Expr, items: Vec<Expr>, negated: bool) -> Expr {
         others = rest;
     }
     tests.extend(others.into_iter().map(|item| binary_expr(value.clone(), equal, item)));
-    super::operator::balanced(tests, joined)
+    tests
 }
 
 /// Whether an item is a constant, or will be one: a parameter, or a call of constants.

@@ -6,7 +6,7 @@ use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use vicinity_functions::Proc;
 use vicinity_storage::catalog::model::Privileges;
-use vicinity_storage::catalog::model::{ArgMode, Function};
+use vicinity_storage::catalog::model::{ArgMode, Function, Language};
 use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 
 use super::{Binder, fold, name_parts, name_position, special};
@@ -416,10 +416,18 @@ impl Binder<'_> {
         }
     }
 
-    /// Whether a built-in function's one value is a row of a composite type: `unnest` of an array of them.
+    /// Whether a function's one value is a row of a composite type that may be NULL as a whole: `unnest` of an array of
+    /// them, an SQL function. PL/pgSQL keeps rows of fields.
     pub(super) fn is_row_of(&self, resolved: &Resolved) -> bool {
-        let Target::Builtin(proc) = &resolved.target else { return false };
-        proc.out_columns().is_empty() && self.types.fields(resolved.ret).is_some()
+        let has_outputs = match &resolved.target {
+            Target::Builtin(proc) => !proc.out_columns().is_empty(),
+            Target::User(function) => {
+                let is_input = |mode: ArgMode| matches!(mode, ArgMode::In | ArgMode::Variadic);
+                function.language != Language::Sql
+                    || !function.args.iter().all(|a| is_input(a.mode))
+            }
+        };
+        !has_outputs && self.types.fields(resolved.ret).is_some()
     }
 
     /// A set-returning call for ProjectSet.

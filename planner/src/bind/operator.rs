@@ -377,12 +377,22 @@ fn native_comparison(op: &Operator, left: &Typed, right: &Typed) -> Option<Typed
     Some(Typed::new(binary_expr(l, native, r), PgType::new(oid::BOOL)))
 }
 
-/// Integers of different width, and floats: both as the wider.
-fn widened(left: &Typed, right: &Typed) -> Option<(Expr, Expr)> {
+/// Whether values of two types are compared as those of the wider one, which has all of the other's.
+fn is_widened(left: u32, right: u32) -> bool {
     let integer = |ty: u32| matches!(ty, oid::INT2 | oid::INT4 | oid::INT8);
     let float = |ty: u32| matches!(ty, oid::FLOAT4 | oid::FLOAT8);
-    let (l, r) = (left.ty.oid, right.ty.oid);
-    if !(integer(l) && integer(r) || float(l) && float(r)) {
+    integer(left) && integer(right) || float(left) && float(right)
+}
+
+/// Whether an operator's operands can both be of one type without loss. A date is no timestamp to the operator of the
+/// two: it may be one that no timestamp is.
+pub(super) fn is_of_one_type(op: &Operator) -> bool {
+    op.left == op.right || is_widened(op.left, op.right)
+}
+
+/// Integers of different width, and floats: both as the wider.
+fn widened(left: &Typed, right: &Typed) -> Option<(Expr, Expr)> {
+    if !is_widened(left.ty.oid, right.ty.oid) {
         return None;
     }
     let width = |ty: &PgType| ty.kind.width().unwrap_or(0);

@@ -206,7 +206,7 @@ impl Binder<'_> {
             .map_err(|e| e.or_at(place))
     }
 
-    fn quantified_array(
+    pub(super) fn quantified_array(
         &mut self,
         value: Typed,
         schema: Option<&str>,
