@@ -1,6 +1,7 @@
 //! What may follow a constraint and sqlparser has no room for: `NO INHERIT`, `NOT VALID`,
-//! `INCLUDE (...)`, a column's `NULLS NOT DISTINCT`, the columns of `ON DELETE SET NULL (...)`. They are taken out of the statement and travel
-//! in the constraint's name, with a mark that nothing else can have.
+//! `INCLUDE (...)`, a column's `NULLS NOT DISTINCT`, the columns of `ON DELETE SET NULL (...)`. They
+//! are taken out of the statement and travel in the constraint's name, with a mark that nothing else
+//! can have.
 
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword as K;
