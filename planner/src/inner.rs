@@ -138,6 +138,15 @@ impl Statement {
         }
     }
 
+    /// Whether it is a query, or a write with RETURNING.
+    pub(crate) fn gives_rows(&self) -> bool {
+        match &self.kind {
+            Kind::Query(_) => true,
+            Kind::Dml(_) => !self.columns.is_empty(),
+            _ => false,
+        }
+    }
+
     /// What it is called if it is more than a query that reads.
     pub(crate) fn changing(&self) -> Option<String> {
         match &self.kind {

@@ -113,7 +113,8 @@ fn result_columns(ctx: &ExecContext, declared: &Declared) -> Vec<PgType> {
         .filter(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table))
         .map(|a| full_type(ctx, a.type_oid))
         .collect();
-    if outs.len() > 1 || declared.args.iter().any(|a| a.mode == ArgMode::Table) {
+    let single = declared.procedure || declared.args.iter().any(|a| a.mode == ArgMode::Table);
+    if outs.len() > 1 || single && !outs.is_empty() {
         return outs;
     }
     use vicinity_storage::catalog::model::RelationKind;
@@ -127,47 +128,91 @@ fn result_columns(ctx: &ExecContext, declared: &Declared) -> Vec<PgType> {
     columns.iter().filter(|c| !c.dropped).map(|c| full_type(ctx, c.type_oid)).collect()
 }
 
+/// Pseudo-types that stand for no value are neither arguments nor results, whether bodies are checked or not.
+pub fn check_signature(ctx: &ExecContext, declared: &Declared) -> Result<()> {
+    let refused = |ty: Oid| {
+        let pseudo = vicinity_functions::type_by_oid(ty).is_some_and(|t| t.kind == b'p');
+        pseudo && !vicinity_functions::is_polymorphic(ty)
+    };
+    let error = |what: &str, ty: Oid| {
+        let text = format!("SQL functions cannot {what} type {}", ctx.type_name(ty, None));
+        Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text))
+    };
+    if refused(declared.returns) && !matches!(declared.returns, oid::RECORD | oid::VOID) {
+        return error("return", declared.returns);
+    }
+    match declared.input_types().into_iter().find(|ty| refused(*ty)) {
+        Some(ty) => error("have arguments of", ty),
+        None => Ok(()),
+    }
+}
+
 /// The last statement must give what the function is declared to return.
 fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<()> {
-    if declared.returns == oid::VOID || declared.returns == oid::RECORD && f.columns.is_empty() {
+    if declared.returns == oid::VOID {
         return Ok(());
     }
-    let mismatch = |detail: String| {
-        let name = ctx.type_name(declared.returns, None);
-        let text = format!("return type mismatch in function declared to return {name}");
-        Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
-            .detail(detail)
-            .context(format!("SQL function \"{}\"", declared.name)))
+    let types = Types::of(ctx);
+    // What has no type yet is text by the time it comes out.
+    let typed = |ty: PgType| if ty.oid == oid::UNKNOWN { oid::TEXT } else { ty.oid };
+    let found: Vec<Oid> = given(f).map(typed).collect();
+    let detail = if !f.statements.last().is_some_and(|s| s.gives_rows()) {
+        let text = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.";
+        Some(text.to_owned())
+    } else if is_row(f) {
+        row_mismatch(&types, f, &found)
+    } else {
+        scalar_mismatch(&types, f.returns.oid, &found)
     };
-    let given = f.statements.last().map_or(&[][..], |s| s.columns());
-    if given.is_empty() {
-        return mismatch(
-            "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
-                .to_owned(),
-        );
+    let Some(detail) = detail else { return Ok(()) };
+    let name = ctx.type_name(declared.returns, None);
+    let text = format!("return type mismatch in function declared to return {name}");
+    Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
+        .detail(detail)
+        .context(format!("SQL function \"{}\"", declared.name)))
+}
+
+/// Whether the columns of the last statement are those of a row; a domain over one is a single value.
+fn is_row(f: &Function) -> bool {
+    let fields = f.returns.kind == Kind::Record && !f.columns.is_empty();
+    fields || f.returns.oid == oid::RECORD
+}
+
+fn assignable(types: &Types, from: Oid, to: Oid) -> bool {
+    can_coerce(types, &[from], &[to], Context::Assignment)
+}
+
+/// What is wrong with the columns for a single value.
+fn scalar_mismatch(types: &Types, returns: Oid, found: &[Oid]) -> Option<String> {
+    match found {
+        [one] if assignable(types, *one, returns) => None,
+        [one] => Some(format!("Actual return type is {}.", types.name(*one))),
+        _ => Some("Final statement must return exactly one column.".to_owned()),
     }
-    if let ([one], true) = (given, f.columns.is_empty())
-        && declared.returns != oid::RECORD
-        && one.ty.oid != oid::UNKNOWN
+}
+
+/// What is wrong with the columns for a row: the row itself may be the only one.
+fn row_mismatch(types: &Types, f: &Function, found: &[Oid]) -> Option<String> {
+    if let [one] = found
+        && assignable(types, *one, f.returns.oid)
     {
-        let types = Types::of(ctx);
-        if !can_coerce(&types, &[one.ty.oid], &[declared.returns], Context::Assignment) {
-            return mismatch(format!("Actual return type is {}.", types.name(one.ty.oid)));
+        return None;
+    }
+    // Any row will do for a record without columns.
+    if f.columns.is_empty() {
+        return None;
+    }
+    let mut wanted = f.columns.iter().map(|ty| ty.oid);
+    for (at, from) in (1_usize..).zip(found) {
+        let Some(to) = wanted.next() else {
+            return Some("Final statement returns too many columns.".to_owned());
+        };
+        if !assignable(types, *from, to) {
+            let (from, to) = (types.name(*from), types.name(to));
+            return Some(format!("Final statement returns {from} instead of {to} at column {at}."));
         }
     }
-    let whole = given.len() == 1 && given.first().is_some_and(|c| c.ty.kind == Kind::Record);
-    let wanted = if f.columns.is_empty() { 1 } else { f.columns.len() };
-    if given.len() == wanted || whole {
-        return Ok(());
-    }
-    if f.columns.is_empty() {
-        return mismatch("Final statement must return exactly one column.".to_owned());
-    }
-    mismatch(if given.len() < wanted {
-        "Final statement returns too few columns.".to_owned()
-    } else {
-        "Final statement returns too many columns.".to_owned()
-    })
+    wanted.next().map(|_| "Final statement returns too few columns.".to_owned())
 }
 
 /// Runs the statements; the last one's rows go to `f` until it says to stop.
@@ -295,11 +340,15 @@ fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<D
         if let [whole @ Datum::Record(_)] = row.as_slice() {
             return Ok(whole.clone());
         }
-        if let ([Datum::Null], true) = (row.as_slice(), is_whole(function)) {
+        if matches!(row.as_slice(), [Datum::Null]) && is_whole(function) {
             return Ok(Datum::Null);
         }
-        let types: Vec<PgType> = given(function).collect();
-        let fields = types.iter().map(|t| t.oid).zip(row).collect();
+        let fields = if function.columns.is_empty() {
+            given(function).map(|t| t.oid).zip(row).collect()
+        } else {
+            let row = row_of(ctx, function, row)?;
+            function.columns.iter().map(|t| t.oid).zip(row).collect()
+        };
         let row = Record::new(function.returns.oid, fields)?.named(function.names.clone());
         return Ok(Datum::Record(Arc::new(row)));
     }

@@ -198,9 +198,12 @@ pub fn constraint(
             if f.full {
                 sql.push_str(" MATCH FULL");
             }
-            for (event, what) in [("UPDATE", f.on_update), ("DELETE", f.on_delete)] {
+            for (event, what) in [("UPDATE", &f.on_update), ("DELETE", &f.on_delete)] {
                 if let Some(action) = action(what) {
                     sql.push_str(&format!(" ON {event} {action}"));
+                }
+                if let Some(listed) = what.listed_columns() {
+                    sql.push_str(&format!(" ({})", names(own, listed)));
                 }
             }
             sql
@@ -238,13 +241,13 @@ pub fn domain_check(ctx: &ExecContext, wanted: Oid, pretty: bool) -> Option<Stri
     Some(format!("CHECK ({text}){behind}"))
 }
 
-fn action(a: ReferentialAction) -> Option<&'static str> {
+fn action(a: &ReferentialAction) -> Option<&'static str> {
     match a {
         ReferentialAction::NoAction => None,
         ReferentialAction::Restrict => Some("RESTRICT"),
         ReferentialAction::Cascade => Some("CASCADE"),
-        ReferentialAction::SetNull => Some("SET NULL"),
-        ReferentialAction::SetDefault => Some("SET DEFAULT"),
+        ReferentialAction::SetNull | ReferentialAction::SetNullOf(_) => Some("SET NULL"),
+        ReferentialAction::SetDefault | ReferentialAction::SetDefaultOf(_) => Some("SET DEFAULT"),
     }
 }
 

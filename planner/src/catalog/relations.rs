@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vicinity_functions as builtin;
 use vicinity_storage::catalog::model::{
     Column, Constraint, ConstraintKind, DomainCheck, Identity, IndexDef, IndexKey, IndexMethod,
-    Persistence, ReferentialAction, Relation, RelationKind, TypeDef, TypeKind, fixed,
+    Persistence, Relation, RelationKind, TypeDef, TypeKind, fixed,
 };
 use vicinity_types::{Datum, Oid, Result, oid};
 
@@ -489,16 +489,6 @@ fn index_expressions(index: &IndexDef) -> Datum {
     if texts.is_empty() { Datum::Null } else { text(texts.join(", ")) }
 }
 
-fn action(a: ReferentialAction) -> Datum {
-    ch(match a {
-        ReferentialAction::NoAction => 'a',
-        ReferentialAction::Restrict => 'r',
-        ReferentialAction::Cascade => 'c',
-        ReferentialAction::SetNull => 'n',
-        ReferentialAction::SetDefault => 'd',
-    })
-}
-
 fn pg_constraint(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
@@ -607,10 +597,11 @@ fn constraint_row(
     match &constraint.kind {
         ConstraintKind::ForeignKey(f) => row.extend([
             ("confrelid", id(f.table)),
-            ("confupdtype", action(f.on_update)),
-            ("confdeltype", action(f.on_delete)),
+            ("confupdtype", ch(f.on_update.letter())),
+            ("confdeltype", ch(f.on_delete.letter())),
             ("confmatchtype", ch(if f.full { 'f' } else { 's' })),
             ("confkey", numbers(&f.columns)),
+            ("confdelsetcols", f.on_delete.listed_columns().map_or(Datum::Null, numbers)),
         ]),
         ConstraintKind::Check { expr } => row.push(("conbin", text(expr))),
         _ => {}

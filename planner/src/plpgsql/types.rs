@@ -4,6 +4,7 @@ use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::parse::TypeLookup;
 use crate::call::PgType;
+use crate::catalog::VirtualTable;
 use crate::context::ExecContext;
 use crate::inner;
 
@@ -13,6 +14,31 @@ pub(super) struct CatalogTypes<'a> {
 }
 
 impl CatalogTypes<'_> {
+    /// The system table that a name means: those are in no catalog.
+    fn system_table(&self, path: &[String]) -> Option<&'static VirtualTable> {
+        let (session, catalog) = (&self.ctx.session, &self.ctx.catalog);
+        let (schemas, name): (Vec<Oid>, &String) = match path {
+            [name] => (session.search_path_oids(catalog), name),
+            [schema, name] | [_, schema, name] => {
+                (session.schema_oid(catalog, schema).into_iter().collect(), name)
+            }
+            _ => return None,
+        };
+        schemas.into_iter().find_map(|schema| crate::catalog::lookup(schema, name))
+    }
+
+    /// The type and modifier of a column, if there is such a one.
+    fn column_of(&self, table: &[String], column: &str) -> Result<Option<(Oid, i32)>> {
+        if let Some(system) = self.system_table(table) {
+            let found = system.columns.iter().find(|c| c.name == column);
+            return Ok(found.map(|c| (c.type_oid, -1)));
+        }
+        let relation = self.relation(table)?;
+        let found =
+            relation.columns().and_then(|all| all.iter().find(|c| !c.dropped && c.name == column));
+        Ok(found.map(|c| (c.type_oid, c.typmod)))
+    }
+
     fn relation(
         &self,
         path: &[String],
@@ -36,16 +62,14 @@ impl TypeLookup for CatalogTypes<'_> {
         let [table @ .., column] = path else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "invalid type reference"));
         };
-        let relation = self.relation(table)?;
-        let columns = relation.table().map_or(&[][..], |t| &t.columns);
-        let found = columns.iter().find(|c| c.name == *column && !c.dropped).ok_or_else(|| {
+        let (ty, typmod) = self.column_of(table, column)?.ok_or_else(|| {
+            let own = table.last().map_or("", String::as_str);
             PgError::new(
                 SqlState::UNDEFINED_COLUMN,
-                format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
+                format!("column \"{column}\" of relation \"{own}\" does not exist"),
             )
         })?;
-        let kind = self.ctx.catalog.kind_of(found.type_oid);
-        Ok(PgType::with_kind(found.type_oid, found.typmod, kind))
+        Ok(PgType::with_kind(ty, typmod, self.ctx.catalog.kind_of(ty)))
     }
 
     fn row_type(&self, path: &[String]) -> Result<Oid> {

@@ -142,6 +142,7 @@ pub(crate) fn parse_knowing(sql: &str, known: &mut Known<'_>) -> Result<Vec<Pars
         let parsed = unsupported::check(&statement)
             .and_then(|()| check_colons(&statement))
             .and_then(|()| reserved::check(&statement))
+            .and_then(|()| constraint::check(&statement))
             .and_then(|()| parse_tokens(rewrite(statement)));
         let mut stmt = parsed.map(select_into::rewrite).map_err(|e| match semicolon {
             // the grammar wanted more: PostgreSQL's met the semicolon instead

@@ -386,7 +386,9 @@ pub struct ForeignKey {
 }
 
 /// `ON UPDATE`/`ON DELETE`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The variants are numbered in the catalog's bytes: a new one comes last, so that directories from before are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum ReferentialAction {
     NoAction,
@@ -394,6 +396,51 @@ pub enum ReferentialAction {
     Cascade,
     SetNull,
     SetDefault,
+    /// `SET NULL (a, b)`: these of the referring columns, and no others.
+    SetNullOf(Vec<AttrNumber>),
+    /// `SET DEFAULT (a, b)`
+    SetDefaultOf(Vec<AttrNumber>),
+}
+
+impl ReferentialAction {
+    /// The letter that stands for it in `pg_constraint`; a list of columns makes no difference.
+    pub fn letter(&self) -> char {
+        match self {
+            ReferentialAction::NoAction => 'a',
+            ReferentialAction::Restrict => 'r',
+            ReferentialAction::Cascade => 'c',
+            ReferentialAction::SetNull | ReferentialAction::SetNullOf(_) => 'n',
+            ReferentialAction::SetDefault | ReferentialAction::SetDefaultOf(_) => 'd',
+        }
+    }
+
+    /// The columns that are set, if not all of the key's (`confdelsetcols`).
+    pub fn listed_columns(&self) -> Option<&[AttrNumber]> {
+        match self {
+            ReferentialAction::SetNullOf(columns) | ReferentialAction::SetDefaultOf(columns) => {
+                Some(columns)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same for these columns alone, if it sets any.
+    pub fn with_columns(&self, columns: Vec<AttrNumber>) -> ReferentialAction {
+        match self {
+            ReferentialAction::SetNull | ReferentialAction::SetNullOf(_) => {
+                ReferentialAction::SetNullOf(columns)
+            }
+            ReferentialAction::SetDefault | ReferentialAction::SetDefaultOf(_) => {
+                ReferentialAction::SetDefaultOf(columns)
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Whether columns get their defaults.
+    pub fn sets_default(&self) -> bool {
+        matches!(self, ReferentialAction::SetDefault | ReferentialAction::SetDefaultOf(_))
+    }
 }
 
 /// How an index finds rows.

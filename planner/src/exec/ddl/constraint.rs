@@ -48,6 +48,8 @@ impl Pending {
         if let PendingKind::Key { nulls_not_distinct, include, .. } = &mut self.kind {
             *nulls_not_distinct |= tail.nulls_not_distinct;
             include.extend(tail.include);
+        } else if let PendingKind::Foreign(written) = &mut self.kind {
+            written.set_on_delete.extend(tail.set_on_delete);
         }
         self
     }

@@ -28,6 +28,8 @@ pub(crate) struct Written {
     referred: Vec<String>,
     on_update: ReferentialAction,
     on_delete: ReferentialAction,
+    /// The columns that ON DELETE sets, if not all.
+    pub(crate) set_on_delete: Vec<String>,
     full: bool,
 }
 
@@ -59,6 +61,8 @@ pub(crate) fn written(f: &ForeignKeyConstraint, column: Option<&str>) -> Result<
         referred: f.referred_columns.iter().map(name::ident).collect(),
         on_update: action(f.on_update),
         on_delete: action(f.on_delete),
+        // They come with what follows the constraint.
+        set_on_delete: Vec::new(),
         full: matches!(f.match_kind, Some(ConstraintReferenceMatchKind::Full)),
     })
 }
@@ -67,22 +71,47 @@ fn invalid(text: impl Into<String>) -> PgError {
     PgError::new(SqlState::INVALID_FOREIGN_KEY, text)
 }
 
+fn number(columns: &[Column], own: &str) -> Result<AttrNumber> {
+    let at = columns.iter().position(|c| !c.dropped && c.name == *own);
+    at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
+        PgError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{own}\" referenced in foreign key constraint does not exist"),
+        )
+    })
+}
+
 fn numbers(columns: &[Column], wanted: &[String]) -> Result<Vec<AttrNumber>> {
     let mut out = Vec::new();
     for own in wanted {
-        let at = columns.iter().position(|c| !c.dropped && c.name == *own);
-        let number = at.and_then(|at| i16::try_from(at + 1).ok()).ok_or_else(|| {
-            PgError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{own}\" referenced in foreign key constraint does not exist"),
-            )
-        })?;
+        let number = number(columns, own)?;
         if out.contains(&number) {
             return Err(invalid("foreign key referenced-columns list must not contain duplicates"));
         }
         out.push(number);
     }
     Ok(out)
+}
+
+/// ON DELETE with the columns that it sets: some of those that refer.
+fn on_delete(w: &Written, own: &[Column], referring: &[AttrNumber]) -> Result<ReferentialAction> {
+    let mut listed = Vec::new();
+    for column in &w.set_on_delete {
+        let number = number(own, column)?;
+        if !referring.contains(&number) {
+            return Err(PgError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "column \"{column}\" referenced in ON DELETE SET action must be part of \
+                     foreign key"
+                ),
+            ));
+        }
+        if !listed.contains(&number) {
+            listed.push(number);
+        }
+    }
+    Ok(if listed.is_empty() { w.on_delete.clone() } else { w.on_delete.with_columns(listed) })
 }
 
 fn is_whole(catalog: &Catalog, index: Oid) -> bool {
@@ -211,6 +240,7 @@ pub(crate) fn add(
     check_persistence(child, &parent)?;
     let own_columns = &table_def(child)?.columns;
     let columns = numbers(own_columns, &w.columns)?;
+    let on_delete = on_delete(w, own_columns, &columns)?;
     let (referred, index) = target(ctx, &parent, &w.referred)?;
     check_rights(ctx, &parent, &referred)?;
     if columns.len() != referred.len() {
@@ -236,8 +266,8 @@ pub(crate) fn add(
             table: parent.oid,
             columns: referred,
             index,
-            on_update: w.on_update,
-            on_delete: w.on_delete,
+            on_update: w.on_update.clone(),
+            on_delete,
             full: w.full,
         })),
         deferrable: pending.deferrable,

@@ -61,6 +61,9 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         config: c.config.clone(),
     };
     check_settings(&function)?;
+    if matches!(function.language, Language::Sql) {
+        crate::sqlfn::check_signature(ctx, &function)?;
+    }
     if let Some(before) = same_signature(ctx, &function) {
         Target::function(&before).check_owner(&ctx.txn.catalog(), &ctx.session)?;
         replaceable(ctx, c, &before, &function)?;

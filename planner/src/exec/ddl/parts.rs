@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{
-    Constraint, ConstraintKind, IndexDef, IndexKey, Object, Relation, RelationKind, Trigger,
+    Constraint, ConstraintKind, ForeignKey, IndexDef, IndexKey, Object, Relation, RelationKind,
+    Trigger,
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -266,12 +267,13 @@ fn merge(ctx: &ExecContext, part: &Relation, c: &Constraint, columns: &[i16]) ->
     let ConstraintKind::ForeignKey(wanted) = &c.kind else { return Ok(false) };
     let same = |have: &&mut Constraint| match &have.kind {
         ConstraintKind::ForeignKey(f) => {
-            let actions = (f.on_update, f.on_delete, f.full);
+            // PostgreSQL does not look at the columns that are set.
+            let actions = |f: &ForeignKey| (f.on_update.letter(), f.on_delete.letter(), f.full);
             have.inherited == 0
                 && have.validated
                 && have.columns == columns
                 && (f.table, &f.columns) == (wanted.table, &wanted.columns)
-                && actions == (wanted.on_update, wanted.on_delete, wanted.full)
+                && actions(f) == actions(wanted)
                 && (have.deferrable, have.deferred) == (c.deferrable, c.deferred)
         }
         _ => false,
@@ -301,6 +303,12 @@ pub(crate) fn constraint_of(
         return Ok(());
     }
     let mut made = inherit::inherited(ctx, c, columns);
+    if let ConstraintKind::ForeignKey(f) = &mut made.kind
+        && let Some(listed) = f.on_delete.listed_columns()
+    {
+        let listed = inherit::numbers(parent, listed, &table_def(&table)?.columns)?;
+        f.on_delete = f.on_delete.with_columns(listed);
+    }
     let taken: Vec<String> =
         table_def(&table)?.constraints.iter().map(|c| c.name.clone()).collect();
     if taken.contains(&made.name) {

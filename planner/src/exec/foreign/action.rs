@@ -22,7 +22,7 @@ use crate::{names, sql};
 /// Whether nothing but a check follows from a key's going, or its changing, which can be deferred.
 pub(crate) fn is_check(reference: &Reference, changed: bool) -> bool {
     let event = if changed { Event::Update } else { Event::Delete };
-    reference.action(event) == ReferentialAction::NoAction
+    *reference.action(event) == ReferentialAction::NoAction
 }
 
 /// The writes of the actions a statement needs, each planned once.
@@ -38,8 +38,12 @@ fn text(ctx: &ExecContext, reference: &Reference, event: Event) -> String {
     let conditions: Vec<String> =
         (1..).zip(&own).map(|(i, c)| format!("{} = ${i}", names::quote(c))).collect();
     let condition = conditions.join(" AND ");
+    let listed = reference.action(event).listed_columns();
+    let listed = listed.map(|numbers| Reference::column_names(&reference.child, numbers));
     let set = |value: &dyn Fn(usize) -> String| {
-        let parts: Vec<String> = own
+        let parts: Vec<String> = listed
+            .as_ref()
+            .unwrap_or(&own)
             .iter()
             .enumerate()
             .map(|(at, c)| format!("{} = {}", names::quote(c), value(at)))
@@ -53,7 +57,7 @@ fn text(ctx: &ExecContext, reference: &Reference, event: Event) -> String {
         (ReferentialAction::Cascade, Event::Update) => {
             set(&|at| format!("${}", own.len() + at + 1))
         }
-        (ReferentialAction::SetDefault, _) => set(&|_| "DEFAULT".to_owned()),
+        (action, _) if action.sets_default() => set(&|_| "DEFAULT".to_owned()),
         _ => set(&|_| "NULL".to_owned()),
     }
 }
@@ -79,8 +83,8 @@ impl Actions {
         // It may have changed while it was waited for.
         let Some(reference) = reference.now(ctx) else { return Ok(()) };
         let reference = &*reference;
-        let cascades = reference.action(event) == ReferentialAction::Cascade;
-        let sets_default = reference.action(event) == ReferentialAction::SetDefault;
+        let cascades = *reference.action(event) == ReferentialAction::Cascade;
+        let sets_default = reference.action(event).sets_default();
         if sets_default {
             refuse_newer(ctx, reference, old)?;
         }

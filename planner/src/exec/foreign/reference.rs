@@ -61,10 +61,10 @@ impl Reference {
         pick(&self.key.columns, row)
     }
 
-    pub(crate) fn action(&self, event: Event) -> ReferentialAction {
+    pub(crate) fn action(&self, event: Event) -> &ReferentialAction {
         match event {
-            Event::Delete => self.key.on_delete,
-            Event::Update => self.key.on_update,
+            Event::Delete => &self.key.on_delete,
+            Event::Update => &self.key.on_update,
         }
     }
 
