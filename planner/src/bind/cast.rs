@@ -243,9 +243,7 @@ impl Binder<'_> {
         if done {
             return Ok(value);
         }
-        if let Expr::Literal(scalar, _) = &value.expr
-            && !self.defining
-        {
+        if let Expr::Literal(scalar, _) = &value.expr {
             let datum = crate::call::scalar_to_datum(target.kind, scalar)?;
             let datum = if datum.is_null() {
                 datum

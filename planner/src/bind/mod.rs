@@ -183,8 +183,6 @@ pub struct Binder<'a> {
     passed: Vec<lock::Locking>,
     /// Part of a statement whose parameters' types are not all known yet.
     nested: bool,
-    /// See [`Binder::defining`].
-    defining: bool,
     /// Names every query of the statement sees.
     statement: Level,
     levels: Vec<Level>,
@@ -223,7 +221,6 @@ impl<'a> Binder<'a> {
             keeps_parts: false,
             passed: Vec::new(),
             nested: false,
-            defining: false,
             statement: Level::default(),
             levels: Vec::new(),
             outers: Vec::new(),
@@ -248,14 +245,6 @@ impl<'a> Binder<'a> {
     pub fn of(ctx: &'a ExecContext, params: ParamTypes) -> Binder<'a> {
         let binder = Binder::new(&ctx.catalog, &ctx.session, params);
         Binder { source: ctx.source.clone(), ctx: Some(ctx), keeps_parts: true, ..binder }
-    }
-
-    /// Binds for a definition: whether a constant fits a column's length is found out where the
-    /// definition is used, as PostgreSQL finds it when it plans.
-    #[must_use]
-    pub(crate) fn defining(mut self) -> Binder<'a> {
-        self.defining = true;
-        self
     }
 
     /// The text positions refer to.

@@ -127,7 +127,7 @@ pub(crate) fn validate_default(
     base: PgType,
     own: &str,
 ) -> Result<()> {
-    default_value(&mut binder(ctx).defining(), expr, base, own).map(drop)
+    default_value(&mut binder(ctx), expr, base, own).map(drop)
 }
 
 /// What an error says where it is one of a default.
@@ -253,7 +253,7 @@ pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
     let ctx = &ctx.next_statement();
     let relation = Arc::new(relation.clone());
     for at in 0..columns(&relation).len() {
-        default_by(&mut binder(ctx).defining(), ctx, &relation, at)?;
+        default_by(&mut binder(ctx), ctx, &relation, at)?;
     }
     for c in columns(&relation).iter().filter(|c| !c.dropped) {
         if let Some(text) = &c.generated {
