@@ -202,7 +202,12 @@ fn row_mismatch(types: &Types, f: &Function, found: &[Oid]) -> Option<String> {
     if f.columns.is_empty() {
         return None;
     }
-    let mut wanted = f.columns.iter().map(|ty| ty.oid);
+    columns_mismatch(types, &f.columns, found)
+}
+
+/// What is wrong with the columns of the last statement for those that are wanted.
+fn columns_mismatch(types: &Types, wanted: &[PgType], found: &[Oid]) -> Option<String> {
+    let mut wanted = wanted.iter().map(|ty| ty.oid);
     for (at, from) in (1_usize..).zip(found) {
         let Some(to) = wanted.next() else {
             return Some("Final statement returns too many columns.".to_owned());
@@ -267,11 +272,16 @@ pub fn call_set(
 ) -> Result<Vec<Vec<Datum>>> {
     let whole =
         is_composite(function) && matches!(columns, [one] if one.oid == function.returns.oid);
+    // Whoever calls it says what its records are made of.
+    let listed = function.returns.oid == oid::RECORD
+        && function.columns.is_empty()
+        && !matches!(columns, [one] if one.oid == oid::RECORD);
     let mut rows = Vec::new();
     run(ctx, function, args, &mut |row| {
-        rows.push(match whole {
-            true => vec![composite_of(ctx, function, row)?],
-            false => row_of(ctx, function, row)?,
+        rows.push(match (whole, listed) {
+            (true, _) => vec![composite_of(ctx, function, row)?],
+            (_, true) => listed_of(ctx, function, columns, row)?,
+            _ => row_of(ctx, function, row)?,
         });
         Ok(true)
     })
@@ -310,6 +320,31 @@ fn composite_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Resu
     let types = function.columns.iter().map(|c| c.oid);
     let row = Record::new(function.returns.oid, types.zip(fields).collect())?;
     Ok(Datum::Record(Arc::new(row)))
+}
+
+/// A row as one of the columns that the call lists.
+fn listed_of(
+    ctx: &ExecContext,
+    function: &Function,
+    columns: &[PgType],
+    row: Vec<Datum>,
+) -> Result<Vec<Datum>> {
+    let (values, types): (Vec<Datum>, Vec<PgType>) = match row.as_slice() {
+        [Datum::Record(record)] => {
+            record.fields.iter().map(|(ty, value)| (value.clone(), full_type(ctx, *ty))).unzip()
+        }
+        [Datum::Null] if given(function).any(|ty| ty.kind == Kind::Record) => {
+            return Ok(vec![Datum::Null; columns.len()]);
+        }
+        _ => (row, given(function).collect()),
+    };
+    let found: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
+    if let Some(detail) = columns_mismatch(&Types::of(ctx), columns, &found) {
+        let text = "return type mismatch in function declared to return record";
+        return Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text).detail(detail));
+    }
+    let each = values.into_iter().zip(types).zip(columns);
+    each.map(|((value, from), to)| assign(ctx, value, from, *to)).collect()
 }
 
 fn row_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Vec<Datum>> {
