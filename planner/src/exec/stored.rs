@@ -160,7 +160,7 @@ pub(crate) fn shown(
 /// A column's default as the catalog keeps it; a string is a value of the column's type.
 pub(crate) fn default(ctx: &ExecContext, given: &Ast, ty: PgType) -> String {
     let bound = |e: &Ast| {
-        let value = default_value(&mut binder(ctx), e, ty, "").ok()?;
+        let value = default_value(ctx, e, ty, "").ok()?;
         plain(&value.expr).ok()
     };
     // There is no row whose columns it could name.

@@ -58,7 +58,7 @@ fn default_of(ctx: &ExecContext, base: Oid) -> Option<String> {
 /// A default as the catalog keeps it, bound for its errors: a column that has it may be long in coming.
 fn default_text(ctx: &ExecContext, own: &str, base: PgType, expr: &Expr) -> Result<String> {
     let ctx = &ctx.next_statement();
-    dml::validate_default(ctx, expr, base, own)?;
+    dml::default_value(ctx, expr, base, own)?;
     Ok(stored::default(ctx, expr, base))
 }
 

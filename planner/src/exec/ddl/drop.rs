@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, DropBehavior, ObjectName, ObjectType};
 use vicinity_storage::ObjectKind;
-use vicinity_storage::catalog::model::{RelationKind, TypeKind, fixed};
+use vicinity_storage::catalog::model::{RelationKind, fixed};
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
 use super::super::name;
@@ -11,6 +11,7 @@ use super::depend::{self, Node};
 use super::{function, role};
 use crate::context::ExecContext;
 use crate::names;
+use crate::resolve::Types;
 
 /// What a kind of relation is called, and how its DROP is called.
 fn relation_word(kind: &RelationKind) -> (&'static str, &'static str) {
@@ -101,11 +102,9 @@ fn type_named(ctx: &ExecContext, given: &ObjectName) -> Result<Option<Oid>> {
 
 /// A type that DROP DOMAIN may drop: what is no domain is not looked at further.
 fn find_domain(ctx: &ExecContext, given: &ObjectName, if_exists: bool) -> Result<Option<Node>> {
-    let catalog = ctx.txn.catalog();
-    let is_domain =
-        |oid| catalog.type_def(oid).is_some_and(|t| matches!(t.kind, TypeKind::Domain { .. }));
+    let types = Types::new(&ctx.txn.catalog(), &ctx.session);
     match type_named(ctx, given)? {
-        Some(oid) if !is_domain(oid) => Err(PgError::new(
+        Some(oid) if types.domain(oid).is_none() => Err(PgError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("\"{}\" is not a domain", name::shown(given)),
         )),

@@ -41,7 +41,7 @@ use crate::uses::{Use, Uses};
 pub(crate) use index_expressions::Compiler as IndexCompiler;
 pub(crate) use layout::{Layout, bare_name, column_type, columns_of, extend, table_def};
 pub(crate) use rules::{
-    RowExpr, binder, check_named, conversion, default_of, default_value, validate, validate_default,
+    RowExpr, binder, check_named, conversion, default_of, default_value, validate,
 };
 pub(crate) use shown::{Cell, Description, Source};
 pub(crate) use target::has_instead;

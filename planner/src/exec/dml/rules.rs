@@ -92,42 +92,19 @@ pub(crate) fn bind_default(
     relation: &Relation,
     at: usize,
 ) -> Result<Option<Typed>> {
-    default_by(&mut binder(ctx), ctx, relation, at)
-}
-
-fn default_by(
-    binder: &mut Binder<'_>,
-    ctx: &ExecContext,
-    relation: &Relation,
-    at: usize,
-) -> Result<Option<Typed>> {
     let Some(text) = default_text(ctx, relation, at)? else {
-        return domain_default(binder, ctx, relation, at);
+        return domain_default(ctx, relation, at);
     };
     let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let expr = sql::parse_expression(&text)?;
-    default_value(binder, &expr, column_type(&ctx.catalog, c), &c.name).map(Some)
+    default_value(ctx, &expr, column_type(&ctx.catalog, c), &c.name).map(Some)
 }
 
 /// A default as a value of the type it is for; `own` is the column or domain.
-pub(crate) fn default_value(
-    binder: &mut Binder<'_>,
-    expr: &Ast,
-    ty: PgType,
-    own: &str,
-) -> Result<Typed> {
+pub(crate) fn default_value(ctx: &ExecContext, expr: &Ast, ty: PgType, own: &str) -> Result<Typed> {
+    let mut binder = binder(ctx);
     let value = binder.expr_at(expr, &Scope::empty(), Place::Default).map_err(in_default)?;
     binder.coerce_assign(value, ty, own).map_err(in_default)
-}
-
-/// Binds the default of a domain over `base`, for its errors.
-pub(crate) fn validate_default(
-    ctx: &ExecContext,
-    expr: &Ast,
-    base: PgType,
-    own: &str,
-) -> Result<()> {
-    default_value(&mut binder(ctx), expr, base, own).map(drop)
 }
 
 /// What an error says where it is one of a default.
@@ -146,12 +123,7 @@ fn in_default(e: PgError) -> PgError {
 }
 
 /// A column without default of a domain with one.
-fn domain_default(
-    binder: &mut Binder<'_>,
-    ctx: &ExecContext,
-    relation: &Relation,
-    at: usize,
-) -> Result<Option<Typed>> {
+fn domain_default(ctx: &ExecContext, relation: &Relation, at: usize) -> Result<Option<Typed>> {
     use vicinity_storage::catalog::model::TypeKind;
     let Some(c) = columns(relation).get(at) else { return Ok(None) };
     let ty = ctx.catalog.type_def(c.type_oid).map(|t| &t.kind);
@@ -162,6 +134,7 @@ fn domain_default(
         None if is_constrained(&ctx.catalog, c.type_oid) => "NULL",
         None => return Ok(None),
     };
+    let mut binder = binder(ctx);
     let value = binder.expr_at(&sql::parse_expression(text)?, &Scope::empty(), Place::Default)?;
     binder.coerce_assign(value, column_type(&ctx.catalog, c), &c.name).map(Some)
 }
@@ -253,7 +226,7 @@ pub(crate) fn validate(ctx: &ExecContext, relation: &Relation) -> Result<()> {
     let ctx = &ctx.next_statement();
     let relation = Arc::new(relation.clone());
     for at in 0..columns(&relation).len() {
-        default_by(&mut binder(ctx), ctx, &relation, at)?;
+        bind_default(ctx, &relation, at)?;
     }
     for c in columns(&relation).iter().filter(|c| !c.dropped) {
         if let Some(text) = &c.generated {
