@@ -6,6 +6,7 @@
 
 mod access;
 mod cluster;
+mod constraint;
 pub mod definition;
 mod depend;
 pub mod functions;
