@@ -4,7 +4,7 @@ use sqlparser::ast;
 use vicinity_storage::catalog::model::fixed;
 use vicinity_types::{Datum, Oid, Result};
 
-use crate::bind::{Binder, ParamTypes, Scope};
+use crate::bind::{Binder, ParamTypes, Place, Scope};
 use crate::call::{PgType, PlannerFn, Typed};
 use crate::context::ExecContext;
 use crate::resolve::Context;
@@ -47,10 +47,10 @@ pub(crate) fn bind_type(ctx: &ExecContext, ty: &ast::DataType) -> Result<PgType>
     Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none()).data_type(ty)
 }
 
-/// Binds an expression without columns for a target of a type.
+/// Binds a parameter of EXECUTE.
 pub(crate) fn bind_assign(ctx: &ExecContext, expr: &ast::Expr, target: PgType) -> Result<Typed> {
     let mut binder = Binder::new(&ctx.catalog, &ctx.session, ParamTypes::none());
-    let value = binder.expr_over(expr, &Scope::empty())?;
+    let value = binder.expr_at(expr, &Scope::empty(), Place::ExecuteParameter)?;
     binder.coerce_to(value, target, Context::Assignment)
 }
 

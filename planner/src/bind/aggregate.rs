@@ -44,7 +44,11 @@ impl Binder<'_> {
         let (aggregate, window) = (level.in_aggregate, level.in_window);
         level.in_aggregate = !windowed;
         level.in_window = windowed;
-        let bound = self.aggregate_arguments(f, schema, name);
+        let no_sets = match windowed {
+            true => "window function calls cannot contain set-returning function calls",
+            false => "aggregate function calls cannot contain set-returning function calls",
+        };
+        let bound = self.without_sets(no_sets, |me| me.aggregate_arguments(f, schema, name));
         let level = self.level();
         level.in_aggregate = aggregate;
         level.in_window = window;
@@ -157,6 +161,18 @@ impl Binder<'_> {
         Ok(innermost)
     }
 
+    /// FILTER's condition, which is a clause of its own and none of the call's arguments.
+    fn filter_of_call(&mut self, filter: &ast::Expr) -> Result<Typed> {
+        let level = self.level();
+        let aggregate = std::mem::replace(&mut level.in_aggregate, false);
+        let window = std::mem::replace(&mut level.in_window, false);
+        let bound = self.in_clause("FILTER", |me| me.expr(filter));
+        let level = self.level();
+        level.in_aggregate = aggregate;
+        level.in_window = window;
+        bound
+    }
+
     #[allow(clippy::type_complexity)]
     fn aggregate_arguments(
         &mut self,
@@ -225,7 +241,7 @@ impl Binder<'_> {
         let filter = match &f.filter {
             Some(filter) => {
                 let place = self.place(filter);
-                let bound = self.expr(filter)?;
+                let bound = self.filter_of_call(filter)?;
                 Some(self.boolean(bound, "FILTER", place)?.expr)
             }
             None => None,

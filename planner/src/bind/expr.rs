@@ -62,9 +62,10 @@ impl Binder<'_> {
             E::IsNotDistinctFrom(l, r) => self.distinct(l, r, true),
             E::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             E::Between { expr, negated, low, high } => self.between(expr, *negated, low, high),
-            E::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref())
-            }
+            E::Case { operand, conditions, else_result, .. } => self
+                .without_sets("set-returning functions are not allowed in CASE", |me| {
+                    me.case(operand.as_deref(), conditions, else_result.as_deref())
+                }),
             E::Array(array) => self.array(array),
             E::Tuple(fields) if fields.is_empty() => {
                 Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""))

@@ -61,7 +61,10 @@ impl Binder<'_> {
             return Ok(None);
         }
         match name.as_str() {
-            "coalesce" => self.coalesce(&f.args).map(Some),
+            "coalesce" => {
+                let why = "set-returning functions are not allowed in COALESCE";
+                self.without_sets(why, |me| me.coalesce(&f.args)).map(Some)
+            }
             "greatest" | "least" => {
                 let values = self.arguments(&f.args)?.values;
                 let inputs: Vec<u32> = values.iter().map(|v| v.ty.oid).collect();

@@ -7,6 +7,8 @@ use sqlparser::ast::{self, TableFactor, TableWithJoins};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
 use super::function::{Arguments, Resolved};
+use super::join::JOIN;
+use super::place::IN_FROM;
 use super::scope::{Item, Scope, ScopeColumn, column};
 use super::table::derived;
 use super::{Binder, Bound, fold, name_parts, name_position};
@@ -26,7 +28,10 @@ impl Binder<'_> {
         let mut plan: Option<LogicalPlan> = None;
         for table in tables {
             let left = plan.take();
-            let source = self.table_with_joins(table, left.as_ref())?;
+            let why = self.level().no_aggregates.replace("FROM clause of their own query level");
+            let source = self.table_with_joins(table, left.as_ref());
+            self.level().no_aggregates = why;
+            let source = source?;
             self.check_aliases(&source.scope)?;
             plan = Some(match left {
                 Some(left) if !source.lateral => LogicalPlanBuilder::from(left)
@@ -235,9 +240,8 @@ impl Binder<'_> {
         };
         let (columns, alias) = (item.columns.clone(), item.alias.clone());
         self.level().scope = source.scope;
-        self.level().no_aggregates = Some("JOIN conditions");
         let place = self.place(condition);
-        let test = self.expr(condition)?;
+        let test = self.in_clause(JOIN, |me| me.expr(condition))?;
         let test = self.boolean(test, "JOIN/ON", place)?;
         let visible = columns.iter().filter(|c| !c.hidden);
         let exprs: Vec<Expr> = visible
@@ -365,7 +369,7 @@ impl Binder<'_> {
         args: &[ast::FunctionArg],
     ) -> Result<CallInFrom> {
         let mut given = Arguments::plain(Vec::new());
-        self.argument_list(args, &mut given)?;
+        self.in_clause(IN_FROM, |me| me.argument_list(args, &mut given))?;
         let resolved = self.resolve(schema, name, given.without_outs())?;
         let types: Vec<_> = resolved.args.iter().map(|a| a.ty.oid).collect();
         let columns = self.result_columns(&resolved.target, resolved.ret, &types);

@@ -101,21 +101,15 @@ impl Binder<'_> {
                 return Ok(value);
             }
         }
-        let level = self.level();
-        level.no_aggregates = Some("GROUP BY");
-        level.no_windows = Some("GROUP BY");
         let item = order_item(expr, names, "GROUP BY", |a, b| a == b);
         let value = match item {
             Ok(OrderItem::Output(i)) => list
                 .get(i)
                 .map(|t| t.value.clone())
                 .ok_or_else(|| PgError::internal("no such output")),
-            Ok(OrderItem::Expr(expr)) => self.expr(expr),
+            Ok(OrderItem::Expr(expr)) => self.in_clause("GROUP BY", |me| me.expr(expr)),
             Err(e) => Err(e),
         };
-        let level = self.level();
-        level.no_aggregates = None;
-        level.no_windows = None;
         let value = self.settled(value?)?;
         self.groupable(value.ty).map_err(|e| e.or_at(self.place(expr)))?;
         Ok(value)

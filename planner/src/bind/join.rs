@@ -12,6 +12,9 @@ use crate::call::{Typed, internal};
 use crate::resolve::Context;
 use crate::resolve::common::require_common;
 
+/// What messages call the conditions of joins.
+pub(super) const JOIN: &str = "JOIN conditions";
+
 impl Binder<'_> {
     /// Joins one more table. `outside` are the names that stand left of the whole chain.
     pub(super) fn join(
@@ -74,11 +77,8 @@ impl Binder<'_> {
             let place = self.place(on);
             let scope = Scope::pair(outside.clone(), both.clone());
             let before = std::mem::replace(&mut self.level().scope, scope);
-            let why = self.level().no_aggregates.replace("JOIN conditions");
-            let bound = self.expr(on);
-            let level = self.level();
-            level.scope = before;
-            level.no_aggregates = why;
+            let bound = self.in_clause(JOIN, |me| me.expr(on));
+            self.level().scope = before;
             let bound = self.boolean(bound?, "JOIN/ON", place)?;
             let parts = datafusion::logical_expr::utils::split_conjunction_owned(bound.expr);
             for part in parts {
@@ -114,7 +114,7 @@ impl Binder<'_> {
                 let all = Scope::pair(outside.clone(), scope.clone());
                 let before = std::mem::replace(&mut self.level().scope, all);
                 let place = self.place(on);
-                let bound = self.expr(on);
+                let bound = self.in_clause(JOIN, |me| me.expr(on));
                 self.level().scope = before;
                 let bound = self.boolean(bound?, "JOIN/ON", place)?;
                 let always = matches!(

@@ -154,14 +154,15 @@ impl Binder<'_> {
     }
 
     /// An expression in which names mean nothing.
-    pub(super) fn without_columns(&mut self, expr: &ast::Expr, clause: &str) -> Result<Typed> {
+    pub(super) fn without_columns(
+        &mut self,
+        expr: &ast::Expr,
+        clause: &'static str,
+    ) -> Result<Typed> {
         let place = self.place(expr);
         let scope = std::mem::take(&mut self.level().scope);
-        let why = self.level().no_aggregates.replace("LIMIT");
-        let bound = self.expr(expr);
-        let level = self.level();
-        level.scope = scope;
-        level.no_aggregates = why;
+        let bound = self.in_clause(clause, |me| me.expr(expr));
+        self.level().scope = scope;
         bound.map_err(|e| {
             if e.code() == SqlState::UNDEFINED_COLUMN {
                 PgError::new(
@@ -191,7 +192,7 @@ impl Binder<'_> {
         })
     }
 
-    fn limit(&mut self, expr: &ast::Expr, clause: &str) -> Result<Option<Expr>> {
+    fn limit(&mut self, expr: &ast::Expr, clause: &'static str) -> Result<Option<Expr>> {
         let bound = self.without_columns(expr, clause)?;
         let value = self.whole_number(bound, clause, self.place(expr))?;
         match &value.expr {

@@ -124,6 +124,8 @@ struct Level {
     grouping: bool,
     /// Set-returning functions are allowed here.
     sets_allowed: bool,
+    /// Why they are not all the same: what is around that cannot hold them.
+    no_sets: Option<&'static str>,
     /// Constants of unknown type in the select list stay so.
     keep_unknown: bool,
     /// FROM reads what a recursive query gave before.

@@ -4,6 +4,9 @@ use vicinity_types::{PgError, Result, SqlState};
 
 use super::Binder;
 
+/// What messages call the arguments of a function in FROM.
+pub(super) const IN_FROM: &str = "functions in FROM";
+
 /// Where an expression stands by itself: its names in messages. It computes one value from one row,
 /// or from none, so that aggregates, window functions, sets and queries are errors in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,7 @@ pub(crate) enum Place {
     TriggerWhen,
     CopyWhere,
     CallArgument,
+    ExecuteParameter,
 }
 
 impl Place {
@@ -37,6 +41,7 @@ impl Place {
             Place::TriggerWhen => "trigger WHEN conditions",
             Place::CopyWhere => "COPY FROM WHERE conditions",
             Place::CallArgument => "CALL arguments",
+            Place::ExecuteParameter => "EXECUTE parameters",
         }
     }
 
@@ -54,6 +59,7 @@ impl Place {
             Place::TriggerWhen => "trigger WHEN condition",
             Place::CopyWhere => "COPY FROM WHERE condition",
             Place::CallArgument => "CALL argument",
+            Place::ExecuteParameter => "EXECUTE parameter",
         }
     }
 }
@@ -66,14 +72,52 @@ impl Binder<'_> {
         Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
     }
 
-    /// The error of a set where there can be but one value.
-    pub(super) fn no_sets_here(&mut self) -> PgError {
-        let text = match self.level().own_place {
-            Some(place) => {
-                format!("set-returning functions are not allowed in {}", place.plural())
+    /// Binds a part of a clause that may hold no aggregates, window functions and sets.
+    pub(super) fn in_clause<T>(
+        &mut self,
+        clause: &'static str,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let level = self.level();
+        let aggregates = level.no_aggregates.replace(clause);
+        let windows = level.no_windows.replace(clause);
+        let sets = std::mem::replace(&mut level.sets_allowed, false);
+        let bound = bind(self);
+        let level = self.level();
+        level.no_aggregates = aggregates;
+        level.no_windows = windows;
+        level.sets_allowed = sets;
+        bound
+    }
+
+    /// Binds what is computed once for a row, or not at all, though the clause may hold sets.
+    pub(super) fn without_sets<T>(
+        &mut self,
+        why: &'static str,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before = self.level().no_sets.replace(why);
+        let bound = bind(self);
+        self.level().no_sets = before;
+        bound
+    }
+
+    /// An error where there can be but one value, no set.
+    pub(super) fn check_sets_allowed(&mut self) -> Result<()> {
+        let level = self.level();
+        let refuse = |text: String| PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text);
+        match (level.sets_allowed, level.no_sets, level.no_windows) {
+            (true, None, _) => Ok(()),
+            (true, Some(why), _) => Err(refuse(why.to_owned()).hint(
+                "You might be able to move the set-returning function into a LATERAL FROM item.",
+            )),
+            (false, _, Some(IN_FROM)) => {
+                Err(refuse("set-returning functions must appear at top level of FROM".to_owned()))
             }
-            None => "set-returning functions are not allowed here".to_owned(),
-        };
-        PgError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+            (false, _, clause) => {
+                let place = clause.map_or_else(|| "here".to_owned(), |c| format!("in {c}"));
+                Err(refuse(format!("set-returning functions are not allowed {place}")))
+            }
+        }
     }
 }

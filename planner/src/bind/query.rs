@@ -125,7 +125,7 @@ impl Binder<'_> {
         for row in &lists {
             let mut bound = Vec::new();
             for expr in row.iter() {
-                bound.push(self.expr(expr)?);
+                bound.push(self.in_clause("VALUES", |me| me.expr(expr))?);
             }
             if rows.first().is_some_and(|first| first.len() != bound.len()) {
                 return Err(PgError::new(

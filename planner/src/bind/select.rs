@@ -112,14 +112,8 @@ impl Binder<'_> {
         clause: &'static str,
     ) -> Result<LogicalPlan> {
         let place = self.place(condition);
-        let level = self.level();
-        level.no_aggregates = Some(clause);
-        level.no_windows = Some(clause);
-        let bound = self.expr(condition);
-        let level = self.level();
-        level.no_aggregates = None;
-        level.no_windows = None;
-        let bound = self.boolean(bound?, clause, place)?;
+        let bound = self.in_clause(clause, |me| me.expr(condition))?;
+        let bound = self.boolean(bound, clause, place)?;
         LogicalPlanBuilder::from(plan)
             .filter(bound.expr)
             .and_then(LogicalPlanBuilder::build)

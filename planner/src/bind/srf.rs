@@ -22,9 +22,7 @@ pub(super) struct PendingSet {
 impl Binder<'_> {
     /// A set-returning call in an expression: a column of the ProjectSet to come.
     pub(super) fn set_in_target(&mut self, resolved: Resolved) -> Result<Typed> {
-        if !self.level().sets_allowed {
-            return Err(self.no_sets_here());
-        }
+        self.check_sets_allowed()?;
         let types: Vec<u32> = resolved.args.iter().map(|a| a.ty.oid).collect();
         let columns = match self.is_row_of(&resolved) {
             // Its rows may be NULL as a whole.

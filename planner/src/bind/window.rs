@@ -130,7 +130,9 @@ impl Binder<'_> {
 
     fn window_keys(&mut self, spec: &ast::WindowSpec) -> Result<WindowSpec> {
         let windows = self.level().no_windows.replace("window definitions");
-        let keys = self.window_keys_inner(spec);
+        // They are computed above the windows.
+        let why = "set-returning functions are not allowed in window definitions";
+        let keys = self.without_sets(why, |me| me.window_keys_inner(spec));
         self.level().no_windows = windows;
         keys
     }
@@ -273,7 +275,7 @@ impl Binder<'_> {
     }
 
     /// A frame's offset, in which names mean nothing. A bare string is read as the order's type has it.
-    fn offset(&mut self, expr: &ast::Expr, clause: &str) -> Result<Typed> {
+    fn offset(&mut self, expr: &ast::Expr, clause: &'static str) -> Result<Typed> {
         if let ast::Expr::Interval(interval) = expr
             && interval.leading_field.is_none()
             && let ast::Expr::Value(text) = interval.value.as_ref()

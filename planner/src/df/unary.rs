@@ -170,7 +170,7 @@ impl Expand {
         let mut builders: Vec<Vec<ColumnBuilder>> =
             kinds.iter().map(|k| k.iter().map(|k| ColumnBuilder::new(*k, 256)).collect()).collect();
         let mut from: Vec<u32> = Vec::new();
-        let mut ordinals: Vec<i64> = Vec::new();
+        let mut ordinals: Vec<Option<i64>> = Vec::new();
         self.work.ctx.check()?;
         while from.len() < BATCH && self.row < self.batch.num_rows() {
             let (mut running, mut number) = match self.running.take() {
@@ -196,7 +196,8 @@ impl Expand {
                 }
                 from.push(u32::try_from(self.row).unwrap_or(u32::MAX));
                 number += 1;
-                ordinals.push(number);
+                // A row that is kept without any of the functions has no number either.
+                ordinals.push((!ended).then_some(number));
             }
             if ended {
                 self.row += 1;

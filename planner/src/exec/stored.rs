@@ -52,6 +52,10 @@ pub(crate) fn define(
     {
         return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
     }
+    if place == Place::PartitionKey && !bound.expr.any_column_refs() {
+        let text = "cannot use constant expression as partition key";
+        return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, text));
+    }
     Ok(bound)
 }
 

@@ -202,7 +202,10 @@ impl Search<'_> {
                 given => all.extend(given),
             }
         }
-        let mut without = HashSet::from([key_bytes(&[Datum::Null])]);
+        // NULL differs from no value, but `<> ALL` of none holds for it too.
+        let compared = !filter.unequal.is_empty() || !all.is_empty();
+        let null = (compared || !filter.not_null.is_empty()).then(|| key_bytes(&[Datum::Null]));
+        let mut without: HashSet<Vec<u8>> = null.into_iter().collect();
         for given in all {
             match as_key(self.ctx, given, kind) {
                 Value::Null => return Ok(Some(Vec::new())),

@@ -8,7 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
-use super::{call, grouping, merge, part, reserved};
+use super::{call, grouping, items, merge, part, reserved};
 
 /// Precedence of every operator that is not arithmetic or a comparison.
 const OTHER: u8 = 70;
@@ -236,6 +236,12 @@ impl Dialect for VicinityDialect {
                 (0..words).for_each(|_| drop(parser.next_token()));
                 Some(quantified(parser, expr, op))
             }
+            Token::Word(w) if w.keyword == Keyword::OPERATOR => {
+                let (op, tokens) = named_operator_any(parser)?;
+                (0..tokens).for_each(|_| drop(parser.next_token()));
+                Some(quantified(parser, expr, op))
+            }
+            Token::Word(_) if items::begin_with_query(parser) => Some(items::parse(parser, expr)),
             Token::Word(w) if is_null_word(w) => {
                 parser.next_token();
                 Some(Ok(Expr::IsNull(Box::new(expr.clone()))))
@@ -334,6 +340,22 @@ fn like_any(parser: &Parser) -> Option<(BinaryOperator, usize)> {
         _ => return None,
     };
     is_quantifier(parser, at + 1).then_some((op, at + 1))
+}
+
+/// `OPERATOR(schema.op) ANY (...)`: the operator, and how many tokens it is.
+fn named_operator_any(parser: &Parser) -> Option<(BinaryOperator, usize)> {
+    let token = |n: usize| &parser.peek_nth_token_ref(n).token;
+    if *token(1) != Token::LParen {
+        return None;
+    }
+    let mut parts = vec![token(2).to_string()];
+    let mut at = 3;
+    while *token(at) == Token::Period {
+        parts.push(token(at + 1).to_string());
+        at += 2;
+    }
+    let quantified = *token(at) == Token::RParen && is_quantifier(parser, at + 1);
+    quantified.then_some((BinaryOperator::PGCustomBinaryOperator(parts), at + 1))
 }
 
 /// `x <op> ANY (...)`, `x <op> ALL (...)`: sqlparser's own grammar knows them of comparisons only.

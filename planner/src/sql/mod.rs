@@ -22,6 +22,7 @@ mod grant;
 mod grouping;
 mod identity;
 mod index;
+mod items;
 mod lift;
 mod like;
 pub(crate) mod locks;

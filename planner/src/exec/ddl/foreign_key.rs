@@ -222,6 +222,26 @@ fn check_rights(ctx: &ExecContext, parent: &Relation, columns: &[AttrNumber]) ->
     Err(target.denied())
 }
 
+/// An error (42601) if an action would give a value to a generated column.
+fn check_generated(w: &Written, own: &[Column], referring: &[AttrNumber]) -> Result<()> {
+    use ReferentialAction as A;
+    let column = |n: &AttrNumber| usize::try_from(*n - 1).ok().and_then(|at| own.get(at));
+    if !referring.iter().filter_map(column).any(|c| c.generated.is_some()) {
+        return Ok(());
+    }
+    let sets = |action: &A| matches!(action, A::SetNull | A::SetDefault);
+    let what = if sets(&w.on_update) || matches!(w.on_update, A::Cascade) {
+        "ON UPDATE"
+    } else if sets(&w.on_delete) {
+        "ON DELETE"
+    } else {
+        return Ok(());
+    };
+    let text =
+        format!("invalid {what} action for foreign key constraint containing generated column");
+    Err(PgError::new(SqlState::SYNTAX_ERROR, text))
+}
+
 /// Adds a foreign key to a table that is there; rows are checked unless NOT VALID or told not to.
 pub(crate) fn add(
     ctx: &ExecContext,
@@ -243,6 +263,7 @@ pub(crate) fn add(
     let on_delete = on_delete(w, own_columns, &columns)?;
     let (referred, index) = target(ctx, &parent, &w.referred)?;
     check_rights(ctx, &parent, &referred)?;
+    check_generated(w, own_columns, &columns)?;
     if columns.len() != referred.len() {
         return Err(invalid(
             "number of referencing and referenced columns for foreign key disagree",

@@ -304,6 +304,10 @@ pub(crate) fn check_system_name(column: &str) -> Result<()> {
 
 pub(crate) fn check_name(draft: &Draft, column: &str) -> Result<()> {
     check_system_name(column)?;
+    check_own_name(draft, column)
+}
+
+fn check_own_name(draft: &Draft, column: &str) -> Result<()> {
     if draft.columns.iter().any(|c| c.name == column && (c.inherited == 0 || c.local)) {
         let text = format!("column \"{column}\" specified more than once");
         return Err(PgError::new(SqlState::DUPLICATE_COLUMN, text));
@@ -652,6 +656,16 @@ pub(crate) fn draft(schema: Oid, own: String, columns: Vec<Column>) -> Result<Dr
         draft.columns.push(c);
     }
     Ok(draft)
+}
+
+/// The columns of a composite type: checked as a table's, but that its rows have no system columns.
+pub(crate) fn attributes(schema: Oid, own: String, columns: Vec<Column>) -> Result<Vec<Column>> {
+    let mut draft = Draft::new(schema, own);
+    for c in columns {
+        check_own_name(&draft, &c.name)?;
+        draft.columns.push(c);
+    }
+    Ok(draft.columns)
 }
 
 fn make_serial(

@@ -15,6 +15,7 @@ use super::super::outcome::{Outcome, done};
 use super::super::triggers::{Event, bits, condition_text};
 use super::function;
 use crate::context::ExecContext;
+use crate::df::source::SystemColumn;
 use crate::partition::is_partitioned;
 use crate::sql::{CreateTrigger, TriggerEvent, TriggerTiming};
 
@@ -225,15 +226,23 @@ fn refused_row(parts: &[Ident], kind: i16, table: &Relation) -> ControlFlow<PgEr
         "new" if kind & Event::Delete.bit() != 0 => {
             refuse("DELETE trigger's WHEN condition cannot reference NEW values")
         }
-        "new" if kind & bits::BEFORE != 0 => match generated_of(table, parts) {
-            Some(detail) => {
-                let text = "BEFORE trigger's WHEN condition cannot reference NEW generated columns";
-                ControlFlow::Break(invalid(text).detail(detail).or_at(at))
-            }
+        "new" if kind & bits::BEFORE != 0 => match not_yet(table, parts) {
+            Some(e) => ControlFlow::Break(e.or_at(at)),
             None => ControlFlow::Continue(()),
         },
         _ => ControlFlow::Continue(()),
     }
+}
+
+/// The error of what a new row has not before it is written.
+fn not_yet(table: &Relation, parts: &[Ident]) -> Option<PgError> {
+    let own = parts.get(1).map(name::ident);
+    if own.is_some_and(|own| SystemColumn::ALL.iter().any(|c| c.name() == own)) {
+        let text = "BEFORE trigger's WHEN condition cannot reference NEW system columns";
+        return Some(unsupported(text));
+    }
+    let text = "BEFORE trigger's WHEN condition cannot reference NEW generated columns";
+    generated_of(table, parts).map(|detail| invalid(text).detail(detail))
 }
 
 /// What of a new row has no value yet before it is written.

@@ -77,8 +77,7 @@ pub(crate) fn create(
                 made.ndims = written.ndims;
                 columns.push(made);
             }
-            // The names are checked as a table's.
-            let columns = table::draft(schema, own.clone(), columns)?.columns;
+            let columns = table::attributes(schema, own.clone(), columns)?;
             let relation = Relation {
                 oid: ctx.txn.new_oid(),
                 name: own.clone(),

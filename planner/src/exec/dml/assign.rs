@@ -228,7 +228,7 @@ pub(super) fn bind_assignments(
         let value = match value {
             None => default_value(ctx, relation, at, ty)?,
             Some(e) => {
-                let value = (binder.expr_over(e, scope)?, name::position(&**e));
+                let value = (binder.expr_in(e, scope, "UPDATE")?, name::position(&**e));
                 let before = out.iter().position(|a| a.at == at).map(|i| out.remove(i).value);
                 let old = before.or_else(|| column_of_item(scope, at));
                 placed(binder, place, ty, old, value, scope)?

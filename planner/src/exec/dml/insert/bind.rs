@@ -133,7 +133,7 @@ impl Listed {
                 cells.push((to.at, None));
                 continue;
             }
-            let value = (binder.expr_over(expr, scope)?, name::position(expr));
+            let value = (binder.expr_in(expr, scope, "VALUES")?, name::position(expr));
             let before = cells.iter().position(|(at, _)| *at == to.at);
             let old = before.and_then(|i| cells.remove(i).1);
             let value = placed(binder, to, ty, old, value, scope)?;
