@@ -446,6 +446,12 @@ pub fn convert(
     crate::row::evaluate(ctx, &converted.expr, to).map(Some)
 }
 
+/// NULL as a value of a type: a domain may refuse it.
+pub fn null_of(ctx: &ExecContext, ty: PgType) -> Result<Datum> {
+    let Some(base) = made_of(ctx, ty) else { return Ok(Datum::Null) };
+    Ok(convert(ctx, &Datum::Null, base, ty)?.unwrap_or_default())
+}
+
 /// What values of a domain, or of arrays of one, are read as before they are cast to it; `None` for other types.
 pub fn made_of(ctx: &ExecContext, ty: PgType) -> Option<PgType> {
     let types = crate::resolve::types::Types::of(ctx);

@@ -73,7 +73,8 @@ pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         .collect::<Result<Vec<_>>>()?;
     let function = Function {
         columns: result_columns(ctx, declared),
-        names: out_names(declared),
+        // A composite type knows its own.
+        names: out_names(declared).filter(|_| declared.returns == oid::RECORD),
         returns: full_type(ctx, declared.returns),
         volatile: declared.volatility == Volatility::Volatile,
         name: declared.name.clone(),
@@ -117,8 +118,13 @@ fn result_columns(ctx: &ExecContext, declared: &Declared) -> Vec<PgType> {
     if outs.len() > 1 || single && !outs.is_empty() {
         return outs;
     }
+    fields_of_type(ctx, declared.returns)
+}
+
+/// The types of a composite type's fields; none of another type.
+fn fields_of_type(ctx: &ExecContext, ty: Oid) -> Vec<PgType> {
     use vicinity_storage::catalog::model::RelationKind;
-    let relation = ctx.catalog.relation_of_type(declared.returns);
+    let relation = ctx.catalog.relation_of_type(ty);
     let columns = match relation.map(|r| &r.kind) {
         Some(RelationKind::Table(t)) => &t.columns,
         Some(RelationKind::View(v)) => &v.columns,
@@ -249,7 +255,7 @@ pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Da
     // One query that reads no table: nothing of the surroundings changes.
     if let [only] = function.statements.as_slice()
         && only.is_single()
-        && given(function).next().is_some_and(|ty| ty.oid == function.returns.oid)
+        && is_result(function)
     {
         return inner::scalar(&ctx.deeper()?, only, args);
     }
@@ -260,6 +266,16 @@ pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Da
     })
     .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
     Ok(result)
+}
+
+/// Calls a procedure: its output arguments are a row, which there must be.
+pub fn call_procedure(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
+    match call(ctx, function, args)? {
+        Datum::Null if function.returns.oid != oid::VOID => {
+            Err(PgError::internal("procedure returned null record"))
+        }
+        value => Ok(value),
+    }
 }
 
 /// Calls a set-returning function for all its rows: of its result's fields, or of the one column that is wanted of
@@ -294,6 +310,13 @@ fn given(function: &Function) -> impl Iterator<Item = PgType> {
     function.statements.last().map_or(&[][..], |s| s.columns()).iter().map(|c| c.ty)
 }
 
+/// Whether the last statement gives one value, which is the result as it is.
+fn is_result(function: &Function) -> bool {
+    let mut types = given(function);
+    let (Some(one), None) = (types.next(), types.next()) else { return false };
+    one.oid == function.returns.oid && (one.oid != oid::RECORD || function.columns.is_empty())
+}
+
 /// Whether the columns are the fields of the composite type that it returns.
 fn is_composite(function: &Function) -> bool {
     let returns = function.returns;
@@ -307,18 +330,35 @@ fn is_composite(function: &Function) -> bool {
 fn is_whole(function: &Function) -> bool {
     let mut types = given(function);
     let (Some(one), None) = (types.next(), types.next()) else { return false };
-    let own = is_composite(function) && one.oid == function.returns.oid;
+    let own = is_composite(function) && [oid::RECORD, function.returns.oid].contains(&one.oid);
     one.kind == Kind::Record && (function.columns.len() > 1 || own)
 }
 
-/// A row as one value. NULL stays NULL: it is not a row of NULLs.
+/// Whether a row is of the composite type that the function returns.
+fn is_own(function: &Function, row: &Record) -> bool {
+    is_composite(function) && row.type_oid == function.returns.oid
+}
+
+/// A row as one value of a row type. NULL stays NULL: it is not a row of NULLs.
 fn composite_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Datum> {
-    if is_whole(function) && row.iter().all(Datum::is_null) {
-        return Ok(Datum::Null);
-    }
-    let fields = row_of(ctx, function, row)?;
-    let types = function.columns.iter().map(|c| c.oid);
-    let row = Record::new(function.returns.oid, types.zip(fields).collect())?;
+    let fields: Vec<(Oid, Datum)> = match (function.columns.as_slice(), row.as_slice()) {
+        // A record that has no columns is whatever comes.
+        ([], [whole @ Datum::Record(_)]) => return Ok(whole.clone()),
+        ([], _) => given(function).map(|ty| ty.oid).zip(row).collect(),
+        // The one column of a table is such a value itself.
+        ([one], _) if one.oid == function.returns.oid => {
+            return Ok(row_of(ctx, function, row)?.pop().unwrap_or_default());
+        }
+        (_, [Datum::Null]) if is_whole(function) => return Ok(Datum::Null),
+        (_, [whole @ Datum::Record(r)]) if is_whole(function) && is_own(function, r) => {
+            return Ok(whole.clone());
+        }
+        (columns, _) => {
+            let types = columns.iter().map(|c| c.oid);
+            types.zip(row_of(ctx, function, row)?).collect()
+        }
+    };
+    let row = Record::new(function.returns.oid, fields)?.named(function.names.clone());
     Ok(Datum::Record(Arc::new(row)))
 }
 
@@ -329,41 +369,63 @@ fn listed_of(
     columns: &[PgType],
     row: Vec<Datum>,
 ) -> Result<Vec<Datum>> {
-    let (values, types): (Vec<Datum>, Vec<PgType>) = match row.as_slice() {
-        [Datum::Record(record)] => {
-            record.fields.iter().map(|(ty, value)| (value.clone(), full_type(ctx, *ty))).unzip()
-        }
+    match row.as_slice() {
+        [Datum::Record(record)] => fields_of(ctx, function, record, columns),
         [Datum::Null] if given(function).any(|ty| ty.kind == Kind::Record) => {
-            return Ok(vec![Datum::Null; columns.len()]);
+            Ok(vec![Datum::Null; columns.len()])
         }
-        _ => (row, given(function).collect()),
-    };
-    let found: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
+        _ => fitted(ctx, function, row.into_iter().zip(given(function)).collect(), columns),
+    }
+}
+
+/// A record's fields as columns.
+fn fields_of(
+    ctx: &ExecContext,
+    function: &Function,
+    record: &Record,
+    columns: &[PgType],
+) -> Result<Vec<Datum>> {
+    let fields = record.fields.iter().map(|(ty, value)| (value.clone(), full_type(ctx, *ty)));
+    fitted(ctx, function, fields.collect(), columns)
+}
+
+/// Values as columns, which they must fit.
+fn fitted(
+    ctx: &ExecContext,
+    function: &Function,
+    values: Vec<(Datum, PgType)>,
+    columns: &[PgType],
+) -> Result<Vec<Datum>> {
+    let found: Vec<Oid> = values.iter().map(|(_, ty)| ty.oid).collect();
     if let Some(detail) = columns_mismatch(&Types::of(ctx), columns, &found) {
-        let text = "return type mismatch in function declared to return record";
+        let name = ctx.type_name(function.returns.oid, None);
+        let text = format!("return type mismatch in function declared to return {name}");
         return Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text).detail(detail));
     }
-    let each = values.into_iter().zip(types).zip(columns);
-    each.map(|((value, from), to)| assign(ctx, value, from, *to)).collect()
+    let each = values.into_iter().zip(columns);
+    each.map(|((value, from), to)| assign(ctx, function, value, from, *to)).collect()
 }
 
 fn row_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<Vec<Datum>> {
     if function.columns.is_empty() {
         return Ok(vec![value_of(ctx, function, row)?]);
     }
-    let row = match row.as_slice() {
+    match row.as_slice() {
+        [Datum::Record(r)] if is_whole(function) && is_own(function, r) => {
+            return Ok(r.fields.iter().map(|(_, value)| value.clone()).collect());
+        }
         [Datum::Record(r)] if is_whole(function) => {
-            return Ok(r.fields.iter().map(|(_, d)| d.clone()).collect());
+            return fields_of(ctx, function, r, &function.columns);
         }
         [Datum::Null] if is_whole(function) => {
             return Ok(vec![Datum::Null; function.columns.len()]);
         }
-        _ => row,
-    };
+        _ => {}
+    }
     row.into_iter()
         .zip(given(function))
         .zip(&function.columns)
-        .map(|((value, from), to)| assign(ctx, value, from, *to))
+        .map(|((value, from), to)| assign(ctx, function, value, from, *to))
         .collect()
 }
 
@@ -371,30 +433,38 @@ fn value_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Result<D
     if function.returns.oid == oid::VOID {
         return Ok(Datum::Null);
     }
-    if function.returns.kind == Kind::Record {
-        if let [whole @ Datum::Record(_)] = row.as_slice() {
-            return Ok(whole.clone());
-        }
-        if matches!(row.as_slice(), [Datum::Null]) && is_whole(function) {
-            return Ok(Datum::Null);
-        }
-        let fields = if function.columns.is_empty() {
-            given(function).map(|t| t.oid).zip(row).collect()
-        } else {
-            let row = row_of(ctx, function, row)?;
-            function.columns.iter().map(|t| t.oid).zip(row).collect()
-        };
-        let row = Record::new(function.returns.oid, fields)?.named(function.names.clone());
-        return Ok(Datum::Record(Arc::new(row)));
+    if is_row(function) {
+        return composite_of(ctx, function, row);
     }
     let value = row.into_iter().next().unwrap_or_default();
     let from = given(function).next().unwrap_or(function.returns);
-    assign(ctx, value, from, function.returns)
+    assign(ctx, function, value, from, function.returns)
 }
 
-fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) -> Result<Datum> {
-    if value.is_null() || from.oid == to.oid {
+fn assign(
+    ctx: &ExecContext,
+    function: &Function,
+    value: Datum,
+    from: PgType,
+    to: PgType,
+) -> Result<Datum> {
+    if from.oid == to.oid {
         return Ok(value);
+    }
+    if value.is_null() {
+        return inner::null_of(ctx, to);
+    }
+    // A row without a name becomes one of a type field by field.
+    if let Datum::Record(record) = &value
+        && from.oid == oid::RECORD
+        && to.kind == Kind::Record
+    {
+        let base = full_type(ctx, Types::of(ctx).base(to.oid));
+        let columns = fields_of_type(ctx, base.oid);
+        let types = columns.iter().map(|c| c.oid);
+        let fields = types.zip(fields_of(ctx, function, record, &columns)?).collect();
+        let row = Datum::Record(Arc::new(Record::new(base.oid, fields)?));
+        return assign(ctx, function, row, base, to);
     }
     inner::convert(ctx, &value, from, to)?.ok_or_else(|| {
         PgError::new(SqlState::DATATYPE_MISMATCH, "return type mismatch in SQL function")

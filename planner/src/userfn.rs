@@ -140,8 +140,7 @@ pub fn run_function(
     }
 }
 
-/// Runs a procedure, which may end `transactions`: its output arguments' values as a row, the value
-/// itself of a single one.
+/// Runs a procedure, which may end `transactions`: its output arguments' values as a row, if there are any.
 pub(crate) fn run_procedure(
     ctx: &ExecContext,
     function: &Arc<Function>,
@@ -151,7 +150,7 @@ pub(crate) fn run_procedure(
 ) -> Result<Datum> {
     let _acting = acting(ctx, function);
     match &*ctx.engine.functions.get(ctx, function, types)? {
-        Compiled::Sql(f) => sqlfn::call(ctx, f, args),
+        Compiled::Sql(f) => sqlfn::call_procedure(ctx, f, args),
         Compiled::PlPgSql(f) => plpgsql::call_procedure(ctx, f, args, transactions),
     }
 }

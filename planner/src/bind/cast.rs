@@ -9,7 +9,7 @@ use vicinity_types::{Kind, Oid, PgError, Result, SqlState, oid};
 use super::{Binder, special};
 use crate::call::{Builtin, Callable, PgType, Typed, call_expr, callable_of, literal, placeholder};
 use crate::resolve::Context;
-use crate::resolve::cast::{CastPath, pathway};
+use crate::resolve::cast::{CastPath, can_coerce, pathway};
 
 impl Binder<'_> {
     /// Makes a value of the target type, modifier included, or says that it cannot.
@@ -270,6 +270,24 @@ impl Binder<'_> {
             return self.coerce(value, PgType::new(oid::BOOL), Context::Implicit, place);
         }
         Err(self.wrong_argument(clause, "boolean", source).or_at(place))
+    }
+
+    /// What a clause asks to be of a type, assigned to it (`coerce_to_specific_type`).
+    pub(crate) fn coerce_clause(
+        &mut self,
+        value: Typed,
+        target: PgType,
+        clause: &str,
+        place: Option<usize>,
+    ) -> Result<Typed> {
+        let source = value.ty.oid;
+        let known = source == oid::UNKNOWN
+            || can_coerce(&self.types, &[source], &[target.oid], Context::Assignment);
+        if !known {
+            let wanted = self.types.name(target.oid);
+            return Err(self.wrong_argument(clause, &wanted, source).or_at(place));
+        }
+        self.coerce(value, target, Context::Assignment, place)
     }
 
     /// The error (42804) of a clause's argument that is not of the type `wanted`.

@@ -9,7 +9,7 @@ use super::operator::{RowPairs, is_of_one_type, written_row, written_rows};
 use super::special::Subscripts;
 use super::{Binder, fold, special};
 use crate::call::{PgType, Typed};
-use crate::resolve::common::{common_type, require_common, require_common_at};
+use crate::resolve::common::{listed_type, require_common, require_common_at};
 use crate::resolve::types::part_type;
 use crate::resolve::{Context, operator};
 use crate::sql::star::ALL_FIELDS;
@@ -216,8 +216,10 @@ impl Binder<'_> {
                 places.push(at);
             }
         }
-        let mut tests = match self.listed_type(&value, &fixed) {
+        let types: Vec<u32> = fixed.iter().map(|item| item.ty.oid).collect();
+        let mut tests = match listed_type(&self.types, value.ty.oid, &types) {
             Some(ty) => {
+                let ty = self.ty(ty);
                 let items = self.coerce_all(fixed, ty, &places)?;
                 self.in_alike(&value, items, ty, negated, place)?
             }
@@ -248,16 +250,6 @@ impl Binder<'_> {
             e.or_at(if unreadable { at } else { place })
         })?;
         Ok(test.expr)
-    }
-
-    /// The type that the items of a list become, if they can be an array.
-    fn listed_type(&self, value: &Typed, items: &[Typed]) -> Option<PgType> {
-        if items.len() < 2 {
-            return None;
-        }
-        let inputs: Vec<u32> = std::iter::once(value).chain(items).map(|v| v.ty.oid).collect();
-        let common = common_type(&self.types, &inputs).filter(|ty| *ty != oid::RECORD)?;
-        self.types.array(common).map(|_| self.ty(common))
     }
 
     /// The tests of a value for items of one type. A value of another type stays what it is where the two have an

@@ -306,14 +306,18 @@ impl Binder<'_> {
         Ok(Resolved { target: candidate.target, args: converted, ret, variadic: args.variadic })
     }
 
-    /// The default of an argument that was not given.
+    /// The default of an argument that was not given: of the argument's type, where that is one.
     fn default_argument(&mut self, candidate: &Candidate, at: usize) -> Result<Typed> {
-        let text = match &candidate.target {
+        let (text, ty) = match &candidate.target {
             Target::Builtin(proc) => {
                 let first = proc.args.len().saturating_sub(proc.defaults.len());
-                at.checked_sub(first).and_then(|i| proc.defaults.get(i)).map(|s| (*s).to_owned())
+                let text = at.checked_sub(first).and_then(|i| proc.defaults.get(i));
+                (text.map(|s| (*s).to_owned()), None)
             }
-            Target::User(function) => inputs(function).nth(at).and_then(|a| a.default.clone()),
+            Target::User(function) => {
+                let arg = inputs(function).nth(at);
+                (arg.and_then(|a| a.default.clone()), arg.map(|a| a.type_oid))
+            }
         };
         let text = text.ok_or_else(|| PgError::internal("argument without default"))?;
         let parsed = crate::sql::parse_expression(&text)?;
@@ -321,7 +325,13 @@ impl Binder<'_> {
         let uses = self.uses.clone();
         let value = self.expr_over(&parsed, &super::Scope::empty());
         self.uses = uses;
-        value
+        match ty.filter(|ty| !vicinity_functions::is_polymorphic(*ty)) {
+            Some(ty) => {
+                let ty = self.ty(ty);
+                self.coerce_clause(value?, ty, "DEFAULT", None)
+            }
+            None => value,
+        }
     }
 
     /// `int4(x)`, `text(x)`: a cast if a type has the name and no function fits exactly.

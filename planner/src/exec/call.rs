@@ -91,7 +91,6 @@ impl CallPlan {
             Datum::Record(r) if r.fields.len() == self.columns.len() => {
                 Ok(r.fields.iter().map(|(_, value)| value.clone()).collect())
             }
-            value if self.columns.len() == 1 => Ok(vec![value]),
             _ => Err(PgError::internal("a procedure gave other values than it declares")),
         }
     }

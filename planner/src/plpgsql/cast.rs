@@ -14,11 +14,7 @@ pub(super) fn assign(ctx: &ExecContext, value: Datum, from: PgType, to: PgType) 
         return Ok(value);
     }
     if value.is_null() {
-        // A domain may refuse it.
-        let given = inner::made_of(ctx, to)
-            .map(|base| inner::convert(ctx, &value, base, to))
-            .transpose()?;
-        return Ok(given.flatten().unwrap_or_default());
+        return inner::null_of(ctx, to);
     }
     if from.kind == Kind::Record && to.kind == Kind::Record {
         return Ok(value);

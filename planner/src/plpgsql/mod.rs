@@ -224,10 +224,15 @@ pub(crate) fn run_do(
 
 /// Calls a function for one value.
 pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
-    call_procedure(ctx, function, args, None)
+    let done = run(ctx, function, args, None)?;
+    match function.outs.len() {
+        0 => Ok(done.result),
+        1 => Ok(done.out_values()?.pop().unwrap_or_default()),
+        _ => out_row(function, done.out_values()?),
+    }
 }
 
-/// The same for what may end `transactions`.
+/// Calls a procedure, which may end `transactions`: its output arguments' values are a row, if there are any.
 pub(crate) fn call_procedure(
     ctx: &ExecContext,
     function: &Function,
@@ -235,16 +240,10 @@ pub(crate) fn call_procedure(
     transactions: Option<&Transactions>,
 ) -> Result<Datum> {
     let done = run(ctx, function, args, transactions)?;
-    if !function.outs.is_empty() {
-        return out_value(function, done.out_values()?);
-    }
-    Ok(done.result)
+    if function.outs.is_empty() { Ok(done.result) } else { out_row(function, done.out_values()?) }
 }
 
-fn out_value(function: &Function, mut values: Vec<Datum>) -> Result<Datum> {
-    if values.len() == 1 {
-        return Ok(values.pop().unwrap_or_default());
-    }
+fn out_row(function: &Function, values: Vec<Datum>) -> Result<Datum> {
     let fields = function.out_types.iter().map(|t| t.oid).zip(values).collect();
     let names = Some(function.out_names.clone());
     Ok(Datum::Record(Arc::new(Record::new(oid::RECORD, fields)?.named(names))))

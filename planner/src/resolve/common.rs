@@ -10,6 +10,17 @@ pub fn common_type(types: &Types, inputs: &[Oid]) -> Option<Oid> {
     try_common(types, inputs).ok()
 }
 
+/// The type that the items of IN become, in which the value has a say, if they can be an array
+/// (`transformAExprIn`).
+pub fn listed_type(types: &Types, value: Oid, items: &[Oid]) -> Option<Oid> {
+    if items.len() < 2 {
+        return None;
+    }
+    let inputs: Vec<Oid> = std::iter::once(value).chain(items.iter().copied()).collect();
+    let common = common_type(types, &inputs).filter(|ty| *ty != oid::RECORD)?;
+    types.array(common).map(|_| common)
+}
+
 /// Two types that do not go together, and which of the inputs has the second.
 struct Mismatch {
     have: Oid,

@@ -34,6 +34,24 @@ pub fn consistent(types: &Types, inputs: &[Oid], declared: &[Oid]) -> bool {
     element(types, inputs, declared).is_ok() && compatible(types, inputs, declared).is_ok()
 }
 
+/// What a polymorphic result lacks where no input says what it stands for
+/// (`check_valid_polymorphic_signature`).
+pub fn undetermined(types: &Types, ret: Oid, inputs: &[Oid]) -> Option<String> {
+    let (told, any) = if is_exact(ret) {
+        let any = "anyelement, anyarray, anynonarray, anyenum, anyrange, or anymultirange";
+        (inputs.iter().any(|ty| is_exact(*ty)), any)
+    } else {
+        let any = "anycompatible, anycompatiblearray, anycompatiblenonarray, anycompatiblerange, \
+                   or anycompatiblemultirange";
+        (!is_compatible(ret) || inputs.iter().any(|ty| is_compatible(*ty)), any)
+    };
+    if told {
+        return None;
+    }
+    let name = types.name(ret);
+    Some(format!("A result of type {name} requires at least one input of type {any}."))
+}
+
 fn mismatch(text: String) -> PgError {
     PgError::new(SqlState::DATATYPE_MISMATCH, text)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{FunctionDesc, ObjectName};
+use sqlparser::ast::{Expr, FunctionDesc, ObjectName};
 use vicinity_storage::catalog::model::{ArgMode, Argument, Function, Language, Object, Volatility};
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
@@ -12,8 +12,10 @@ use super::super::{dml, name, types};
 use super::default_acl;
 use crate::authority::Target;
 use crate::bind::Scope;
+use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::names;
+use crate::resolve::{Types, polymorphic};
 use crate::sql::{self, CreateFunction, Returns};
 
 fn invalid(text: impl Into<String>) -> PgError {
@@ -61,6 +63,7 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
         config: c.config.clone(),
     };
     check_settings(&function)?;
+    check_polymorphic(ctx, &function)?;
     if matches!(function.language, Language::Sql) {
         crate::sqlfn::check_signature(ctx, &function)?;
     }
@@ -82,6 +85,22 @@ pub(crate) fn create(ctx: &ExecContext, c: &CreateFunction) -> Result<Outcome> {
             .map_err(|e| in_query(e, &function.body, c.body_at))?;
     }
     Ok(tag)
+}
+
+/// What is polymorphic in a result must be so in an argument too, which says what it stands for.
+fn check_polymorphic(ctx: &ExecContext, function: &Function) -> Result<()> {
+    let (types, inputs) = (Types::of(ctx), function.input_types());
+    let mut results = std::iter::once(function.returns)
+        .chain(function.args.iter().filter(|a| is_output(a)).map(|a| a.type_oid));
+    let lacks = |ty: Oid| polymorphic::undetermined(&types, ty, &inputs);
+    match results.find_map(lacks) {
+        Some(lack) => Err(invalid("cannot determine result data type").detail(lack)),
+        None => Ok(()),
+    }
+}
+
+fn is_output(arg: &Argument) -> bool {
+    matches!(arg.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table)
 }
 
 fn check_settings(function: &Function) -> Result<()> {
@@ -192,6 +211,17 @@ fn unquoted(error: PgError) -> PgError {
     error
 }
 
+/// Binds a default for its errors: it must be assignable to its argument.
+fn check_default(ctx: &ExecContext, default: &Expr, ty: PgType) -> Result<()> {
+    let now = ctx.next_statement();
+    let mut binder = dml::binder(&now);
+    let value = binder.expr_at(default, &Scope::empty(), Place::Default)?;
+    if !vicinity_functions::is_polymorphic(ty.oid) {
+        binder.coerce_clause(value, ty.typmod(-1), "DEFAULT", name::position(default))?;
+    }
+    Ok(())
+}
+
 fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
     let mut out: Vec<Argument> = Vec::new();
     let mut defaults = false;
@@ -223,15 +253,21 @@ fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
         if a.default.is_some() && !input {
             return Err(invalid("only input parameters can have default values"));
         }
-        if input && defaults && a.default.is_none() {
-            return Err(invalid(
-                "input parameters after one with a default value must also have defaults",
-            ));
+        if defaults && a.default.is_none() {
+            if input {
+                let text =
+                    "input parameters after one with a default value must also have defaults";
+                return Err(invalid(text));
+            }
+            // A CALL lists them.
+            if c.procedure {
+                let text = "procedure OUT parameters cannot appear after one with a default value";
+                return Err(invalid(text));
+            }
         }
         defaults |= a.default.is_some();
         if let Some(default) = &a.default {
-            let now = ctx.next_statement();
-            dml::binder(&now).expr_at(default, &Scope::empty(), Place::Default)?;
+            check_default(ctx, default, ty)?;
         }
         out.push(Argument {
             name: a.name.as_ref().map(name::ident),
@@ -264,11 +300,7 @@ fn arguments(ctx: &ExecContext, c: &CreateFunction) -> Result<Vec<Argument>> {
 }
 
 fn result_type(ctx: &ExecContext, c: &CreateFunction, args: &[Argument]) -> Result<(Oid, bool)> {
-    let outs: Vec<Oid> = args
-        .iter()
-        .filter(|a| matches!(a.mode, ArgMode::Out | ArgMode::InOut | ArgMode::Table))
-        .map(|a| a.type_oid)
-        .collect();
+    let outs: Vec<Oid> = args.iter().filter(|a| is_output(a)).map(|a| a.type_oid).collect();
     let implied = match outs.as_slice() {
         [] => None,
         [one] => Some(*one),
@@ -340,7 +372,16 @@ fn replaceable(
         shown.to_string().replacen("function", "FUNCTION", 1).replacen("procedure", "PROCEDURE", 1)
     );
     if before.returns != after.returns || before.returns_set != after.returns_set {
-        return Err(invalid("cannot change return type of existing function").hint(drop));
+        let text = match before.procedure {
+            true => "cannot change whether a procedure has output parameters",
+            false => "cannot change return type of existing function",
+        };
+        return Err(invalid(text).hint(drop));
+    }
+    if after.returns == oid::RECORD && out_columns(before) != out_columns(after) {
+        return Err(invalid("cannot change return type of existing function")
+            .detail("Row type defined by OUT parameters is different.")
+            .hint(drop));
     }
     let inputs = |f: &Function| {
         let named = f.args.iter().filter(|a| !matches!(a.mode, ArgMode::Out | ArgMode::Table));
@@ -355,7 +396,22 @@ fn replaceable(
             );
         }
     }
+    let defaults = |f: &Function| f.args.iter().filter(|a| a.default.is_some()).count();
+    if defaults(after) < defaults(before) {
+        let text = "cannot remove parameter defaults from existing function";
+        return Err(invalid(text).hint(drop));
+    }
     Ok(())
+}
+
+/// The columns of the row that output parameters make; one alone makes none, but of a procedure.
+fn out_columns(f: &Function) -> Vec<(String, Oid)> {
+    let named = |(at, a): (usize, &Argument)| {
+        let own = a.name.clone().filter(|own| !own.is_empty());
+        (own.unwrap_or_else(|| format!("column{}", at + 1)), a.type_oid)
+    };
+    let columns: Vec<_> = f.args.iter().filter(|a| is_output(a)).enumerate().map(named).collect();
+    if columns.len() > 1 || f.procedure { columns } else { Vec::new() }
 }
 
 /// A user's function by name and, if given, input types.

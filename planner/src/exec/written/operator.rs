@@ -5,9 +5,10 @@ use vicinity_storage::catalog::model::Column;
 use vicinity_types::{Oid, oid};
 
 use super::parentheses::{Inside, precedence};
-use super::{Writer, is_polymorphic, is_string, spaced, within};
+use super::{Writer, is_polymorphic, is_string, is_untyped, spaced, within};
 use crate::bind::written_row;
 use crate::call::{PgType, callable_of};
+use crate::resolve::common::listed_type;
 use crate::resolve::{Types, operator};
 
 impl Writer<'_> {
@@ -167,7 +168,8 @@ impl Writer<'_> {
         })
     }
 
-    /// `IN (...)`: a comparison with an array of the values that are no columns, and one with each that is.
+    /// `IN (...)`: a comparison with an array of the values that have no columns in them, and one with each
+    /// that has; one with each where the values cannot be an array.
     pub(super) fn list(
         &self,
         whole: &Expr,
@@ -177,46 +179,78 @@ impl Writer<'_> {
     ) -> Option<String> {
         self.bind(whole)?;
         let op = if negated { Op::NotEq } else { Op::Eq };
+        let (mut values, mut types, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for item in list {
+            if self.bind(item)?.expr.any_column_refs() {
+                others.push(item);
+            } else {
+                types.push(self.type_of(item)?);
+                values.push(item);
+            }
+        }
+        let row = written_row(e).is_some();
+        let listed = match row {
+            true => None,
+            false => listed_type(&Types::of(self.ctx), self.type_of(e)?, &types),
+        };
+        let array = match listed {
+            Some(ty) => Some(self.array_list(e, &values, ty, &op)?),
+            None => {
+                others = list.iter().collect();
+                None
+            }
+        };
+        self.one_of(e, array, &others, &op)
+    }
+
+    /// The type that an item of a list has by itself.
+    fn type_of(&self, e: &Expr) -> Option<Oid> {
+        if is_untyped(e) { Some(oid::UNKNOWN) } else { self.bind(e).map(|t| t.ty.oid) }
+    }
+
+    /// The comparisons that IN is made of, joined one after the other: with the array, and with each of `items`.
+    fn one_of(&self, e: &Expr, array: Option<String>, items: &[&Expr], op: &Op) -> Option<String> {
         let compared = |item: &Expr| {
             let (left, right) = (Box::new(e.clone()), Box::new(item.clone()));
             Expr::BinaryOp { left, op: op.clone(), right }
         };
-        let columns = |item: &&Expr| {
-            matches!(within(item), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-        };
-        let (alone, values): (Vec<&Expr>, Vec<&Expr>) = list.iter().partition(columns);
-        match (values.as_slice(), alone.as_slice()) {
-            (values, []) if values.len() > 1 => self.array_list(e, values, negated),
-            ([one], []) => self.expr(&compared(one)),
-            _ => {
-                let inside = if negated { Inside::And } else { Inside::Or };
-                let (mut parts, word) = (Vec::new(), if negated { " AND " } else { " OR " });
-                if values.len() > 1 {
-                    parts.push(self.nested(self.array_list(e, &values, negated)?));
+        match (array, items) {
+            (Some(array), []) => Some(array),
+            (None, [one]) => self.expr(&compared(one)),
+            (array, items) => {
+                let (inside, word) = match op {
+                    Op::NotEq => (Inside::And, "AND"),
+                    _ => (Inside::Or, "OR"),
+                };
+                let mut all = array.map(|array| self.nested(array));
+                for item in items {
+                    let part = self.inside(&compared(item), inside)?;
+                    all = Some(match all {
+                        Some(before) => self.group(format!("{before} {word} {part}")),
+                        None => part,
+                    });
                 }
-                let single = if values.len() == 1 { values } else { Vec::new() };
-                for item in single.into_iter().chain(alone) {
-                    parts.push(self.inside(&compared(item), inside)?);
-                }
-                Some(self.group(parts.join(word)))
+                all
             }
         }
     }
 
-    fn array_list(&self, e: &Expr, values: &[&Expr], negated: bool) -> Option<String> {
-        let ty = self.bind(e)?.ty;
+    /// A comparison with an array of values that become one type, of the types that the operator has.
+    fn array_list(&self, e: &Expr, values: &[&Expr], ty: Oid, op: &Op) -> Option<String> {
+        let (op, any) = if matches!(op, Op::NotEq) { ("<>", "ALL") } else { ("=", "ANY") };
+        let types = Types::of(self.ctx);
+        let compared = operator::binary(&types, None, op, self.type_of(e)?, ty).ok()?;
+        let elem = types.plain(ty);
         let items: Option<Vec<String>> =
-            values.iter().map(|i| self.given(i, ty, Inside::Free)).collect();
-        let array = format!("ARRAY[{}]", items?.join(", "));
-        let (op, any) = if negated { ("<>", "ALL") } else { ("=", "ANY") };
-        // Of varchar there is no comparison.
-        let (own, array) = match ty.oid {
-            oid::VARCHAR => {
-                let own = self.given(e, PgType::new(oid::TEXT), Inside::Other)?;
-                (own, format!("{}::text[]", self.group(array)))
-            }
-            _ => (self.inside(e, Inside::Other)?, array),
-        };
+            values.iter().map(|i| self.given(i, elem, Inside::Free)).collect();
+        let mut array = format!("ARRAY[{}]", items?.join(", "));
+        // An operator of any type is one of theirs.
+        let own = if is_polymorphic(compared.left) { elem } else { types.plain(compared.left) };
+        if compared.right != ty && !is_polymorphic(compared.right) {
+            let cast = self.type_name(types.plain(types.array(compared.right)?));
+            array = format!("{}::{cast}", self.group(array));
+        }
+        let own = self.given(e, own, Inside::Other)?;
         Some(self.group(format!("{own} {op} {any} ({array})")))
     }
 
