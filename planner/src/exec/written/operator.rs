@@ -184,14 +184,14 @@ impl Writer<'_> {
             if self.bind(item)?.expr.any_column_refs() {
                 others.push(item);
             } else {
-                types.push(self.type_of(item)?);
+                types.push(self.own_type(item)?);
                 values.push(item);
             }
         }
         let row = written_row(e).is_some();
         let listed = match row {
             true => None,
-            false => listed_type(&Types::of(self.ctx), self.type_of(e)?, &types),
+            false => listed_type(&Types::of(self.ctx), self.own_type(e)?, &types),
         };
         let array = match listed {
             Some(ty) => Some(self.array_list(e, &values, ty, &op)?),
@@ -204,7 +204,7 @@ impl Writer<'_> {
     }
 
     /// The type that an item of a list has by itself.
-    fn type_of(&self, e: &Expr) -> Option<Oid> {
+    fn own_type(&self, e: &Expr) -> Option<Oid> {
         if is_untyped(e) { Some(oid::UNKNOWN) } else { self.bind(e).map(|t| t.ty.oid) }
     }
 
@@ -239,7 +239,7 @@ impl Writer<'_> {
     fn array_list(&self, e: &Expr, values: &[&Expr], ty: Oid, op: &Op) -> Option<String> {
         let (op, any) = if matches!(op, Op::NotEq) { ("<>", "ALL") } else { ("=", "ANY") };
         let types = Types::of(self.ctx);
-        let compared = operator::binary(&types, None, op, self.type_of(e)?, ty).ok()?;
+        let compared = operator::binary(&types, None, op, self.own_type(e)?, ty).ok()?;
         let elem = types.plain(ty);
         let items: Option<Vec<String>> =
             values.iter().map(|i| self.given(i, elem, Inside::Free)).collect();
