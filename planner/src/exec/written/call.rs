@@ -17,7 +17,7 @@ use crate::sql::window::excluded;
 
 /// Words of the grammar that are values.
 pub(super) fn is_value_word(word: &str) -> bool {
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 11] = [
         "CURRENT_DATE",
         "CURRENT_TIME",
         "CURRENT_TIMESTAMP",
@@ -26,6 +26,7 @@ pub(super) fn is_value_word(word: &str) -> bool {
         "CURRENT_USER",
         "CURRENT_ROLE",
         "SESSION_USER",
+        "USER",
         "CURRENT_CATALOG",
         "CURRENT_SCHEMA",
     ];
