@@ -50,7 +50,7 @@ impl std::fmt::Debug for Statement {
 
 impl Statement {
     /// Its first word.
-    fn verb(&self) -> String {
+    pub(crate) fn verb(&self) -> String {
         self.parsed.text.split_whitespace().next().unwrap_or_default().to_uppercase()
     }
 

@@ -55,16 +55,40 @@ fn full_type(ctx: &ExecContext, ty: Oid) -> PgType {
     PgType::with_kind(ty, -1, ctx.catalog.kind_of(ty))
 }
 
-/// Compiles a function's body for the catalog of `ctx`.
+/// Compiles a function's body for the catalog of `ctx`, to be called.
 pub fn compile(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
+    build(ctx, declared).map_err(|e| {
+        let when = if is_tried_inline(declared) { "inlining" } else { "startup" };
+        e.context(format!("SQL function \"{}\" during {when}", declared.name))
+    })
+}
+
+/// Checks a body at CREATE FUNCTION. An error with a place in the body needs no more to be found.
+pub fn validate(ctx: &ExecContext, declared: &Declared) -> Result<()> {
+    build(ctx, declared).map(drop).map_err(|e| {
+        let shown = e.report().internal_query.is_some();
+        if shown { e } else { e.context(format!("SQL function \"{}\"", declared.name)) }
+    })
+}
+
+/// Whether PostgreSQL looks at the body first to put it in the place of the call.
+fn is_tried_inline(declared: &Declared) -> bool {
+    let single = inner::split(&declared.body).is_ok_and(|statements| statements.len() == 1);
+    let shape = match declared.returns_set {
+        true => !declared.strict && declared.volatility != Volatility::Volatile,
+        false => declared.returns != oid::RECORD,
+    };
+    let alone = !declared.procedure && !declared.security_definer && declared.config.is_empty();
+    single && shape && alone
+}
+
+fn build(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
     let types = declared.input_types().iter().map(|t| full_type(ctx, *t)).collect();
     let oids = declared.input_types();
     let names = Arguments { declared, types };
     let body = &declared.body;
     let prepare = |text: &String| {
-        inner::prepare(ctx, text, &oids, &names).map_err(|e| {
-            in_body(e, body, text).context(format!("SQL function \"{}\"", declared.name))
-        })
+        inner::prepare(ctx, text, &oids, &names).map_err(|e| in_body(e, body, text))
     };
     let statements = inner::split(body)
         .map_err(|e| in_body(e, body, body))?
@@ -173,9 +197,7 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
     let Some(detail) = detail else { return Ok(()) };
     let name = ctx.type_name(declared.returns, None);
     let text = format!("return type mismatch in function declared to return {name}");
-    Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text)
-        .detail(detail)
-        .context(format!("SQL function \"{}\"", declared.name)))
+    Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text).detail(detail))
 }
 
 /// Whether the columns of the last statement are those of a row; a domain over one is a single value.
@@ -241,12 +263,16 @@ fn run(
             *ctx = ctx.next_statement();
         }
     };
-    for statement in before {
+    let placed = |error: PgError, number: usize| {
+        error.context(format!("SQL function \"{}\" statement {number}", function.name))
+    };
+    for (number, statement) in (1..).zip(before) {
         renew(&mut ctx, statement);
-        inner::rows(&ctx, statement, args.into(), &mut |_| Ok(true))?;
+        inner::rows(&ctx, statement, args.into(), &mut |_| Ok(true))
+            .map_err(|e| placed(e, number))?;
     }
     renew(&mut ctx, last);
-    inner::rows(&ctx, last, args.into(), f)?;
+    inner::rows(&ctx, last, args.into(), f).map_err(|e| placed(e, function.statements.len()))?;
     Ok(())
 }
 
@@ -263,8 +289,7 @@ pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Da
     run(ctx, function, args, &mut |row| {
         result = value_of(ctx, function, row)?;
         Ok(false)
-    })
-    .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
+    })?;
     Ok(result)
 }
 
@@ -300,8 +325,7 @@ pub fn call_set(
             _ => row_of(ctx, function, row)?,
         });
         Ok(true)
-    })
-    .map_err(|e| e.context(format!("SQL function \"{}\"", function.name)))?;
+    })?;
     Ok(rows)
 }
 

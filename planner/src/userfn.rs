@@ -100,7 +100,7 @@ pub fn validate(ctx: &ExecContext, function: &Function) -> Result<()> {
                 function.input_types().into_iter().map(|ty| assumed(ty).unwrap_or(ty)).collect();
             plpgsql::compile_checking(ctx, &*concrete(ctx, function, &assumed)?, true).map(drop)
         }
-        Language::Sql => sqlfn::compile(ctx, function).map(drop),
+        Language::Sql => sqlfn::validate(ctx, function),
         Language::PlPgSql => plpgsql::compile_checking(ctx, function, true).map(drop),
         Language::Internal | Language::C => Ok(()),
     }
@@ -166,7 +166,7 @@ pub fn run_set(
     let _acting = acting(ctx, function);
     let rows = match &*ctx.engine.functions.get(ctx, function, types)? {
         Compiled::Sql(f) => sqlfn::call_set(ctx, f, columns, args)?,
-        Compiled::PlPgSql(f) => plpgsql::call_set(ctx, f, args)?,
+        Compiled::PlPgSql(f) => plpgsql::call_set(ctx, f, columns, args)?,
     };
     Ok(Box::new(rows.into_iter().map(Ok)))
 }

@@ -330,7 +330,9 @@ pub(super) fn eval(me: &mut Interpreter<'_>, sql: &Sql) -> Result<(Datum, PgType
         me.renew();
     }
     if planned.statement.is_scalar() {
-        return Ok((inner::scalar(&me.ctx, &planned.statement, &values)?, ty));
+        let value = inner::scalar(&me.ctx, &planned.statement, &values);
+        let reads = planned.statement.reads_data();
+        return Ok((value.map_err(|e| if reads { while_running(e, sql) } else { e })?, ty));
     }
     let mut result = Datum::Null;
     let mut rows = 0;
@@ -496,31 +498,78 @@ fn prepare_dynamic(me: &Interpreter<'_>, text: &str, values: &Given) -> Result<A
     inner::prepare_with_types(&me.ctx, text, &types).map_err(|e| inside(e, text))
 }
 
-/// Gives every row of a query to `f` until it says to stop.
+/// A query that is about to run.
+struct Begun {
+    statement: Arc<Statement>,
+    values: Params,
+    /// The text of one made at run time.
+    made: Option<String>,
+}
+
+fn begin(me: &mut Interpreter<'_>, query: &Query) -> Result<Begun> {
+    let begun = match query {
+        Query::Static(sql) => {
+            let planned = plan(me, sql)?;
+            let values = params(me, &planned)?;
+            Begun { statement: planned.statement.clone(), values, made: None }
+        }
+        Query::Dynamic { text, using } => {
+            let (text, values) = dynamic_text(me, text, using)?;
+            let statement = prepare_dynamic(me, &text, &values)?;
+            let values = values.into_iter().map(|(d, _)| d).collect();
+            Begun { statement, values, made: Some(text) }
+        }
+    };
+    me.allow(&begun.statement)?;
+    Ok(begun)
+}
+
+/// Gives every row of a query to `f` until it says to stop. It is `f` that may fail, too: CONTEXT does not show the
+/// query.
 pub(super) fn for_each<'i>(
     me: &mut Interpreter<'i>,
     query: &Query,
     f: &mut dyn FnMut(&mut Interpreter<'i>, Row) -> Result<bool>,
 ) -> Result<()> {
-    let (statement, values) = match query {
-        Query::Static(sql) => {
-            let planned = plan(me, sql)?;
-            let values = params(me, &planned)?;
-            (planned.statement.clone(), values)
-        }
-        Query::Dynamic { text, using } => {
-            let (text, values) = dynamic_text(me, text, using)?;
-            let statement = prepare_dynamic(me, &text, &values)?;
-            (statement, values.into_iter().map(|(d, _)| d).collect())
-        }
+    let Begun { statement, values, .. } = begin(me, query)?;
+    each(me, &statement, values, f)
+}
+
+/// The first rows of a query, at most `enough`. What `check` or running it finds wrong is the query's.
+pub(super) fn collect<'i>(
+    me: &mut Interpreter<'i>,
+    query: &Query,
+    enough: usize,
+    check: impl FnOnce(&Interpreter<'i>, &Statement) -> Result<()>,
+) -> Result<Vec<Row>> {
+    let Begun { statement, values, made } = begin(me, query)?;
+    let mut rows = Vec::new();
+    let mut take = |_: &mut Interpreter<'i>, row: Row| -> Result<bool> {
+        rows.push(row);
+        Ok(rows.len() < enough)
     };
-    me.allow(&statement)?;
+    let ran = check(me, &statement).and_then(|()| each(me, &statement, values, &mut take));
+    match (ran, query) {
+        (Ok(()), _) => Ok(rows),
+        (Err(e), Query::Static(sql)) => Err(while_running(e, sql)),
+        (Err(e), Query::Dynamic { .. }) => {
+            Err(e.context(format!("SQL statement \"{}\"", made.unwrap_or_default())))
+        }
+    }
+}
+
+fn each<'i>(
+    me: &mut Interpreter<'i>,
+    statement: &Arc<Statement>,
+    values: Params,
+    f: &mut dyn FnMut(&mut Interpreter<'i>, Row) -> Result<bool>,
+) -> Result<()> {
     me.renew();
     let names: Arc<[String]> = statement.columns().iter().map(|c| c.name.clone()).collect();
     let types: Arc<[PgType]> = statement.columns().iter().map(|c| c.ty).collect();
     let ctx = me.ctx.clone();
     let _open = ctx.session.open_query(statement.clone());
-    inner::rows(&ctx, &statement, values, &mut |values| {
+    inner::rows(&ctx, statement, values, &mut |values| {
         let (names, types) = (names.clone(), types.clone());
         f(me, Row { type_oid: oid::RECORD, names, types, values })
     })?;

@@ -15,6 +15,7 @@ mod parse;
 mod part;
 mod procedure;
 mod raise;
+mod result;
 mod run;
 mod trigger;
 mod types;
@@ -47,6 +48,8 @@ pub struct Function {
     outs: Vec<Slot>,
     out_types: Vec<PgType>,
     out_names: Arc<[String]>,
+    /// The columns of the rows it returns; none of `record`.
+    columns: Vec<PgType>,
     found: Slot,
     returns: Returns,
     returns_set: bool,
@@ -112,6 +115,7 @@ pub fn compile_checking(ctx: &ExecContext, declared: &Declared, checks: bool) ->
     };
     Ok(Function {
         plain: trigger::is_plain(&body),
+        columns: columns(ctx, declared, &out_types)?,
         trigger,
         signature: crate::names::signature(&ctx.catalog, &ctx.session, declared),
         variables: parser.variables,
@@ -190,10 +194,21 @@ fn variable_kind(ctx: &ExecContext, ty: Oid) -> VariableKind {
 fn returns(ctx: &ExecContext, declared: &Declared) -> Returns {
     match declared.returns {
         oid::VOID => Returns::Void,
-        oid::RECORD => Returns::Row,
+        oid::RECORD => Returns::Row(oid::RECORD),
         oid::TRIGGER => Returns::Trigger,
-        ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row,
+        ty if ctx.catalog.relation_of_type(ty).is_some() => Returns::Row(ty),
         ty => Returns::Scalar(full_type(ctx, ty)),
+    }
+}
+
+/// The columns of the rows that a function returns.
+fn columns(ctx: &ExecContext, declared: &Declared, outs: &[PgType]) -> Result<Vec<PgType>> {
+    match returns(ctx, declared) {
+        Returns::Row(oid::RECORD) => Ok(outs.to_vec()),
+        Returns::Row(ty) => {
+            Ok(frame::composite_columns(ctx, ty)?.into_iter().map(|(_, ty)| ty).collect())
+        }
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -224,7 +239,7 @@ pub(crate) fn run_do(
 
 /// Calls a function for one value.
 pub fn call(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<Datum> {
-    let done = run(ctx, function, args, None)?;
+    let done = run(ctx, function, args, &function.columns, None)?;
     match function.outs.len() {
         0 => Ok(done.result),
         1 => Ok(done.out_values()?.pop().unwrap_or_default()),
@@ -239,7 +254,7 @@ pub(crate) fn call_procedure(
     args: &[Datum],
     transactions: Option<&Transactions>,
 ) -> Result<Datum> {
-    let done = run(ctx, function, args, transactions)?;
+    let done = run(ctx, function, args, &function.columns, transactions)?;
     if function.outs.is_empty() { Ok(done.result) } else { out_row(function, done.out_values()?) }
 }
 
@@ -249,9 +264,18 @@ fn out_row(function: &Function, values: Vec<Datum>) -> Result<Datum> {
     Ok(Datum::Record(Arc::new(Record::new(oid::RECORD, fields)?.named(names))))
 }
 
-/// Calls a set-returning function for all its rows.
-pub fn call_set(ctx: &ExecContext, function: &Function, args: &[Datum]) -> Result<SetRows> {
-    let done = run(ctx, function, args, None)?;
+/// Calls a set-returning function for all its rows, of these columns.
+pub fn call_set(
+    ctx: &ExecContext,
+    function: &Function,
+    columns: &[PgType],
+    args: &[Datum],
+) -> Result<SetRows> {
+    let wanted: &[PgType] = match (function.returns, columns) {
+        (Returns::Row(whole), [one]) if one.oid == whole => &function.columns,
+        _ => columns,
+    };
+    let done = run(ctx, function, args, wanted, None)?;
     if function.returns_set {
         return Ok(done.rows);
     }
@@ -268,6 +292,7 @@ fn run<'a>(
     ctx: &ExecContext,
     function: &'a Function,
     args: &[Datum],
+    wanted: &'a [PgType],
     transactions: Option<&'a Transactions>,
 ) -> Result<Interpreter<'a>> {
     if function.trigger.is_some() {
@@ -291,6 +316,7 @@ fn run<'a>(
     }
     let mut interpreter = Interpreter {
         outs: &function.outs,
+        wanted,
         transactions,
         stable: function.stable,
         ..Interpreter::new(ctx, frame, function.returns, &function.signature)
@@ -298,6 +324,7 @@ fn run<'a>(
     let flow = interpreter.block(&function.body)?;
     let free = function.returns_set || !function.outs.is_empty();
     check_end(flow, function.returns, free).map_err(|e| function.at_end(e))?;
+    interpreter.finish()?;
     Ok(interpreter)
 }
 

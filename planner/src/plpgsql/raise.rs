@@ -10,7 +10,11 @@ use crate::call::PgType;
 pub(super) fn raise(me: &mut Interpreter<'_>, raise: &Raise) -> Result<()> {
     if raise.again {
         return Err(match me.handling.clone() {
-            Some(error) => error,
+            Some(error) => {
+                // It says where it was.
+                me.located = true;
+                error
+            }
             None => PgError::new(
                 SqlState(*b"0Z002"),
                 "RAISE without parameters cannot be used outside an exception handler",
@@ -120,21 +124,26 @@ pub(super) fn diagnostics(
     me: &mut Interpreter<'_>,
     stacked: bool,
     items: &[(Place, String)],
+    line: usize,
 ) -> Result<()> {
     for (place, item) in items {
-        let (value, ty) = if stacked { stacked_item(me, item)? } else { current_item(me, item)? };
+        let (value, ty) =
+            if stacked { stacked_item(me, item)? } else { current_item(me, item, line)? };
         me.frame.assign(&me.ctx, place, value, PgType::new(ty))?;
     }
     Ok(())
 }
 
-fn current_item(me: &Interpreter<'_>, item: &str) -> Result<(Datum, u32)> {
+fn current_item(me: &Interpreter<'_>, item: &str, line: usize) -> Result<(Datum, u32)> {
     match item {
         "row_count" => {
             let count = i64::try_from(me.row_count).unwrap_or(i64::MAX);
             Ok((Datum::Int8(count), oid::INT8))
         }
-        "pg_context" => Ok((Datum::text(format!("PL/pgSQL function {}", me.name)), oid::TEXT)),
+        "pg_context" => {
+            let here = format!("PL/pgSQL function {} line {line} at GET DIAGNOSTICS", me.name);
+            Ok((Datum::text(here), oid::TEXT))
+        }
         _ => Err(unknown_item(item)),
     }
 }

@@ -1,6 +1,6 @@
 //! The interpreter: statements, control flow, handlers.
 
-use vicinity_types::{Datum, PgError, Result, SqlState, oid};
+use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::ast::{Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target};
 use super::expr;
@@ -25,8 +25,8 @@ pub(super) enum Returns {
     Void,
     /// One value of a type.
     Scalar(PgType),
-    /// A row of a composite type, or an anonymous record.
-    Row,
+    /// A row of a composite type, or of `record`.
+    Row(Oid),
     /// The row a trigger is called for, or one in its place.
     Trigger,
 }
@@ -39,6 +39,10 @@ pub(super) struct Interpreter<'a> {
     /// Slots of OUT parameters, whose values are the result.
     pub(super) outs: &'a [Slot],
     pub(super) result: Datum,
+    /// The type of what RETURN gave.
+    pub(super) result_type: Option<PgType>,
+    /// The columns of its rows; none where nobody said.
+    pub(super) wanted: &'a [PgType],
     /// What a trigger's function returns.
     pub(super) answer: Option<Row>,
     /// Rows of a set.
@@ -58,7 +62,7 @@ pub(super) struct Interpreter<'a> {
 }
 
 /// The value of a function before it returns one: of type `void` there is one, an empty text.
-fn nothing(returns: Returns) -> Datum {
+pub(super) fn nothing(returns: Returns) -> Datum {
     if matches!(returns, Returns::Void) { Datum::text("") } else { Datum::Null }
 }
 
@@ -76,6 +80,8 @@ impl<'a> Interpreter<'a> {
             returns,
             outs: &[],
             result: nothing(returns),
+            result_type: None,
+            wanted: &[],
             answer: None,
             rows: Vec::new(),
             handling: None,
@@ -195,7 +201,7 @@ impl Interpreter<'_> {
 
     pub(super) fn statements(&mut self, body: &[Statement]) -> Result<Flow> {
         for statement in body {
-            match self.statement(&statement.kind) {
+            match self.statement(statement) {
                 Ok(Flow::Next) => {}
                 Ok(flow) => return Ok(flow),
                 Err(e) => return Err(self.with_context(e, statement)),
@@ -217,8 +223,8 @@ impl Interpreter<'_> {
         error.context(format!("PL/pgSQL function {} {place}", self.name))
     }
 
-    fn statement(&mut self, kind: &StatementKind) -> Result<Flow> {
-        match kind {
+    fn statement(&mut self, statement: &Statement) -> Result<Flow> {
+        match &statement.kind {
             StatementKind::Null => Ok(Flow::Next),
             StatementKind::Block(block) => self.block(block),
             StatementKind::Assign { place, path, value } => {
@@ -273,7 +279,7 @@ impl Interpreter<'_> {
                 self.end_transaction(*commit, *chain).map(|()| Flow::Next)
             }
             StatementKind::Diagnostics { stacked, items } => {
-                raise::diagnostics(self, *stacked, items).map(|()| Flow::Next)
+                raise::diagnostics(self, *stacked, items, statement.line).map(|()| Flow::Next)
             }
             StatementKind::Open { cursor, args, query } => {
                 self.open(*cursor, args, query.as_ref()).map(|()| Flow::Next)
@@ -322,59 +328,6 @@ impl Interpreter<'_> {
         ))
     }
 
-    fn return_value(&mut self, value: Option<&Sql>) -> Result<Flow> {
-        let Some(sql) = value else { return Ok(Flow::Return) };
-        let (value, ty) = expr::eval(self, sql)?;
-        self.result = match self.returns {
-            Returns::Void => nothing(self.returns),
-            Returns::Scalar(to) => super::cast::assign(&self.ctx, value, ty, to)?,
-            Returns::Row => value,
-            Returns::Trigger => {
-                self.answer = super::trigger::answer(&self.ctx, value)?;
-                Datum::Null
-            }
-        };
-        Ok(Flow::Return)
-    }
-
-    /// The values of the OUT parameters.
-    pub(super) fn out_values(&self) -> Result<Vec<Datum>> {
-        self.outs.iter().map(|slot| self.frame.datum(*slot)).collect()
-    }
-
-    fn return_next(&mut self, value: Option<&Sql>) -> Result<Flow> {
-        let row = match value {
-            None => self.out_values()?,
-            Some(sql) => {
-                let (value, ty) = expr::eval(self, sql)?;
-                match (value, self.returns) {
-                    (Datum::Record(r), Returns::Row) => {
-                        r.fields.iter().map(|(_, d)| d.clone()).collect()
-                    }
-                    (value, Returns::Scalar(to)) => {
-                        vec![super::cast::assign(&self.ctx, value, ty, to)?]
-                    }
-                    (value, _) => vec![value],
-                }
-            }
-        };
-        self.rows.push(row);
-        Ok(Flow::Next)
-    }
-
-    fn return_query(&mut self, query: &Query) -> Result<Flow> {
-        let mut found: Vec<Row> = Vec::new();
-        expr::for_each(self, query, &mut |_, row| {
-            found.push(row);
-            Ok(true)
-        })?;
-        let count = found.len();
-        self.rows.extend(found.into_iter().map(|r| r.values));
-        self.frame.set_found(count > 0);
-        self.row_count = u64::try_from(count).unwrap_or(u64::MAX);
-        Ok(Flow::Next)
-    }
-
     fn execute(&mut self, query: &Query, into: Option<&Into>) -> Result<Flow> {
         let dynamic = matches!(query, Query::Dynamic { .. });
         let Some(into) = into else {
@@ -393,12 +346,8 @@ impl Interpreter<'_> {
             }
             return Ok(Flow::Next);
         };
-        let mut rows: Vec<Row> = Vec::new();
-        let wanted = if into.strict { 2 } else { 1 };
-        expr::for_each(self, query, &mut |_, row| {
-            rows.push(row);
-            Ok(rows.len() < wanted)
-        })?;
+        let enough = if into.strict { 2 } else { 1 };
+        let rows = expr::collect(self, query, enough, |_, _| Ok(()))?;
         if into.strict && rows.len() != 1 {
             return Err(if rows.is_empty() {
                 PgError::new(SqlState::NO_DATA_FOUND, "query returned no rows")

@@ -8,7 +8,7 @@ use super::ast::{Block, Query, Slot, Statement, StatementKind, Step, VariableKin
 use super::frame::{Frame, Row, Value};
 use super::parse::{Gives, Parser};
 use super::run::Interpreter;
-use super::{Function, Returns, cast, check_end, expr, frame};
+use super::{Function, Returns, cast, check_end, expr, frame, result};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Values;
@@ -158,10 +158,7 @@ pub(super) fn answer(ctx: &ExecContext, value: Datum) -> Result<Option<Row>> {
             Value::Row(row) => Ok(row),
             Value::Scalar(_) => Ok(None),
         },
-        _ => Err(PgError::new(
-            SqlState::DATATYPE_MISMATCH,
-            "cannot return non-composite value from function returning composite type",
-        )),
+        _ => Err(result::not_a_row()),
     }
 }
 
@@ -170,33 +167,17 @@ fn shaped(ctx: &ExecContext, shape: &Shape, row: Row) -> Result<Values> {
     if std::sync::Arc::ptr_eq(&row.types, &shape.types) {
         return Ok(shape.stored(row.values));
     }
-    let mismatch = |detail: String| {
-        PgError::new(
+    if let Some(detail) = result::mismatch(ctx, &row.types, &shape.types) {
+        return Err(PgError::new(
             SqlState::DATATYPE_MISMATCH,
             "returned row structure does not match the structure of the triggering table",
         )
-        .detail(detail)
-    };
-    if row.types.len() != shape.types.len() {
-        return Err(mismatch(format!(
-            "Number of returned columns ({}) does not match expected column count ({}).",
-            row.types.len(),
-            shape.types.len()
-        )));
+        .detail(detail));
     }
-    let mut values = Vec::with_capacity(row.values.len());
     let columns = row.types.iter().zip(shape.types.iter());
-    for (i, ((from, to), value)) in (1..).zip(columns.zip(row.values)) {
-        if from.oid != to.oid {
-            let name = |ty: &PgType| ctx.type_name(ty.oid, Some(ty.typmod));
-            return Err(mismatch(format!(
-                "Returned type {} does not match expected type {} in column {i}.",
-                name(from),
-                name(to)
-            )));
-        }
-        values.push(cast::assign(ctx, value, *from, *to)?);
-    }
+    let assigned =
+        columns.zip(row.values).map(|((from, to), value)| cast::assign(ctx, value, *from, *to));
+    let values = assigned.collect::<Result<Vec<Datum>>>()?;
     Ok(shape.stored(values))
 }
 

@@ -131,13 +131,7 @@ impl Names for Layout<'_> {
             return Some(format!("{}.{}", names::quote(&owner.table), names::quote(&owner.column)));
         }
         let [only] = parts else { return None };
-        if let Some(row) = self.row(only) {
-            return Some(row);
-        }
-        // CURRENT_DATE and its kin
-        let word = only.value.to_uppercase();
-        let value = word.starts_with("CURRENT_") || word == "SESSION_USER";
-        (only.quote_style.is_none() && value).then_some(word)
+        self.row(only)
     }
 
     fn row(&self, table: &Ident) -> Option<String> {

@@ -5,19 +5,21 @@ use sqlparser::ast::{
     WindowFrameBound,
 };
 
+use vicinity_storage::catalog::model::ArgMode;
 use vicinity_types::oid;
 
 use super::parentheses::Inside;
 use super::{Writer, direction};
-use crate::call::{PgType, callable_of};
+use crate::call::{Builtin, Callable, PgType, callable_of};
 use crate::df::window::Exclude;
 use crate::exec::name;
 use crate::names;
 use crate::sql::window::excluded;
+use crate::user_call::UserCall;
 
 /// Words of the grammar that are values.
 pub(super) fn is_value_word(word: &str) -> bool {
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 11] = [
         "CURRENT_DATE",
         "CURRENT_TIME",
         "CURRENT_TIMESTAMP",
@@ -26,10 +28,41 @@ pub(super) fn is_value_word(word: &str) -> bool {
         "CURRENT_USER",
         "CURRENT_ROLE",
         "SESSION_USER",
+        "USER",
         "CURRENT_CATALOG",
         "CURRENT_SCHEMA",
     ];
     WORDS.contains(&word)
+}
+
+/// The name that an argument is given by.
+fn label(a: &FunctionArg) -> Option<String> {
+    match a {
+        FunctionArg::Unnamed(_) => None,
+        FunctionArg::Named { name, .. } => Some(name::ident(name)),
+        FunctionArg::ExprNamed { name, .. } => match name {
+            Expr::Identifier(name) => Some(name::ident(name)),
+            _ => None,
+        },
+    }
+}
+
+/// The types of the arguments that are written, of a call that has those left out, too. The last ones have names.
+fn argument_types(c: &dyn Callable, count: usize, labels: &[String]) -> Option<Vec<PgType>> {
+    let declared: Vec<&str> = if labels.is_empty() {
+        Vec::new()
+    } else if let Some(builtin) = c.as_any().downcast_ref::<Builtin>() {
+        builtin.proc().names.clone()
+    } else {
+        let function = c.as_any().downcast_ref::<UserCall>()?.function();
+        let given = |mode: ArgMode| !matches!(mode, ArgMode::Out | ArgMode::Table);
+        let inputs = function.args.iter().filter(|a| given(a.mode));
+        inputs.map(|a| a.name.as_deref().unwrap_or("")).collect()
+    };
+    let place = |label: &String| declared.iter().position(|name| *name == label.as_str());
+    let named = labels.iter().map(place);
+    let plain = (0..count.checked_sub(labels.len())?).map(Some);
+    plain.chain(named).map(|at| c.args().get(at?).copied()).collect()
 }
 
 /// An argument of a call.
@@ -57,9 +90,14 @@ impl Writer<'_> {
             return None;
         }
         let bound = self.bind(whole)?;
-        let mut args = Vec::new();
+        let (mut args, mut labels) = (Vec::new(), Vec::new());
         for a in &list.args {
+            labels.extend(label(a));
             match a {
+                FunctionArg::Named { arg: FunctionArgExpr::Expr(e), .. }
+                | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(e), .. } => {
+                    args.push(Argument::Value(e));
+                }
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => args.push(Argument::Value(e)),
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if list.args.len() == 1 => {
                     let name = self.names.function_name(f, &bound);
@@ -79,7 +117,9 @@ impl Writer<'_> {
         let common = matches!(own.as_str(), "coalesce" | "greatest" | "least" | "nullif");
         let types: Vec<PgType> = match callable_of(&bound.expr) {
             _ if common => vec![bound.ty; args.len()],
-            Some((c, given)) if given.len() == args.len() => c.args().to_vec(),
+            Some((c, given)) if given.len() >= args.len() => {
+                argument_types(c.as_ref(), args.len(), &labels)?
+            }
             Some(_) => return None,
             // an aggregate or window function takes its arguments as they are
             None => args.iter().map(|a| self.type_of(a)).collect::<Option<_>>()?,
@@ -88,6 +128,11 @@ impl Writer<'_> {
         let row = own == "row" && last.is_some_and(|name| name.quote_style.is_none());
         let texts: Option<Vec<String>> =
             args.iter().zip(types).map(|(a, ty)| self.argument(a, ty, row)).collect();
+        let mut texts = texts?;
+        let plain = texts.len().checked_sub(labels.len())?;
+        for (text, label) in texts.iter_mut().skip(plain).zip(&labels) {
+            *text = format!("{} => {text}", names::quote(label));
+        }
         let shown = match common || row {
             true => own.to_uppercase(),
             false => self.names.function_name(f, &bound),
@@ -102,7 +147,7 @@ impl Writer<'_> {
             _ => return None,
         };
         let behind = self.behind_call(f)?;
-        Some(format!("{shown}({distinct}{}{order}){behind}", texts?.join(", ")))
+        Some(format!("{shown}({distinct}{}{order}){behind}", texts.join(", ")))
     }
 
     /// An argument; a row among the fields of a row says what it is.

@@ -10,6 +10,11 @@ use super::{Writer, literal};
 use crate::call::{PgType, scalar_to_datum};
 use crate::names;
 
+/// `B'101'` and `X'1F'`.
+pub(super) fn is_bits(value: &Value) -> bool {
+    matches!(value, Value::SingleQuotedByteStringLiteral(_) | Value::HexStringLiteral(_))
+}
+
 /// Types whose values are objects of the catalog.
 fn is_reg(ty: Oid) -> bool {
     matches!(
@@ -105,10 +110,23 @@ impl Writer<'_> {
 
     /// A constant with its type.
     pub(super) fn constant(&self, e: &Expr) -> Option<String> {
+        let (text, ty) = self.constant_value(e)?;
+        Some(format!("{text}::{}", self.type_name(ty)))
+    }
+
+    /// A bit string as a value of a type: its length is said by a label of its own.
+    pub(super) fn bits(&self, e: &Expr, ty: PgType) -> Option<String> {
+        let digits = literal(e).filter(|v| is_bits(v))?;
+        let (text, _) = self.constant_value(&Expr::Value(digits.clone().into()))?;
+        (ty.oid == oid::BIT).then(|| format!("{text}::{}", self.type_name(ty)))
+    }
+
+    /// A constant in quotes, and its type.
+    fn constant_value(&self, e: &Expr) -> Option<(String, PgType)> {
         let bound = self.bind(e)?;
         let datafusion::logical_expr::Expr::Literal(value, _) = &bound.expr else { return None };
         let datum = scalar_to_datum(bound.ty.kind, value).ok()?;
         let text = to_text(bound.ty.oid, &datum, &self.ctx.io());
-        Some(format!("'{}'::{}", text.replace('\'', "''"), self.type_name(bound.ty)))
+        Some((format!("'{}'", text.replace('\'', "''")), bound.ty))
     }
 }

@@ -15,6 +15,7 @@ use vicinity_storage::catalog::model::{Function, TypeDef, TypeKind};
 use vicinity_types::{Oid, oid};
 
 use self::call::is_value_word;
+use self::constant::is_bits;
 use self::parentheses::Inside;
 use super::dml::{Layout, binder};
 use super::name;
@@ -153,6 +154,12 @@ fn is_string(e: &Expr) -> bool {
     matches!(literal(e), Some(Value::SingleQuotedString(_)))
 }
 
+/// A word of the grammar that is a value, where it was read as a name.
+fn value_word(name: &Ident) -> Option<String> {
+    let word = name.value.to_uppercase();
+    (name.quote_style.is_none() && is_value_word(&word)).then_some(word)
+}
+
 /// A literal that takes the type of what it stands in.
 pub(crate) fn is_untyped(e: &Expr) -> bool {
     matches!(literal(e), Some(Value::SingleQuotedString(_) | Value::Null))
@@ -226,7 +233,10 @@ impl Writer<'_> {
     pub(crate) fn expr(&self, e: &Expr) -> Option<String> {
         Some(match e {
             Expr::Nested(inner) => self.expr(inner)?,
-            Expr::Identifier(i) => self.names.column(std::slice::from_ref(i))?,
+            Expr::Identifier(i) => {
+                let column = self.names.column(std::slice::from_ref(i));
+                column.or_else(|| value_word(i))?
+            }
             Expr::CompoundIdentifier(parts) => self.names.column(parts)?,
             Expr::QualifiedWildcard(item, _) => {
                 let parts: Option<Vec<Ident>> =
@@ -239,6 +249,7 @@ impl Writer<'_> {
                 Value::Boolean(b) => b.to_string(),
                 Value::Number(n, _) => self.number(e, n)?,
                 Value::Null => "NULL::text".to_owned(),
+                bits if is_bits(bits) => self.constant(e)?,
                 _ => return None,
             },
             Expr::UnaryOp { op, expr } => self.prefix(op, expr)?,
@@ -252,6 +263,10 @@ impl Writer<'_> {
             Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
                 let name = if *negated { "!~~*" } else { "~~*" };
                 self.infix(e, expr, (name, None), pattern)?
+            }
+            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                let escape = escape_char.as_ref().map(|v| Expr::Value(v.clone()));
+                self.similar(e, (expr, *negated), pattern, escape.as_ref())?
             }
             Expr::IsNull(inner) => self.test(inner, "IS NULL")?,
             Expr::IsNotNull(inner) => self.test(inner, "IS NOT NULL")?,
@@ -386,6 +401,9 @@ impl Writer<'_> {
         }
         if let Some(row) = written_row(e).and_then(|fields| self.row_as(&fields, ty.oid)) {
             return Some(format!("{row}::{}", self.type_name(ty)));
+        }
+        if let Some(bits) = self.bits(e, ty) {
+            return Some(bits);
         }
         let own = self.bind(e)?.ty;
         if own.oid == ty.oid && own.typmod == ty.typmod {

@@ -100,6 +100,25 @@ impl Writer<'_> {
         Some(self.group(spaced(&format!("{left} {op}"), &right)))
     }
 
+    /// `SIMILAR TO`, which is a match of the regular expression that a function makes of the pattern.
+    pub(super) fn similar(
+        &self,
+        whole: &Expr,
+        (e, negated): (&Expr, bool),
+        pattern: &Expr,
+        escape: Option<&Expr>,
+    ) -> Option<String> {
+        let text = PgType::new(oid::TEXT);
+        let bound = self.bind(whole)?;
+        let matched = callable_of(&bound.expr).and_then(|(c, _)| c.args().first().copied());
+        let parts = std::iter::once(pattern).chain(escape);
+        let parts: Option<Vec<String>> =
+            parts.map(|part| self.given(part, text, Inside::Free)).collect();
+        let value = self.given(e, matched.unwrap_or(text), Inside::Operator(None, true))?;
+        let op = if negated { "!~" } else { "~" };
+        Some(self.group(format!("{value} {op} similar_to_escape({})", parts?.join(", "))))
+    }
+
     pub(super) fn test(&self, e: &Expr, is: &str) -> Option<String> {
         Some(self.group(format!("{} {is}", self.inside(e, Inside::Other)?)))
     }

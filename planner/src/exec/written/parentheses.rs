@@ -79,7 +79,10 @@ impl Writer<'_> {
             },
             Expr::UnaryOp { op: UnaryOperator::Not, .. } => Sort::Bool(Inside::Not),
             Expr::UnaryOp { expr, .. } if literal(expr).is_some() => Sort::Simple,
-            Expr::UnaryOp { .. } | Expr::Like { .. } | Expr::ILike { .. } => Sort::Operator(None),
+            Expr::UnaryOp { .. }
+            | Expr::Like { .. }
+            | Expr::ILike { .. }
+            | Expr::SimilarTo { .. } => Sort::Operator(None),
             Expr::Between { negated, .. } => {
                 Sort::Bool(if *negated { Inside::Or } else { Inside::And })
             }
