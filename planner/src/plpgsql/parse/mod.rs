@@ -2,7 +2,11 @@
 
 mod cursor;
 mod declare;
+mod diagnostics;
+mod loops;
 mod query;
+mod raise;
+mod returns;
 mod statement;
 
 use std::sync::Arc;
