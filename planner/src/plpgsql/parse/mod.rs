@@ -16,8 +16,8 @@ use vicinity_types::{PgError, Result, SqlState};
 use super::ast::{
     Block, Condition, Form, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind,
 };
-use super::expr::Plans;
 use super::lexer::{Lexeme, Token, lex};
+use super::plan::Plans;
 use crate::bind::Conflict;
 use crate::call::PgType;
 
