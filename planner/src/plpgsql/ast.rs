@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use vicinity_types::{Severity, SqlState};
 
-use super::expr::Plans;
+use super::plan::Plans;
 use crate::bind::Conflict;
 
 /// The place of a variable in the frame.

@@ -8,6 +8,7 @@ use super::ast::{Place, Query, Slot, Sql, Statement, Target, Where};
 use super::expr;
 use super::frame::{Row, Value};
 use super::loops::Round;
+use super::query;
 use super::run::{Flow, Interpreter};
 use crate::call::PgType;
 use crate::portal::{Handle, cannot_be_run};
@@ -58,8 +59,8 @@ impl Interpreter<'_> {
         }
         let bound = self.frame.variable(slot)?.cursor.clone();
         let portal = match (query, bound) {
-            (Some((scroll, query)), _) => expr::open(self, query, *scroll)?,
-            (None, Some(cursor)) => expr::open(self, &cursor.query, cursor.scroll)?,
+            (Some((scroll, query)), _) => query::open(self, query, *scroll)?,
+            (None, Some(cursor)) => query::open(self, &cursor.query, cursor.scroll)?,
             (None, None) => return Err(PgError::internal("a cursor without a query")),
         };
         let mut portals = self.ctx.session.portals();

@@ -8,6 +8,7 @@ use vicinity_types::{Datum, PgError, Result, SqlState};
 use super::ast::{Place, Slot, Sql, Statement, StatementKind, Target, VariableKind};
 use super::expr;
 use super::frame::{self, Value};
+use super::query;
 use super::run::{Flow, Interpreter};
 use crate::call::PgType;
 
@@ -56,7 +57,7 @@ impl Interpreter<'_> {
                 if *held && self.transactions.is_some() {
                     // What is read later must be what there was in the transaction of now.
                     let mut rows = Vec::new();
-                    expr::for_each(self, query, &mut |_, row| {
+                    query::for_each(self, query, &mut |_, row| {
                         rows.push(row);
                         Ok(true)
                     })?;
@@ -67,7 +68,7 @@ impl Interpreter<'_> {
                         }
                     }
                 } else {
-                    expr::for_each(self, query, &mut take)?;
+                    query::for_each(self, query, &mut take)?;
                 }
                 self.frame.set_found(any);
                 Ok(left)

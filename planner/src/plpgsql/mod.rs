@@ -7,13 +7,17 @@
 mod ast;
 mod cast;
 mod cursor;
+mod errors;
 mod expr;
 mod frame;
 mod lexer;
+mod lookup;
 mod loops;
 mod parse;
 mod part;
+mod plan;
 mod procedure;
+mod query;
 mod raise;
 mod result;
 mod run;

@@ -3,14 +3,14 @@
 use vicinity_types::{PgError, Result, SqlState};
 
 use super::ast::{Call, Place};
-use super::expr;
+use super::query;
 use super::run::Interpreter;
 use crate::exec::is_output;
 
 impl Interpreter<'_> {
     /// `CALL`: what comes out goes to the variables that stand as arguments.
     pub(super) fn call(&mut self, call: &Call) -> Result<()> {
-        let ran = expr::call(self, &call.sql);
+        let ran = query::call(self, &call.sql);
         self.adopt();
         let Some((function, row, columns)) = ran? else { return Ok(()) };
         let outputs = function.args.iter().enumerate().filter(|(_, a)| is_output(a));

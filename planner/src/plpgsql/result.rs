@@ -4,7 +4,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::ast::{Query, Sql};
 use super::run::{Flow, Interpreter, Returns, nothing};
-use super::{cast, expr, trigger};
+use super::{cast, expr, query, trigger};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::inner::Statement;
@@ -78,7 +78,7 @@ impl Interpreter<'_> {
 
     pub(super) fn return_query(&mut self, query: &Query) -> Result<Flow> {
         let check = |me: &Self, statement: &Statement| me.check_query(statement);
-        let found = expr::collect(self, query, usize::MAX, check)?;
+        let found = query::collect(self, query, usize::MAX, check)?;
         let count = found.len();
         self.rows.extend(found.into_iter().map(|r| r.values));
         self.frame.set_found(count > 0);

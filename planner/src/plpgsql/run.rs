@@ -5,6 +5,7 @@ use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 use super::ast::{Block, Condition, Into, Query, Slot, Sql, Statement, StatementKind, Target};
 use super::expr;
 use super::frame::{Frame, Row, Value};
+use super::query;
 use super::raise;
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -269,7 +270,7 @@ impl Interpreter<'_> {
             }
             StatementKind::Execute { query, into } => self.execute(query, into.as_ref()),
             StatementKind::Perform(sql) => {
-                let count = expr::run(self, sql)?;
+                let count = query::run(self, sql)?;
                 self.frame.set_found(count > 0);
                 self.row_count = count;
                 Ok(Flow::Next)
@@ -331,7 +332,7 @@ impl Interpreter<'_> {
     fn execute(&mut self, query: &Query, into: Option<&Into>) -> Result<Flow> {
         let dynamic = matches!(query, Query::Dynamic { .. });
         let Some(into) = into else {
-            let (count, gave_rows) = expr::execute(self, query)?;
+            let (count, gave_rows) = query::execute(self, query)?;
             if gave_rows && !dynamic {
                 return Err(PgError::new(
                     SqlState::SYNTAX_ERROR,
@@ -347,7 +348,7 @@ impl Interpreter<'_> {
             return Ok(Flow::Next);
         };
         let enough = if into.strict { 2 } else { 1 };
-        let rows = expr::collect(self, query, enough, |_, _| Ok(()))?;
+        let rows = query::collect(self, query, enough, |_, _| Ok(()))?;
         if into.strict && rows.len() != 1 {
             return Err(if rows.is_empty() {
                 PgError::new(SqlState::NO_DATA_FOUND, "query returned no rows")

@@ -8,7 +8,7 @@ use super::ast::{Block, Query, Slot, Statement, StatementKind, Step, VariableKin
 use super::frame::{Frame, Row, Value};
 use super::parse::{Gives, Parser};
 use super::run::Interpreter;
-use super::{Function, Returns, cast, check_end, expr, frame, result};
+use super::{Function, Returns, cast, check_end, frame, plan, result};
 use crate::call::PgType;
 use crate::context::ExecContext;
 use crate::exec::after::Values;
@@ -213,7 +213,7 @@ impl Function {
 
 fn is_short_block(block: &Block, depth: u32) -> bool {
     let mut inits = block.inits.iter().filter_map(|(_, _, default)| default.as_ref());
-    inits.all(|d| expr::is_short(d, depth)) && are_short(&block.body, depth)
+    inits.all(|d| plan::is_short(d, depth)) && are_short(&block.body, depth)
 }
 
 fn are_short(statements: &[Statement], depth: u32) -> bool {
@@ -222,23 +222,23 @@ fn are_short(statements: &[Statement], depth: u32) -> bool {
 
 fn is_short_statement(statement: &Statement, depth: u32) -> bool {
     match &statement.kind {
-        StatementKind::Execute { query: Query::Static(sql), .. } => expr::is_short(sql, depth),
+        StatementKind::Execute { query: Query::Static(sql), .. } => plan::is_short(sql, depth),
         StatementKind::Assign { value, path, .. } => {
             let step = |step: &Step| match step {
                 Step::Field(_) => true,
-                Step::Element(index) => expr::is_short(index, depth),
+                Step::Element(index) => plan::is_short(index, depth),
                 Step::Slice(from, to) => {
-                    from.iter().chain(to).all(|bound| expr::is_short(bound, depth))
+                    from.iter().chain(to).all(|bound| plan::is_short(bound, depth))
                 }
             };
-            expr::is_short(value, depth) && path.iter().all(step)
+            plan::is_short(value, depth) && path.iter().all(step)
         }
-        StatementKind::Return(value) => value.as_ref().is_none_or(|v| expr::is_short(v, depth)),
-        StatementKind::Raise(r) => r.args.iter().all(|a| expr::is_short(a, depth)),
+        StatementKind::Return(value) => value.as_ref().is_none_or(|v| plan::is_short(v, depth)),
+        StatementKind::Raise(r) => r.args.iter().all(|a| plan::is_short(a, depth)),
         StatementKind::Block(block) => is_short_block(block, depth),
         StatementKind::If { arms, otherwise } => {
             let arm = |(c, body): &(_, Vec<Statement>)| {
-                expr::is_short(c, depth) && are_short(body, depth)
+                plan::is_short(c, depth) && are_short(body, depth)
             };
             arms.iter().all(arm) && are_short(otherwise, depth)
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, Expr, GeneratedAs};
+use sqlparser::ast::{AlterColumnOperation, ColumnDef, ColumnOption, Expr};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{
-    Column, ConstraintKind, Identity, Object, Relation, RelationKind, TableDef,
+    Column, ConstraintKind, Object, Relation, RelationKind, TableDef,
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
@@ -57,10 +57,7 @@ pub(super) fn add(
             }
             ColumnOption::Generated { generated_as, sequence_options, .. } => {
                 column.not_null = true;
-                column.identity = Some(match generated_as {
-                    GeneratedAs::ByDefault => Identity::ByDefault,
-                    _ => Identity::Always,
-                });
+                column.identity = Some(table::identity_of(generated_as));
                 identity = Some(sequence_options.clone().unwrap_or_default());
             }
             ColumnOption::Collation(collation) => {

@@ -27,7 +27,7 @@ pub(super) fn add(
     c: &TableConstraint,
     validated: bool,
 ) -> Result<()> {
-    let pending = table::pending(c)?;
+    let pending = constraint::of_table(c)?;
     let validated = validated && pending.validated;
     if pending.no_inherit && partition::is_partitioned(r) {
         return Err(table::invalid(format!(

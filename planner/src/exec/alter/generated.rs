@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{ObjectName, SequenceOptions};
 use vicinity_storage::ObjectKind;
 use vicinity_storage::catalog::model::{Column, Identity, Object, Relation, RelationKind};
-use vicinity_types::{PgError, Result, SqlState, oid};
+use vicinity_types::{PgError, Result, SqlState};
 
 use super::super::ddl::{sequence, table};
 use super::super::name;
@@ -58,12 +58,7 @@ pub(super) fn add_identity(
     if c.default.is_some() {
         return not_ready("already has a default value");
     }
-    if !matches!(c.type_oid, oid::INT2 | oid::INT4 | oid::INT8) {
-        return Err(PgError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            "identity column type must be smallint, integer, or bigint",
-        ));
-    }
+    table::check_identity_type(c.type_oid)?;
     let (mut made, _) = table::serial_for(ctx, r, c, number(at), Some(options))?;
     if let Some(given) = sequence {
         (made.schema, made.name) = name::target(ctx, given)?;

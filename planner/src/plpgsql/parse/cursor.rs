@@ -144,11 +144,7 @@ impl Parser<'_> {
         }
         let scroll = self.scroll();
         self.expect_word("for")?;
-        let query = if self.keyword("execute") {
-            self.dynamic(&[])?.0
-        } else {
-            Query::Static(self.query_until(&[], &[";"])?)
-        };
+        let query = self.written_query(&[], &[";"])?;
         self.expect_symbol(";")?;
         Ok(StatementKind::Open { cursor, args: Vec::new(), query: Some((scroll, query)) })
     }
@@ -261,14 +257,7 @@ impl Parser<'_> {
         let args = self.cursor_args(cursor)?;
         self.expect_word("loop")?;
         let record = self.hidden(&name, VariableKind::Record);
-        let mut scope = Scope::default();
-        scope.names.insert(name.clone(), record);
-        if let Some(label) = &label {
-            scope.labels.entry(label.clone()).or_default().insert(name, record);
-        }
-        self.enter_scope(scope);
-        let body = self.loop_body(label.as_deref())?;
-        self.leave_scope();
+        let body = self.loop_body_with(label.as_deref(), name, record)?;
         Ok(StatementKind::ForCursor { label, record, cursor, args, body })
     }
 }

@@ -2,7 +2,11 @@
 
 mod cursor;
 mod declare;
+mod diagnostics;
+mod loops;
 mod query;
+mod raise;
+mod returns;
 mod statement;
 
 use std::sync::Arc;
@@ -12,8 +16,8 @@ use vicinity_types::{PgError, Result, SqlState};
 use super::ast::{
     Block, Condition, Form, Handler, Scope, Slot, Sql, Statement, Variable, VariableKind,
 };
-use super::expr::Plans;
 use super::lexer::{Lexeme, Token, lex};
+use super::plan::Plans;
 use crate::bind::Conflict;
 use crate::call::PgType;
 

@@ -157,6 +157,14 @@ impl Parser<'_> {
         })
     }
 
+    /// A query up to a word of `words` or a symbol of `symbols`, or EXECUTE and what gives its text.
+    pub(super) fn written_query(&mut self, words: &[&str], symbols: &[&str]) -> Result<Query> {
+        if self.keyword("execute") {
+            return Ok(self.dynamic(words)?.0);
+        }
+        Ok(Query::Static(self.query_until(words, symbols)?))
+    }
+
     /// After EXECUTE: the text's expression, INTO and USING in either order.
     pub(super) fn dynamic(&mut self, ends: &[&str]) -> Result<(Query, Option<Into>)> {
         let mut words = vec!["into", "using"];
