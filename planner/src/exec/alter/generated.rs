@@ -58,7 +58,6 @@ pub(super) fn add_identity(
     if c.default.is_some() {
         return not_ready("already has a default value");
     }
-    table::check_identity_type(c.type_oid)?;
     let (mut made, _) = table::serial_for(ctx, r, c, number(at), Some(options))?;
     if let Some(given) = sequence {
         (made.schema, made.name) = name::target(ctx, given)?;

@@ -29,7 +29,7 @@ pub(crate) use column::{
     bare_column, check_collation, check_count, check_name, check_system_name, column,
 };
 pub(crate) use options::{check_storage_option, storage_options};
-pub(crate) use serial::{check_identity_type, identity_of, serial_for};
+pub(crate) use serial::{identity_of, serial_for};
 
 /// A table on its way into the catalog.
 pub(crate) struct Draft {

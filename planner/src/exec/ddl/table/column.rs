@@ -5,7 +5,7 @@ use vicinity_storage::catalog::model::Column;
 use vicinity_types::tuple::MAX_COLUMNS;
 use vicinity_types::{Oid, PgError, Result, SqlState, oid};
 
-use super::serial::{Serial, check_identity_type, identity_of};
+use super::serial::{Serial, identity_of};
 use super::{Draft, invalid};
 use crate::call::PgType;
 use crate::context::ExecContext;
@@ -151,7 +151,6 @@ fn generated(
     if column.default.is_some() {
         return Err(misfit("both default and identity specified"));
     }
-    check_identity_type(column.type_oid)?;
     column.identity = Some(identity_of(kind));
     column.not_null = true;
     draft.add_identity(at, column.type_oid, options.clone().unwrap_or_default());

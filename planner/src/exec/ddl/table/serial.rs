@@ -75,6 +75,9 @@ fn sequence_of(
     ty: Oid,
     identity: Option<&[SequenceOptions]>,
 ) -> Result<(Relation, String)> {
+    if identity.is_some() {
+        check_identity_type(ty)?;
+    }
     let taken = |n: &str| n == owner.name;
     let own = name::choose(ctx, owner.schema, owner.name, Some(owner.column), "seq", &taken);
     let def = sequence::define(identity.unwrap_or_default(), ty, None)?;
@@ -92,7 +95,7 @@ fn sequence_of(
 }
 
 /// An error for a type that identity columns cannot have.
-pub(crate) fn check_identity_type(ty: Oid) -> Result<()> {
+fn check_identity_type(ty: Oid) -> Result<()> {
     if matches!(ty, oid::INT2 | oid::INT4 | oid::INT8) {
         return Ok(());
     }
