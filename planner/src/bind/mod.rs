@@ -11,6 +11,7 @@ mod cte;
 mod expr;
 mod forms;
 mod from;
+mod from_function;
 mod function;
 mod group;
 mod grouping;
