@@ -4,6 +4,7 @@ use datafusion::logical_expr::{Case, Expr, Operator as Native, binary_expr, expr
 use sqlparser::ast::{self, AccessExpr, CastKind, Subscript};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::cast::one_of;
 use super::function::Arguments;
 use super::operator::{RowPairs, is_of_one_type, written_row, written_rows};
 use super::special::Subscripts;
@@ -344,6 +345,7 @@ impl Binder<'_> {
         let ty = require_common_at(&self.types, &inputs, "CASE", &places)?;
         let ty = self.ty(ty);
         let mut results = self.coerce_all(results, ty, &places)?;
+        let ret = if has_else { one_of(&results, ty) } else { ty };
         let otherwise = if has_else {
             results.remove(0).expr
         } else {
@@ -354,7 +356,7 @@ impl Binder<'_> {
             .zip(results)
             .map(|(w, r)| (Box::new(w.expr), Box::new(r.expr)))
             .collect();
-        Ok(Typed::new(Expr::Case(Case::new(None, pairs, Some(Box::new(otherwise)))), ty))
+        Ok(Typed::new(Expr::Case(Case::new(None, pairs, Some(Box::new(otherwise)))), ret))
     }
 
     fn array(&mut self, array: &ast::Array) -> Result<Typed> {
@@ -385,7 +387,8 @@ impl Binder<'_> {
             )
         })?;
         let values = self.coerce_all(values, self.ty(common), &places)?;
-        Ok(special::array_ctor(values, self.ty(array), common, false))
+        let typmod = one_of(&values, self.ty(common)).typmod;
+        Ok(special::array_ctor(values, self.ty(array).typmod(typmod), common, false))
     }
 
     /// An array constructor whose element type a cast told.
@@ -517,8 +520,9 @@ impl Binder<'_> {
             return self.json_subscripts(value, steps);
         }
         let elem = self.subscripted(value.ty.oid)?;
+        let elem = self.ty(elem).typmod(value.ty.typmod);
         match self.array_subscripts(steps)? {
-            Subscripts::Element(indices) => Ok(special::subscript(value, indices, self.ty(elem))),
+            Subscripts::Element(indices) => Ok(special::subscript(value, indices, elem)),
             Subscripts::Slice(bounds) => special::slice(value, bounds),
         }
     }

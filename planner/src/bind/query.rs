@@ -5,6 +5,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use sqlparser::ast::{self, OrderByKind, SetExpr};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::cast::one_of;
 use super::limit::Limits;
 use super::lock::Locking;
 use super::{Binder, Bound, Level, OutputColumn};
@@ -152,15 +153,20 @@ impl Binder<'_> {
             };
             types.push(ty);
         }
-        let mut exprs = Vec::new();
+        let mut coerced: Vec<Vec<Typed>> = Vec::new();
         for (row, written) in rows.into_iter().zip(&lists) {
             let mut out = Vec::new();
             for ((value, ty), written) in row.into_iter().zip(&types).zip(written.iter()) {
                 let place = self.place(written);
-                out.push(self.coerce(value, *ty, Context::Implicit, place)?.expr);
+                out.push(self.coerce(value, *ty, Context::Implicit, place)?);
             }
-            exprs.push(out);
+            coerced.push(out);
         }
+        for (at, ty) in types.iter_mut().enumerate() {
+            *ty = one_of(coerced.iter().filter_map(|row| row.get(at)), *ty);
+        }
+        let exprs =
+            coerced.into_iter().map(|row| row.into_iter().map(|v| v.expr).collect()).collect();
         let plan = LogicalPlanBuilder::values(exprs)
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;
