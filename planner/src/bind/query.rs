@@ -8,7 +8,7 @@ use vicinity_types::{PgError, Result, SqlState, oid};
 use super::cast::one_of;
 use super::limit::Limits;
 use super::lock::Locking;
-use super::{Binder, Bound, Level, OutputColumn};
+use super::{Binder, Bound, Level, OutputColumn, VALUES};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
 
@@ -126,7 +126,7 @@ impl Binder<'_> {
         for row in &lists {
             let mut bound = Vec::new();
             for expr in row.iter() {
-                bound.push(self.in_clause("VALUES", |me| me.expr(expr))?);
+                bound.push(self.in_clause(VALUES, |me| me.expr(expr))?);
             }
             if rows.first().is_some_and(|first| first.len() != bound.len()) {
                 return Err(PgError::new(
@@ -146,8 +146,7 @@ impl Binder<'_> {
             let ty = match targets.get(at) {
                 Some(target) if all_unknown => PgType { typmod: -1, ..*target },
                 _ => {
-                    let ty =
-                        crate::resolve::common::require_common(&self.types, &inputs, "VALUES")?;
+                    let ty = crate::resolve::common::require_common(&self.types, &inputs, VALUES)?;
                     self.ty(ty)
                 }
             };
