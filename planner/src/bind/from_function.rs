@@ -217,10 +217,11 @@ impl Binder<'_> {
             return Err(wrong("WITH ORDINALITY cannot be used with a column definition list")
                 .hint("Put the column definition list inside ROWS FROM()."));
         }
-        let ret = call.resolved.ret;
-        Err(wrong(if call.is_undefined() {
+        if call.is_undefined() {
             return Ok(());
-        } else if ret == oid::RECORD {
+        }
+        let ret = call.resolved.ret;
+        Err(wrong(if ret == oid::RECORD {
             "a column definition list is redundant for a function with OUT parameters"
         } else if self.types.fields(self.types.base(ret)).is_some() {
             "a column definition list is redundant for a function returning a named composite type"
