@@ -1,5 +1,7 @@
 //! SQL-language functions: a list of statements, planned once, the last of which is the result.
 
+mod listed;
+
 use std::sync::Arc;
 
 use vicinity_storage::catalog::model::{ArgMode, Function as Declared, Volatility};
@@ -24,6 +26,7 @@ pub struct Function {
     /// Names of OUT columns.
     names: Option<Arc<[String]>>,
     volatile: bool,
+    returns_set: bool,
     name: String,
 }
 
@@ -101,6 +104,7 @@ fn build(ctx: &ExecContext, declared: &Declared) -> Result<Function> {
         names: out_names(declared).filter(|_| declared.returns == oid::RECORD),
         returns: full_type(ctx, declared.returns),
         volatile: declared.volatility == Volatility::Volatile,
+        returns_set: declared.returns_set,
         name: declared.name.clone(),
         statements,
     };
@@ -183,8 +187,6 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
         return Ok(());
     }
     let types = Types::of(ctx);
-    // What has no type yet is text by the time it comes out.
-    let typed = |ty: PgType| if ty.oid == oid::UNKNOWN { oid::TEXT } else { ty.oid };
     let found: Vec<Oid> = given(f).map(typed).collect();
     let detail = if !f.statements.last().is_some_and(|s| s.gives_rows()) {
         let text = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.";
@@ -204,6 +206,11 @@ fn check_result(ctx: &ExecContext, f: &Function, declared: &Declared) -> Result<
 fn is_row(f: &Function) -> bool {
     let fields = f.returns.kind == Kind::Record && !f.columns.is_empty();
     fields || f.returns.oid == oid::RECORD
+}
+
+/// What has no type yet is text by the time it comes out.
+fn typed(ty: PgType) -> Oid {
+    if ty.oid == oid::UNKNOWN { oid::TEXT } else { ty.oid }
 }
 
 fn assignable(types: &Types, from: Oid, to: Oid) -> bool {
@@ -317,16 +324,30 @@ pub fn call_set(
     let listed = function.returns.oid == oid::RECORD
         && function.columns.is_empty()
         && !matches!(columns, [one] if one.oid == oid::RECORD);
+    if listed {
+        return listed::rows(ctx, function, columns, args);
+    }
     let mut rows = Vec::new();
     run(ctx, function, args, &mut |row| {
-        rows.push(match (whole, listed) {
-            (true, _) => vec![composite_of(ctx, function, row)?],
-            (_, true) => listed_of(ctx, function, columns, row)?,
-            _ => row_of(ctx, function, row)?,
+        rows.push(match whole {
+            true => vec![composite_of(ctx, function, row)?],
+            false => row_of(ctx, function, row)?,
         });
-        Ok(true)
+        Ok(function.returns_set)
     })?;
-    Ok(rows)
+    Ok(at_least_one(function, columns, rows))
+}
+
+/// What gives no set gives a row, of NULLs where its last statement found none.
+fn at_least_one(
+    function: &Function,
+    columns: &[PgType],
+    mut rows: Vec<Vec<Datum>>,
+) -> Vec<Vec<Datum>> {
+    if !function.returns_set && rows.is_empty() {
+        rows.push(vec![Datum::Null; columns.len()]);
+    }
+    rows
 }
 
 /// The types of what the last statement gives.
@@ -386,22 +407,6 @@ fn composite_of(ctx: &ExecContext, function: &Function, row: Vec<Datum>) -> Resu
     Ok(Datum::Record(Arc::new(row)))
 }
 
-/// A row as one of the columns that the call lists.
-fn listed_of(
-    ctx: &ExecContext,
-    function: &Function,
-    columns: &[PgType],
-    row: Vec<Datum>,
-) -> Result<Vec<Datum>> {
-    match row.as_slice() {
-        [Datum::Record(record)] => fields_of(ctx, function, record, columns),
-        [Datum::Null] if given(function).any(|ty| ty.kind == Kind::Record) => {
-            Ok(vec![Datum::Null; columns.len()])
-        }
-        _ => fitted(ctx, function, row.into_iter().zip(given(function)).collect(), columns),
-    }
-}
-
 /// A record's fields as columns.
 fn fields_of(
     ctx: &ExecContext,
@@ -421,11 +426,7 @@ fn fitted(
     columns: &[PgType],
 ) -> Result<Vec<Datum>> {
     let found: Vec<Oid> = values.iter().map(|(_, ty)| ty.oid).collect();
-    if let Some(detail) = columns_mismatch(&Types::of(ctx), columns, &found) {
-        let name = ctx.type_name(function.returns.oid, None);
-        let text = format!("return type mismatch in function declared to return {name}");
-        return Err(PgError::new(SqlState::INVALID_FUNCTION_DEFINITION, text).detail(detail));
-    }
+    listed::check(ctx, function, columns, &found)?;
     let each = values.into_iter().zip(columns);
     each.map(|((value, from), to)| assign(ctx, function, value, from, *to)).collect()
 }

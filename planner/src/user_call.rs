@@ -106,7 +106,7 @@ impl Callable for UserCall {
     }
 }
 
-/// A user-defined function that returns rows.
+/// A user-defined function that returns rows; or one, whose columns the statement tells.
 #[derive(Debug)]
 pub struct UserSet {
     function: Arc<Function>,
@@ -140,7 +140,8 @@ impl SetCallable for UserSet {
 
     fn call(&self, ctx: &ExecContext, args: &[Datum]) -> Result<Rows> {
         if self.function.strict && args.iter().any(Datum::is_null) {
-            return Ok(Box::new(std::iter::empty()));
+            let row = || Ok(vec![Datum::Null; self.columns.len()]);
+            return Ok(Box::new((!self.function.returns_set).then(row).into_iter()));
         }
         let (_, run) = runner()?;
         run(ctx, &self.function, &self.args, &self.columns, args)

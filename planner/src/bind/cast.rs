@@ -323,6 +323,17 @@ impl Binder<'_> {
     }
 }
 
+/// The type of what is one of several values: with a modifier, if they all have it.
+pub(super) fn one_of<'v>(
+    values: impl IntoIterator<Item = &'v Typed, IntoIter: Clone>,
+    ty: PgType,
+) -> PgType {
+    let mut values = values.into_iter();
+    let typmod = values.clone().next().map_or(-1, |v| v.ty.typmod);
+    let alike = values.all(|v| v.ty.oid == ty.oid && v.ty.typmod == typmod);
+    ty.typmod(if alike { typmod } else { -1 })
+}
+
 /// Calling the same value another type.
 pub(super) trait Retype {
     /// The same expression under another type of the same kind.

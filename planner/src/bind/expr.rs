@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Case, Expr, Operator as Native};
 use sqlparser::ast::{self, CastKind};
 use vicinity_types::{Kind, PgError, Result, SqlState, oid};
 
+use super::cast::one_of;
 use super::operator::written_row;
 use super::{Binder, special};
 use crate::call::{PgType, Typed};
@@ -208,6 +209,7 @@ impl Binder<'_> {
         let ty = require_common_at(&self.types, &inputs, "CASE", &places)?;
         let ty = self.ty(ty);
         let mut results = self.coerce_all(results, ty, &places)?;
+        let ret = if has_else { one_of(&results, ty) } else { ty };
         let otherwise = if has_else {
             results.remove(0).expr
         } else {
@@ -218,7 +220,7 @@ impl Binder<'_> {
             .zip(results)
             .map(|(w, r)| (Box::new(w.expr), Box::new(r.expr)))
             .collect();
-        Ok(Typed::new(Expr::Case(Case::new(None, pairs, Some(Box::new(otherwise)))), ty))
+        Ok(Typed::new(Expr::Case(Case::new(None, pairs, Some(Box::new(otherwise)))), ret))
     }
 
     /// `ROW(...)`

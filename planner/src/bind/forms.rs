@@ -5,6 +5,7 @@ use sqlparser::ast::{self, FunctionArguments, TrimWhereField};
 use vicinity_functions::{SizedIn, column_size, lacks, lacks_order};
 use vicinity_types::{Datum, PgError, Result, SqlState, oid};
 
+use super::cast::one_of;
 use super::function::Arguments;
 use super::special::Special;
 use super::{Binder, special};
@@ -83,7 +84,8 @@ impl Binder<'_> {
                 let op =
                     crate::resolve::operator::binary(&self.types, None, worse, ty.oid, ty.oid)?;
                 let worse = self.operator_call(op, ty, ty, PgType::new(oid::BOOL))?;
-                Ok(Some(special::greatest_least(name, values, ty, worse)))
+                let ret = one_of(&values, ty);
+                Ok(Some(special::greatest_least(name, values, ret, worse)))
             }
             "nullif" => self.nullif(&f.args).map(Some),
             "row" => {
@@ -178,6 +180,7 @@ impl Binder<'_> {
         let ty = require_common_at(&self.types, &inputs, "COALESCE", &places)?;
         let ty = self.ty(ty);
         let mut values = self.coerce_all(values, ty, &places)?;
+        let ty = one_of(&values, ty);
         let Some(last) = values.pop() else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\""));
         };

@@ -453,7 +453,11 @@ impl Binder<'_> {
                 let whole = matches!(outputs.as_slice(), [one] if one.oid == resolved.ret);
                 builtin_set(proc, types, outputs, self.is_row_of(resolved) && !whole)?
             }
-            Target::User(function) => Arc::new(UserSet::new(function.clone(), types, outputs)),
+            Target::User(function) => {
+                let target = authority::Target::function(function);
+                target.check(&self.types.catalog, self.session, Privileges::EXECUTE)?;
+                Arc::new(UserSet::new(function.clone(), types, outputs))
+            }
         })
     }
 }

@@ -7,7 +7,7 @@ use vicinity_storage::catalog::model::Function;
 use vicinity_types::Result;
 
 use super::column::lookup;
-use super::from::CallInFrom;
+use super::from_function::CallInFrom;
 use super::function::Resolved;
 use super::{Binder, Level, Scope, fold};
 use crate::call::{PgType, Typed};

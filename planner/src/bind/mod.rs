@@ -11,6 +11,7 @@ mod cte;
 mod expr;
 mod forms;
 mod from;
+mod from_function;
 mod function;
 mod group;
 mod grouping;
@@ -102,6 +103,9 @@ pub(crate) struct Bound {
     columns: Vec<OutputColumn>,
 }
 
+/// What messages call the place of a value in VALUES.
+pub(crate) const VALUES: &str = "VALUES";
+
 /// One query being bound: its names and what it collects on the way.
 #[derive(Default)]
 struct Level {
@@ -124,6 +128,8 @@ struct Level {
     grouping: bool,
     /// Set-returning functions are allowed here.
     sets_allowed: bool,
+    /// What is bound here is the only row of VALUES, whose sets make several of it.
+    only_row: bool,
     /// Why they are not all the same: what is around that cannot hold them.
     no_sets: Option<&'static str>,
     /// Constants of unknown type in the select list stay so.
@@ -380,14 +386,19 @@ impl<'a> Binder<'a> {
         clause: &'static str,
         bind: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        let sets_allowed = self.level().only_row && clause == VALUES;
         self.levels.push(Level {
             scope: scope.clone(),
             no_aggregates: Some(clause),
             no_windows: Some(clause),
+            sets_allowed,
             ..Level::default()
         });
         let bound = bind(self);
-        self.levels.pop();
+        let sets = self.levels.pop().map(|level| level.pending.sets);
+        if sets_allowed {
+            self.level().pending.sets.extend(sets.into_iter().flatten());
+        }
         bound
     }
 

@@ -5,9 +5,10 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use sqlparser::ast::{self, OrderByKind, SetExpr};
 use vicinity_types::{PgError, Result, SqlState, oid};
 
+use super::cast::one_of;
 use super::limit::Limits;
 use super::lock::Locking;
-use super::{Binder, Bound, Level, OutputColumn};
+use super::{Binder, Bound, Level, OutputColumn, VALUES};
 use crate::call::{PgType, Typed, internal};
 use crate::resolve::Context;
 
@@ -125,7 +126,7 @@ impl Binder<'_> {
         for row in &lists {
             let mut bound = Vec::new();
             for expr in row.iter() {
-                bound.push(self.in_clause("VALUES", |me| me.expr(expr))?);
+                bound.push(self.in_clause(VALUES, |me| me.expr(expr))?);
             }
             if rows.first().is_some_and(|first| first.len() != bound.len()) {
                 return Err(PgError::new(
@@ -145,22 +146,26 @@ impl Binder<'_> {
             let ty = match targets.get(at) {
                 Some(target) if all_unknown => PgType { typmod: -1, ..*target },
                 _ => {
-                    let ty =
-                        crate::resolve::common::require_common(&self.types, &inputs, "VALUES")?;
+                    let ty = crate::resolve::common::require_common(&self.types, &inputs, VALUES)?;
                     self.ty(ty)
                 }
             };
             types.push(ty);
         }
-        let mut exprs = Vec::new();
+        let mut coerced: Vec<Vec<Typed>> = Vec::new();
         for (row, written) in rows.into_iter().zip(&lists) {
             let mut out = Vec::new();
             for ((value, ty), written) in row.into_iter().zip(&types).zip(written.iter()) {
                 let place = self.place(written);
-                out.push(self.coerce(value, *ty, Context::Implicit, place)?.expr);
+                out.push(self.coerce(value, *ty, Context::Implicit, place)?);
             }
-            exprs.push(out);
+            coerced.push(out);
         }
+        for (at, ty) in types.iter_mut().enumerate() {
+            *ty = one_of(coerced.iter().filter_map(|row| row.get(at)), *ty);
+        }
+        let exprs =
+            coerced.into_iter().map(|row| row.into_iter().map(|v| v.expr).collect()).collect();
         let plan = LogicalPlanBuilder::values(exprs)
             .and_then(LogicalPlanBuilder::build)
             .map_err(internal)?;

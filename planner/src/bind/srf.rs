@@ -6,8 +6,9 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use vicinity_types::{Kind, PgError, Result, oid};
 
-use super::Binder;
+use super::from::one_row;
 use super::function::Resolved;
+use super::{Binder, Level};
 use crate::call::{PgType, Typed};
 use crate::df::{BuiltinSet, SetCall, project_set};
 
@@ -53,6 +54,23 @@ impl Binder<'_> {
                 Ok(super::row::named_row(fields, PgType::with_kind(ty, -1, Kind::Record)))
             }
         }
+    }
+
+    /// Binds the only row of VALUES, and gives the plan that what it holds is over if there are sets in it: they make
+    /// several rows of it.
+    pub(crate) fn only_row<T>(
+        &mut self,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Option<LogicalPlan>)> {
+        self.levels.push(Level { only_row: true, ..Level::default() });
+        let bound = bind(self);
+        let sets = self.levels.pop().map(|level| level.pending.sets).unwrap_or_default();
+        let bound = bound?;
+        let plan = match sets.is_empty() {
+            true => None,
+            false => Some(projected(one_row()?, sets)?),
+        };
+        Ok((bound, plan))
     }
 
     fn depth_of(&mut self, args: &[Expr]) -> usize {

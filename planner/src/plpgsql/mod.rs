@@ -288,6 +288,7 @@ pub fn call_set(
     }
     Ok(vec![match done.result {
         Datum::Record(r) => r.fields.iter().map(|(_, d)| d.clone()).collect(),
+        Datum::Null => vec![Datum::Null; columns.len().max(1)],
         value => vec![value],
     }])
 }

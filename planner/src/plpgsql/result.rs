@@ -1,8 +1,10 @@
 //! What RETURN, RETURN NEXT and RETURN QUERY give, held against the columns that are wanted.
 
+use vicinity_types::record::Record;
 use vicinity_types::{Datum, Oid, PgError, Result, SqlState, oid};
 
 use super::ast::{Query, Sql};
+use super::frame::composite_columns;
 use super::run::{Flow, Interpreter, Returns, nothing};
 use super::{cast, expr, query, trigger};
 use crate::call::PgType;
@@ -102,8 +104,19 @@ impl Interpreter<'_> {
         if whole != oid::RECORD && row.type_oid == whole {
             return Ok(());
         }
-        let found: Vec<PgType> = row.fields.iter().map(|(ty, _)| PgType::new(*ty)).collect();
-        self.check_columns(&found, message)
+        self.check_columns(&self.types_of(row)?, message)
+    }
+
+    /// The types of a row's fields. Of modifiers only a composite type knows: those of another row's fields are taken
+    /// to be as they should.
+    fn types_of(&self, row: &Record) -> Result<Vec<PgType>> {
+        if self.ctx.catalog.relation_of_type(row.type_oid).is_some() {
+            let columns = composite_columns(&self.ctx, row.type_oid)?;
+            return Ok(columns.into_iter().map(|(_, ty)| ty).collect());
+        }
+        let wanted = self.wanted.iter().map(|ty| ty.typmod).chain(std::iter::repeat(-1));
+        let fields = row.fields.iter().zip(wanted);
+        Ok(fields.map(|((ty, _), typmod)| PgType::new(*ty).typmod(typmod)).collect())
     }
 
     fn check_columns(&self, found: &[PgType], message: &str) -> Result<()> {
@@ -135,12 +148,13 @@ pub(super) fn not_a_row() -> PgError {
     )
 }
 
-/// What is wrong with columns for those that are wanted. No conversion is tried: their types must be the same.
+/// What is wrong with columns for those that are wanted. No conversion is tried: their types must be the same, with the
+/// same modifier where one is wanted.
 pub(super) fn mismatch(ctx: &ExecContext, found: &[PgType], wanted: &[PgType]) -> Option<String> {
     for (at, (from, to)) in (1_usize..).zip(found.iter().zip(wanted)) {
         // What has no type yet is text by the time it comes out.
         let known = if from.oid == oid::UNKNOWN { oid::TEXT } else { from.oid };
-        if known != to.oid {
+        if known != to.oid || to.typmod >= 0 && from.typmod != to.typmod {
             let (from, to) =
                 (ctx.type_name(known, Some(from.typmod)), ctx.type_name(to.oid, Some(to.typmod)));
             return Some(format!(

@@ -3,6 +3,7 @@
 use sqlparser::ast;
 use vicinity_types::{PgError, Result, SqlState};
 
+use crate::bind::cast::one_of;
 use crate::bind::{Binder, special};
 use crate::call::{PgType, Typed};
 use crate::resolve::Context;
@@ -37,7 +38,8 @@ impl Binder<'_> {
             )
         })?;
         let values = self.coerce_all(values, self.ty(common), &places)?;
-        Ok(special::array_ctor(values, self.ty(array), common, false))
+        let typmod = one_of(&values, self.ty(common)).typmod;
+        Ok(special::array_ctor(values, self.ty(array).typmod(typmod), common, false))
     }
 
     /// An array constructor whose element type a cast told.

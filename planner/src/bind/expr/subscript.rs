@@ -16,8 +16,9 @@ impl Binder<'_> {
             return self.json_subscripts(value, steps);
         }
         let elem = self.subscripted(value.ty.oid)?;
+        let elem = self.ty(elem).typmod(value.ty.typmod);
         match self.array_subscripts(steps)? {
-            Subscripts::Element(indices) => Ok(special::subscript(value, indices, self.ty(elem))),
+            Subscripts::Element(indices) => Ok(special::subscript(value, indices, elem)),
             Subscripts::Slice(bounds) => special::slice(value, bounds),
         }
     }

@@ -1,6 +1,6 @@
 //! The rows of an INSERT, bound to the columns they go to.
 
-use datafusion::logical_expr::Expr as Plan;
+use datafusion::logical_expr::{Expr as Plan, LogicalPlan};
 use sqlparser::ast::{self, Expr};
 use vicinity_storage::catalog::model::{Column, Identity, Relation};
 use vicinity_types::{PgError, Result, SqlState};
@@ -8,7 +8,7 @@ use vicinity_types::{PgError, Result, SqlState};
 use super::super::assign::{check_whole, placed};
 use super::super::layout::columns;
 use super::super::target::{Place, is_default, place};
-use crate::bind::{Binder, Scope};
+use crate::bind::{Binder, Scope, VALUES};
 use crate::call::{PgType, Typed};
 use crate::exec::name;
 use crate::sql::carried::{Overriding, overriding};
@@ -133,7 +133,7 @@ impl Listed {
                 cells.push((to.at, None));
                 continue;
             }
-            let value = (binder.expr_in(expr, scope, "VALUES")?, name::position(expr));
+            let value = (binder.expr_in(expr, scope, VALUES)?, name::position(expr));
             let before = cells.iter().position(|(at, _)| *at == to.at);
             let old = before.and_then(|i| cells.remove(i).1);
             let value = placed(binder, to, ty, old, value, scope)?;
@@ -152,6 +152,8 @@ pub(super) type Bound = Vec<BoundRow>;
 /// Where the rows come from, bound.
 pub(super) enum BoundSource {
     Rows(Bound),
+    /// One row over a plan, which gives what its sets hold.
+    Sets(LogicalPlan, BoundRow),
     Query(crate::bind::BoundQuery, Vec<(usize, Typed)>),
 }
 
@@ -172,7 +174,16 @@ pub(super) fn bind_rows(
     types: &[PgType],
     target: &Listed,
     rows: &[Vec<Expr>],
-) -> Result<Bound> {
+) -> Result<BoundSource> {
+    if let [row] = rows {
+        let scope = Scope::empty();
+        let (row, sets) =
+            binder.only_row(|me| target.bind_row(me, relation, types, row, &scope))?;
+        return Ok(match sets {
+            Some(plan) => BoundSource::Sets(plan, row),
+            None => BoundSource::Rows(vec![row]),
+        });
+    }
     let width = rows.first().map_or(0, Vec::len);
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
@@ -184,7 +195,7 @@ pub(super) fn bind_rows(
         }
         out.push(target.bind_row(binder, relation, types, row, &Scope::empty())?);
     }
-    Ok(out)
+    Ok(BoundSource::Rows(out))
 }
 
 pub(super) fn bind_query(

@@ -84,7 +84,7 @@ pub(super) fn prepare(
                 let rows = values.rows.iter().map(|r| Ok(binder.spread(r)?.into_owned()));
                 let rows: Vec<Vec<Expr>> = rows.collect::<Result<_>>()?;
                 let types = &rules.types;
-                BoundSource::Rows(bind_rows(binder, &relation, types, &to, &rows)?)
+                bind_rows(binder, &relation, types, &to, &rows)?
             }
             _ => bind_query(binder, &relation, &rules.types, &to, query)?,
         },
@@ -115,6 +115,10 @@ pub(super) fn prepare(
         Maker { ctx, relation: &relation, types: &rules.types, params: &params, kinds: &kinds };
     let shown = match &source {
         BoundSource::Rows(rows) => Shown::new(alias).of_rows(rows),
+        BoundSource::Sets(_, row) => {
+            let given = row.iter().filter(|(_, value)| value.is_some());
+            Shown { columns: given.map(|(at, _)| *at).collect(), ..Shown::new(alias) }
+        }
         BoundSource::Query(_, values) => {
             Shown { columns: values.iter().map(|(at, _)| *at).collect(), ..Shown::new(alias) }
         }

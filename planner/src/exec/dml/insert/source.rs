@@ -1,6 +1,6 @@
 //! Where an INSERT's rows come from, compiled.
 
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use vicinity_storage::catalog::model::Relation;
 use vicinity_types::{Kind, Result, SqlState};
 
@@ -51,9 +51,13 @@ impl Maker<'_> {
         match source {
             BoundSource::Rows(rows) => match self.rows(&mut compiler, &rows) {
                 Ok((made, defaults)) => Ok((Source::Rows(made), defaults, compiler.once_cells())),
-                Err(e) if e.code() == SqlState::FEATURE_NOT_SUPPORTED => self.computed(rows),
+                Err(e) if e.code() == SqlState::FEATURE_NOT_SUPPORTED => {
+                    let one = LogicalPlanBuilder::empty(true).build();
+                    self.computed(&one.map_err(crate::call::internal)?, rows)
+                }
                 Err(e) => Err(e),
             },
+            BoundSource::Sets(plan, row) => self.computed(&plan, vec![row]),
             BoundSource::Query(bound, values) => {
                 let given: Vec<usize> = values.iter().map(|(at, _)| *at).collect();
                 let defaults = self.defaults(&mut compiler, &given)?;
@@ -123,8 +127,8 @@ impl Maker<'_> {
         Ok((made, defaults))
     }
 
-    /// Values beyond the row lane (subqueries): a query gives each row.
-    fn computed(&self, rows: Bound) -> Result<Made> {
+    /// Values beyond the row lane (subqueries, sets): a query over `input` gives each row.
+    fn computed(&self, input: &LogicalPlan, rows: Bound) -> Result<Made> {
         let mut compiler = Compiler::new(crate::row::Scope::empty(), self.kinds.to_vec());
         let mut queries = Vec::with_capacity(rows.len());
         for row in rows {
@@ -140,7 +144,7 @@ impl Maker<'_> {
             }
             let mut nodes = self.defaults(&mut compiler, &given)?;
             nodes.extend(given.iter().enumerate().map(|(i, at)| (*at, Node::Column(i))));
-            let plan = LogicalPlanBuilder::empty(true)
+            let plan = LogicalPlanBuilder::from(input.clone())
                 .project(exprs)
                 .and_then(LogicalPlanBuilder::build)
                 .map_err(crate::call::internal)?;
