@@ -5,7 +5,7 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Datum, Oid, Result, oid};
 
-use super::relations::default_oid;
+use super::relations::{default_oid, rule_of};
 use super::row::{Rows, ch, id, int4};
 use super::{VirtualTable, class_oid, definition};
 use crate::authority::class;
@@ -69,11 +69,7 @@ impl Edges<'_> {
 
     /// Whether a relation is a view, plain or materialized.
     fn has_rule(&self, oid: Oid) -> bool {
-        self.ctx.catalog.relation(oid).is_some_and(|r| match &r.kind {
-            RelationKind::View(_) => true,
-            RelationKind::Table(t) => t.materialized.is_some(),
-            _ => false,
-        })
+        self.ctx.catalog.relation(oid).is_some_and(|r| rule_of(&r.kind).is_some())
     }
 
     fn within(&mut self, from: Object, schema: Oid) {
@@ -131,11 +127,11 @@ impl Edges<'_> {
         self.push((class::TYPE, ty, 0), (class::RELATION, relation.oid, 0), 'i');
     }
 
-    /// A view's rule has its id.
+    /// A view's rule has its id. The view itself is one of the tables of the rule's query.
     fn rule(&mut self, view: Oid, reads: &[Oid]) {
         let own = (self.rewrite, view, 0);
         self.push(own, (class::RELATION, view, 0), 'i');
-        for on in reads {
+        for on in reads.iter().chain([&view]) {
             self.push(own, (class::RELATION, *on, 0), 'n');
         }
     }

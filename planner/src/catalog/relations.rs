@@ -185,7 +185,7 @@ fn class_row(ctx: &ExecContext, relation: &Relation) -> [(&'static str, Datum); 
         ("relkind", ch(relkind(ctx, &relation.kind))),
         ("relnatts", int2(natts)),
         ("relchecks", int2(checks)),
-        ("relhasrules", flag(matches!(relation.kind, RelationKind::View(_)))),
+        ("relhasrules", flag(rule_of(&relation.kind).is_some())),
         ("relhastriggers", flag(has_triggers(ctx, relation))),
         ("relhassubclass", flag(has_subclass)),
         ("relrowsecurity", flag(false)),
@@ -504,10 +504,19 @@ fn pg_sequence(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>
     rows.done()
 }
 
+/// The query of a view, plain or materialized.
+pub(super) fn rule_of(kind: &RelationKind) -> Option<&String> {
+    match kind {
+        RelationKind::View(view) => Some(&view.query),
+        RelationKind::Table(table) => table.materialized.as_ref().map(|m| &m.query),
+        _ => None,
+    }
+}
+
 fn pg_rewrite(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>> {
     let mut rows = Rows::new(table);
     for relation in ctx.catalog.relations() {
-        let RelationKind::View(view) = &relation.kind else { continue };
+        let Some(query) = rule_of(&relation.kind) else { continue };
         rows.push([
             ("oid", id(relation.oid)),
             ("rulename", text("_RETURN")),
@@ -516,7 +525,7 @@ fn pg_rewrite(ctx: &ExecContext, table: &VirtualTable) -> Result<Vec<Vec<Datum>>
             ("ev_enabled", ch('O')),
             ("is_instead", flag(true)),
             ("ev_qual", text("<>")),
-            ("ev_action", text(&view.query)),
+            ("ev_action", text(query)),
         ]);
     }
     rows.done()

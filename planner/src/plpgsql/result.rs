@@ -56,7 +56,7 @@ impl Interpreter<'_> {
                 let (value, ty) = expr::eval(self, sql)?;
                 match self.returns {
                     Returns::Scalar(to) => vec![cast::assign(&self.ctx, value, ty, to)?],
-                    Returns::Row(whole) => self.given_row(sql, value, whole)?,
+                    Returns::Row(whole) => self.given_row(sql, (value, ty.oid), whole)?,
                     Returns::Void | Returns::Trigger => vec![value],
                 }
             }
@@ -66,12 +66,18 @@ impl Interpreter<'_> {
     }
 
     /// The fields of a row behind RETURN NEXT.
-    fn given_row(&self, sql: &Sql, value: Datum, whole: Oid) -> Result<Vec<Datum>> {
-        let value = only_row(value)?;
+    fn given_row(&self, sql: &Sql, given: (Datum, Oid), whole: Oid) -> Result<Vec<Datum>> {
+        let (value, ty) = (only_row(given.0)?, given.1);
         let variable = sql.scope.names.contains_key(&sql.text.to_lowercase());
         let message =
             if variable { "wrong record type supplied in RETURN NEXT" } else { OTHER_RECORD };
-        self.check_row(&value, whole, message)?;
+        match value {
+            // A row variable has its columns when it has no row, too.
+            Datum::Null if ty != whole && self.ctx.catalog.relation_of_type(ty).is_some() => {
+                self.check_columns(&self.columns_of(ty)?, message)?;
+            }
+            _ => self.check_row(&value, whole, message)?,
+        }
         Ok(match value {
             Datum::Record(row) => row.fields.iter().map(|(_, field)| field.clone()).collect(),
             _ => vec![Datum::Null; self.wanted.len().max(1)],
@@ -111,12 +117,15 @@ impl Interpreter<'_> {
     /// to be as they should.
     fn types_of(&self, row: &Record) -> Result<Vec<PgType>> {
         if self.ctx.catalog.relation_of_type(row.type_oid).is_some() {
-            let columns = composite_columns(&self.ctx, row.type_oid)?;
-            return Ok(columns.into_iter().map(|(_, ty)| ty).collect());
+            return self.columns_of(row.type_oid);
         }
         let wanted = self.wanted.iter().map(|ty| ty.typmod).chain(std::iter::repeat(-1));
         let fields = row.fields.iter().zip(wanted);
         Ok(fields.map(|((ty, _), typmod)| PgType::new(*ty).typmod(typmod)).collect())
+    }
+
+    fn columns_of(&self, composite: Oid) -> Result<Vec<PgType>> {
+        Ok(composite_columns(&self.ctx, composite)?.into_iter().map(|(_, ty)| ty).collect())
     }
 
     fn check_columns(&self, found: &[PgType], message: &str) -> Result<()> {

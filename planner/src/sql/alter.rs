@@ -365,6 +365,7 @@ pub(super) fn function_desc(p: &mut Parser) -> Result<ast::FunctionDesc, ParserE
         let next = p.peek_token();
         match next.token {
             Token::EOF => break,
+            Token::Comma if depth == 0 => break,
             Token::LParen => depth += 1,
             Token::RParen => depth -= 1,
             Token::Word(_) if depth == 0 && !tokens.is_empty() => {

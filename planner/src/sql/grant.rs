@@ -1,10 +1,11 @@
 //! `GRANT` and `REVOKE`.
 
-use sqlparser::ast::{self, Ident, ObjectName};
+use sqlparser::ast::{FunctionDesc, Ident, ObjectName};
 use sqlparser::keywords::Keyword as K;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+use super::alter::function_desc;
 use super::ast::Statement;
 use super::index::fold;
 use super::other::{is_word, take_word};
@@ -35,7 +36,7 @@ pub struct Grant {
 pub enum GrantOn {
     Tables(Vec<ObjectName>),
     Sequences(Vec<ObjectName>),
-    Functions(Vec<(ObjectName, Option<Vec<ast::DataType>>)>),
+    Functions(Vec<FunctionDesc>),
     Schemas(Vec<Ident>),
     Databases(Vec<Ident>),
     Languages(Vec<Ident>),
@@ -187,7 +188,7 @@ fn objects(p: &mut Parser) -> Result<GrantOn, ParserError> {
         return Ok(GrantOn::Sequences(names(p)?));
     }
     if ["function", "procedure", "routine"].into_iter().any(|w| take_word(p, w)) {
-        return Ok(GrantOn::Functions(p.parse_comma_separated(function)?));
+        return Ok(GrantOn::Functions(p.parse_comma_separated(function_desc)?));
     }
     if take_word(p, "schema") {
         return Ok(GrantOn::Schemas(idents(p)?));
@@ -203,20 +204,4 @@ fn objects(p: &mut Parser) -> Result<GrantOn, ParserError> {
     }
     take_word(p, "table");
     Ok(GrantOn::Tables(names(p)?))
-}
-
-type Function = (ObjectName, Option<Vec<ast::DataType>>);
-
-fn function(p: &mut Parser) -> Result<Function, ParserError> {
-    let name = p.parse_object_name(false)?;
-    if p.peek_token_ref().token != Token::LParen {
-        return Ok((name, None));
-    }
-    p.next_token();
-    let mut types = Vec::new();
-    if p.peek_token_ref().token != Token::RParen {
-        types = p.parse_comma_separated(Parser::parse_data_type)?;
-    }
-    p.expect_token(&Token::RParen)?;
-    Ok((name, Some(types)))
 }

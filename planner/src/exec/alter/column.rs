@@ -9,13 +9,13 @@ use vicinity_storage::catalog::model::{
 };
 use vicinity_types::{Oid, PgError, Result, SqlState};
 
-use super::super::ddl::constraint::{self, PendingKind};
+use super::super::ddl::constraint;
 use super::super::ddl::depend::{self, Node};
 use super::super::ddl::dependents;
 use super::super::ddl::index::reread;
 use super::super::ddl::table;
 use super::super::{dml, name, rewrite, types};
-use super::constraint::{add_pending, keep_texts};
+use super::constraint::keep_texts;
 use super::{attribute, change, change_column, change_table, no_column, number, place};
 use crate::context::ExecContext;
 use crate::names;
@@ -43,7 +43,6 @@ pub(super) fn add(
     let at = def.columns.len();
     table::check_count(at + 1)?;
     let (mut column, written) = table::bare_column(ctx, c)?;
-    let mut constraints = Vec::new();
     let mut identity = None;
     for option in &c.options {
         match &option.option {
@@ -63,9 +62,7 @@ pub(super) fn add(
             ColumnOption::Collation(collation) => {
                 table::check_collation(ctx, collation, column.type_oid)?;
             }
-            other => {
-                constraints.push(constraint::of_column(other, &own, option.name.as_ref())?);
-            }
+            other => return Err(PgError::unsupported(format!("column option {other}"))),
         }
     }
     let mut sequence = None;
@@ -77,9 +74,6 @@ pub(super) fn add(
         }
         sequence = Some(made);
     }
-    let primary =
-        constraints.iter().any(|p| matches!(p.kind, PendingKind::Key { primary: true, .. }));
-    column.not_null |= primary;
     let not_null = column.not_null;
     // A domain may have a default, and may refuse the NULL that takes the place of one.
     let computed = column.default.is_some()
@@ -103,11 +97,6 @@ pub(super) fn add(
     }
     if not_null {
         set_not_null(ctx, &reread(ctx, r.oid)?, at)?;
-    }
-    for pending in constraints {
-        let r = reread(ctx, r.oid)?;
-        let def = r.table().cloned().ok_or_else(|| PgError::internal("not a table"))?;
-        add_pending(ctx, &r, &def, &pending)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::super::ddl::table::invalid;
 use super::super::dml::table_def;
 use super::super::{name, types};
 use super::inherited_constraint::{self, inheriting};
-use super::{change_column, operation, place};
+use super::{change_column, inline, operation, place};
 use crate::context::ExecContext;
 use crate::partition::{descendants, is_partitioned};
 
@@ -27,6 +27,22 @@ pub(super) fn run(ctx: &ExecContext, r: &Arc<Relation>, op: &Op, only: bool) -> 
     {
         // Skipped here, and so below.
         return operation(ctx, r, op);
+    }
+    if let Op::AddColumn { column_keyword, if_not_exists, column_def, column_position } = op {
+        let (bare, constraints) = inline::split(column_def);
+        if !constraints.is_empty() {
+            let op = Op::AddColumn {
+                column_keyword: *column_keyword,
+                if_not_exists: *if_not_exists,
+                column_def: bare,
+                column_position: column_position.clone(),
+            };
+            run(ctx, r, &op, only)?;
+            return constraints.into_iter().try_for_each(|constraint| {
+                let op = Op::AddConstraint { constraint, not_valid: false };
+                run(ctx, &reread(ctx, r.oid)?, &op, only)
+            });
+        }
     }
     if only && ctx.txn.catalog().has_children(r.oid) {
         check_only(ctx, r, op)?;
@@ -74,7 +90,9 @@ fn below(ctx: &ExecContext, r: &Arc<Relation>, op: &Op) -> Result<()> {
             each_child(ctx, r, |child| add_below(ctx, r, child, column_def))
         }
         Op::AlterColumn { .. } | Op::RenameColumn { .. } => change_below(ctx, r, op),
-        Op::RenameConstraint { old_name, .. } if inheriting(r, old_name).is_some() => {
+        Op::RenameConstraint { old_name: own, .. } | Op::ValidateConstraint { name: own }
+            if inheriting(r, own).is_some() =>
+        {
             change_below(ctx, r, op)
         }
         _ => Ok(()),
@@ -174,6 +192,11 @@ fn check_only(ctx: &ExecContext, r: &Relation, op: &Op) -> Result<()> {
         Op::RenameConstraint { old_name, .. } if inheriting(r, old_name).is_some() => {
             let own = name::ident(old_name);
             format!("inherited constraint \"{own}\" must be renamed in child tables too")
+        }
+        Op::ValidateConstraint { name: own }
+            if inheriting(r, own).is_some_and(|c| !c.validated) =>
+        {
+            "constraint must be validated on child tables too".to_owned()
         }
         Op::AlterColumn { column_name, op: AlterColumnOperation::SetDataType { .. } } => {
             let own = name::ident(column_name);

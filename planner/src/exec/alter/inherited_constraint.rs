@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AlterTableOperation as Op, Ident, TableConstraint};
+use sqlparser::ast::{AlterColumnOperation, AlterTableOperation as Op, Ident, TableConstraint};
 use vicinity_storage::catalog::model::{Constraint, ConstraintKind, Relation};
 use vicinity_types::{PgError, Result};
 
@@ -11,7 +11,7 @@ use super::super::ddl::table::invalid;
 use super::super::ddl::{partition, parts};
 use super::super::dml::table_def;
 use super::super::name;
-use super::family::{children, each_child};
+use super::family::{self, children, each_child};
 use super::{change_table, operation};
 use crate::context::ExecContext;
 use crate::partition::is_partitioned;
@@ -40,7 +40,7 @@ pub(super) fn add(
     let r = reread(ctx, r.oid)?;
     if !matches!(written, TableConstraint::Check(_)) {
         if !is_partitioned(&r) {
-            return Ok(());
+            return if only { Ok(()) } else { not_null_below(ctx, &r) };
         }
         partition::check_keys(&r)?;
         let made = added(&r)?;
@@ -66,9 +66,25 @@ pub(super) fn add(
     each_child(ctx, &r, |child| check_below(ctx, child, &made, op))
 }
 
+/// A primary key is no key of the children, but its columns are NOT NULL there too.
+fn not_null_below(ctx: &ExecContext, r: &Arc<Relation>) -> Result<()> {
+    let made = added(r)?;
+    if !matches!(made.kind, ConstraintKind::PrimaryKey { .. }) {
+        return Ok(());
+    }
+    for number in made.columns {
+        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        let Some(column) = table_def(r)?.columns.get(at) else { continue };
+        let column_name = Ident::with_quote('"', &column.name);
+        let op = Op::AlterColumn { column_name, op: AlterColumnOperation::SetNotNull };
+        each_child(ctx, r, |child| family::run(ctx, child, &op, false))?;
+    }
+    Ok(())
+}
+
 /// ADD CHECK, in a child and below.
 fn check_below(ctx: &ExecContext, child: &Arc<Relation>, made: &Constraint, op: &Op) -> Result<()> {
-    let Op::AddConstraint { constraint: TableConstraint::Check(c), not_valid } = op else {
+    let Op::AddConstraint { constraint: TableConstraint::Check(c), .. } = op else {
         return Ok(());
     };
     let have = table_def(child)?.constraints.iter().position(|c| c.name == made.name);
@@ -84,7 +100,7 @@ fn check_below(ctx: &ExecContext, child: &Arc<Relation>, made: &Constraint, op: 
     let mut own = c.clone();
     own.name = Some(Ident::with_quote('"', &made.name));
     let constraint = TableConstraint::Check(own);
-    operation(ctx, child, &Op::AddConstraint { constraint, not_valid: *not_valid })?;
+    operation(ctx, child, &Op::AddConstraint { constraint, not_valid: !made.validated })?;
     change_table(ctx, child.oid, |t| {
         for c in t.constraints.iter_mut().filter(|c| c.name == made.name) {
             c.inherited = 1;

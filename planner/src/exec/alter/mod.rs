@@ -6,6 +6,7 @@ mod constraint;
 mod family;
 mod generated;
 mod inherited_constraint;
+mod inline;
 mod rename;
 mod storage;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{FunctionDesc, Ident, OperateFunctionArg};
+use sqlparser::ast::Ident;
 use vicinity_storage::Catalog;
 use vicinity_storage::catalog::model::{Acl, AclItem, Object, Privileges, Relation, RelationKind};
 use vicinity_types::{Notice, Oid, PgError, Result, Severity, SqlState};
@@ -145,12 +145,8 @@ fn targets(ctx: &ExecContext, on: &GrantOn) -> Result<Vec<Found>> {
             .collect(),
         GrantOn::Functions(list) => list
             .iter()
-            .map(|(n, types)| {
-                let args = types
-                    .as_ref()
-                    .map(|types| types.iter().cloned().map(OperateFunctionArg::unnamed).collect());
-                let desc = FunctionDesc { name: n.clone(), args };
-                let oid = function::find_described(ctx, &desc, None)?;
+            .map(|desc| {
+                let oid = function::find_described(ctx, desc, None)?;
                 let found = catalog.function(oid).ok_or_else(|| PgError::internal("function"))?;
                 Ok((Target::function(found), None))
             })

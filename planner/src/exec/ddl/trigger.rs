@@ -385,12 +385,31 @@ pub(crate) fn rename(
             format!("trigger \"{own}\" for table \"{}\" does not exist", table.name),
         ));
     };
+    if found.parent.is_some() {
+        let text = format!("cannot rename trigger \"{own}\" on table \"{}\"", table.name);
+        let whole = found.parent.and_then(|p| catalog.trigger(p)).map(|t| t.table);
+        let whole = whole.and_then(|t| catalog.relation(t)).map_or("", |r| r.name.as_str());
+        return Err(PgError::internal(text)
+            .hint(format!("Rename the trigger on the partitioned table \"{whole}\" instead.")));
+    }
+    give_name(ctx, &table, found, &to)?;
+    Ok(done("ALTER TRIGGER"))
+}
+
+/// Gives a trigger another name, and those that partitions have of it.
+fn give_name(ctx: &ExecContext, table: &Relation, t: &Trigger, to: &str) -> Result<()> {
+    let catalog = ctx.txn.catalog();
     if catalog.triggers_of(table.oid).any(|t| t.name == to) {
         return Err(PgError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("trigger \"{to}\" for relation \"{}\" already exists", table.name),
         ));
     }
-    ctx.txn.put(Object::Trigger(Arc::new(Trigger { name: to, ..(**found).clone() })))?;
-    Ok(done("ALTER TRIGGER"))
+    ctx.txn.put(Object::Trigger(Arc::new(Trigger { name: to.to_owned(), ..t.clone() })))?;
+    for part in catalog.children_of(table.oid) {
+        for copy in catalog.triggers_of(part.oid).filter(|c| c.parent == Some(t.oid)) {
+            give_name(ctx, part, copy, to)?;
+        }
+    }
+    Ok(())
 }
